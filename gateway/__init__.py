@@ -1,0 +1,1 @@
+"""A de-identifying DICOM gateway."""

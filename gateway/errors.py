@@ -1,0 +1,177 @@
+"""Everything that can go wrong, as one hierarchy.
+
+GatewayError
+├── TransientError                  worth another try: nothing is wrong with the instance itself
+│   ├── SpoolFull                   the disk is full or below its reserve (C-STORE status 0xA700)
+│   ├── SpoolUnavailable            the spool cannot be read or written
+│   ├── LedgerUnavailable           the ledger is locked, unreachable or full
+│   └── DeliveryFailed              the destination is down, slow, or answered something that may pass
+└── PermanentError                  another try with the same input gives the same result
+    ├── ConfigurationError          gateway.yaml is wrong; names file, line and column
+    ├── ProfileError                a profile is wrong; names file, line and column
+    ├── InstanceError               this instance cannot go on: it is held, never passed
+    │   ├── NotDicom                no DICOM data set can be recognised
+    │   ├── MalformedDataSet        the encoding is broken
+    │   │   ├── TruncatedDataSet
+    │   │   ├── DuplicateElement
+    │   │   ├── OddLength
+    │   │   └── IrregularEncoding   not walkable as it stands; re-encoding may help
+    │   ├── UnsupportedEncoding     a transfer syntax or construct that nothing here understands
+    │   ├── LimitExceeded           a configured limit (depth, elements, bytes) was passed
+    │   ├── RuleFailed              a profile rule or condition could not be applied
+    │   └── LeakSuspected           an identifying value of the original was found in the output
+    ├── InstanceUnusable            the receiver refuses it (C-STORE status 0xA900 or 0xC000)
+    ├── ProtocolViolation           a peer broke the DICOM protocol: its association is aborted
+    ├── DeliveryRefused             the destination refused for good
+    ├── IllegalTransition           the ledger was asked for a change of state that its states do not allow
+    └── SpoolCorrupt                stored bytes are not what was stored
+
+The first paragraph of a class's docstring is its message; ``{names}`` in it are filled from the facts given to the
+constructor. Facts are tags, VRs, offsets, numbers and names from the configuration: never values of data elements,
+because messages reach logs (promise P9).
+"""
+
+from __future__ import annotations
+
+import re
+from inspect import cleandoc
+from typing import ClassVar
+
+
+class _Facts(dict[str, object]):
+    """Format mapping that leaves an unknown name visible instead of raising while an error is being reported."""
+
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
+class GatewayError(Exception):
+    """The gateway met an error."""
+
+    code: ClassVar[str] = "gateway-error"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    def __init__(self, **facts: object) -> None:
+        self.facts: dict[str, object] = facts
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The docstring's first paragraph with the facts filled in."""
+        paragraph = cleandoc(type(self).__doc__ or "").split("\n\n", 1)[0]
+        return " ".join(paragraph.format_map(_Facts(self.facts)).split())
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.facts))
+
+
+def _rebuild(kind: type[GatewayError], facts: dict[str, object]) -> GatewayError:
+    return kind(**facts)
+
+
+class TransientError(GatewayError):
+    """Something outside the instance failed and may work later."""
+
+
+class SpoolFull(TransientError):
+    """The spool's disk has {free} bytes free, below the reserve of {reserve} bytes: free space or enlarge the disk."""
+
+
+class SpoolUnavailable(TransientError):
+    """The spool cannot {operation} {name}: {reason}."""
+
+
+class LedgerUnavailable(TransientError):
+    """The ledger cannot {operation}: {reason}."""
+
+
+class DeliveryFailed(TransientError):
+    """Destination {destination} did not take the instance: {reason}."""
+
+
+class PermanentError(GatewayError):
+    """Something is wrong that another try will not change."""
+
+
+class ConfigurationError(PermanentError):
+    """{place}: {problem}"""
+
+
+class ProfileError(PermanentError):
+    """{place}: {problem}"""
+
+
+class InstanceError(PermanentError):
+    """The instance cannot be processed: {reason}."""
+
+
+class NotDicom(InstanceError):
+    """No DICOM data set was recognised: {reason}."""
+
+
+class MalformedDataSet(InstanceError):
+    """The data set is malformed at {where}, byte {offset}: {reason}."""
+
+    def within(self, step: str) -> None:
+        """Put ``step`` (a sequence and its item) in front of the place that the error names."""
+        where = self.facts.get("where")
+        self.facts["where"] = f"{step}/{where}" if where else step
+        self.args = (self.message,)
+
+
+class TruncatedDataSet(MalformedDataSet):
+    """The data set ends inside {where}, byte {offset}: {missing} bytes are missing."""
+
+
+class DuplicateElement(MalformedDataSet):
+    """The data set holds {where} twice, the second time at byte {offset}."""
+
+
+class OddLength(MalformedDataSet):
+    """The value of {where} at byte {offset} has the odd length {length}."""
+
+
+class IrregularEncoding(MalformedDataSet):
+    """The data set is irregular at {where}, byte {offset}: {reason}."""
+
+
+class UnsupportedEncoding(InstanceError):
+    """The encoding is not supported: {reason}."""
+
+
+class LimitExceeded(InstanceError):
+    """The data set passes the limit of {limit} {unit} at {where}."""
+
+
+class RuleFailed(InstanceError):
+    """The rule for {where} failed: {reason}."""
+
+
+class LeakSuspected(InstanceError):
+    """A value that identifies the original is still present in {where}: {reason}."""
+
+
+class InstanceUnusable(PermanentError):
+    """The instance is refused with status 0x{status:04X}: {reason}."""
+
+
+class ProtocolViolation(PermanentError):
+    """The peer broke the DICOM protocol: {reason}."""
+
+
+class DeliveryRefused(PermanentError):
+    """Destination {destination} refused the instance for good: {reason}."""
+
+
+class IllegalTransition(PermanentError):
+    """The ledger cannot move {kind} {id} from {before} to {after}."""
+
+
+class SpoolCorrupt(PermanentError):
+    """The spool file {name} is not what was stored: {reason}."""
