@@ -1,0 +1,326 @@
+"""The encoded data set as a tree of byte positions (PS3.5 section 7).
+
+One pass over the bytes yields every element at every depth without converting a value; what routes, de-identifies
+or verifies an instance works on this tree and copies what it keeps. Explicit or implicit VR little endian; the two
+other forms, big endian and implicit elements inside explicit VR, are read only by ``reencode``, which brings them to
+explicit VR little endian first.
+
+Trees are plain tuples because a CT image has hundreds of elements and this runs for every instance:
+
+- an **element** is ``(tag, vr, start, value, end, items)``: its header begins at ``start``, its value at ``value``,
+  the next element at ``end``. ``items`` is None unless the value is a sequence. Encapsulated pixel data has
+  ``items`` None and ``value`` at its first fragment item.
+- an **item** is ``(start, value, end, implicit, elements)``: the item's header begins at ``start``, its content at
+  ``value``; ``end`` lies behind its delimiter, if any. ``implicit`` tells how its content is encoded, which differs
+  from the data set's own encoding inside VR UN (PS3.5 6.2.2).
+
+Elements of a level are sorted by tag, whatever the order of the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise, repeat
+from mmap import mmap
+from operator import itemgetter
+from struct import Struct
+from struct import error as struct_error
+from typing import Final, TypeAlias
+
+from gateway.dicom.dictionary import VR_OF, vr_of
+from gateway.dicom.tag import (
+    ITEM,
+    ITEM_DELIMITATION,
+    PIXEL_DATA,
+    SEQUENCE_DELIMITATION,
+    UNDEFINED_LENGTH,
+    show,
+)
+from gateway.dicom.vr import HEADER_SIZE
+from gateway.errors import (
+    ConfigurationError,
+    DuplicateElement,
+    IrregularEncoding,
+    LimitExceeded,
+    MalformedDataSet,
+    OddLength,
+    TruncatedDataSet,
+    UnsupportedEncoding,
+)
+
+Element: TypeAlias = tuple[int, bytes, int, int, int, "list[Item] | None"]
+Item: TypeAlias = tuple[int, int, int, bool, list[Element]]
+Buffer: TypeAlias = "bytes | bytearray | memoryview | mmap"
+
+_EXPLICIT: Final = Struct("<HH2sH").unpack_from
+_IMPLICIT: Final = Struct("<HHI").unpack_from
+_LENGTH: Final = Struct("<I").unpack_from
+_BIG_EXPLICIT: Final = Struct(">HH2sH").unpack_from
+_BIG_IMPLICIT: Final = Struct(">HHI").unpack_from
+_BIG_LENGTH: Final = Struct(">I").unpack_from
+
+_SEQUENCES: Final = frozenset(tag for tag, vr in VR_OF.items() if vr == b"SQ")
+_BY_TAG: Final = itemgetter(0)
+#: Zeros behind the last element that are taken for the padding of the last block, in bytes.
+_MOST_PADDING: Final = 0x10000
+
+
+class Form(Enum):
+    """What an explicit VR data set is made of."""
+
+    REGULAR = "explicit VR little endian"
+    BIG_ENDIAN = "explicit VR big endian"
+    MIXED = "explicit VR little endian with implicit elements in between"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a data set may hold before it is refused (promise P7).
+
+    Attributes
+    ----------
+    depth: sequences inside sequences, 1 to 100; the walk recurses, so that more would endanger the interpreter's stack
+    elements: data elements and items at all depths together
+    """
+
+    depth: int = 32
+    elements: int = 500_000
+
+    def __post_init__(self) -> None:
+        """Refuse a depth that the walk cannot honour."""
+        if not 1 <= self.depth <= 100:
+            raise ConfigurationError(place="limits.depth", problem=f"{self.depth} is not between 1 and 100")
+
+
+def index(
+    buffer: Buffer,
+    start: int,
+    stop: int,
+    *,
+    implicit: bool = False,
+    form: Form = Form.REGULAR,
+    limits: Limits | None = None,
+) -> list[Element]:
+    """Index the data set in ``buffer[start:stop]``.
+
+    Parameters
+    ----------
+    buffer: the bytes; a memory-mapped file does as well, pixel data is stepped over and not read
+    start, stop: byte range of the data set, without preamble and file meta information
+    implicit: whether it is implicit VR little endian; explicit VR otherwise
+    form: the form of explicit VR; only ``reencode`` asks for another than the regular one
+    limits: nesting depth and number of elements
+
+    Returns
+    -------
+    The elements of the top level, sorted by tag, sequences with their items.
+
+    Raises
+    ------
+    IrregularEncoding: an unknown VR or similar; re-encoding by ``reencode`` may help
+    MalformedDataSet: truncated, odd length, duplicate elements, broken sequence structure, a sequence under another VR
+    UnsupportedEncoding: sequences inside VR UN in big endian
+    LimitExceeded: deeper or larger than ``limits``
+    """
+    walker = _Indexer(buffer, limits or Limits(), form)
+    return walker.level(start, stop, implicit=implicit, depth=0, delimited=False)[0]
+
+
+def walk(elements: list[Element], path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Element]]:
+    """Every element at every depth with the tags of the sequences that enclose it, outermost first."""
+    for element in elements:
+        yield path, element
+        if element[5] is not None:
+            below = (*path, element[0])
+            for item in element[5]:
+                yield from walk(item[4], below)
+
+
+def find(elements: list[Element], tag: int) -> Element | None:
+    """The element ``tag`` of this level, or None."""
+    for element in elements:
+        if element[0] >= tag:
+            return element if element[0] == tag else None
+    return None
+
+
+class _Indexer:
+    def __init__(self, buffer: Buffer, limits: Limits, form: Form) -> None:
+        self._buffer = buffer
+        self._limits = limits
+        self._budget = limits.elements
+        self._mixed = form is Form.MIXED
+        self._big_endian = form is Form.BIG_ENDIAN
+        self._explicit = _BIG_EXPLICIT if self._big_endian else _EXPLICIT
+        self._implicit = _BIG_IMPLICIT if self._big_endian else _IMPLICIT
+        self._length = _BIG_LENGTH if self._big_endian else _LENGTH
+
+    def level(self, pos: int, stop: int, *, implicit: bool, depth: int, delimited: bool) -> tuple[list[Element], int]:
+        """The elements of one data set or item, and where what follows it begins."""
+        if depth > self._limits.depth:
+            raise LimitExceeded(limit=self._limits.depth, unit="nested sequences", where=f"byte {pos}")
+        buffer, last, ordered, counted = self._buffer, -1, True, 0
+        explicit_at, implicit_at, length_at = self._explicit, self._implicit, self._length
+        found: list[Element] = []
+        append, size_of, sequences = found.append, HEADER_SIZE.get, _SEQUENCES
+        tag, size = 0, 8
+        try:
+            # The loop is counted so that the limit of elements costs nothing per element.
+            for _ in repeat(None, self._budget + 1):
+                if pos >= stop:
+                    break
+                if implicit:
+                    group, number, length = implicit_at(buffer, pos)
+                    tag = group << 16 | number
+                    value = pos + 8
+                    vr = VR_OF.get(tag) or vr_of(tag)
+                else:
+                    group, number, vr, length = explicit_at(buffer, pos)
+                    tag = group << 16 | number
+                    size = size_of(vr, 0)
+                    if size == 8:
+                        value = pos + 8
+                    else:
+                        value = pos + 12
+                        length = length_at(buffer, pos + 8)[0] if size else 0
+                if not size or group == 0xFFFE or not tag:
+                    if tag == ITEM_DELIMITATION and delimited and pos + 8 <= stop and not implicit_at(buffer, pos)[2]:
+                        delimited, pos = False, pos + 8
+                        break
+                    if depth == 0 and self._is_padding(pos, stop):
+                        break
+                    vr, value, length = self._irregular(tag, vr, pos, implicit=implicit)
+                if tag <= last:
+                    ordered = False
+                last = tag
+                end = value + length
+                items = None
+                if tag in sequences or length == UNDEFINED_LENGTH or vr == b"SQ":
+                    self._budget -= len(found) - counted
+                    counted = len(found)
+                    items, end = self._value(tag, vr, value, length, stop, implicit=implicit, depth=depth)
+                elif length & 1:
+                    raise OddLength(where=show(tag), offset=pos, length=length)
+                if end > stop:
+                    raise TruncatedDataSet(where=show(tag), offset=pos, missing=end - stop)
+                append((tag, vr, pos, value, end, items))
+                pos = end
+            else:
+                self._budget = -1
+        except struct_error:
+            raise TruncatedDataSet(where=show(tag), offset=pos, missing="header") from None
+        self._budget -= len(found) - counted
+        if self._budget < 0:
+            raise LimitExceeded(limit=self._limits.elements, unit="elements", where=f"byte {pos}")
+        if delimited:
+            raise TruncatedDataSet(where="the item delimitation", offset=pos, missing=8)
+        if not ordered:
+            _sort(found)
+        return found, pos
+
+    def _value(
+        self, tag: int, vr: bytes, value: int, length: int, stop: int, *, implicit: bool, depth: int
+    ) -> tuple[list[Item] | None, int]:
+        """A sequence's items, or None for encapsulated pixel data, and where they end."""
+        if vr == b"SQ":
+            return self._items(tag, value, length, stop, implicit=implicit, depth=depth)
+        if tag == PIXEL_DATA and vr in (b"OB", b"OW") and not implicit and not self._big_endian:
+            return None, self._fragments(value, stop)
+        if vr != b"UN" or tag == PIXEL_DATA:
+            # A sequence under another VR would hide its items from every rule.
+            what = "undefined length" if length == UNDEFINED_LENGTH else "a sequence"
+            raise MalformedDataSet(where=show(tag), offset=value, reason=f"{what} with VR {vr.decode()}")
+        if self._big_endian:
+            raise UnsupportedEncoding(reason=f"{show(tag)} is a sequence with VR UN in big endian")
+        if implicit:
+            return self._items(tag, value, length, stop, implicit=True, depth=depth)
+        return self._unknown(tag, value, length, stop, depth)
+
+    def _unknown(self, tag: int, value: int, length: int, stop: int, depth: int) -> tuple[list[Item], int]:
+        """The items of VR UN: implicit VR little endian by PS3.5 6.2.2, though some writers leave them explicit."""
+        # Behind the headers of the first item and its first element's tag stands a VR or the low half of a length.
+        likely = value + 14 > stop or bytes(self._buffer[value + 12 : value + 14]) not in HEADER_SIZE
+        try:
+            return self._items(tag, value, length, stop, implicit=likely, depth=depth)
+        except MalformedDataSet:
+            # Within implicit VR nothing is guessed, so that a depth costs one more pass and never doubles the work.
+            return self._items(tag, value, length, stop, implicit=not likely, depth=depth)
+
+    def _items(
+        self, tag: int, pos: int, length: int, stop: int, *, implicit: bool, depth: int
+    ) -> tuple[list[Item], int]:
+        buffer = self._buffer
+        items: list[Item] = []
+        undefined = length == UNDEFINED_LENGTH
+        last = stop if undefined else pos + length
+        if last > stop:
+            raise TruncatedDataSet(where=show(tag), offset=pos, missing=last - stop)
+        while undefined or pos < last:
+            if pos + 8 > last:
+                raise TruncatedDataSet(where=show(tag), offset=pos, missing=pos + 8 - last)
+            group, number, size = self._implicit(buffer, pos)
+            marker = group << 16 | number
+            if marker == SEQUENCE_DELIMITATION and undefined and not size:
+                return items, pos + 8
+            if marker != ITEM:
+                raise MalformedDataSet(where=show(tag), offset=pos, reason=f"{show(marker)} where an item should begin")
+            value = pos + 8
+            delimited = size == UNDEFINED_LENGTH
+            content = last if delimited else value + size
+            if content > last:
+                raise TruncatedDataSet(where=f"{show(tag)}[{len(items)}]", offset=pos, missing=content - last)
+            self._budget -= 1
+            try:
+                elements, end = self.level(value, content, implicit=implicit, depth=depth + 1, delimited=delimited)
+            except MalformedDataSet as error:
+                error.within(f"{show(tag)}[{len(items)}]")
+                raise
+            items.append((pos, value, end, implicit, elements))
+            pos = end
+        return items, pos
+
+    def _fragments(self, pos: int, stop: int) -> int:
+        """Step over the items of encapsulated pixel data (PS3.5 A.4)."""
+        buffer = self._buffer
+        while pos + 8 <= stop:
+            group, number, length = _IMPLICIT(buffer, pos)
+            marker = group << 16 | number
+            pos += 8
+            if marker == SEQUENCE_DELIMITATION and not length:
+                return pos
+            if marker != ITEM or length == UNDEFINED_LENGTH:
+                raise MalformedDataSet(where=show(PIXEL_DATA), offset=pos - 8, reason="a fragment item is broken")
+            if length & 1:
+                raise OddLength(where=f"a fragment of {show(PIXEL_DATA)}", offset=pos - 8, length=length)
+            pos += length
+        raise TruncatedDataSet(where=show(PIXEL_DATA), offset=pos, missing=max(8, pos + 8 - stop))
+
+    def _is_padding(self, pos: int, stop: int) -> bool:
+        # Some writers fill the file's last block with zeros; nothing is lost by dropping them.
+        return stop - pos <= _MOST_PADDING and not any(self._buffer[pos:stop])
+
+    def _irregular(self, tag: int, vr: bytes, pos: int, *, implicit: bool) -> tuple[bytes, int, int]:
+        """VR, value and length of an element that is not explicit VR as it should be, where the form allows it."""
+        if tag >> 16 == 0xFFFE or not tag:
+            raise MalformedDataSet(where=show(tag), offset=pos, reason="no data element can have this tag here")
+        if implicit or not self._mixed:
+            raise IrregularEncoding(where=show(tag), offset=pos, reason=f"0x{vr.hex()} is no value representation")
+        if not (vr.isalpha() and vr.isupper()):
+            return vr_of(tag), pos + 8, _LENGTH(self._buffer, pos + 4)[0]
+        # A VR of a later edition has a 32-bit length (PS3.5 7.1.2).
+        reserved, length = Struct("<HI").unpack_from(self._buffer, pos + 6)
+        if reserved:
+            raise IrregularEncoding(where=show(tag), offset=pos, reason=f"0x{vr.hex()} is no value representation")
+        return b"UN", pos + 12, length
+
+
+def _sort(elements: list[Element]) -> None:
+    elements.sort(key=_BY_TAG)
+    for one, two in pairwise(elements):
+        if one[0] == two[0]:
+            raise DuplicateElement(where=show(one[0]), offset=two[2])
+
+
+__all__ = ["HEADER_SIZE", "Buffer", "Element", "Form", "Item", "Limits", "find", "index", "walk"]

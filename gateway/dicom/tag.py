@@ -1,0 +1,31 @@
+"""Tags as integers: 0xGGGGEEEE."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ITEM: Final = 0xFFFEE000
+ITEM_DELIMITATION: Final = 0xFFFEE00D
+SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
+PIXEL_DATA: Final = 0x7FE00010
+UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+
+
+def show(tag: int) -> str:
+    """The tag as the standard writes it: ``(0010,0020)``."""
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def is_private(tag: int) -> bool:
+    """Whether the group is odd (PS3.5 7.8)."""
+    return bool(tag & 0x00010000)
+
+
+def is_private_creator(tag: int) -> bool:
+    """Whether the tag reserves a private block: (gggg,0010-00FF) with gggg odd (PS3.5 7.8.1)."""
+    return bool(tag & 0x00010000) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
+def is_group_length(tag: int) -> bool:
+    """Whether the element is a group length (gggg,0000), retired outside groups 0000 and 0002 (PS3.5 7.2)."""
+    return not tag & 0xFFFF
