@@ -1,0 +1,108 @@
+"""The marks that say what was done to an instance (PS3.15 E.2, E.3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.dicom import encode
+from gateway.dicom.encoded import Buffer, Element, find
+from gateway.profile import Code, Program
+from gateway.profile.methods import METHODS
+from gateway.version import SOFTWARE
+
+PATIENT_IDENTITY_REMOVED: Final = 0x00120062
+DEIDENTIFICATION_METHOD: Final = 0x00120063
+DEIDENTIFICATION_METHOD_CODE_SEQUENCE: Final = 0x00120064
+LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Final = 0x00280303
+_CODE_VALUE: Final = 0x00080100
+_CODING_SCHEME_DESIGNATOR: Final = 0x00080102
+_CODE_MEANING: Final = 0x00080104
+#: PS3.5 6.2: a value of VR LO.
+_LONGEST_VALUE: Final = 64
+
+
+class Stamp:
+    """The stamp elements of a program, encoded once for all instances.
+
+    On an instance that was de-identified before, method texts and codes are appended, not overwritten.
+    """
+
+    def __init__(self, program: Program) -> None:
+        texts = (
+            SOFTWARE,
+            f"Profile {program.profile} {program.version}".strip(),
+            f"Digest {program.digest[:32]}",
+        )
+        self._texts = [text.replace("\\", "/")[:_LONGEST_VALUE].encode("ascii", "replace") for text in texts]
+        self._dates = program.dates.encode()
+        self._codes = program.codes
+        self._fresh = {implicit: self._elements(b"", [], implicit=implicit) for implicit in (False, True)}
+
+    def elements(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> list[tuple[int, bytes]]:
+        """The stamp as (tag, encoded element), sorted by tag.
+
+        Parameters
+        ----------
+        buffer, elements: the instance as received, whose earlier stamps are kept
+        implicit: the encoding to write
+        """
+        for tag in (DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE):
+            if find(elements, tag) is not None:
+                return self._elements(buffer, elements, implicit=implicit)
+        return list(self._fresh[implicit])
+
+    def _elements(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> list[tuple[int, bytes]]:
+        return [
+            (
+                PATIENT_IDENTITY_REMOVED,
+                encode.element(PATIENT_IDENTITY_REMOVED, b"CS", b"YES", implicit=implicit),
+            ),
+            (DEIDENTIFICATION_METHOD, self._method(buffer, elements, implicit=implicit)),
+            (DEIDENTIFICATION_METHOD_CODE_SEQUENCE, self._method_codes(buffer, elements, implicit=implicit)),
+            (
+                LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED,
+                encode.element(
+                    LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED, b"CS", self._dates, implicit=implicit
+                ),
+            ),
+        ]  # fmt: skip
+
+    def _method(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> bytes:
+        earlier: list[bytes] = []
+        found = find(elements, DEIDENTIFICATION_METHOD)
+        if found is not None and found[5] is None:
+            earlier = [text.strip(b"\0 ") for text in bytes(buffer[found[3] : found[4]]).split(b"\\")]
+        texts = [text for text in earlier if text and text not in self._texts] + self._texts
+        return encode.element(DEIDENTIFICATION_METHOD, b"LO", b"\\".join(texts), implicit=implicit)
+
+    def _method_codes(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> bytes:
+        codes = {code.value: code for code in self._codes}
+        earlier = [code for code in _earlier(buffer, elements) if code.value not in codes]
+        items = [_item(code, implicit=implicit) for code in (*earlier, *codes.values())]
+        return encode.sequence(DEIDENTIFICATION_METHOD_CODE_SEQUENCE, items, implicit=implicit)
+
+
+def _earlier(buffer: Buffer, elements: list[Element]) -> list[Code]:
+    """Methods that an earlier de-identification stamped. Only codes are taken over: a meaning is free text."""
+    found = find(elements, DEIDENTIFICATION_METHOD_CODE_SEQUENCE)
+    if found is None or found[5] is None:
+        return []
+    codes = []
+    for _start, _value, _end, _implicit, nested in found[5]:
+        value = find(nested, _CODE_VALUE)
+        if value is not None:
+            code = METHODS.get(bytes(buffer[value[3] : value[4]]).strip(b"\0 ").decode("latin-1"))
+            if code is not None:
+                codes.append(code)
+    return codes
+
+
+def _item(code: Code, *, implicit: bool) -> bytes:
+    return b"".join(
+        encode.element(tag, vr, text.encode("ascii"), implicit=implicit)
+        for tag, vr, text in (
+            (_CODE_VALUE, b"SH", code.value),
+            (_CODING_SCHEME_DESIGNATOR, b"SH", code.scheme),
+            (_CODE_MEANING, b"LO", code.meaning),
+        )
+    )

@@ -1,0 +1,207 @@
+"""The Basic Profile of PS3.15 once more, slow and obvious: a walk over pydicom data sets.
+
+It shares with the engine under test only what is no decision: the key, the dummies, the Types of the IODs. It reads
+Table E.1-1 itself and resolves the compound codes itself. ``tests/unit/deid/test_differential.py`` compares the two.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
+
+from gateway.deid import ProjectKey
+from gateway.deid.dummies import dummy_document, dummy_sequence, dummy_value
+from gateway.dicom.dictionary import is_known, keyword_of, vr_of
+from gateway.dicom.iod import element_type
+from gateway.profile import Identity, Program
+from gateway.version import SOFTWARE
+from tests.scorer.table import action
+
+_REGISTERED: Final = "1.2.840.10008."
+#: Code of the table -> what is done for Type 3 or an attribute outside the IOD, for Type 2, and for Type 1.
+_BY_TYPE: Final = {
+    "Z/D": ("Z", "Z", "D"),
+    "X/Z": ("X", "Z", "Z"),
+    "X/D": ("X", "Z", "D"),
+    "X/Z/D": ("X", "Z", "D"),
+    "X/Z/U*": ("X", "U", "U"),
+}
+
+#: In keywords of UIDs that name a class, an encoding or a resource of codes, and no instance.
+_CLASSES: Final = (
+    "SOPClass", "TransferSyntax", "CodingSchemeUID", "ContextUID", "MappingResource", "CreatorUID", "TemplateUID",
+    "CreatorVersionUID", "ImplementationClass",
+)  # fmt: skip
+
+#: Text that the table does not list, with what is done all the same: dates, orders, people, machines, remarks.
+_UNLISTED: Final = {
+    **dict.fromkeys(("PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"), "X/Z"),
+    **dict.fromkeys(("FillerOrderNumberProcedure", "PlacerOrderNumberProcedure", "ResponsiblePersonRole"), "X/Z"),
+    **dict.fromkeys(("ContactDisplayName", "HangingProtocolCreator", "NTPSourceAddress", "OwnerID"), "X/Z/D"),
+    **dict.fromkeys(("HangingProtocolUserGroupName", "PrinterName", "AssertionComments"), "X/Z/D"),
+    **dict.fromkeys(("CommentsOnTheScheduledProcedureStep", "SubstanceAdministrationNotes"), "X/Z/D"),
+    **dict.fromkeys(("ObservationDescription", "CommentsOnPatientPerformanceOfVisualField"), "X/Z/D"),
+    **dict.fromkeys(("RetrieveURL", "RetrieveURI", "StorageURL", "PixelDataProviderURL", "ContactURI"), "X"),
+}
+
+
+def deidentify(dataset: Dataset, key: ProjectKey, program: Program) -> Dataset:
+    """A de-identified copy of ``dataset`` by the Basic Profile.
+
+    Parameters
+    ----------
+    dataset: read with ``pydicom.dcmread``; little endian
+    key: the project's key
+    program: only its name, version, digest and codes are used, for the stamp
+    """
+    walker = _Walker(
+        key,
+        str(dataset.get("SOPClassUID", "")) or str(dataset.file_meta.get("MediaStorageSOPClassUID", "")),
+        lists_references=(
+            "ReferencedSeriesSequence" in dataset or "StudiesContainingOtherReferencedInstancesSequence" in dataset
+        ),
+    )
+    found = walker.level(dataset, ())
+    pseudonym = Identity().patient_pseudonym(key.digest("patient", *_patient(dataset)))
+    for keyword in ("PatientName", "PatientID"):
+        if keyword in dataset:
+            setattr(found, keyword, pseudonym)
+    if "EncapsulatedDocument" in dataset:
+        document = dummy_document(str(dataset.get("MIMETypeOfEncapsulatedDocument", "")))
+        found.EncapsulatedDocument = document + b"\0" * (len(document) % 2)
+        found.EncapsulatedDocumentLength = len(document)
+    _stamp(found, dataset, program)
+    return found
+
+
+def _patient(dataset: Dataset) -> tuple[str, ...]:
+    """What tells the patient from others: the identifier and its issuer, the name and birth date, or the study."""
+
+    def text(keyword: str) -> str:
+        value = dataset.get(keyword)
+        texts = value if isinstance(value, list) else [value]
+        return "" if value is None else "\\".join(str(one) for one in texts).strip("\0 ")
+
+    if text("PatientID"):
+        return ("id", text("PatientID"), text("IssuerOfPatientID"))
+    if text("PatientName").strip("^= "):
+        return ("name", text("PatientName"), text("PatientBirthDate"))
+    if text("StudyInstanceUID"):
+        return ("study", text("StudyInstanceUID"))
+    return ("instance", text("SOPInstanceUID") or str(dataset.file_meta.get("MediaStorageSOPInstanceUID", "")))
+
+
+def _stamp(found: Dataset, dataset: Dataset, program: Program) -> None:
+    earlier = dataset.get("DeidentificationMethod") or []
+    texts = [SOFTWARE, f"Profile {program.profile} {program.version}", f"Digest {program.digest[:32]}"]
+    before = [earlier] if isinstance(earlier, str) else earlier
+    texts = [text for one in before if (text := str(one)) not in texts] + texts
+    codes = [str(item.get("CodeValue", "")) for item in dataset.get("DeidentificationMethodCodeSequence") or []]
+    found.PatientIdentityRemoved = "YES"
+    found.DeidentificationMethod = texts
+    found.LongitudinalTemporalInformationModified = "REMOVED"
+    kept = [dict(_codes())[code] for code in codes if code in dict(_codes()) and code != "113100"]
+    found.DeidentificationMethodCodeSequence = Sequence([*kept, dict(_codes())["113100"]])
+
+
+def _codes() -> list[tuple[str, Dataset]]:
+    """The methods that the tests meet (PS3.16 CID 7050)."""
+    meanings = {
+        "113100": "Basic Application Confidentiality Profile",
+        "113101": "Clean Pixel Data Option",
+        "113105": "Clean Descriptors Option",
+        "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
+        "113108": "Retain Patient Characteristics Option",
+        "113109": "Retain Device Identity Option",
+        "113111": "Retain Safe Private Option",
+    }
+    found = []
+    for code, meaning in meanings.items():
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", meaning
+        found.append((code, item))
+    return found
+
+
+class _Walker:
+    def __init__(self, key: ProjectKey, sop_class: str, *, lists_references: bool) -> None:
+        self._key = key
+        self._lists_references = lists_references
+        self._sop_class = sop_class
+
+    def level(self, dataset: Dataset, path: tuple[int, ...]) -> Dataset:
+        found = Dataset()
+        for tag in sorted(dataset.keys()):
+            if self._is_foreign(tag):
+                continue
+            raw: object = dataset.get_item(tag)
+            original = (raw.value or b"") if isinstance(raw, RawDataElement) else b""
+            code = self._code(path, tag)
+            element = dataset[tag]
+            if code in (None, "U") and element.VR == "SQ":
+                found[tag] = element.__class__(
+                    tag, "SQ", Sequence(self.level(item, (*path, int(tag))) for item in element.value)
+                )
+            elif code is None:
+                found._dict[tag] = raw if isinstance(raw, RawDataElement) else element
+            elif code == "X":
+                continue
+            elif code == "Z":
+                self._put(found, tag, b"")
+            elif code == "D":
+                self._dummy(found, tag, original, sequence=element.VR == "SQ")
+            elif code == "U":
+                self._put(found, tag, self._uids(element.value).encode())
+        return found
+
+    def _is_foreign(self, tag: BaseTag) -> bool:
+        """Private, unknown to the standard, a group length, or of an overlay, which is invalid without its data."""
+        known = dictionary_has_tag(tag) or is_known(tag)
+        overlay = 0x6000 <= tag.group <= 0x601E
+        return tag.is_private or tag.element == 0 or not known or overlay
+
+    def _code(self, path: tuple[int, ...], tag: BaseTag) -> str | None:
+        code = action(int(tag)) or self._unlisted(tag)
+        if code == "X/Z/U*" and self._lists_references:
+            return "U"
+        if code not in _BY_TYPE:
+            return code
+        # The strictest Type where the IOD is not known; a Type that has a condition counts: the attribute is there.
+        choice = {"1": 2, "2": 1, "3": 0}[(element_type(self._sop_class, path, int(tag)) or "1")[0]]
+        return _BY_TYPE[code][choice]
+
+    def _unlisted(self, tag: BaseTag) -> str | None:
+        """What the table does not list but is of a kind that it lists everywhere: instances, persons, times."""
+        vr = vr_of(int(tag)).decode()
+        if vr == "UI" and not any(word in keyword_of(int(tag)) for word in _CLASSES):
+            return "U"
+        return "X/Z/D" if vr in ("PN", "DA", "DT", "TM") else _UNLISTED.get(keyword_of(int(tag)))
+
+    def _put(self, found: Dataset, tag: BaseTag, value: bytes) -> None:
+        vr = dictionary_VR(tag) if dictionary_has_tag(tag) else vr_of(tag).decode()
+        padded = value + (b"\0" if vr in ("UI", "OB", "UN") else b" ") * (len(value) % 2)
+        if vr == "SQ":
+            found.add_new(tag, vr, Sequence())
+        else:
+            found._dict[tag] = RawDataElement(Tag(tag), vr, len(padded), padded, 0, False, True)
+
+    def _dummy(self, found: Dataset, tag: BaseTag, original: bytes, *, sequence: bool) -> None:
+        if sequence or vr_of(tag) == b"SQ":
+            encoded = dummy_sequence(int(tag), implicit=False)
+            found.update(read_dataset(io.BytesIO(encoded), is_implicit_VR=False, is_little_endian=True))
+        else:
+            self._put(found, tag, dummy_value(int(tag), vr_of(int(tag)), original, self._key))
+
+    def _uids(self, value: object) -> str:
+        uids = value if isinstance(value, list) else [] if value is None else str(value).split("\\")
+        return "\\".join(self._uid(str(uid).strip("\0 ")) for uid in uids)
+
+    def _uid(self, uid: str) -> str:
+        return uid if not uid or uid.startswith(_REGISTERED) else self._key.uid(uid)
