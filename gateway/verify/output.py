@@ -1,0 +1,135 @@
+"""The output as the verifier reads it: everything but pixel data, indexed again from its bytes.
+
+Pixel data, and other long values that are copied from the received file, are not loaded: they are holes in the bytes,
+whose element headers are compared with the received ones (promise P8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import Final
+
+from gateway.dicom.encoded import Element, index
+from gateway.dicom.file_meta import FileMeta, read_file_meta
+from gateway.dicom.instance import Instance
+from gateway.dicom.segments import FileRange, Segment
+from gateway.dicom.tag import PIXEL_DATA, show
+from gateway.dicom.transfer_syntax import transfer_syntax
+from gateway.errors import LeakSuspected, MalformedDataSet, SpoolCorrupt
+
+__all__ = ["PIXELS", "Output", "read_output"]
+
+#: Pixel Data, Float Pixel Data and Double Float Pixel Data at the top level: what the pixels room is responsible for.
+PIXELS: Final = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+#: Preamble and prefix (PS3.10 7.1).
+_META_START: Final = 132
+#: Longer values outside sequences are read in chunks where they are.
+_LONG_VALUE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output, without what is in its holes.
+
+    Attributes
+    ----------
+    buffer: preamble, file meta information and data set, without the holes
+    meta: the file meta information as read back
+    meta_elements: its elements
+    elements: the elements of the data set, positions in ``buffer``; a value in a hole is empty here
+    implicit: whether the data set is implicit VR
+    holes: long values of the received file: tag, VR and the byte range of the value there
+    """
+
+    buffer: bytes
+    meta: FileMeta
+    meta_elements: list[Element]
+    elements: list[Element]
+    implicit: bool
+    holes: tuple[tuple[int, bytes, int, int], ...]
+
+
+def read_output(instance: Instance, segments: Sequence[Segment]) -> Output:
+    """Read back the output that ``segments`` make of ``instance``.
+
+    Raises
+    ------
+    InstanceError: the output is not a readable Part 10 file: it must not leave
+    SpoolCorrupt: a segment's file is shorter than the segment
+    """
+    reader = _Reader(instance)
+    for segment in segments:
+        if isinstance(segment, FileRange):
+            reader.range(segment)
+        else:
+            reader.data += segment
+    buffer = bytes(reader.data)
+    meta, first = read_file_meta(buffer)
+    start = first
+    syntax = transfer_syntax(meta.transfer_syntax)
+    if syntax is None or syntax.big_endian or syntax.deflated:
+        raise LeakSuspected(where="(0002,0010)", reason="the output's transfer syntax cannot be searched")
+    elements: list[Element] = []
+    for position, element in reader.holes:
+        header = element[3] - element[2]
+        elements += index(buffer, start, position - header, implicit=syntax.implicit)
+        elements.append((element[0], element[1], position - header, position, position, None))
+        start = position
+    elements += index(buffer, start, len(buffer), implicit=syntax.implicit)
+    for one, two in pairwise(elements):
+        if one[0] >= two[0]:
+            raise MalformedDataSet(where=show(two[0]), offset=two[2], reason="the output's elements are out of order")
+    return Output(
+        buffer=buffer,
+        meta=meta,
+        meta_elements=index(buffer, _META_START, first),
+        elements=elements,
+        implicit=syntax.implicit,
+        holes=tuple((element[0], element[1], element[3], element[4]) for _, element in reader.holes),
+    )
+
+
+class _Reader:
+    """Joins segments, leaving out the values that become holes."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self.data = bytearray()
+        self.holes: list[tuple[int, Element]] = []
+
+    def range(self, segment: FileRange) -> None:
+        if segment.path != self._instance.path:
+            with segment.path.open("rb") as file:
+                file.seek(segment.offset)
+                content = file.read(segment.length)
+            if len(content) != segment.length:
+                raise SpoolCorrupt(name=segment.path.name, reason=f"{segment.length - len(content)} bytes are missing")
+            self.data += content
+            return
+        buffer, start = self._instance.buffer, segment.offset
+        stop = start + segment.length
+        if stop > len(buffer):
+            raise SpoolCorrupt(name=segment.path.name, reason=f"{stop - len(buffer)} bytes are missing")
+        for element in self._long(start, stop):
+            self.data += buffer[start : element[3]]
+            header = bytes(buffer[element[2] : element[3]])
+            if self.data[-len(header) :] != header:
+                raise LeakSuspected(where=show(element[0]), reason="its value stands behind the header of another one")
+            self.holes.append((len(self.data), element))
+            start = element[4]
+        self.data += buffer[start:stop]
+
+    def _long(self, start: int, stop: int) -> list[Element]:
+        """The elements whose values lie whole in this range of the received file and are not to be loaded."""
+        found = [
+            element
+            for element in self._instance.elements
+            if element[5] is None
+            and start <= element[3]
+            and element[4] <= stop
+            and (element[0] in PIXELS or element[4] - element[3] > _LONG_VALUE)
+        ]
+        return sorted(found, key=itemgetter(3))

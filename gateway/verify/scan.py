@@ -1,0 +1,366 @@
+"""The leak scan: looking for an original's identifying values in an output (promise P11).
+
+A first pass joins all text of the output and asks for each needle whether it occurs at all, which costs microseconds.
+Only what occurs is then looked at element by element, where these rules keep chance and defined terms from being taken
+for leaks:
+
+| where | what counts |
+|---|---|
+| text VRs | everything |
+| SH, AE, CS, binary values that read as text | needles of at least four characters |
+| CS, codes of standard schemes | not what consists of medical vocabulary or numbers below seven digits |
+| manufacturer, model and software of a device | not what consists of manufacturers' names or numbers below six digits |
+| the gateway's own stamps | not the words of its own texts |
+| DA, DT, TM | dates, at the beginning of a value |
+| IS, DS | whole numbers of at least seven digits |
+| UI | whole UIDs, and UIDs that continue an original one |
+| other binary values | needles of at least six bytes, also in UTF-8 and UTF-16 |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets
+from gateway.dicom.dictionary import tag_of, vr_of
+from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.tag import show
+from gateway.errors import LimitExceeded
+from gateway.profile import Program
+from gateway.verify import words
+from gateway.verify.fold import squash, squash_bytes
+from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
+from gateway.verify.identifying import Kind
+from gateway.verify.needle import Needle, date_digits
+from gateway.verify.output import PIXELS, Output
+from gateway.verify.text import is_textual, readings, values
+from gateway.version import SOFTWARE
+
+__all__ = ["Hit", "Scanner"]
+
+_FREE_TEXT: Final = frozenset((b"LO", b"LT", b"PN", b"ST", b"UC", b"UT"))
+_TEXT: Final = _FREE_TEXT | {b"AE", b"CS", b"SH", b"UR"}
+_NUMBERS: Final = frozenset((b"DS", b"IS"))
+_DATES: Final = frozenset((b"DA", b"DT", b"TM"))
+_SEARCHED_AS: Final = {
+    **dict.fromkeys(_TEXT, "text"), **dict.fromkeys(_NUMBERS, "number"), **dict.fromkeys(_DATES, "date"),
+    b"UI": "uid", b"AS": "",
+}  # fmt: skip
+#: What belongs in values of these VRs. Where there is more, a text may hide.
+_PLAIN_VALUES: Final[dict[str | None, bytes]] = {
+    "number": b"0123456789+-.eE\\ \0",
+    "date": b"0123456789+-.:\\ \0",
+    "uid": b"0123456789.\\ \0",
+    "": b"0123456789DWMY\\ \0",
+}
+_CODE_VALUE, _DESIGNATOR, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
+#: Code Value, designator, version and meaning; Long and URN Code Value.
+_CODE: Final = frozenset((_CODE_VALUE, _DESIGNATOR, 0x00080103, _CODE_MEANING, 0x00080119, 0x00080120))
+#: What a device is, and not which.
+_VENDOR: Final = frozenset(
+    tag_of(keyword)
+    for keyword in (
+        "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SecondaryCaptureDeviceManufacturer",
+        "SecondaryCaptureDeviceManufacturerModelName", "SecondaryCaptureDeviceSoftwareVersions",
+        "DetectorManufacturerName", "DetectorManufacturerModelName", "ReceiveCoilManufacturerName",
+        "TransmitCoilManufacturerName", "ApplicationName", "ApplicationVersion", "ApplicationManufacturer",
+    )
+)  # fmt: skip
+_METHOD, _METHOD_CODES = 0x00120063, 0x00120064
+#: Transfer syntax, implementation class and version: the gateway's own, which the assertion compares.
+_OWN_META: Final = frozenset((0x00020010, 0x00020012, 0x00020013))
+_UID: Final = re.compile(rb"(?<![0-9])(?<![0-9]\.)[0-2](?:\.[0-9]+){3,}")
+#: A UID with fewer components or characters may begin others by chance.
+_LEAST_PREFIX: Final = (4, 16)
+_SHORTEST_BINARY: Final = 6
+_CHUNK: Final = 1 << 20
+_OVERLAP: Final = 4096
+_MOST_HITS: Final = 20
+#: Needles times bytes; seconds of work (promise P7).
+_MOST_WORK: Final = 10_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An identifying value found: where in the output, and what kind of value it is."""
+
+    where: str
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}"
+
+
+class Scanner:
+    """Searches outputs of one program.
+
+    Parameters
+    ----------
+    program: its stamps are known words
+    """
+
+    def __init__(self, program: Program) -> None:
+        texts = (SOFTWARE, "Profile Digest", program.profile, program.version, program.digest, program.digest[:32])
+        codes = (text for code in program.codes for text in (code.value, code.scheme, code.meaning))
+        self._own = {
+            _METHOD: frozenset(word for text in texts for word in squash(text).split()),
+            _METHOD_CODES: frozenset(word for text in codes for word in squash(text).split()),
+        }
+
+    def hits(self, output: Output, source: Buffer, needles: Iterable[Needle], uids: frozenset[str]) -> list[Hit]:
+        """Where ``output`` holds what it must not.
+
+        Parameters
+        ----------
+        output: the output as read back
+        source: the bytes of the received file, where the output's holes are
+        needles, uids: what must not be found
+
+        Returns
+        -------
+        The hits in the order of the output, at most 20; none for a clean output.
+
+        Raises
+        ------
+        LimitExceeded: so many needles and so much text that the search would take minutes
+        """
+        blob = _Blob()
+        blob.level(output.buffer, output.meta_elements, DEFAULT_REPERTOIRE)
+        blob.level(output.buffer, output.elements, DEFAULT_REPERTOIRE, top=True)
+        sought = tuple(needles)
+        suspects = blob.suspects(sought, uids)
+        for _tag, vr, value, end in _scanned_holes(output):
+            for chunk in _chunks(source, value, end):
+                part = _Blob()
+                part.value(vr, chunk, DEFAULT_REPERTOIRE)
+                suspects |= part.suspects(sought, uids)
+        found: list[Hit] = []
+        if suspects:
+            search = _Search(suspects, uids, self._own)
+            for hit in search.run(output, source):
+                found.append(hit)
+                if len(found) == _MOST_HITS:
+                    break
+        return found
+
+
+class _Blob:
+    """All text, dates, numbers, UIDs and binary values of a part of the output, joined."""
+
+    def __init__(self) -> None:
+        self._texts: list[bytes] = []
+        self._foreign: list[str] = []
+        self._raw: list[bytes] = []
+        self._numbers: list[bytes] = []
+        self._dates: list[bytes] = []
+        self._uids: list[bytes] = []
+        self._binaries: list[bytes] = []
+
+    def level(self, buffer: bytes, elements: list[Element], sets: CharacterSets, *, top: bool = False) -> None:
+        texts, search = self._texts.append, _SEARCHED_AS.get
+        for tag, coded_vr, _start, value, end, items in elements:
+            if items is not None:
+                for item in items:
+                    self.level(buffer, item[4], sets)
+            elif value == end or (top and tag in PIXELS):
+                continue
+            elif search(coded_vr) == "text" and (raw := buffer[value:end]).isascii() and b"\x1b" not in raw:
+                texts(raw)
+            else:
+                vr = _true_vr(tag, coded_vr)
+                if tag == SPECIFIC_CHARACTER_SET:
+                    sets = character_sets(buffer[value:end])
+                for chunk in _chunks(buffer, value, end):
+                    self.value(vr, chunk, sets)
+
+    def value(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
+        searched = _SEARCHED_AS.get(vr)
+        if searched in _PLAIN_VALUES and raw.translate(None, _PLAIN_VALUES[searched]):
+            self._text(vr, raw, sets)
+        match searched:
+            case "text":
+                self._text(vr, raw, sets)
+            case "number":
+                self._numbers.append(raw)
+            case "date":
+                self._dates.append(raw)
+            case "uid":
+                self._uids.append(raw)
+            case None if len(raw) >= _SHORTEST_BINARY:
+                if is_textual(raw):
+                    self._text(vr, raw, sets)
+                self._binaries.append(raw.lower())
+                self._raw.append(raw)
+
+    def _text(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
+        if raw.isascii():
+            self._texts.append(raw)
+        if not raw.isascii() or b"\x1b" in raw:
+            self._foreign.extend(readings(raw, vr, sets))
+            self._raw.append(raw)
+
+    def suspects(self, needles: tuple[Needle, ...], uids: frozenset[str]) -> set[Needle | str]:
+        """The needles and UIDs that occur anywhere, by whatever rule."""
+        plain = b"\n".join(self._texts)
+        text = " \n ".join((squash_bytes(plain), *self._foreign))
+        numbers, dates = _numbers_of(b"\\".join(self._numbers)), _dates_of(b"\\".join(self._dates))
+        raw, binary = b"\0\0".join((*self._raw, plain)), b"\0\0".join(self._binaries)
+        if len(needles) * (len(text) + len(raw) + len(binary)) > _MOST_WORK:
+            raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan")
+        found: set[Needle | str] = set()
+        for needle in needles:
+            if (
+                needle.may_be_in(text)
+                or needle.form in dates
+                or needle.number in numbers
+                or any(form in binary for form in needle.encoded)
+                or any(form in raw for form in needle.raw)
+            ):
+                found.add(needle)
+        for uid in _uids_of(b"\\".join(self._uids), plain, b"\0".join(self._raw)):
+            found.update(_named(uid, uids))
+        return found
+
+
+def _uids_of(values: bytes, *texts: bytes) -> set[str]:
+    found = {one.strip(b"\0 ").decode("latin-1") for one in values.split(b"\\")}
+    for text in texts:
+        if b"." in text:
+            found.update(uid.decode("ascii") for uid in _UID.findall(text))
+    return found
+
+
+def _named(uid: str, uids: frozenset[str]) -> Iterator[str]:
+    """The UIDs among ``uids`` that ``uid`` is or continues."""
+    if uid in uids:
+        yield uid
+    components = uid.split(".")
+    for count in range(_LEAST_PREFIX[0], len(components)):
+        prefix = ".".join(components[:count])
+        if len(prefix) >= _LEAST_PREFIX[1] and prefix in uids:
+            yield prefix
+
+
+def _scanned_holes(output: Output) -> Iterator[tuple[int, bytes, int, int]]:
+    return (hole for hole in output.holes if hole[0] not in PIXELS)
+
+
+def _chunks(buffer: Buffer, start: int, stop: int) -> Iterator[bytes]:
+    """A value in pieces that overlap by more than a needle, so that memory stays bounded (promise P8)."""
+    while True:
+        end = min(stop, start + _CHUNK)
+        yield bytes(buffer[start:end])
+        if end == stop:
+            return
+        start = end - _OVERLAP
+
+
+class _Search:
+    """The second pass: element by element, with the rules of the module's table."""
+
+    def __init__(self, suspects: set[Needle | str], uids: frozenset[str], own: dict[int, frozenset[str]]) -> None:
+        self._needles = [one for one in suspects if isinstance(one, Needle)]
+        self._uids = frozenset(one for one in suspects if isinstance(one, str)) & uids
+        self._own = own
+
+    def run(self, output: Output, source: Buffer) -> Iterator[Hit]:
+        meta = [element for element in output.meta_elements if element[0] not in _OWN_META]
+        yield from self._level(output.buffer, meta, DEFAULT_REPERTOIRE, "", frozenset())
+        elements = [element for element in output.elements if element[0] not in PIXELS]
+        yield from self._level(output.buffer, elements, DEFAULT_REPERTOIRE, "", frozenset())
+        for tag, vr, value, end in _scanned_holes(output):
+            for chunk in _chunks(source, value, end):
+                kinds = self._value(tag, vr, chunk, DEFAULT_REPERTOIRE, frozenset(), coded=False)
+                yield from self._kinds(show(tag), kinds)
+
+    def _level(
+        self, buffer: bytes, elements: list[Element], sets: CharacterSets, where: str, own: frozenset[str]
+    ) -> Iterator[Hit]:
+        coded = words.is_standard_scheme(_text_of(buffer, elements, _DESIGNATOR))
+        for tag, coded_vr, _start, value, end, items in elements:
+            place = f"{where}{show(tag)}"
+            known = own if where else self._own.get(tag, own)
+            if items is not None:
+                for number, item in enumerate(items):
+                    yield from self._level(buffer, item[4], sets, f"{place}[{number}]/", known)
+                continue
+            if tag == SPECIFIC_CHARACTER_SET:
+                sets = character_sets(buffer[value:end])
+            vr = _true_vr(tag, coded_vr)
+            for chunk in _chunks(buffer, value, end):
+                yield from self._kinds(place, self._value(tag, vr, chunk, sets, known, coded=coded))
+
+    def _kinds(self, where: str, kinds: Iterable[Kind]) -> Iterator[Hit]:
+        return (Hit(where, kind) for kind in dict.fromkeys(kinds))
+
+    def _value(
+        self, tag: int, vr: bytes, raw: bytes, sets: CharacterSets, own: frozenset[str], *, coded: bool
+    ) -> Iterator[Kind]:
+        searched = _SEARCHED_AS.get(vr)
+        hidden = searched in _PLAIN_VALUES and bool(raw.translate(None, _PLAIN_VALUES[searched]))
+        textual = searched == "text" or hidden or (searched is None and is_textual(raw))
+        if self._uids:
+            named = _uids_of(raw) if searched == "uid" else _uids_of(b"", raw)
+            if any(any(_named(uid, self._uids)) for uid in named):
+                yield Kind.UID
+        texts = values(raw, vr, sets) if textual and self._may_be_in(raw) else frozenset()
+        numbers = _numbers_of(raw) if searched == "number" else frozenset()
+        dates = _dates_of(raw) if searched == "date" else frozenset()
+        lowered = raw.lower() if searched is None else b""
+        for needle in self._needles:
+            if (
+                needle.number in numbers
+                or needle.form in dates
+                or any(form in lowered for form in needle.encoded)
+                or any(form in raw for form in needle.raw)
+                or (any(needle.found_in(text) for text in texts) and not _excused(needle, tag, vr, own, coded=coded))
+            ):
+                yield needle.kind
+
+    def _may_be_in(self, raw: bytes) -> bool:
+        if not raw.isascii() or b"\x1b" in raw:
+            return True
+        text = squash_bytes(raw)
+        return any(needle.form in text for needle in self._needles)
+
+
+def _numbers_of(raw: bytes) -> frozenset[str]:
+    """The numbers of an IS or DS as digits without leading zeros, as far as they can be a needle's."""
+    return frozenset(squash_bytes(one).lstrip("0") for one in raw.split(b"\\")) - {""}
+
+
+def _dates_of(raw: bytes) -> frozenset[str]:
+    """The dates of a DA or DT, eight digits each."""
+    return frozenset(date_digits(one.decode("latin-1").strip()) for one in raw.split(b"\\")) - {""}
+
+
+def _excused(needle: Needle, tag: int, vr: bytes, own: frozenset[str], *, coded: bool) -> bool:
+    """Whether what looks like the needle is a term that stands there anyway."""
+    parts = needle.form.split()
+    if all(part in own for part in parts):
+        return True
+    if vr not in _FREE_TEXT and len(needle.form) < 4:
+        return True
+    if tag in _VENDOR:
+        return all(words.is_vendor(part) or _below(part, 6) for part in parts)
+    if vr == b"CS" or (coded and tag in _CODE):
+        return all(part in words.vocabulary() or _below(part, 7) for part in parts)
+    return False
+
+
+def _below(part: str, digits: int) -> bool:
+    """Whether a word is too short to tell anything among device types and codes."""
+    return len(part) < 4 or (part.isdecimal() and len(part) < digits)
+
+
+def _true_vr(tag: int, vr: bytes) -> bytes:
+    """The dictionary's VR for what is encoded as unknown (PS3.5 6.2.2)."""
+    return vr_of(tag) if vr == b"UN" else vr
+
+
+def _text_of(buffer: bytes, elements: list[Element], tag: int) -> str:
+    found = find(elements, tag)
+    return "" if found is None else buffer[found[3] : found[4]].decode("latin-1").strip("\0 ")
