@@ -1,0 +1,146 @@
+"""A de-identified instance as a small file of rewritten bytes and ranges of the received one.
+
+Layout, little endian: magic (4 bytes), version (1), CRC-32 of all that follows in the head (4), number of parts (4),
+inline bytes (8), CRC-32 of the inline bytes (4), the parts (kind 1, offset 8, length 8 bytes each), the inline bytes.
+A part of kind 0 lies in this file, one of kind 1 in the spool file of the same name.
+
+The file is not synced: it can be computed again from the original, and a torn one is recognised.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from struct import error as struct_error
+from typing import BinaryIO, Final
+
+from gateway.dicom.segments import FileRange, Segment
+from gateway.errors import SpoolCorrupt
+from gateway.spool.disk import FILE_MODE
+
+_MAGIC: Final = b"DGou"
+_VERSION: Final = 1
+_HEAD: Final = Struct("<4sBI")
+_COUNTS: Final = Struct("<IQI")
+_PART: Final = Struct("<BQQ")
+_INLINE: Final = 0
+_STORED: Final = 1
+_CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A stored output: the concatenation of its parts is a DICOM file.
+
+    Attributes:
+        name: name in the spool, the same as the original's
+        ranges: absolute path, offset and length of each part, in order
+    """
+
+    name: str
+    ranges: tuple[FileRange, ...]
+
+    @property
+    def length(self) -> int:
+        """Bytes of the DICOM file."""
+        return sum(part.length for part in self.ranges)
+
+    def parts(self) -> list[FileRange]:
+        """The parts in order."""
+        return list(self.ranges)
+
+
+def write_parts(path: Path, segments: Sequence[Segment], *, stored: Path) -> int:
+    """Write the file ``path`` for ``segments``; ranges of ``stored`` stay ranges, all others are copied.
+
+    Returns
+    -------
+    Bytes of the DICOM file that the segments make.
+
+    Raises
+    ------
+    SpoolCorrupt: a range ends behind its file
+    OSError: a file cannot be read or written
+    """
+    parts: list[tuple[int, int, int]] = []
+    at = start = _HEAD.size + _COUNTS.size + len(segments) * _PART.size
+    crc32 = 0
+    available = stored.stat().st_size
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
+        file.seek(start)
+        for segment in segments:
+            if isinstance(segment, FileRange) and segment.path == stored:
+                if segment.offset + segment.length > available:
+                    raise SpoolCorrupt(name=stored.name, reason="a range ends behind it")
+                parts.append((_STORED, segment.offset, segment.length))
+                continue
+            if isinstance(segment, FileRange):
+                crc32 = _copy(segment, file, crc32)
+                length = segment.length
+            else:
+                file.write(segment)
+                crc32 = zlib.crc32(segment, crc32)
+                length = len(segment)
+            parts.append((_INLINE, at, length))
+            at += length
+        body = _COUNTS.pack(len(parts), at - start, crc32) + b"".join(_PART.pack(*part) for part in parts)
+        file.seek(0)
+        file.write(_HEAD.pack(_MAGIC, _VERSION, zlib.crc32(body)) + body)
+    return sum(part[2] for part in parts)
+
+
+def read_parts(path: Path, *, name: str, stored: Path) -> Output:
+    """The output in the file ``path``, its inline bytes checked.
+
+    Raises
+    ------
+    SpoolCorrupt: the file is torn, damaged or of another version, or the original is shorter than its ranges
+    OSError: a file cannot be read
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD.size + _COUNTS.size)
+        try:
+            magic, version, check = _HEAD.unpack_from(head)
+            count, inline, crc32 = _COUNTS.unpack_from(head, _HEAD.size)
+        except struct_error:
+            raise SpoolCorrupt(name=name, reason="its output is torn") from None
+        if magic != _MAGIC or version != _VERSION:
+            raise SpoolCorrupt(name=name, reason=f"its output is not of version {_VERSION}")
+        start = len(head) + count * _PART.size
+        if os.fstat(file.fileno()).st_size != start + inline:
+            raise SpoolCorrupt(name=name, reason="its output is torn")
+        table = file.read(count * _PART.size)
+        if zlib.crc32(head[_HEAD.size :] + table) != check or _checksum(file) != crc32:
+            raise SpoolCorrupt(name=name, reason="its output is damaged")
+    available = stored.stat().st_size
+    ranges = []
+    for kind, offset, length in _PART.iter_unpack(table):
+        if kind == _STORED and offset + length > available:
+            raise SpoolCorrupt(name=name, reason=f"it has {available} bytes, its output needs {offset + length}")
+        ranges.append(FileRange(path if kind == _INLINE else stored, offset, length))
+    return Output(name, tuple(ranges))
+
+
+def _copy(part: FileRange, file: BinaryIO, crc32: int) -> int:
+    with part.path.open("rb") as source:
+        source.seek(part.offset)
+        left = part.length
+        while left:
+            chunk = source.read(min(left, _CHUNK))
+            if not chunk:
+                raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
+            file.write(chunk)
+            crc32 = zlib.crc32(chunk, crc32)
+            left -= len(chunk)
+    return crc32
+
+
+def _checksum(file: BinaryIO) -> int:
+    crc32 = 0
+    while chunk := file.read(_CHUNK):
+        crc32 = zlib.crc32(chunk, crc32)
+    return crc32
