@@ -1,0 +1,94 @@
+"""Who may send (promise P10)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+from gateway.errors import ConfigurationError
+from gateway.spool.record import SOURCE_BYTES
+
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+
+#: Name of the source of every association when the configuration names no sources.
+ANY_SOURCE: Final = "any"
+
+
+class Refusal(Enum):
+    """Why an association is rejected: result, source and reason of the A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+
+    APPLICATION_CONTEXT = (1, 1, 2)
+    CALLING_AE = (1, 1, 3)
+    #: The title is known, but not from this address; the standard has no reason of its own for that.
+    ADDRESS = (1, 1, 1)
+    CALLED_AE = (1, 1, 7)
+    #: Stopping, or something here is broken.
+    CONGESTION = (2, 3, 1)
+    ASSOCIATIONS = (2, 3, 2)
+    #: Closed without an answer: so many connections are open that not even a rejection is afforded.
+    CONNECTIONS = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A peer that may send. What is empty is not asked for.
+
+    Attributes:
+        name: at most 64 bytes of UTF-8
+        calling_ae: its own AE titles
+        called_ae: the titles by which it may call the gateway
+        addresses: networks that it connects from
+        max_associations: at the same time; None for no limit of its own
+
+    Raises:
+        ConfigurationError: the name is empty or too long
+    """
+
+    name: str
+    calling_ae: frozenset[str] = frozenset()
+    called_ae: frozenset[str] = frozenset()
+    addresses: tuple[Network, ...] = ()
+    max_associations: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name.encode()) <= SOURCE_BYTES:
+            raise ConfigurationError(place="sources", problem=f"a name has 1 to {SOURCE_BYTES} bytes")
+
+
+class AccessRules:
+    """Finds the source of an association.
+
+    Args:
+        sources: tried in order; if there are none, everybody is ``ANY_SOURCE``
+    """
+
+    def __init__(self, sources: Sequence[Source] = ()) -> None:
+        self._sources = tuple(sources) or (Source(name=ANY_SOURCE),)
+
+    def match(self, *, calling_ae: str, called_ae: str, address: str) -> Source | Refusal:
+        """The first source that fits, or why none does.
+
+        Args:
+            calling_ae: calling AE title without its padding
+            called_ae: called AE title without its padding
+            address: IP address of the peer
+        """
+        try:
+            peer = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return Refusal.ADDRESS
+        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+            peer = peer.ipv4_mapped
+        known = [source for source in self._sources if not source.calling_ae or calling_ae in source.calling_ae]
+        if not known:
+            return Refusal.CALLING_AE
+        near = [source for source in known if not source.addresses or any(peer in net for net in source.addresses)]
+        if not near:
+            return Refusal.ADDRESS
+        for source in near:
+            if not source.called_ae or called_ae in source.called_ae:
+                return source
+        return Refusal.CALLED_AE

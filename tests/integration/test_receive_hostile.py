@@ -1,0 +1,266 @@
+"""Peers that break the protocol, stall, flood or vanish, against a running receiver (promise P7)."""
+
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+from gateway.receive import Receiver, ReceiverSettings, Source
+from gateway.spool import Spool
+from tests.integration.raw_peer import (
+    A_ABORT,
+    A_ASSOCIATE_RJ,
+    COMMAND,
+    CT,
+    DATA,
+    EXPLICIT,
+    LAST,
+    P_DATA,
+    VERIFICATION,
+    RawPeer,
+    Witness,
+    associate_rq,
+    command,
+    data_set,
+    message,
+    pdu,
+    pdv,
+    receiving,
+    store_elements,
+    us,
+)
+
+STORE = command(store_elements())
+
+
+def assert_lives(receiver: Receiver, spool: Spool, witness: Witness) -> None:
+    """A good sender is served, and nothing but its instance is there."""
+    with RawPeer(receiver.port) as peer:
+        peer.associate()
+        assert peer.store(data_set()) == 0
+        peer.release()
+    names = list(spool.names())
+    assert [row.spool_name for row in witness.rows] == names
+    assert len(names) == len(list(spool.path(names[0]).parent.iterdir())) == 1
+
+
+BEFORE_ASSOCIATION = [
+    b"",  # connects and leaves
+    b"\1",
+    b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),  # a TLS ClientHello
+    pdu(1, b""),  # an A-ASSOCIATE-RQ without content
+    pdu(1, bytes(68)),
+    pdu(1, associate_rq([(CT, [EXPLICIT])])[6:-9]),  # cut inside an item
+    struct.pack(">BBI", 1, 0, 0xFFFFFFFF) + bytes(1000),  # 4 GiB announced
+    struct.pack(">BBI", 1, 0, 1 << 20) + bytes(1000),  # the rest never comes
+    message(STORE, data_set()),  # data before the association
+    pdu(5, bytes(4)),  # A-RELEASE-RQ
+    pdu(99, bytes(4)),
+    bytes(10_000),
+]
+
+
+@pytest.mark.parametrize("stream", BEFORE_ASSOCIATION)
+def test_p7_garbage_before_the_association(tmp_path: Path, stream: bytes) -> None:
+    with receiving(tmp_path) as (receiver, spool, witness):
+        with RawPeer(receiver.port) as peer:
+            peer.send(stream)
+            peer.socket.shutdown(socket.SHUT_WR)
+            while True:
+                kind, _ = peer.read()
+                assert kind in (0, A_ABORT, A_ASSOCIATE_RJ)
+                if not kind:
+                    break
+        assert_lives(receiver, spool, witness)
+
+
+VIOLATIONS = [
+    pdu(P_DATA, b""),
+    struct.pack(">BBI", P_DATA, 0, 0xFFFFFFFF),
+    pdu(P_DATA, struct.pack(">IBB", 0, 1, 3) + b"x" * 20),
+    pdu(P_DATA, pdv(STORE, COMMAND | LAST, 99)),  # a context that was not accepted
+    pdu(P_DATA, pdv(data_set(), DATA | LAST)),
+    message(b"garbage"),
+    message(STORE) + message(STORE),  # no data set after the first
+    pdu(77, b"x"),
+    associate_rq([(CT, [EXPLICIT])]),  # a second A-ASSOCIATE-RQ
+]
+
+
+@pytest.mark.parametrize("stream", VIOLATIONS)
+def test_p7_violations_are_answered_by_an_abort(tmp_path: Path, stream: bytes) -> None:
+    with receiving(tmp_path) as (receiver, spool, witness):
+        with RawPeer(receiver.port) as peer:
+            peer.associate()
+            peer.send(stream)
+            assert peer.read()[0] == A_ABORT
+            assert peer.read() == (0, b"")  # and the connection is closed
+        witness.wait_for("closed", "any")
+        assert_lives(receiver, spool, witness)
+
+
+def test_p1_a_peer_that_vanishes_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+    with receiving(tmp_path) as (receiver, spool, witness):
+        for reset in (False, True):
+            with RawPeer(receiver.port) as peer:
+                peer.associate()
+                peer.send(message(STORE) + pdu(P_DATA, pdv(data_set()[:100], DATA)))
+                if reset:  # RST instead of FIN
+                    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with witness.changed:
+            assert witness.changed.wait_for(lambda: witness.events.count(("closed", "any")) == 2, timeout=60)
+        assert_lives(receiver, spool, witness)
+
+
+def test_a_stalled_sender_is_aborted(tmp_path: Path) -> None:
+    with receiving(tmp_path, network_timeout_seconds=0.3) as (receiver, spool, witness):
+        with RawPeer(receiver.port) as peer:
+            peer.associate()
+            peer.send(message(STORE) + pdu(P_DATA, pdv(data_set()[:100], DATA)))
+            assert peer.read()[0] == A_ABORT
+        with RawPeer(receiver.port) as silent:
+            assert silent.read()[0] in (0, A_ABORT)  # it never asked for an association
+        witness.wait_for("closed", "any")
+        assert_lives(receiver, spool, witness)
+        assert ("failed", "any", 0, "association-ended") in witness.events
+
+
+@pytest.mark.parametrize(
+    ("request_pdu", "expected", "counted"),
+    [
+        (associate_rq([(CT, [EXPLICIT])], application="1.2.3"), (1, 1, 2), "application-context"),
+        (associate_rq([(CT, [EXPLICIT])], calling="WHO"), (1, 1, 3), "calling-ae"),
+        (associate_rq([(CT, [EXPLICIT])], called="WHAT"), (1, 1, 7), "called-ae"),
+    ],
+)
+def test_p10_rejections_say_why(
+    tmp_path: Path, request_pdu: bytes, expected: tuple[int, int, int], counted: str
+) -> None:
+    source = Source(name="ct", calling_ae=frozenset({"PEER"}), called_ae=frozenset({"GATEWAY"}))
+    with receiving(tmp_path, sources=[source]) as (receiver, _, witness):
+        with RawPeer(receiver.port) as peer:
+            peer.send(request_pdu)
+            kind, body = peer.read()
+            assert kind == A_ASSOCIATE_RJ
+            assert tuple(body[1:4]) == expected
+            assert peer.read() == (0, b"")
+        witness.wait_for("refused", counted)
+        assert receiver.associations == 0
+
+
+def test_the_limit_of_associations(tmp_path: Path) -> None:
+    sources = [Source(name="one", calling_ae=frozenset({"ONE"}), max_associations=1), Source(name="any")]
+    with receiving(tmp_path, sources=sources, max_associations=2) as (receiver, _, witness):
+
+        def refused(calling: str) -> bool:
+            with RawPeer(receiver.port) as peer:
+                peer.send(associate_rq([(CT, [EXPLICIT])], calling=calling))
+                kind, body = peer.read()
+                if kind == A_ASSOCIATE_RJ:
+                    assert tuple(body[1:4]) == (2, 3, 2)  # transient, local limit exceeded
+                    return True
+                peer.release()
+                return False
+
+        with RawPeer(receiver.port) as first, RawPeer(receiver.port) as second:
+            first.associate(calling="ONE")
+            assert receiver.associations == 1
+            assert refused("ONE")  # the source's own limit
+            second.associate(calling="TWO")
+            assert refused("THREE")  # the limit of all
+            first.release()
+            witness.wait_for("closed", "one")
+            assert not refused("THREE")
+            assert first.read() == (0, b"")
+
+
+def test_p7_more_connections_than_are_afforded_are_closed(tmp_path: Path) -> None:
+    with receiving(tmp_path, max_associations=1) as (receiver, spool, witness):
+        idle = [socket.create_connection(("127.0.0.1", receiver.port), timeout=60) for _ in range(60)]
+        witness.wait_for("refused", "connections")
+        for connection in idle:
+            connection.close()
+        assert witness.events.count(("refused", "connections")) <= 60 - 33
+        while receiver.associations or not _accepts(receiver):
+            pass
+        assert_lives(receiver, spool, witness)
+
+
+def _accepts(receiver: Receiver) -> bool:
+    try:
+        with RawPeer(receiver.port) as peer:
+            peer.associate()
+            peer.release()
+    except (AssertionError, OSError):
+        return False
+    return True
+
+
+def test_unknown_operations_are_answered_on_the_same_association(tmp_path: Path) -> None:
+    echo = command({0x0002: b"1.2.840.10008.1.1\0", 0x0100: us(0x30), 0x0110: us(1), 0x0800: us(0x0101)})
+    find = command({**store_elements(), 0x0100: us(0x20)})
+    with receiving(tmp_path) as (receiver, spool, witness):
+        with RawPeer(receiver.port) as peer:
+            peer.associate([(CT, [EXPLICIT]), (VERIFICATION, [EXPLICIT])])
+            peer.send(message(find, data_set()))
+            assert peer.status() == 0x0211
+            peer.send(message(echo, context=3))
+            assert peer.status() == 0
+            peer.release()
+        assert_lives(receiver, spool, witness)
+
+
+def test_p7_an_instance_above_the_limit_is_refused_and_not_kept(tmp_path: Path) -> None:
+    with receiving(tmp_path, max_instance_bytes=1 << 20) as (receiver, spool, witness):
+        with RawPeer(receiver.port) as peer:
+            peer.associate()
+            assert peer.store(data_set(pixels=bytes(3 << 20))) == 0xA700
+            peer.release()
+        assert_lives(receiver, spool, witness)
+        assert ("failed", "any", 0xA700, "limit-exceeded") in witness.events
+
+
+class TestStop:
+    def test_idle_associations_are_aborted_and_none_is_left(self, tmp_path: Path) -> None:
+        with receiving(tmp_path) as (receiver, _, witness), RawPeer(receiver.port) as peer:
+            peer.associate()
+            receiver.stop(grace_seconds=60)
+            assert peer.read()[0] == A_ABORT
+            assert witness.events == [("associated", "any"), ("closed", "any")]
+            assert receiver.associations == 0
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(peer.socket.getpeername())
+
+    def test_what_does_not_end_in_time_is_cut(self, tmp_path: Path) -> None:
+        with receiving(tmp_path) as (receiver, spool, witness), RawPeer(receiver.port) as peer:
+            peer.associate()
+            assert peer.store(data_set()) == 0
+            peer.send(message(STORE) + pdu(P_DATA, pdv(data_set()[:100], DATA)))
+            while len(list((tmp_path / "received").rglob("*.dcm"))) < 2:
+                pass
+            receiver.stop(grace_seconds=0.2)
+            assert len(witness.rows) == len(list(spool.names())) == 1
+            assert len(list((tmp_path / "received").rglob("*.dcm"))) == 1
+
+    def test_a_receiver_that_never_started_stops(self, tmp_path: Path) -> None:
+        receiver = Receiver(ReceiverSettings(port=0), spool=Spool(tmp_path), record=Witness().record)
+        receiver.stop()
+        with pytest.raises(RuntimeError):
+            _ = receiver.port
+
+
+def test_a_port_in_use_is_a_configuration_error(tmp_path: Path) -> None:
+    from gateway.errors import ConfigurationError
+
+    with receiving(tmp_path) as (receiver, spool, witness):
+        settings = ReceiverSettings(host="127.0.0.1", port=receiver.port)
+        with pytest.raises(ConfigurationError, match="Address already in use"):
+            Receiver(settings, spool=spool, record=witness.record).start()
+        with pytest.raises(ConfigurationError, match="AE title"):
+            Receiver(
+                ReceiverSettings(host="127.0.0.1", port=0, ae_title="MORE THAN 16 CHARACTERS"),
+                spool=spool,
+                record=witness.record,
+            ).start()

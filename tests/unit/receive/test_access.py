@@ -1,0 +1,62 @@
+"""Who may send."""
+
+import ipaddress
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.receive.access import ANY_SOURCE, AccessRules, Refusal, Source
+
+
+def networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+RULES = AccessRules(
+    [
+        Source(
+            name="ct",
+            calling_ae=frozenset({"CT1", "CT2"}),
+            called_ae=frozenset({"RESEARCH"}),
+            addresses=networks("192.0.2.0/28", "2001:db8::/64"),
+        ),
+        Source(name="ct-elsewhere", calling_ae=frozenset({"CT2"}), addresses=networks("198.51.100.7")),
+        Source(name="archive", calling_ae=frozenset({"PACS"})),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("calling", "called", "address", "expected"),
+    [
+        ("CT1", "RESEARCH", "192.0.2.3", "ct"),
+        ("CT1", "RESEARCH", "2001:db8::9", "ct"),
+        ("CT1", "RESEARCH", "::ffff:192.0.2.3", "ct"),  # IPv4 on a socket for both
+        ("CT2", "RESEARCH", "192.0.2.3", "ct"),
+        ("CT2", "ANYTHING", "198.51.100.7", "ct-elsewhere"),  # the second source with that title
+        ("PACS", "ANYTHING", "203.0.113.1", "archive"),  # asks for nothing but the title
+        ("CT9", "RESEARCH", "192.0.2.3", Refusal.CALLING_AE),
+        ("ct1", "RESEARCH", "192.0.2.3", Refusal.CALLING_AE),  # titles are case-sensitive (PS3.8 9.3.2)
+        ("", "RESEARCH", "192.0.2.3", Refusal.CALLING_AE),
+        ("CT1", "RESEARCH", "192.0.2.16", Refusal.ADDRESS),
+        ("CT1", "RESEARCH", "2001:db8:1::1", Refusal.ADDRESS),
+        ("CT1", "RESEARCH", "not an address", Refusal.ADDRESS),
+        ("CT1", "OTHER", "192.0.2.3", Refusal.CALLED_AE),
+        ("CT1", "", "192.0.2.3", Refusal.CALLED_AE),
+    ],
+)
+def test_p10_sources(calling: str, called: str, address: str, expected: str | Refusal) -> None:
+    found = RULES.match(calling_ae=calling, called_ae=called, address=address)
+    assert (found.name if isinstance(found, Source) else found) == expected
+
+
+def test_without_sources_everybody_is_any() -> None:
+    found = AccessRules().match(calling_ae="X", called_ae="Y", address="203.0.113.1")
+    assert isinstance(found, Source)
+    assert found.name == ANY_SOURCE
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "é" * 33])
+def test_a_name_must_fit_the_spool_record(name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Source(name=name)
