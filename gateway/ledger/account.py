@@ -1,0 +1,148 @@
+"""The balance of promise P3: nothing that was acknowledged is without a fate, no fate is without its evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gateway.ledger.database import OnDatabase
+from gateway.ledger.records import DUPLICATE, Account, ProjectAccount
+from gateway.ledger.schema import deliveries, history, instances, is_state, outputs
+from gateway.ledger.states import DeliveryState, InstanceState
+
+_WITH_OUTPUT: Final = is_state(
+    instances.c.state, InstanceState.DEIDENTIFIED, InstanceState.DELIVERED, InstanceState.PURGED
+)
+_ARRIVED: Final = is_state(instances.c.state, InstanceState.DELIVERED, InstanceState.PURGED)
+_UNEXPLAINED: Final = is_state(instances.c.state, InstanceState.HELD, InstanceState.REJECTED)
+_HAS_OUTPUT: Final = sa.exists().where(outputs.c.instance_id == instances.c.id)
+_HAS_DELIVERY: Final = sa.exists().where(deliveries.c.instance_id == instances.c.id)
+_HAS_UNCONFIRMED: Final = sa.exists().where(
+    deliveries.c.instance_id == instances.c.id,
+    sa.not_(is_state(deliveries.c.state, DeliveryState.CONFIRMED)),
+)
+_DESTINATIONS: Final = (
+    sa.select(outputs.c.destinations).where(outputs.c.instance_id == instances.c.id).scalar_subquery()
+)
+_DELIVERIES: Final = sa.select(sa.func.count()).where(deliveries.c.instance_id == instances.c.id).scalar_subquery()
+_REJECTED: Final = is_state(instances.c.state, InstanceState.REJECTED)
+
+#: What must not be, in words -> the instances of which it is true.
+_FAULTS: Final = {
+    "held or rejected without a reason": _UNEXPLAINED & (instances.c.code == ""),
+    "rejected as a duplicate of nothing": _REJECTED
+    & (instances.c.code == DUPLICATE)
+    & instances.c.duplicate_of.is_(None),
+    "de-identified without the record of an output": _WITH_OUTPUT & ~_HAS_OUTPUT,
+    "without a delivery for each of their destinations": _WITH_OUTPUT & (_DESTINATIONS != _DELIVERIES),
+    "delivered with a delivery that is not confirmed": _ARRIVED & _HAS_UNCONFIRMED,
+    "not delivered although all their deliveries are confirmed": is_state(instances.c.state, InstanceState.DEIDENTIFIED)
+    & ~_HAS_UNCONFIRMED,
+    "with deliveries although they are not de-identified": ~_WITH_OUTPUT & _HAS_DELIVERY,
+    "with a worker although they are not received": instances.c.lease_owner.is_not(None)
+    & ~is_state(instances.c.state, InstanceState.RECEIVED),
+}
+
+
+class Accounts(OnDatabase):
+    """The ledger's balance."""
+
+    def account(self) -> Account:
+        """Draw the balance at one moment; reads every row a few times.
+
+        Two independent sides must agree: the states in which instances and deliveries are, and the transitions in
+        the history that brought them there. Besides, every state must have its evidence: a hold its reason, a
+        rejection its rule, an output its deliveries, an arrival its confirmations.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        return self._database.read("draw its balance", _account)
+
+
+def _account(connection: Connection) -> Account:
+    totals = connection.execute(
+        sa.select(instances.c.project, sa.func.count().label("total")).group_by(instances.c.project)
+    ).all()
+    reasons = connection.execute(
+        sa.select(instances.c.project, instances.c.state, instances.c.code, sa.func.count().label("total"))
+        .group_by(instances.c.project, instances.c.state, instances.c.code)
+        .order_by(instances.c.code)
+    ).all()
+    flows = connection.execute(
+        sa.select(
+            history.c.delivery_id.is_(None).label("of_instance"),
+            history.c.state_before,
+            history.c.state_after,
+            sa.func.count().label("total"),
+        ).group_by(history.c.delivery_id.is_(None), history.c.state_before, history.c.state_after)
+    ).all()
+    by_delivery_state = connection.execute(
+        sa.select(deliveries.c.state, sa.func.count().label("total")).group_by(deliveries.c.state)
+    ).all()
+
+    projects = []
+    for project, received in sorted(((row.project, row.total) for row in totals), key=lambda pair: pair[0] or ""):
+        codes: dict[InstanceState, Counter[str]] = {state: Counter() for state in InstanceState}
+        for row in reasons:
+            if row.project == project:
+                codes[row.state][row.code] += row.total
+        projects.append(
+            ProjectAccount(
+                project=project,
+                received=received,
+                in_progress=codes[InstanceState.RECEIVED].total(),
+                rejected=dict(codes[InstanceState.REJECTED]),
+                held=dict(codes[InstanceState.HELD]),
+                deidentified=codes[InstanceState.DEIDENTIFIED].total(),
+                delivered=codes[InstanceState.DELIVERED].total(),
+                purged=codes[InstanceState.PURGED].total(),
+            )
+        )
+
+    instance_counts: Counter[str] = Counter()
+    for row in reasons:
+        instance_counts[row.state.value] += row.total
+    delivery_counts = Counter({row.state.value: row.total for row in by_delivery_state})
+    instance_flow: Counter[str] = Counter()
+    delivery_flow: Counter[str] = Counter()
+    recorded = 0
+    for row in flows:
+        flow = instance_flow if row.of_instance else delivery_flow
+        flow[row.state_after] += row.total
+        if row.state_before is not None:
+            flow[row.state_before] -= row.total
+        elif row.of_instance:
+            recorded += row.total
+    problems = [
+        *(
+            f"project {account.project or '(none)'}: {account.received} received, {account.accounted} accounted for"
+            for account in projects
+            if account.received != account.accounted
+        ),
+        *_disagreements("instances", instance_counts, instance_flow, [state.value for state in InstanceState]),
+        *_disagreements("deliveries", delivery_counts, delivery_flow, [state.value for state in DeliveryState]),
+        *_faults(connection),
+    ]
+    return Account(projects=tuple(projects), recorded=recorded, problems=tuple(problems))
+
+
+def _disagreements(kind: str, counts: Counter[str], flow: Counter[str], states: list[str]) -> Iterator[str]:
+    for state in states:
+        if counts[state] != flow[state]:
+            yield f"{counts[state]} {kind} are {state}, but {flow[state]} should be by the history"
+
+
+def _faults(connection: Connection) -> Iterator[str]:
+    for words, condition in _FAULTS.items():
+        total, first = connection.execute(
+            sa.select(sa.func.count(), sa.func.min(instances.c.id)).where(condition)
+        ).one()
+        if total:
+            yield f"{total} instances are {words} (the first is instance {first})"

@@ -1,0 +1,265 @@
+"""The connection to SQLite or PostgreSQL, and everything in which the two differ.
+
+The rest of the ledger is written once. What it relies on:
+
+- a write transaction of SQLite begins IMMEDIATE and excludes every other; a read transaction sees one snapshot.
+- PostgreSQL works at READ COMMITTED: who changes a row locks it first (``FOR UPDATE``), who looks for work skips what
+  others have locked (``SKIP LOCKED``). SQLite ignores both clauses and needs neither.
+- a transaction that lost a race (deadlock, serialization, unique key, busy) is repeated from its beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway.errors import ConfigurationError, LedgerUnavailable
+
+T = TypeVar("T")
+
+#: How SQLite flushes: ``normal`` never loses consistency but may lose the last transactions at power loss, which the
+#: spool's start-up scan rebuilds; ``full`` flushes every transaction.
+Synchronous: TypeAlias = Literal["normal", "full"]
+
+#: What one statement may carry: PostgreSQL allows 65,535 parameters, SQLite 32,766.
+CHUNK: Final = 1000
+
+_PLACE: Final = "storage.ledger"
+_BUSY_SECONDS: Final = 30.0
+_TRIES: Final = 8
+_RACES: Final = {"40001", "40P01", "23505"}
+_WRITES: Final = "ledger_writes"
+
+
+class Database:
+    """One database, reached by as many connections as threads use it at a time.
+
+    A process opens its own: connections do not survive a fork.
+    """
+
+    def __init__(self, url: str, *, synchronous: Synchronous = "normal") -> None:
+        """Prepare the connection; nothing is read yet.
+
+        Parameters
+        ----------
+        url
+            ``sqlite:////absolute/path`` or ``postgresql://user@host/database``.
+        synchronous
+            For SQLite only.
+
+        Raises
+        ------
+        ConfigurationError
+            The URL is not of a database that the ledger works on.
+        LedgerUnavailable
+            The SQLite file cannot be created.
+        """
+        self._process = os.getpid()
+        self.engine: Final = _engine(url, synchronous)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def read(self, operation: str, work: Callable[[Connection], T]) -> T:
+        """Call ``work`` in a transaction that only reads.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        return self._transact(operation, work, writes=False)
+
+    def write(self, operation: str, work: Callable[[Connection], T]) -> T:
+        """Call ``work`` in a transaction and commit it; ``work`` is called again when the transaction lost a race.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full; nothing was changed.
+        """
+        return self._transact(operation, work, writes=True)
+
+    def _transact(self, operation: str, work: Callable[[Connection], T], *, writes: bool) -> T:
+        if os.getpid() != self._process:
+            raise LedgerUnavailable(operation=operation, reason="it was opened by another process")
+        options = self._options(writes=writes)
+        for attempt in range(_TRIES):
+            try:
+                with self.engine.connect() as connection, connection.execution_options(**options).begin():
+                    return work(connection)
+            except SQLAlchemyError as error:
+                if attempt + 1 == _TRIES or not _lost_race(error):
+                    raise LedgerUnavailable(operation=operation, reason=_reason(error)) from error
+                time.sleep(0.01 * 2**attempt)
+        raise AssertionError("the loop returns or raises")
+
+    def _options(self, *, writes: bool) -> dict[str, Any]:
+        if self.dialect == "postgresql" and not writes:
+            # Several questions about one moment, as the accounting asks, need one snapshot.
+            return {_WRITES: False, "isolation_level": "REPEATABLE READ"}
+        return {_WRITES: writes}
+
+    def migration_lock(self, connection: Connection) -> None:
+        """Keep every other process from migrating until the write transaction of ``connection`` ends."""
+        if self.dialect == "postgresql":
+            # The number is "gateway" in ASCII: any constant that nothing else in the database locks.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x67617465776179)))
+
+
+class OnDatabase:
+    """What works on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
+
+
+def insert(connection: Connection, table: sa.Table) -> postgresql.Insert:
+    """An INSERT that can say ON CONFLICT, which both databases spell alike."""
+    if connection.dialect.name == "sqlite":
+        # The two classes offer the same methods; the checker needs one of them.
+        return sqlite.insert(table)  # type: ignore[return-value]
+    return postgresql.insert(table)
+
+
+def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """``rows`` in pieces that one statement can carry."""
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]
+
+
+def _engine(text: str, synchronous: Synchronous) -> Engine:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        # Without its cause: the URL may hold a password.
+        raise ConfigurationError(place=_PLACE, problem="is not a database URL") from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(url, synchronous)
+    if backend in {"postgresql", "postgres"}:
+        return _postgresql_engine(url)
+    raise ConfigurationError(place=_PLACE, problem="is neither a sqlite: nor a postgresql: URL")
+
+
+def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
+    if not url.database or url.database == ":memory:" or url.query:
+        raise ConfigurationError(place=_PLACE, problem="must name a file: sqlite:////directory/file")
+    _create_private(Path(url.database))
+    engine = sa.create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        poolclass=sa.QueuePool,
+        pool_size=8,
+        max_overflow=-1,
+        hide_parameters=True,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # SQLAlchemy begins transactions below; the driver must not begin its own.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        _use_write_ahead_log(cursor)
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute("PRAGMA foreign_keys = on")
+        cursor.execute("PRAGMA cache_size = -16000")
+        cursor.execute("PRAGMA journal_size_limit = 67108864")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """Create the file readable by its owner alone; SQLite gives its log files the same mode (promise P9)."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            # By name: to open and close the file would drop the locks that this process may hold on it.
+            path.chmod(0o600)
+    except OSError as error:
+        raise LedgerUnavailable(operation="be created", reason=error.strerror or "the file system refuses") from error
+
+
+def _use_write_ahead_log(cursor: DBAPICursor) -> None:
+    """Switch to WAL; several processes that switch a new file at once are not made to wait by SQLite itself."""
+    give_up = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+            continue
+        if cursor.fetchall() != [("wal",)]:
+            raise ConfigurationError(place=_PLACE, problem="lies on a file system without shared memory, as WAL needs")
+        return
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    try:
+        engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args={} if "connect_timeout" in url.query else {"connect_timeout": 10},
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            pool_size=8,
+            max_overflow=-1,
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            place=_PLACE, problem="names PostgreSQL, which needs the package's extra 'postgresql'"
+        ) from error
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {round(_BUSY_SECONDS * 1000)}")
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+def _sqlstate(error: SQLAlchemyError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return state if isinstance(state, str) else None
+
+
+def _lost_race(error: SQLAlchemyError) -> bool:
+    return _sqlstate(error) in _RACES
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """What happened, without the statement, its values or the address of the database."""
+    if not isinstance(error, DBAPIError):
+        return type(error).__name__
+    name = getattr(error.orig, "sqlite_errorname", None)
+    state = _sqlstate(error)
+    return str(name) if name else f"{type(error.orig).__name__}{f' (SQLSTATE {state})' if state else ''}"

@@ -1,0 +1,110 @@
+"""Counts for people and for metrics."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gateway.ledger.database import OnDatabase
+from gateway.ledger.records import (
+    DeliveryDepth,
+    DestinationCount,
+    QueueFigures,
+    ReasonCount,
+    StateCount,
+    Status,
+)
+from gateway.ledger.schema import HELD, IS_UNCONFIRMED, LEASED, WAITING, deliveries, instances, is_state
+from gateway.ledger.states import InstanceState
+
+
+class Figures(OnDatabase):
+    """The ledger's counts."""
+
+    def status(self) -> Status:
+        """Everything the ledger holds, by project, destination and state; reads every row once.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        return self._database.read("count its rows", _status)
+
+    def queue_figures(self) -> QueueFigures:
+        """The queues, for metrics: costs by what waits, not by what was ever received.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        return self._database.read("count its queues", _queue_figures)
+
+
+def _status(connection: Connection) -> Status:
+    count = sa.func.count().label("count")
+    columns = instances.c
+    by_state = connection.execute(
+        sa.select(
+            columns.project,
+            columns.state,
+            count,
+            sa.func.sum(columns.size).label("size"),
+            sa.func.min(columns.received_at).label("oldest"),
+        )
+        .group_by(columns.project, columns.state)
+        .order_by(columns.project, columns.state)
+    ).all()
+    by_reason = connection.execute(
+        sa.select(columns.project, columns.state, columns.code, count)
+        .where(is_state(columns.state, InstanceState.HELD, InstanceState.REJECTED))
+        .group_by(columns.project, columns.state, columns.code)
+        .order_by(columns.project, columns.state, columns.code)
+    ).all()
+    by_destination = connection.execute(
+        sa.select(
+            deliveries.c.destination,
+            deliveries.c.state,
+            count,
+            sa.func.sum(deliveries.c.size).label("size"),
+            sa.func.min(deliveries.c.created_at).label("oldest"),
+        )
+        .group_by(deliveries.c.destination, deliveries.c.state)
+        .order_by(deliveries.c.destination, deliveries.c.state)
+    ).all()
+    # count and index are methods of a row: a tuple's. Its mapping has the columns. PostgreSQL sums to a Decimal.
+    return Status(
+        instances=tuple(StateCount(**{**row._mapping, "size": int(row.size)}) for row in by_state),  # noqa: SLF001
+        reasons=tuple(ReasonCount(**row._mapping) for row in by_reason),  # noqa: SLF001
+        deliveries=tuple(
+            DestinationCount(**{**row._mapping, "size": int(row.size)})  # noqa: SLF001
+            for row in by_destination
+        ),
+    )
+
+
+def _queue_figures(connection: Connection) -> QueueFigures:
+    waiting, oldest = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(instances.c.received_at)).where(WAITING)
+    ).one()
+    leased = connection.scalar(sa.select(sa.func.count()).select_from(instances).where(LEASED))
+    held = connection.scalar(sa.select(sa.func.count()).select_from(instances).where(HELD))
+    depths = connection.execute(
+        sa.select(
+            deliveries.c.destination,
+            deliveries.c.state,
+            sa.func.count().label("count"),
+            sa.func.min(deliveries.c.created_at).label("oldest"),
+        )
+        .where(IS_UNCONFIRMED)
+        .group_by(deliveries.c.destination, deliveries.c.state)
+        .order_by(deliveries.c.destination, deliveries.c.state)
+    ).all()
+    return QueueFigures(
+        received=waiting,
+        leased=leased or 0,
+        oldest_received=oldest,
+        held=held or 0,
+        deliveries=tuple(DeliveryDepth(**row._mapping) for row in depths),  # noqa: SLF001
+    )

@@ -1,0 +1,510 @@
+"""Instances: recorded when received, claimed by workers, finished, purged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gateway.ledger import history
+from gateway.ledger.columns import utc_now
+from gateway.ledger.database import OnDatabase, chunks, insert
+from gateway.ledger.deliveries import create_deliveries
+from gateway.ledger.history import Transition
+from gateway.ledger.records import (
+    DUPLICATE,
+    ClaimedInstance,
+    DeidentifiedResult,
+    Finished,
+    HeldInstance,
+    HeldResult,
+    Purgeable,
+    Received,
+    RejectedResult,
+    Result,
+)
+from gateway.ledger.schema import HELD, LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs
+from gateway.ledger.states import InstanceState
+
+_CLAIMED: Final = (
+    instances.c.id.label("instance_id"),
+    instances.c.attempts,
+    instances.c.spool_name,
+    instances.c.received_at,
+    instances.c.size,
+    instances.c.crc32,
+    instances.c.source,
+    instances.c.calling_ae,
+    instances.c.called_ae,
+    instances.c.peer_address,
+    instances.c.sop_class_uid,
+    instances.c.transfer_syntax,
+)
+_NAMES_AT_ONCE: Final = 10_000
+
+#: (project, sop_key) -> content_key -> the instance that stands for it.
+_Standing = dict[tuple[str, str], dict[str, tuple[int, InstanceState]]]
+
+
+class Instances(OnDatabase):
+    """The ledger's instances."""
+
+    def record_received(self, received: Sequence[Received], *, now: datetime | None = None) -> list[int]:
+        """Record what the spool holds; a spool name that is recorded stays as it is.
+
+        Parameters
+        ----------
+        received
+            Any number; a thousand to a transaction.
+        now
+            The moment for the history, timezone-aware.
+
+        Returns
+        -------
+        list[int]
+            The row ids in the order of ``received``.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        at = now or utc_now()
+        return [
+            number
+            for part in chunks(received)
+            for number in self._database.write("record instances", lambda c, part=part: _record(c, part, at))  # type: ignore[misc]
+        ]
+
+    def claim_received(
+        self, owner: str, *, limit: int, lease_seconds: float, now: datetime | None = None
+    ) -> list[ClaimedInstance]:
+        """Lease the oldest instances that wait for a worker, those with an expired lease included.
+
+        Parameters
+        ----------
+        owner
+            Who claims; unique among all workers of all nodes, and of a worker's lives.
+        limit
+            How many at most.
+        lease_seconds
+            After this time without ``renew`` others may claim them.
+        now
+            The present moment, timezone-aware.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        at = now or utc_now()
+        until = at + timedelta(seconds=lease_seconds)
+        return self._database.write("claim instances", lambda connection: _claim(connection, owner, limit, at, until))
+
+    def renew(self, owner: str, ids: Sequence[int], lease_seconds: float, *, now: datetime | None = None) -> list[int]:
+        """Prolong the leases of ``owner`` on instances; return the ids that it still has.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        until = (now or utc_now()) + timedelta(seconds=lease_seconds)
+
+        def work(connection: Connection) -> list[int]:
+            kept: list[int] = []
+            for part in chunks(sorted(ids)):
+                mine = _locked(connection, part, LEASED & (instances.c.lease_owner == owner))
+                _update(connection, mine, lease_until=until)
+                kept += mine
+            return kept
+
+        return self._database.write("renew leases", work)
+
+    def finish(self, owner: str, results: Sequence[Result], *, now: datetime | None = None) -> list[Finished]:
+        """Record what ``owner`` made of the instances that it claimed, in one transaction (promises P2, P6).
+
+        A result whose lease was lost is discarded. A result with the project and keys of an instance that stands for
+        the same content is recorded as rejected by the rule ``duplicate``, whatever it was.
+
+        Parameters
+        ----------
+        owner
+            Who claimed them.
+        results
+            One per instance; at most a thousand.
+        now
+            The present moment, timezone-aware.
+
+        Returns
+        -------
+        list[Finished]
+            In the order of ``results``.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full; nothing was recorded.
+        """
+        if len({result.instance_id for result in results}) != len(results):
+            raise ValueError("results must have one result per instance")
+        at = now or utc_now()
+        return self._database.write("finish instances", lambda connection: _finish(connection, owner, results, at))
+
+    def resume_held(self, instance_ids: Iterable[int], *, by: str, now: datetime | None = None) -> None:
+        """Send held instances through the workers again: an operator has removed the cause.
+
+        Raises
+        ------
+        IllegalTransition
+            One is not held; nothing was changed.
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        ids = sorted(set(instance_ids))
+        at = now or utc_now()
+        values = {"code": "", "detail": "", "attempts": 0, "sop_key": None, "content_key": None}
+        self._database.write(
+            "resume held instances",
+            lambda connection: _move(connection, ids, InstanceState.RECEIVED, at, by, values),
+        )
+
+    def purgeable(self, before: datetime, limit: int) -> list[Purgeable]:
+        """Instances whose bytes may go: delivered or rejected earlier than ``before``, oldest first.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        query = (
+            sa.select(instances.c.id, instances.c.spool_name, instances.c.state)
+            .where(PURGEABLE, instances.c.changed_at < before)
+            .order_by(instances.c.changed_at, instances.c.id)
+            .limit(limit)
+        )
+        rows = self._database.read("look for purgeable instances", lambda connection: connection.execute(query).all())
+        return [Purgeable(instance_id=row.id, spool_name=row.spool_name, state=row.state) for row in rows]
+
+    def mark_purged(self, instance_ids: Iterable[int], *, now: datetime | None = None) -> None:
+        """Record that the bytes are gone; for instances that are marked already nothing changes.
+
+        A delivered instance becomes purged; a rejected one stays rejected.
+
+        Raises
+        ------
+        IllegalTransition
+            One is neither delivered nor rejected; nothing of its thousand was changed.
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        at = now or utc_now()
+        for part in chunks(sorted(set(instance_ids))):
+            self._database.write("mark purged instances", lambda c, part=part: _purge(c, part, at))  # type: ignore[misc]
+
+    def known_spool_names(self, *, purged: bool | None = None) -> Iterator[str]:
+        """The spool names of all instances; with ``purged``, of those whose bytes were removed, or were not.
+
+        Read in pages, so that a long walk keeps no transaction open.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        query = sa.select(instances.c.id, instances.c.spool_name).order_by(instances.c.id).limit(_NAMES_AT_ONCE)
+        if purged is not None:
+            query = query.where(instances.c.purged_at.is_not(None) if purged else instances.c.purged_at.is_(None))
+        last = 0
+        while True:
+            page = query.where(instances.c.id > last)
+            rows = self._database.read("list spool names", lambda c, page=page: c.execute(page).all())  # type: ignore[misc]
+            if not rows:
+                return
+            yield from (row.spool_name for row in rows)
+            last = rows[-1].id
+
+    def held(self, *, project: str | None = None, limit: int = 100, after: int = 0) -> list[HeldInstance]:
+        """Instances that wait for a human, by row id.
+
+        Parameters
+        ----------
+        project
+            Only of this project.
+        limit
+            How many at most.
+        after
+            Only row ids above this one: the last of the previous page.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        columns = instances.c
+        query = (
+            sa.select(
+                columns.id.label("instance_id"),
+                columns.project,
+                columns.spool_name,
+                columns.source,
+                columns.calling_ae,
+                columns.sop_class_uid,
+                columns.size,
+                columns.code,
+                columns.detail,
+                columns.attempts,
+                columns.received_at,
+                columns.changed_at.label("held_at"),
+            )
+            .where(HELD, columns.id > after)
+            .order_by(columns.id)
+            .limit(limit)
+        )
+        if project is not None:
+            query = query.where(columns.project == project)
+        rows = self._database.read("list held instances", lambda connection: connection.execute(query).all())
+        return [HeldInstance(**row._mapping) for row in rows]  # noqa: SLF001 - documented, named to avoid clashes
+
+
+def _record(connection: Connection, received: Sequence[Received], at: datetime) -> list[int]:
+    # In the order of names, in which all processes lock them; names begin with their date.
+    rows = [_received_row(one, at) for one in sorted(received, key=lambda one: one.spool_name)]
+    if not rows:
+        return []
+    statement = insert(connection, instances).on_conflict_do_nothing(index_elements=["spool_name"])
+    created = connection.execute(statement.returning(instances.c.id, instances.c.spool_name), rows).all()
+    numbers: dict[str, int] = {row.spool_name: row.id for row in created}
+    known = [one.spool_name for one in received if one.spool_name not in numbers]
+    if known:
+        query = sa.select(instances.c.id, instances.c.spool_name).where(instances.c.spool_name.in_(known))
+        numbers |= {row.spool_name: row.id for row in connection.execute(query)}
+    history.record(
+        connection,
+        (Transition(row.id, None, InstanceState.RECEIVED) for row in created),
+        at=at,
+        actor="receiver",
+    )
+    return [numbers[one.spool_name] for one in received]
+
+
+def _received_row(received: Received, at: datetime) -> dict[str, object]:
+    return {
+        "spool_name": received.spool_name,
+        "received_at": received.received_at,
+        "size": received.size,
+        "crc32": received.crc32,
+        "source": received.source,
+        "calling_ae": received.calling_ae,
+        "called_ae": received.called_ae,
+        "peer_address": received.peer_address,
+        "sop_class_uid": received.sop_class_uid,
+        "transfer_syntax": received.transfer_syntax,
+        "state": InstanceState.RECEIVED,
+        "changed_at": at,
+        "attempts": 0,
+        "code": "",
+        "detail": "",
+    }
+
+
+def _claim(connection: Connection, owner: str, limit: int, now: datetime, until: datetime) -> list[ClaimedInstance]:
+    expired = sa.select(instances.c.id).where(LEASED, instances.c.lease_until <= now)
+    _update(
+        connection,
+        connection.scalars(expired.limit(limit).with_for_update(skip_locked=True)).all(),
+        lease_owner=None,
+        lease_until=None,
+    )
+    query = (
+        sa.select(*_CLAIMED)
+        .where(WAITING)
+        .order_by(instances.c.received_at, instances.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(query).all()
+    _update(
+        connection,
+        [row.instance_id for row in rows],
+        lease_owner=owner,
+        lease_until=until,
+        attempts=instances.c.attempts + 1,
+    )
+    return [ClaimedInstance(**{**row._mapping, "attempts": row.attempts + 1}) for row in rows]  # noqa: SLF001
+
+
+def _locked(connection: Connection, ids: Sequence[int], condition: sa.ColumnElement[bool]) -> list[int]:
+    """Those of ``ids`` that fulfil ``condition``, locked in the order of their ids."""
+    query = sa.select(instances.c.id).where(instances.c.id.in_(ids), condition).order_by(instances.c.id)
+    return list(connection.scalars(query.with_for_update()))
+
+
+def _update(connection: Connection, ids: Sequence[int], **values: Any) -> None:
+    if ids:
+        connection.execute(sa.update(instances).where(instances.c.id.in_(ids)).values(**values))
+
+
+def _finish(connection: Connection, owner: str, results: Sequence[Result], now: datetime) -> list[Finished]:
+    mine = set(_locked(connection, [result.instance_id for result in results], instances.c.lease_owner == owner))
+    accepted = sorted(
+        (result for result in results if result.instance_id in mine), key=lambda result: result.instance_id
+    )
+    standing = _standing(connection, accepted)
+    finished: dict[int, Finished] = {}
+    outgoing: list[DeidentifiedResult] = []
+    rows: list[dict[str, object]] = []
+    for result in accepted:
+        fate, row = _fate(result, standing, now)
+        finished[result.instance_id] = fate
+        rows.append(row)
+        if isinstance(result, DeidentifiedResult) and fate.state is InstanceState.DEIDENTIFIED:
+            outgoing.append(result)
+    if rows:
+        _write_results(connection, rows)
+    if outgoing:
+        connection.execute(
+            sa.insert(outputs), [_output_row(one, finished[one.instance_id].replaces) for one in outgoing]
+        )
+    history.record(connection, map(_transition, rows), at=now, actor=owner)
+    create_deliveries(connection, outgoing, now=now, actor=owner)
+    return [finished.get(each.instance_id, Finished(instance_id=each.instance_id, state=None)) for each in results]
+
+
+def _keys(result: Result) -> tuple[str, str, str] | None:
+    """Project, sop_key and content_key, if the result has all of them."""
+    if isinstance(result, RejectedResult) or not (result.project and result.sop_key and result.content_key):
+        return None
+    return result.project, result.sop_key, result.content_key
+
+
+def _standing(connection: Connection, results: Iterable[Result]) -> _Standing:
+    """The instances that stand for the SOP Instances of ``results``, with whatever content."""
+    wanted: defaultdict[str, set[str]] = defaultdict(set)
+    for keys in filter(None, map(_keys, results)):
+        wanted[keys[0]].add(keys[1])
+    standing: _Standing = {}
+    columns = instances.c
+    for project, sop_keys in wanted.items():
+        query = sa.select(columns.id, columns.sop_key, columns.content_key, columns.state).where(
+            STANDING_FOR_CONTENT, columns.project == project, columns.sop_key.in_(sorted(sop_keys))
+        )
+        for row in connection.execute(query):
+            standing.setdefault((project, row.sop_key), {})[row.content_key] = (row.id, row.state)
+    return standing
+
+
+def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished, dict[str, object]]:
+    """What becomes of a result, and its row; ``standing`` learns of it.
+
+    A race with another transaction that does the same is decided by the unique index on standing content: the loser
+    is repeated from its beginning and then sees the winner.
+    """
+    number = result.instance_id
+    keys = _keys(result)
+    row: dict[str, object] = {
+        "row_id": number,
+        "changed_at": now,
+        "project": result.project,
+        "sop_key": keys[1] if keys else None,
+        "content_key": keys[2] if keys else None,
+        "duplicate_of": None,
+    }
+    contents = standing.setdefault(keys[:2], {}) if keys else {}
+    if keys and keys[2] in contents:
+        original = contents[keys[2]][0]
+        state = InstanceState.REJECTED
+        row |= {
+            "state": state,
+            "code": DUPLICATE,
+            "detail": f"of instance {original}",
+            "duplicate_of": original,
+        }
+        return Finished(instance_id=number, state=state, duplicate_of=original), row
+    replaces: int | None = None
+    match result:
+        case DeidentifiedResult():
+            state = InstanceState.DEIDENTIFIED
+            went_out = [other for other, before in contents.values() if before is not InstanceState.HELD]
+            replaces = max(went_out, default=None)
+            row |= {"code": "", "detail": "" if replaces is None else f"replaces instance {replaces}"}
+        case HeldResult():
+            state = InstanceState.HELD
+            row |= {"code": result.code, "detail": result.detail}
+        case RejectedResult():
+            state = InstanceState.REJECTED
+            row |= {"code": result.rule, "detail": result.because}
+    if keys:
+        contents[keys[2]] = (number, state)
+    row["state"] = state
+    return Finished(instance_id=number, state=state, replaces=replaces), row
+
+
+def _write_results(connection: Connection, rows: list[dict[str, object]]) -> None:
+    names = ("state", "changed_at", "project", "sop_key", "content_key", "code", "detail", "duplicate_of")
+    connection.execute(
+        sa.update(instances)
+        .where(instances.c.id == sa.bindparam("row_id"))
+        .values({name: sa.bindparam(name) for name in names} | {"lease_owner": None, "lease_until": None}),
+        rows,
+    )
+
+
+def _transition(row: dict[str, Any]) -> Transition:
+    return Transition(row["row_id"], InstanceState.RECEIVED, row["state"], code=row["code"], detail=row["detail"])
+
+
+def _output_row(result: DeidentifiedResult, replaces: int | None) -> dict[str, object]:
+    return {
+        "instance_id": result.instance_id,
+        "profile": result.profile,
+        "profile_digest": result.profile_digest,
+        "size": result.output_size,
+        "patient_id": result.patient_id,
+        "study_uid": result.study_uid,
+        "series_uid": result.series_uid,
+        "sop_uid": result.sop_uid,
+        "sop_class_uid": result.sop_class_uid,
+        "transfer_syntax": result.transfer_syntax,
+        "actions": dict(result.actions),
+        "destinations": len(result.destinations),
+        "replaces": replaces,
+    }
+
+
+def _move(
+    connection: Connection,
+    ids: Sequence[int],
+    state: InstanceState,
+    now: datetime,
+    actor: str,
+    values: dict[str, object],
+) -> None:
+    """Move instances to ``state``, whatever state they are in, if the table of transitions allows it."""
+    for part in chunks(ids):
+        query = sa.select(instances.c.id, instances.c.state).where(instances.c.id.in_(part)).order_by(instances.c.id)
+        before = {row.id: row.state for row in connection.execute(query.with_for_update())}
+        for number in part:
+            if number not in before:
+                raise history.illegal(Transition(number, None, state))
+        history.record(connection, (Transition(number, before[number], state) for number in part), at=now, actor=actor)
+        _update(connection, part, state=state, changed_at=now, **values)
+
+
+def _purge(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    query = (
+        sa.select(instances.c.id, instances.c.state, instances.c.purged_at)
+        .where(instances.c.id.in_(ids))
+        .order_by(instances.c.id)
+        .with_for_update()
+    )
+    rows = {row.id: row for row in connection.execute(query)}
+    wanted = [number for number in ids if number not in rows or rows[number].purged_at is None]
+    rejected = [number for number in wanted if number in rows and rows[number].state is InstanceState.REJECTED]
+    others = [number for number in wanted if number not in rejected]
+    _move(connection, rejected, InstanceState.REJECTED, now, "retention", {"purged_at": now})
+    _move(connection, others, InstanceState.PURGED, now, "retention", {"purged_at": now})

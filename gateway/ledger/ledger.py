@@ -1,0 +1,60 @@
+"""The ledger: one object for all that the tables know."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from gateway.ledger.account import Accounts
+from gateway.ledger.database import Database, Synchronous
+from gateway.ledger.deliveries import Deliveries
+from gateway.ledger.figures import Figures
+from gateway.ledger.history import Histories
+from gateway.ledger.instances import Instances
+from gateway.ledger.migrate import migrate
+
+
+class Ledger(Instances, Deliveries, Histories, Figures, Accounts):
+    """The database of every instance, delivery and decision.
+
+    Methods may be called from several threads at once; every one is a transaction of its own. A process opens its
+    own ledger, after a fork and not before.
+    """
+
+    @classmethod
+    def open(cls, url: str, *, synchronous: Synchronous = "normal") -> Self:
+        """Open the ledger and bring its schema to this program's version.
+
+        Parameters
+        ----------
+        url
+            ``sqlite:////absolute/path`` (created with mode 0600) or ``postgresql://user@host/database``.
+        synchronous
+            For SQLite: with ``normal`` a power loss may take back the last transactions, whose instances the spool's
+            start-up scan records again; ``full`` flushes every transaction. Neither loses an instance (promise P1).
+
+        Raises
+        ------
+        ConfigurationError
+            The URL is not usable, or the schema is newer than this program.
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        database = Database(url, synchronous=synchronous)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close all connections; leases stay until they are released or expire."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        """Use the ledger as a context manager that closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections."""
+        self.close()

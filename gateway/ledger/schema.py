@@ -1,0 +1,198 @@
+"""The tables of the ledger.
+
+Conditions that name states are rendered as literals, not as parameters: a database uses a partial index only when it
+can see at planning time that the query's condition is the index's own.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from gateway.ledger.columns import Choice, Moment, RowId, Words
+from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
+
+#: The migration that this code is written for: the last file of ``migrations/versions``.
+SCHEMA_VERSION: Final = "0001"
+
+_NAMES: Final = {
+    "ix": "%(table_name)s_%(column_0_N_name)s",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+
+metadata: Final = sa.MetaData(naming_convention=_NAMES)
+
+
+def is_state(column: sa.ColumnElement[Any], *states: StrEnum) -> sa.ColumnElement[bool]:
+    """The condition that ``column`` is one of ``states``, with the states as literals."""
+    literals = [sa.literal(state, column.type, literal_execute=True) for state in states]
+    return column == literals[0] if len(literals) == 1 else column.in_(literals)
+
+
+instances: Final = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("spool_name", sa.Text, nullable=False, unique=True),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("crc32", sa.BigInteger, nullable=False),
+    sa.Column("source", Words(64), nullable=False),
+    sa.Column("calling_ae", Words(64), nullable=False),
+    sa.Column("called_ae", Words(64), nullable=False),
+    sa.Column("peer_address", Words(64), nullable=False),
+    sa.Column("sop_class_uid", Words(128), nullable=False),
+    sa.Column("transfer_syntax", Words(128), nullable=False),
+    sa.Column("state", Choice(InstanceState), nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("lease_owner", Words(128)),
+    sa.Column("lease_until", Moment),
+    sa.Column("project", Words(64)),
+    sa.Column("sop_key", sa.Text),
+    sa.Column("content_key", sa.Text),
+    sa.Column("code", Words(64), nullable=False),
+    sa.Column("detail", Words(1000), nullable=False),
+    sa.Column("duplicate_of", RowId, sa.ForeignKey("instances.id")),
+    sa.Column("purged_at", Moment),
+)
+
+outputs: Final = sa.Table(
+    "outputs",
+    metadata,
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("profile", Words(128), nullable=False),
+    sa.Column("profile_digest", Words(128), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("patient_id", Words(128), nullable=False),
+    sa.Column("study_uid", Words(128), nullable=False),
+    sa.Column("series_uid", Words(128), nullable=False),
+    sa.Column("sop_uid", Words(128), nullable=False),
+    sa.Column("sop_class_uid", Words(128), nullable=False),
+    sa.Column("transfer_syntax", Words(128), nullable=False),
+    sa.Column("actions", sa.JSON, nullable=False),
+    sa.Column("destinations", sa.Integer, nullable=False),
+    sa.Column("replaces", RowId, sa.ForeignKey("instances.id")),
+)
+
+deliveries: Final = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), nullable=False),
+    sa.Column("destination", Words(64), nullable=False),
+    # study_uid and size repeat the output's: they choose the batch, and an index cannot reach into another table.
+    sa.Column("study_uid", Words(128), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("state", Choice(DeliveryState), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # When an open delivery may be claimed: its next attempt, or the end of the lease that somebody holds on it.
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("lease_owner", Words(128)),
+    sa.Column("code", Words(64), nullable=False),
+    sa.Column("detail", Words(1000), nullable=False),
+    sa.UniqueConstraint("instance_id", "destination"),
+)
+
+#: Whose turn it is at each destination: the study with the earliest ``turn_at``. A study that was served goes to the
+#: end, so that none starves the others. ``turn_at`` may be too early, never later than the study's first due delivery
+#: or the moment it was last served; a study without open deliveries loses its row when its turn comes.
+turns: Final = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("destination", Words(64), primary_key=True),
+    sa.Column("study_uid", Words(128), primary_key=True),
+    sa.Column("turn_at", Moment, nullable=False),
+)
+
+history: Final = sa.Table(
+    "history",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), nullable=False),
+    sa.Column("delivery_id", RowId, sa.ForeignKey("deliveries.id")),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("state_before", sa.Text),
+    sa.Column("state_after", sa.Text, nullable=False),
+    sa.Column("actor", Words(128), nullable=False),
+    sa.Column("code", Words(64), nullable=False),
+    sa.Column("detail", Words(1000), nullable=False),
+)
+
+#: Instances that wait for a worker.
+WAITING: Final = sa.and_(is_state(instances.c.state, InstanceState.RECEIVED), instances.c.lease_owner.is_(None))
+#: Instances that a worker has.
+LEASED: Final = instances.c.lease_owner.is_not(None)
+#: Instances that stand for their content.
+STANDING_FOR_CONTENT: Final = sa.and_(instances.c.sop_key.is_not(None), is_state(instances.c.state, *STANDING))
+#: Instances that wait for a human.
+HELD: Final = is_state(instances.c.state, InstanceState.HELD)
+#: Instances whose bytes may go.
+PURGEABLE: Final = sa.and_(
+    is_state(instances.c.state, InstanceState.DELIVERED, InstanceState.REJECTED), instances.c.purged_at.is_(None)
+)
+#: Deliveries that a deliverer takes when due.
+IS_OPEN: Final = is_state(deliveries.c.state, *OPEN)
+#: Deliveries that have not arrived.
+IS_UNCONFIRMED: Final = is_state(deliveries.c.state, *UNCONFIRMED)
+#: Deliveries that a deliverer has.
+DELIVERY_LEASED: Final = deliveries.c.lease_owner.is_not(None)
+
+
+def _partial(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool], unique: bool = False) -> sa.Index:
+    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+# SQLite counts in an index alone only if it has all columns that the condition names.
+_partial(
+    "instances_waiting",
+    instances.c.received_at,
+    instances.c.id,
+    instances.c.state,
+    instances.c.lease_owner,
+    where=WAITING,
+)
+_partial("instances_leased", instances.c.lease_owner, instances.c.lease_until, where=LEASED)
+_partial(
+    "instances_standing",
+    instances.c.project,
+    instances.c.sop_key,
+    instances.c.content_key,
+    where=STANDING_FOR_CONTENT,
+    unique=True,
+)
+_partial("instances_held", instances.c.state, instances.c.id, where=HELD)
+_partial("instances_purgeable", instances.c.changed_at, instances.c.id, where=PURGEABLE)
+_partial(
+    "deliveries_open",
+    deliveries.c.destination,
+    deliveries.c.study_uid,
+    deliveries.c.due_at,
+    deliveries.c.id,
+    where=IS_OPEN,
+)
+_partial("deliveries_leased", deliveries.c.lease_owner, where=DELIVERY_LEASED)
+_partial(
+    "deliveries_unconfirmed",
+    deliveries.c.destination,
+    deliveries.c.state,
+    deliveries.c.created_at,
+    deliveries.c.id,
+    where=IS_UNCONFIRMED,
+)
+sa.Index("turns_next", turns.c.destination, turns.c.turn_at)
+sa.Index("history_instance", history.c.instance_id)
+
+instances.append_constraint(
+    sa.CheckConstraint(is_state(instances.c.state, *InstanceState), name="state"),
+)
+deliveries.append_constraint(
+    sa.CheckConstraint(is_state(deliveries.c.state, *DeliveryState), name="state"),
+)

@@ -1,0 +1,127 @@
+"""A private PostgreSQL cluster for tests: a directory, a unix socket, no network, gone afterwards.
+
+A test module that needs it imports both fixtures::
+
+    from tests.integration.postgresql import postgresql_cluster, postgresql_url  # noqa: F401
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_NUMBERS: Final = count(1)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server."""
+
+    binaries: Path
+    directory: Path
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database."""
+        return f"postgresql://gateway@/{database}?host={self.directory}"
+
+    def create_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"ledger_{next(_NUMBERS)}"
+        _run(self.binaries / "createdb", "-h", str(self.directory), "-U", "gateway", name)
+        return self.url(name)
+
+
+@pytest.fixture(scope="session")
+def postgresql_cluster() -> Iterator[Cluster]:
+    binaries = _binaries()
+    # Not in tmp_path: its parents let only their owner pass, and the server refuses to run as root.
+    directory = Path(tempfile.mkdtemp(prefix="gateway-pg-"))
+    server: subprocess.Popen[bytes] | None = None
+    try:
+        user = _user(directory)
+        data = directory / "data"
+        options = ("-U", "gateway", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        _run(binaries / "initdb", "-D", data, *options, user=user)
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(directory),
+            "fsync": "off",
+            "shared_buffers": "64MB",
+        }
+        arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+        with (directory / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [binaries / "postgres", "-D", data, *arguments],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                user=user,
+                group=None if user is None else pwd.getpwnam(user).pw_gid,
+                extra_groups=None if user is None else [],
+            )
+        _wait(binaries, directory, server)
+        yield Cluster(binaries, directory)
+    finally:
+        if server is not None:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(60)
+            except subprocess.TimeoutExpired:
+                server.send_signal(signal.SIGQUIT)
+                server.wait()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_cluster: Cluster) -> str:
+    return postgresql_cluster.create_database()
+
+
+def _binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    if found:
+        return found[-1].parent
+    if on_path:
+        return Path(on_path).resolve().parent
+    pytest.fail("initdb was not found: install the Debian package postgresql")
+
+
+def _user(directory: Path) -> str | None:
+    """Who runs the server: this user, or the package's own if this is root, with the directory made its own."""
+    if os.getuid() != 0:
+        return None
+    shutil.chown(directory, "postgres", "postgres")
+    return "postgres"
+
+
+def _run(*command: str | Path, user: str | None = None) -> None:
+    group = None if user is None else pwd.getpwnam(user).pw_gid
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", user=user, group=group,
+        extra_groups=None if user is None else [],
+    )  # fmt: skip
+    if done.returncode:
+        pytest.fail(f"{command[0]} failed: {done.stderr}")
+
+
+def _wait(binaries: Path, directory: Path, server: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + 120
+    while subprocess.run(
+        [binaries / "pg_isready", "-q", "-h", directory, "-U", "gateway", "-d", "postgres"], check=False
+    ).returncode:
+        if server.poll() is not None or time.monotonic() > give_up:
+            pytest.fail(f"PostgreSQL does not start: {(directory / 'log').read_text()}")
+        time.sleep(0.05)

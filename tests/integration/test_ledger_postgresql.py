@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.errors import ConfigurationError, LedgerUnavailable
+from gateway.ledger import Ledger
+from tests.integration.postgresql import postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
+from tests.unit.ledger.build import claim, deidentified, finish, outcome, received, take
+from tests.unit.ledger.contract import LedgerContract
+from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
+from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
+from tests.unit.ledger.versions import differences, pretend_newer
+
+
+@pytest.fixture
+def ledger(postgresql_url: str) -> Iterator[Ledger]:  # noqa: F811 - a fixture by its name
+    with Ledger.open(postgresql_url) as opened:
+        yield opened
+
+
+class TestPostgresql(LedgerContract):
+    """The contract on PostgreSQL."""
+
+
+def test_no_hot_statement_walks_what_grows_for_ever(ledger: Ledger) -> None:
+    fill(ledger, 3000)
+    analyze(ledger)
+    with statements(ledger) as seen:
+        hot(ledger)
+    assert len(seen) > 30
+    assert full_scans_postgresql(ledger, seen) == []
+
+
+def test_the_plan_check_finds_a_full_scan(ledger: Ledger) -> None:
+    assert full_scans_postgresql(ledger, {"SELECT id FROM instances WHERE source = %(x)s": {"x": "x"}}) != []
+
+
+def test_p2_claims_survive_a_killed_process(postgresql_url: str, tmp_path: Path) -> None:  # noqa: F811
+    claims_survive_a_killed_process(postgresql_url, tmp_path)
+
+
+def test_p12_several_processes_may_migrate_at_once(postgresql_url: str) -> None:  # noqa: F811
+    several_may_open_at_once(postgresql_url)
+
+
+def test_deliverers_at_once_take_different_studies_and_no_delivery_twice(ledger: Ledger) -> None:
+    ledger.record_received([received(number) for number in range(800)])
+    finish(ledger, *(deidentified(each.instance_id, study=f"2.25.{each.instance_id % 16}") for each in claim(ledger)))
+    owners = [f"deliverer-{number}" for number in range(8)]
+    start = Barrier(len(owners))
+
+    def work(owner: str) -> list[int]:
+        start.wait()
+        taken: list[int] = []
+        while batch := take(ledger, owner=owner, seconds=1, max_count=7):
+            assert len({each.study_uid for each in batch}) == 1
+            taken += [each.delivery_id for each in batch]
+            ledger.record_outcomes(owner, [outcome(each.delivery_id) for each in batch])
+        return taken
+
+    with ThreadPoolExecutor(len(owners)) as pool:
+        taken = [number for batch in pool.map(work, owners) for number in batch]
+    assert len(set(taken)) == len(taken)
+    # Who finds every study locked goes away empty-handed and comes again; so does this thread.
+    taken += work_off(ledger)
+    assert sorted(taken) == [each.delivery_id for each in ledger.deliveries(limit=1000)]
+    assert ledger.account().balanced
+
+
+def work_off(ledger: Ledger) -> list[int]:
+    taken = []
+    while batch := take(ledger, seconds=2):
+        taken += [each.delivery_id for each in batch]
+        ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in batch])
+    return taken
+
+
+def test_the_schema_is_what_the_code_expects(ledger: Ledger) -> None:
+    assert differences(ledger) == []
+
+
+def test_p12_a_newer_schema_is_refused(postgresql_url: str, ledger: Ledger) -> None:  # noqa: F811
+    pretend_newer(ledger)
+    with pytest.raises(ConfigurationError, match="version 9999"):
+        Ledger.open(postgresql_url)
+
+
+def test_an_unreachable_server_is_unavailable_and_its_password_stays_secret(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable) as caught:
+        Ledger.open(f"postgresql://gateway:hunter2@/ledger?host={tmp_path}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_restarted_server_is_found_again(ledger: Ledger) -> None:
+    ledger.record_received([received(1)])
+    killer = sa.text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    other = sa.create_engine(ledger._database.engine.url)
+    with other.connect() as connection:
+        assert list(connection.scalars(killer)) == [True]
+    other.dispose()
+    assert len(ledger.record_received([received(2)])) == 1
