@@ -1,0 +1,87 @@
+"""What a destination is: the one interface that everything behind it is reached through.
+
+A destination takes a batch of parcels (de-identified instances) and answers with one outcome per parcel. Whatever the
+peer does, it answers: faults of a peer are outcomes, not exceptions, because a batch of fifty may hold one failure.
+An outcome is ``confirmed`` only if the destination itself has said so for that very instance (promise P4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from gateway.dicom.segments import FileRange
+
+#: ``sent``: taken but not confirmed; ``confirmed``: the destination has it; ``failed``: worth another try;
+#: ``dead``: another try is pointless until a human has changed something.
+OutcomeState: TypeAlias = Literal["sent", "confirmed", "failed", "dead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One de-identified instance for one destination.
+
+    Attributes
+    ----------
+    delivery_id: row of the delivery in the ledger
+    patient_id, study_uid, series_uid, sop_uid: the new (pseudonymous) values, as they stand in the output
+    sop_class_uid, transfer_syntax: UIDs of the output
+    length: bytes of the Part 10 file
+    parts: byte ranges whose concatenation is the Part 10 file
+    """
+
+    delivery_id: int
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax: str
+    length: int
+    parts: tuple[FileRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one parcel.
+
+    Attributes
+    ----------
+    delivery_id: the parcel's
+    state: see ``OutcomeState``
+    code: a short stable word for metrics and the ledger, such as ``stored`` or ``unreachable``
+    detail: a sentence for the administrator; never a secret, a data element's value or text of the peer's
+    retry_after: seconds that the destination asked to be left alone, or None
+    """
+
+    delivery_id: int
+    state: OutcomeState
+    code: str
+    detail: str = ""
+    retry_after: float | None = None
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """Somewhere that instances are delivered to. Safe for use from several threads."""
+
+    @property
+    def name(self) -> str:
+        """The destination's name in the configuration."""
+
+    def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Deliver the parcels.
+
+        Parameters
+        ----------
+        parcels: any number, of any studies; the destination forms its own batches
+
+        Returns
+        -------
+        One outcome per parcel, in the order of the parcels. Faults of the peer, of the network, of the disk and of
+        a parcel's own stored bytes are outcomes; nothing is raised for them.
+        """
+
+    def close(self) -> None:
+        """Give up connections and other resources. Idempotent."""

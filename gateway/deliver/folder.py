@@ -1,0 +1,255 @@
+"""Delivery into a folder: ``PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm`` of the new values.
+
+A file appears whole or not at all: it is written beside the tree, made durable, renamed to its place, and confirmed
+only when the directory entry is durable as well. The same content that is there already is confirmed without being
+written again; other content under the same name is replaced (the code ``replaced`` says so): the newest delivery of an
+instance is the one that counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from gateway.deliver.base import Outcome, Parcel
+from gateway.dicom.segments import FileRange, total_length
+from gateway.errors import SpoolCorrupt, SpoolUnavailable
+
+_PARTIAL: Final = ".partial"
+#: No delivery takes this long; what is older was left behind by a crash.
+_STALE_SECONDS: Final = 24 * 3600.0
+_FILE_MODE: Final = 0o640
+_DIRECTORY_MODE: Final = 0o750
+_CHUNK: Final = 1 << 20
+_COPY: Final = 1 << 27
+_LONGEST: Final = 64
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
+_NO_KERNEL_COPY: Final = frozenset(
+    (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
+)
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_DENIED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+
+
+class FolderDestination:
+    """A folder as a destination; safe for use from several threads and processes.
+
+    Parameters
+    ----------
+    name: the destination's name
+    root: the folder; created when the first instance is delivered
+    """
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+        self._partial = root / _PARTIAL
+        self._sweep()
+
+    @property
+    def name(self) -> str:
+        """The destination's name."""
+        return self._name
+
+    def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Store the parcels.
+
+        Codes: ``stored``, ``already-stored``, ``replaced`` (confirmed); ``disk-full``, ``permission``, ``folder``,
+        ``spool-unreadable`` (failed); ``spool-corrupt`` (dead).
+        """
+        outcomes: list[Outcome] = []
+        renamed: dict[Path, list[int]] = {}
+        for parcel in parcels:
+            place = self._place(parcel)
+            try:
+                code = self._store(parcel, place)
+            except SpoolCorrupt as error:
+                outcomes.append(Outcome(parcel.delivery_id, "dead", "spool-corrupt", error.message))
+            except SpoolUnavailable as error:
+                outcomes.append(Outcome(parcel.delivery_id, "failed", "spool-unreadable", error.message))
+            except OSError as error:
+                outcomes.append(_failure(parcel.delivery_id, error))
+            else:
+                renamed.setdefault(place.parent, []).append(len(outcomes))
+                outcomes.append(Outcome(parcel.delivery_id, "confirmed", code))
+        for directory, positions in renamed.items():
+            # One sync for all that came into a directory; before it nothing there is confirmed.
+            try:
+                _sync_directory(directory)
+            except OSError as error:
+                for position in positions:
+                    outcomes[position] = _failure(outcomes[position].delivery_id, error)
+        return outcomes
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _place(self, parcel: Parcel) -> Path:
+        return self._root / output_path(
+            patient_id=parcel.patient_id,
+            study_uid=parcel.study_uid,
+            series_uid=parcel.series_uid,
+            sop_uid=parcel.sop_uid,
+        )
+
+    def _store(self, parcel: Parcel, place: Path) -> str:
+        if not parcel.parts or total_length(parcel.parts) != parcel.length:
+            raise SpoolCorrupt(name="of the output", reason="its ranges do not add up to the instance's length")
+        self._make_directories(place.parent)
+        self._make_directories(self._partial)
+        exists = place.exists()
+        if exists and _is_same(parcel, place):
+            return "already-stored"
+        partial = self._partial / f"{os.getpid()}-{token_hex(8)}"
+        target = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            try:
+                for part in parcel.parts:
+                    _copy(part, target)
+                os.fsync(target)
+            finally:
+                os.close(target)
+            partial.rename(place)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+        return "replaced" if exists else "stored"
+
+    def _make_directories(self, directory: Path) -> None:
+        """Create what is missing, each level durable in its parent."""
+        missing = []
+        while not directory.is_dir():
+            missing.append(directory)
+            directory = directory.parent
+        for level in reversed(missing):
+            with suppress(FileExistsError):
+                level.mkdir(mode=_DIRECTORY_MODE)
+            _sync_directory(level.parent)
+
+    def _sweep(self) -> None:
+        """Remove what deliveries that died have left behind."""
+        with suppress(OSError):
+            for left in self._partial.iterdir():
+                with suppress(OSError):
+                    if left.stat().st_mtime < time.time() - _STALE_SECONDS:
+                        left.unlink()
+
+
+def output_path(*, patient_id: str, study_uid: str, series_uid: str, sop_uid: str) -> Path:
+    """The place of an instance in a folder, relative to it, made of its new values."""
+    return Path(component(patient_id), component(study_uid), component(series_uid), f"{component(sop_uid)}.dcm")
+
+
+def component(value: str) -> str:
+    """A value as one component of a path: no separators, no hidden or special names, at most 64 characters.
+
+    Letters, digits, ``.``, ``-`` and ``_`` stay. A value that had to be changed gets a part of its SHA-256 at its end,
+    so that different values stay different; the values are pseudonyms, the hash tells nothing more.
+    """
+    safe = _UNSAFE.sub("_", value).strip(".")[:_LONGEST]
+    if safe == value and safe:
+        return safe
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe[: _LONGEST - 9]}~{digest}"
+
+
+def _open(part: FileRange) -> int:
+    # The size is checked first: afterwards an error of the copy is the folder's.
+    try:
+        missing = part.offset + part.length - part.path.stat().st_size
+        source = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SpoolUnavailable(operation="read", name=part.path.name, reason=_why(error)) from None
+    if missing > 0:
+        os.close(source)
+        raise _too_short(part, missing)
+    return source
+
+
+def _copy(part: FileRange, target: int) -> None:
+    """Append a range to ``target`` by the kernel, or by reading where the file systems do not allow that."""
+    source = _open(part)
+    try:
+        offset, left = part.offset, part.length
+        by_kernel = True
+        while left and by_kernel:
+            try:
+                count = os.copy_file_range(source, target, min(left, _COPY), offset_src=offset)
+            except OSError as error:
+                if error.errno not in _NO_KERNEL_COPY:
+                    raise
+                count = 0
+            # Some file systems answer 0 instead of an error (Linux before 5.19 on procfs, some FUSE).
+            by_kernel = count > 0
+            offset, left = offset + count, left - count
+        while left:
+            chunk = _read(part, source, offset, min(left, _CHUNK))
+            written = os.write(target, chunk)
+            offset, left = offset + written, left - written
+    finally:
+        os.close(source)
+
+
+def _read(part: FileRange, source: int, offset: int, length: int) -> bytes:
+    try:
+        chunk = os.pread(source, length, offset)
+    except OSError as error:
+        raise SpoolUnavailable(operation="read", name=part.path.name, reason=_why(error)) from None
+    if not chunk:
+        raise _too_short(part, part.offset + part.length - offset)
+    return chunk
+
+
+def _too_short(part: FileRange, missing: int) -> SpoolCorrupt:
+    return SpoolCorrupt(name=part.path.name, reason=f"{missing} bytes are missing at its end")
+
+
+def _is_same(parcel: Parcel, place: Path) -> bool:
+    """Whether ``place`` holds these bytes; it is then made durable, since whoever wrote it may not have got so far."""
+    with place.open("rb") as existing:
+        if os.fstat(existing.fileno()).st_size != parcel.length:
+            return False
+        for part in parcel.parts:
+            source = _open(part)
+            try:
+                offset, left = part.offset, part.length
+                while left:
+                    chunk = _read(part, source, offset, min(left, _CHUNK))
+                    if existing.read(len(chunk)) != chunk:
+                        return False
+                    offset, left = offset + len(chunk), left - len(chunk)
+            finally:
+                os.close(source)
+        os.fsync(existing.fileno())
+    return True
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failure(delivery_id: int, error: OSError) -> Outcome:
+    if error.errno in _FULL:
+        code = "disk-full"
+    elif error.errno in _DENIED:
+        code = "permission"
+    else:
+        code = "folder"
+    return Outcome(delivery_id, "failed", code, f"the folder cannot be written: {_why(error)}")
+
+
+def _why(error: OSError) -> str:
+    return (os.strerror(error.errno) if error.errno is not None else type(error).__name__).lower()

@@ -1,0 +1,416 @@
+"""Delivery to a DICOMweb server by STOW-RS (PS3.18 10.5).
+
+What an answer means, instance by instance:
+
+==========================  ============================================================================================
+answer                      outcome
+==========================  ============================================================================================
+200, 202, 409 with a list   each instance as the list says (see below); one that is not listed has failed
+200, 202 without a list     failed: a success that names no instance proves nothing; nor does one that comes before the
+                            whole request was sent
+400, 406, 409, 415, 422     if a list names the instance as failed, as it says; else failed. A batch is first sent again
+and other 4xx               one by one, so that one bad instance does not take the others with it
+401, 403, 407               failed (``credentials``), for all that remains of this call
+404, 405, 410               failed (``not-found``), likewise: the URL is wrong or the service is switched off
+413                         sent again in halves, and later batches are made smaller; one instance alone is dead
+429, 503                    failed (``busy``) for all that remains, not before Retry-After
+3xx                         failed: not followed, since instances and credentials would go where nobody has sent them
+other 5xx, lost connection  a batch is sent again one by one; an instance alone has failed, and after three in a row so
+                            has all that remains
+no answer otherwise         failed (``unreachable``, ``timeout``, ``tls``) for all that remains
+==========================  ============================================================================================
+
+In the list an instance of Referenced SOP Sequence is confirmed, with or without a Warning Reason. One of Failed SOP
+Sequence (which prevails) is decided by its Failure Reason, ``data/failure-reasons.csv``: refused for good, worth a
+retry, or a duplicate. A duplicate counts as confirmed by default: after an answer that was lost it is the only
+confirmation that some servers ever give, and the keyed UID can only come from this very original. Whoever delivers
+under UIDs that are kept, or changes a profile and sends again, and wants to know that the stored content is this
+content, sets ``duplicates="refuse"``: then a duplicate is dead and a human decides.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from threading import BoundedSemaphore, Lock
+from typing import Final, Literal, TypeAlias
+
+from gateway.deliver.base import Outcome, OutcomeState, Parcel
+from gateway.deliver.connection import Answer, Connection
+from gateway.deliver.endpoint import Authorization, Endpoint
+from gateway.deliver.multipart import multipart
+from gateway.deliver.store_response import StoreResponse, read_store_response, reason_of
+from gateway.dicom.segments import total_length
+from gateway.dicom.uid import is_valid_uid
+from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
+from gateway.version import __version__
+
+_ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.9"
+_LONGEST_RETRY_AFTER: Final = 24 * 3600.0
+_SETBACKS_IN_A_ROW: Final = 3
+
+#: Parcels with their positions in the call.
+_Batch: TypeAlias = "list[tuple[int, Parcel]]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StowOptions:
+    """How requests are made.
+
+    Attributes
+    ----------
+    max_instances: instances per request
+    max_bytes: bytes of instances per request; a larger instance goes alone
+    connections: requests at the same time; further threads wait
+    timeout_seconds: see ``Connection``
+    study_in_url: whether the (new) Study Instance UID is part of the URL
+    name_transfer_syntax: see ``multipart``
+    duplicates: whether an instance that the server says it already has counts as delivered
+    answer_bytes: of an answer that are read at most
+    """
+
+    max_instances: int = 50
+    max_bytes: int = 256 * 1024**2
+    connections: int = 2
+    timeout_seconds: float = 60.0
+    study_in_url: bool = False
+    name_transfer_syntax: bool = False
+    duplicates: Literal["confirm", "refuse"] = "confirm"
+    answer_bytes: int = 16 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """An outcome without its instance."""
+
+    state: OutcomeState
+    code: str
+    detail: str = ""
+    retry_after: float | None = None
+
+    def of(self, parcel: Parcel) -> Outcome:
+        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What came of one request.
+
+    Attributes: ``outcomes`` by position; ``again``: batches to send next; ``stop``: the judgement of all that remains;
+    ``setback``: what would be, if this repeats itself.
+    """
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    again: list[_Batch] = field(default_factory=list)
+    stop: _Judgement | None = None
+    setback: _Judgement | None = None
+
+
+class StowDestination:
+    """A DICOMweb server as a destination; safe for use from several threads.
+
+    Parameters
+    ----------
+    name: the destination's name
+    endpoint: base URL of the service
+    options: how requests are made
+    context: TLS; needed if the endpoint is secure
+    authorization: credentials, or None
+    clock: the present time, for a Retry-After that names one
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        *,
+        options: StowOptions | None = None,
+        context: ssl.SSLContext | None = None,
+        authorization: Authorization | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if endpoint.secure and context is None:
+            raise ValueError("an https endpoint needs a TLS context")
+        self._name = name
+        self._endpoint = endpoint
+        self._options = options or StowOptions()
+        self._context = context if endpoint.secure else None
+        self._clock = clock
+        self._max_bytes = self._options.max_bytes
+        self._fields = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "User-Agent": f"deid-gateway/{__version__}"}
+        if authorization is not None:
+            self._fields["Authorization"] = authorization.value
+        self._slots = BoundedSemaphore(self._options.connections)
+        self._lock = Lock()
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The destination's name."""
+        return self._name
+
+    def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Store the parcels; see the module's table for the outcomes."""
+        outcomes: dict[int, Outcome] = {}
+        sendable: _Batch = []
+        for position, parcel in enumerate(parcels):
+            fault = self._fault(parcel)
+            if fault is None:
+                sendable.append((position, parcel))
+            else:
+                outcomes[position] = fault.of(parcel)
+        if sendable:
+            with self._connection() as connection:
+                outcomes |= self._send(connection, deque(self._batches(sendable)))
+        return [outcomes[position] for position in range(len(parcels))]
+
+    def close(self) -> None:
+        """Close the idle connections, and those in use as soon as they are done."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._slots:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else self._open()
+            try:
+                yield connection
+            finally:
+                with self._lock:
+                    if self._closed:
+                        connection.close()
+                    else:
+                        self._idle.append(connection)
+
+    def _open(self) -> Connection:
+        return Connection(
+            self._endpoint,
+            destination=self._name,
+            timeout=self._options.timeout_seconds,
+            context=self._context,
+            answer_limit=self._options.answer_bytes,
+        )
+
+    def _fault(self, parcel: Parcel) -> _Judgement | None:
+        """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
+        if not parcel.parts or total_length(parcel.parts) != parcel.length:
+            return _Judgement("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+        if not parcel.sop_uid:
+            return _Judgement("dead", "invalid-uid", "without a SOP Instance UID no answer can name the instance")
+        if self._options.study_in_url and not is_valid_uid(parcel.study_uid):
+            return _Judgement("dead", "invalid-uid", "its Study Instance UID cannot be part of a URL")
+        if self._options.name_transfer_syntax and not is_valid_uid(parcel.transfer_syntax):
+            return _Judgement("dead", "invalid-uid", "its transfer syntax cannot be part of a Content-Type")
+        return None
+
+    def _batches(self, parcels: _Batch) -> list[_Batch]:
+        """In order, of one study each, within the limits, and no UID twice: answers are told apart by their UIDs."""
+        studies: dict[str, _Batch] = {}
+        for position, parcel in parcels:
+            studies.setdefault(parcel.study_uid, []).append((position, parcel))
+        batches: list[_Batch] = []
+        for study in studies.values():
+            batch: _Batch = []
+            size, uids = 0, set[str]()
+            for position, parcel in study:
+                full = len(batch) >= self._options.max_instances or size + parcel.length > self._max_bytes
+                if batch and (full or parcel.sop_uid in uids):
+                    batches.append(batch)
+                    batch, size, uids = [], 0, set()
+                batch.append((position, parcel))
+                size += parcel.length
+                uids.add(parcel.sop_uid)
+            batches.append(batch)
+        return batches
+
+    def _send(self, connection: Connection, queue: deque[_Batch]) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        setbacks = 0
+        while queue:
+            batch = queue.popleft()
+            result = self._store(connection, batch)
+            outcomes |= result.outcomes
+            queue.extendleft(reversed(result.again))
+            setbacks = setbacks + 1 if result.setback is not None else 0
+            stop = result.setback if setbacks >= _SETBACKS_IN_A_ROW else result.stop
+            if stop is not None:
+                outcomes |= {position: stop.of(parcel) for rest in queue for position, parcel in rest}
+                break
+        return outcomes
+
+    def _store(self, connection: Connection, batch: _Batch) -> _Round:
+        """One request."""
+        body = multipart([parcel for _, parcel in batch], name_transfer_syntax=self._options.name_transfer_syntax)
+        resource = f"/studies/{batch[0][1].study_uid}" if self._options.study_in_url else "/studies"
+        try:
+            answer = connection.post(
+                self._endpoint.target(resource),
+                {**self._fields, "Content-Type": body.content_type},
+                body.segments,
+                length=body.length,
+            )
+        except DeliveryFailed as error:
+            return self._unanswered(batch, error)
+        except (SpoolUnavailable, SpoolCorrupt) as error:
+            segment = error.facts["segment"]
+            assert isinstance(segment, int)
+            return _without(batch, body.owners[segment], error)
+        return self._answered(batch, answer)
+
+    def _unanswered(self, batch: _Batch, error: DeliveryFailed) -> _Round:
+        judgement = _Judgement("failed", str(error.facts["code"]), str(error.facts["reason"]))
+        if judgement.code == "connection-lost":
+            return _isolated(batch, judgement)
+        return _Round(_all(batch, judgement), stop=judgement)
+
+    def _answered(self, batch: _Batch, answer: Answer) -> _Round:
+        status = answer.status
+        if status in (200, 202, 409):
+            response = read_store_response(answer.body) if answer.whole and not answer.early else None
+            if response is not None and (status != 409 or _names(response, batch)):
+                return _Round(self._as_listed(batch, response))
+            if status != 409:
+                return _Round(_all(batch, _unproven(answer)))
+        stop = self._stopping(answer)
+        if stop is not None:
+            return _Round(_all(batch, stop), stop=stop)
+        if status == 413:
+            return self._too_large(batch)
+        return self._refused(batch, answer)
+
+    def _as_listed(self, batch: _Batch, response: StoreResponse) -> dict[int, Outcome]:
+        return {
+            position: self._listed(parcel, response, alone=len(batch) == 1).of(parcel) for position, parcel in batch
+        }
+
+    def _listed(self, parcel: Parcel, response: StoreResponse, *, alone: bool) -> _Judgement:
+        uid = parcel.sop_uid
+        if uid in response.failed:
+            return self._failure(response.failed[uid])
+        if uid in response.stored:
+            warning = response.stored[uid]
+            if warning is None:
+                return _Judgement("confirmed", "stored")
+            return _Judgement("confirmed", "stored-with-warning", f"warning reason 0x{warning:04X}")
+        if alone and len(response.other) == 1:
+            return self._failure(response.other[0])
+        detail = "its answer does not list the instance"
+        if response.other:
+            detail += f", and reports {len(response.other)} failures of instances that it does not name"
+        return _Judgement("failed", "not-listed", detail)
+
+    def _failure(self, number: int | None) -> _Judgement:
+        reason = reason_of(number)
+        detail = reason.meaning if number is None else f"failure reason 0x{number:04X}: {reason.meaning}"
+        if reason.decision == "duplicate":
+            if self._options.duplicates == "confirm":
+                return _Judgement("confirmed", "already-stored", detail)
+            return _Judgement("dead", "already-stored", detail)
+        return _Judgement("dead" if reason.decision == "refuse" else "failed", "rejected", detail)
+
+    def _stopping(self, answer: Answer) -> _Judgement | None:
+        """The judgement of an answer that concerns not these instances but the service as a whole."""
+        status = answer.status
+        if status in (401, 403, 407):
+            return _Judgement("failed", "credentials", f"status {status}: check the destination's auth")
+        if status in (404, 405, 410):
+            return _Judgement("failed", "not-found", f"status {status}: there is no STOW-RS service at the URL")
+        if status in (429, 503):
+            wait = self._retry_after(answer.retry_after)
+            return _Judgement("failed", "busy", f"status {status}: it asks to be left alone for a while", wait)
+        if 300 <= status < 400:
+            detail = f"status {status}: redirects are not followed; set the URL to the final address"
+            return _Judgement("failed", "redirect", detail)
+        if not 400 <= status < 600:
+            return _Judgement("failed", "unexpected-status", f"status {status} is no answer to a store request")
+        return None
+
+    def _too_large(self, batch: _Batch) -> _Round:
+        if len(batch) == 1:
+            detail = "status 413: the destination does not take an instance of this size"
+            return _Round(_all(batch, _Judgement("dead", "too-large", detail)))
+        half = len(batch) // 2
+        self._max_bytes = max(1, min(self._max_bytes, sum(parcel.length for _, parcel in batch) // 2))
+        return _Round(again=[batch[:half], batch[half:]])
+
+    def _refused(self, batch: _Batch, answer: Answer) -> _Round:
+        """A 4xx or 5xx that may be the fault of a single instance."""
+        if len(batch) > 1:
+            return _Round(again=_singles(batch))
+        parcel = batch[0][1]
+        response = read_store_response(answer.body) if answer.whole else None
+        if response is not None and parcel.sop_uid in response.failed:
+            return _Round(_all(batch, self._failure(response.failed[parcel.sop_uid])))
+        if response is not None and not response.stored and len(response.other) == 1:
+            return _Round(_all(batch, self._failure(response.other[0])))
+        if answer.status >= 500:
+            return _isolated(batch, _Judgement("failed", "server-error", f"status {answer.status}"))
+        return _Round(_all(batch, _Judgement("failed", "refused", f"status {answer.status}")))
+
+    def _retry_after(self, value: str) -> float | None:
+        """Seconds of a Retry-After field: a number or a date (RFC 9110 10.2.3)."""
+        value = value.strip()
+        if value.isdecimal() and value.isascii() and len(value) <= 9:
+            seconds = float(value)
+        else:
+            try:
+                moment = parsedate_to_datetime(value)
+                # A date without a zone, "-0000", is meant as UTC.
+                moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+                seconds = (moment - self._clock()).total_seconds()
+            except (ValueError, TypeError, OverflowError):
+                return None
+        return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+
+
+def _all(batch: _Batch, judgement: _Judgement) -> dict[int, Outcome]:
+    return {position: judgement.of(parcel) for position, parcel in batch}
+
+
+def _singles(batch: _Batch) -> list[_Batch]:
+    return [[member] for member in batch]
+
+
+def _isolated(batch: _Batch, judgement: _Judgement) -> _Round:
+    """A fault that one instance of the batch may cause, or the server's own."""
+    if len(batch) > 1:
+        return _Round(again=_singles(batch))
+    return _Round(_all(batch, judgement), setback=judgement)
+
+
+def _without(batch: _Batch, culprit: int, error: SpoolUnavailable | SpoolCorrupt) -> _Round:
+    """The rest of the batch again, without the one whose stored bytes are not to be had."""
+    position, parcel = batch[culprit]
+    if isinstance(error, SpoolCorrupt):
+        judgement = _Judgement("dead", "spool-corrupt", error.message)
+    else:
+        judgement = _Judgement("failed", "spool-unreadable", error.message)
+    rest = batch[:culprit] + batch[culprit + 1 :]
+    return _Round({position: judgement.of(parcel)}, again=[rest] if rest else [])
+
+
+def _names(response: StoreResponse, batch: _Batch) -> bool:
+    return any(parcel.sop_uid in response.failed or parcel.sop_uid in response.stored for _, parcel in batch)
+
+
+def _unproven(answer: Answer) -> _Judgement:
+    status = f"status {answer.status}"
+    if answer.early:
+        return _Judgement("failed", "answer-early", f"{status}, but before it had everything that it confirms")
+    if answer.excessive:
+        return _Judgement("failed", "answer-too-large", f"{status}, but its answer is too large to be one")
+    if not answer.whole:
+        return _Judgement("failed", "answer-unreadable", f"{status}, but its answer breaks off")
+    if not answer.body.strip():
+        return _Judgement("failed", "answer-empty", f"{status}, but without a word on what was stored")
+    return _Judgement("failed", "answer-unreadable", f"{status}, but its answer is no Store Instances Response")
