@@ -1,0 +1,446 @@
+"""The configuration: ``gateway.yaml`` and the environment as typed settings.
+
+Everything has a default: without a file the gateway listens for DICOM on port 11112 as ``GATEWAY``, keeps its data in
+one directory, applies the shipped basic profile and delivers into the folder ``archive`` below its data.
+
+The descriptions and examples of the fields are the text of the configuration reference and of ``gateway config
+example``. Relative paths are relative to the directory of the file, or to the working directory when there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from gateway.errors import ConfigurationError
+from gateway.setting import (
+    AETitle,
+    AETitles,
+    ByteSize,
+    Count,
+    DestinationNames,
+    Directories,
+    Duration,
+    FilePath,
+    Form,
+    HttpUrl,
+    Name,
+    Networks,
+    Port,
+    ProjectName,
+    Seconds,
+    Secret,
+    SecretUrl,
+    SourceName,
+    Text,
+    reading,
+    surrounding,
+)
+from gateway.yamlfile import load_yaml
+
+#: The environment variables that stand above the file, with the key that each one sets.
+OVERRIDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "GATEWAY_DATA": ("data",),
+    "GATEWAY_DICOM_PORT": ("dicom", "port"),
+    "GATEWAY_HTTP_PORT": ("http", "port"),
+}
+
+
+#: Stands for a key that is not given, which differs from an empty mapping: that one is an error.
+_ABSENT: Final[dict[str, Any]] = {}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dicom(_Section):
+    """The DICOM listener: Storage SCP and Verification SCP."""
+
+    ae_title: AETitle = Field("GATEWAY", description="AE title of the gateway")
+    host: Text = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a PACS is another machine
+    port: Port = Field(11112, description="port to listen on; 0 takes a free one")
+    max_associations: Count = Field(64, description="associations at the same time; more are refused for now")
+    max_pdu_bytes: Annotated[ByteSize, Field(ge=4096, le=16 * 1024 * 1024)] = Field(
+        131072, description="longest PDU that peers may send"
+    )
+    network_timeout_seconds: Seconds = Field(60.0, description="silence after which an association is aborted")
+    acse_timeout_seconds: Seconds = Field(30.0, description="longest wait for association requests and releases")
+    accept_unknown_sop_classes: StrictBool = Field(
+        default=True, description="accept storage SOP classes that the standard does not know, private ones included"
+    )
+
+
+class Http(_Section):
+    """The HTTP listener: `/metrics`, `/healthz` and `/readyz`."""
+
+    host: Text = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8080, description="port to listen on; 0 takes a free one")
+
+
+class Source(_Section):
+    """A peer that may send. An association must meet every condition that is given."""
+
+    calling_ae: AETitles = Field((), description="AE titles that the peer calls itself", examples=["PACS"])
+    called_ae: AETitles = Field((), description="AE titles that it may call", examples=["GATEWAY"])
+    addresses: Networks = Field((), description="addresses that it comes from", examples=[["10.1.0.0/16"]])
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Source:
+        if not (self.calling_ae or self.called_ae or self.addresses):
+            raise ValueError("a source needs calling_ae, called_ae or addresses")
+        return self
+
+
+class Project(_Section):
+    """The unit of isolation: secret, profile, destinations. Without a secret here one is made and kept in the data."""
+
+    profile: Text = Field("basic", description="name of the profile, or path of its file")
+    secret: Secret | None = Field(
+        None, description="the project's secret: at least 32 characters that nobody guesses", examples=["${STUDY_KEY}"]
+    )
+    secret_file: FilePath | None = Field(
+        None, description="file with the secret, readable by the service account alone", examples=["/etc/study.key"]
+    )
+    destinations: DestinationNames = Field(
+        description="where its instances go; may be left out when there is one destination", examples=[["archive"]]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_destination(cls, data: Any) -> Any:
+        known = surrounding().names.get("destination", ())
+        if isinstance(data, dict) and "destinations" not in data and len(known) == 1:
+            return {**data, "destinations": list(known)}
+        return data
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Project:
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("secret and secret_file exclude each other")
+        return self
+
+
+class Route(_Section):
+    """A line of the table that decides an instance's project. An instance must meet every condition that is given."""
+
+    project: ProjectName = Field(description="project of the instances that match", examples=["chest"])
+    source: SourceName | None = Field(None, description="source that sent it", examples=["pacs"])
+    called_ae: AETitles = Field((), description="AE title that was called", examples=["CHEST"])
+    calling_ae: AETitles = Field((), description="AE title that called", examples=["PACS"])
+    when: Text | None = Field(
+        None, description="condition on its elements in CEL", examples=["Modality in ['CR', 'DX']"]
+    )
+
+    @property
+    def is_unconditional(self) -> bool:
+        """Whether every instance matches."""
+        return not (self.source or self.called_ae or self.calling_ae or self.when)
+
+
+class BasicAuth(_Section):
+    """User name and password (RFC 7617)."""
+
+    type: Literal["basic"] = Field(description="user name and password")
+    username: Text = Field(description="user name", examples=["gateway"])
+    password: Secret = Field(description="password", examples=["${ARCHIVE_PASSWORD}"])
+
+
+class BearerAuth(_Section):
+    """A bearer token (RFC 6750)."""
+
+    type: Literal["bearer"] = Field(description="a token")
+    token: Secret = Field(description="token", examples=["${ARCHIVE_TOKEN}"])
+
+
+class ClientCertificateAuth(_Section):
+    """A TLS client certificate."""
+
+    type: Literal["client-certificate"] = Field(description="a TLS client certificate")
+    certificate_file: FilePath = Field(description="PEM file of the certificate", examples=["client.pem"])
+    key_file: FilePath | None = Field(
+        None, description="PEM file of its key, unless that is in the certificate's file", examples=["client.key"]
+    )
+    key_password: Secret | None = Field(None, description="password of the key", examples=["${CLIENT_KEY_PASSWORD}"])
+
+
+Auth: TypeAlias = Annotated[BasicAuth | BearerAuth | ClientCertificateAuth, Field(discriminator="type")]
+
+
+class FolderDestination(_Section):
+    """A folder, laid out as `PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm` of the new values."""
+
+    type: Literal["folder"] = Field(description="a folder")
+    path: FilePath = Field(description="the folder; created when missing", examples=["/srv/archive"])
+
+
+class DicomWebDestination(_Section):
+    """A DICOMweb server that takes instances by STOW-RS (PS3.18 10.5)."""
+
+    type: Literal["dicomweb"] = Field(description="a DICOMweb server")
+    url: HttpUrl = Field(
+        description="base URL of the service; `/studies` is appended", examples=["https://archive.example/dicom-web"]
+    )
+    auth: Auth | None = Field(None, description="how the gateway proves who it is; nothing by default")
+    verify_tls: StrictBool = Field(default=True, description="check the server's certificate")
+    ca_file: FilePath | None = Field(
+        None, description="PEM file of the authorities to trust instead of the system's", examples=["ca.pem"]
+    )
+    study_in_url: StrictBool = Field(
+        default=False, description="store to `/studies/{study}` with the new Study Instance UID instead of `/studies`"
+    )
+    max_instances: Count = Field(50, description="instances per request")
+    max_bytes: Annotated[ByteSize, Field(ge=1)] = Field(
+        256 * 1024**2, description="bytes per request; a larger instance goes alone"
+    )
+    connections: Annotated[Count, Field(le=64)] = Field(2, description="requests at the same time")
+    timeout_seconds: Seconds = Field(60.0, description="silence after which a request has failed")
+
+
+Destination: TypeAlias = Annotated[FolderDestination | DicomWebDestination, Field(discriminator="type")]
+
+
+class Storage(_Section):
+    """The spool and the ledger."""
+
+    durability: Literal["full", "data", "none"] = Field(
+        "full",
+        description="what is on stable storage before Success is answered: `full` the bytes and their directory entry, "
+        "`data` the bytes, `none` nothing (only for tests: a power loss loses instances)",
+    )
+    reserve_bytes: ByteSize = Field(1024**3, description="free space below which instances are refused (0xA700)")
+    retention: Duration = Field(7 * 86400, description="how long originals are kept after their delivery")
+    ledger: SecretUrl | None = Field(
+        None,
+        description="URL of the ledger's database, SQLite or PostgreSQL; by default `ledger.sqlite3` in the data",
+        examples=["postgresql://gateway:${LEDGER_PASSWORD}@localhost/gateway"],
+    )
+
+    @field_validator("ledger")
+    @classmethod
+    def _has_a_known_scheme(cls, url: SecretUrl | None) -> SecretUrl | None:
+        if url is not None and not url.get_secret_value().startswith(
+            ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+        ):
+            raise ValueError("the ledger's URL begins with sqlite:/// or postgresql://")
+        return url
+
+
+class LimitSettings(_Section):
+    """What an instance may be; beyond that it is refused or held."""
+
+    instance_bytes: Annotated[ByteSize, Field(ge=1024)] = Field(8 * 1024**3, description="size of a data set received")
+    reencode_bytes: Annotated[ByteSize, Field(ge=1024)] = Field(
+        512 * 1024**2, description="size of a data set, inflated, whose encoding must be rewritten in memory"
+    )
+    depth: Annotated[Count, Field(le=200)] = Field(32, description="nesting of sequences")
+    elements: Count = Field(500_000, description="data elements at all levels")
+
+
+class Workers(_Section):
+    """The processes that de-identify."""
+
+    deidentify: Annotated[Count, Field(le=256)] | None = Field(
+        None, description="processes that de-identify; by default half the processors, at least one", examples=[2]
+    )
+    lease_seconds: Seconds = Field(300.0, description="time after which another worker takes up what one has claimed")
+    stop_seconds: Seconds = Field(30.0, description="time that running work gets to finish when the gateway stops")
+
+
+class Retry(_Section):
+    """Failed deliveries: wait, then try again, longer each time, at random within the wait."""
+
+    first_seconds: Seconds = Field(5.0, description="first wait")
+    factor: Annotated[float, Field(strict=True, ge=1, le=10), Form("number")] = Field(
+        2.0, description="each wait in relation to the one before"
+    )
+    longest_seconds: Seconds = Field(3600.0, description="longest wait")
+    attempts: Count = Field(200, description="attempts after which a delivery is dead and a human decides")
+
+    @model_validator(mode="after")
+    def _grows(self) -> Retry:
+        if self.longest_seconds < self.first_seconds:
+            raise ValueError("longest_seconds is less than first_seconds")
+        return self
+
+
+class Log(_Section):
+    """The log on standard error."""
+
+    format: Literal["console", "json"] = Field("console", description="for people, or one JSON object per line")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity that is logged")
+
+
+def default_data(environ: Mapping[str, str]) -> Path:
+    """Where the data is when nothing says so: below ``XDG_DATA_HOME``, by default ``~/.local/share``."""
+    home = environ.get("XDG_DATA_HOME", "")
+    base = Path(home) if Path(home).is_absolute() else Path("~/.local/share").expanduser()
+    return base / "deid-gateway"
+
+
+class Settings(_Section):
+    """Everything that can be configured."""
+
+    data: FilePath = Field(
+        default_factory=lambda: default_data(surrounding().environ),
+        description="directory of everything that the gateway keeps: spool, ledger, secrets; by default "
+        "`deid-gateway` in the user's data directory",
+        examples=["/var/lib/deid-gateway"],
+    )
+    dicom: Dicom = Field(default_factory=Dicom, description="the DICOM listener")
+    http: Http = Field(default_factory=Http, description="the HTTP listener")
+    sources: Annotated[dict[Name, Source], Field(min_length=1)] | None = Field(
+        None, description="who may send; everybody when absent"
+    )
+    destinations: Annotated[dict[Name, Destination], Field(min_length=1)] = Field(
+        default_factory=lambda: _ABSENT,
+        validate_default=True,
+        description="where instances go; by default `archive`, a folder in the data",
+    )
+    projects: Annotated[dict[Name, Project], Field(min_length=1)] = Field(
+        default_factory=lambda: _ABSENT, validate_default=True, description="projects; by default one named `default`"
+    )
+    routes: tuple[Route, ...] = Field(
+        (),
+        validate_default=True,
+        description="which project an instance belongs to: the first match decides, without a match it is held; "
+        "absent, everything belongs to the only project",
+    )
+    storage: Storage = Field(default_factory=Storage, description="spool and ledger")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="what an instance may be")
+    workers: Workers = Field(default_factory=Workers, description="processes that de-identify")
+    retry: Retry = Field(default_factory=Retry, description="failed deliveries")
+    log: Log = Field(default_factory=Log, description="the log")
+    profiles: Directories = Field(
+        (), description="directories with profiles, searched before the shipped ones", examples=[["profiles"]]
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_names(cls, data: Any, handler: ModelWrapValidatorHandler[Settings]) -> Settings:
+        """Let references be checked where they stand: routes and projects refer to names defined elsewhere."""
+        if not isinstance(data, dict):
+            return handler(data)
+        data = _overridden(data)
+        given = {key: data.get(f"{key}s") for key in ("source", "destination", "project")}
+        names = {key: list(value) for key, value in given.items() if isinstance(value, dict)}
+        defaults = {"source": [], "destination": ["archive"], "project": ["default"]}
+        with reading(names={**defaults, **names}):
+            return handler(data)
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _default_destination(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is _ABSENT and "data" in info.data:
+            return {"archive": {"type": "folder", "path": info.data["data"] / "archive"}}
+        return value
+
+    @field_validator("projects", mode="before")
+    @classmethod
+    def _default_project(cls, value: Any) -> Any:
+        return {"default": {}} if value is _ABSENT else value
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_decide(cls, routes: tuple[Route, ...], info: ValidationInfo) -> tuple[Route, ...]:
+        if not routes and len(info.data.get("projects", ())) > 1:
+            raise ValueError("several projects need routes that decide between them")
+        return routes
+
+    @property
+    def ledger_url(self) -> str:
+        """URL of the ledger's database; it may hold a password."""
+        if self.storage.ledger is not None:
+            return self.storage.ledger.get_secret_value()
+        return f"sqlite:///{self.data / 'ledger.sqlite3'}"
+
+    def warnings(self) -> list[str]:
+        """What is allowed and hardly meant: shown by ``gateway config check`` and logged at start."""
+        found = []
+        if self.sources is None:
+            found.append("sources: everybody who reaches the DICOM port may send")
+        if self.storage.durability == "none":
+            found.append("storage.durability: a power loss loses acknowledged instances")
+        used = {name for project in self.projects.values() for name in project.destinations}
+        routed = {route.project for route in self.routes}
+        for number, route in enumerate(self.routes[:-1]):
+            if route.is_unconditional:
+                found.append(f"routes[{number}]: matches everything, so the routes after it decide nothing")
+                break
+        for name, destination in self.destinations.items():
+            if name not in used:
+                found.append(f"destinations.{name}: no project delivers there")
+            if isinstance(destination, DicomWebDestination):
+                if destination.auth is not None and destination.url.startswith("http:"):
+                    found.append(f"destinations.{name}: credentials travel unencrypted")
+                if destination.url.startswith("https:") and not destination.verify_tls:
+                    found.append(f"destinations.{name}: the server's certificate is not checked")
+        if self.routes:
+            found += [f"projects.{name}: no route leads there" for name in self.projects if name not in routed]
+        return found
+
+
+def _overridden(data: dict[Any, Any]) -> dict[Any, Any]:
+    """The content of the file with the environment's values in place of its own."""
+    environ = surrounding().environ
+    for variable, (section, *rest) in OVERRIDES.items():
+        value: object = environ.get(variable, "")
+        if not value:
+            continue
+        if rest:
+            inner = data.get(section) or {}
+            if not isinstance(inner, dict):
+                continue
+            value = {**inner, rest[0]: int(str(value))}
+        else:
+            value = Path.cwd() / Path(str(value)).expanduser()
+        data = {**data, section: value}
+    return data
+
+
+def _check_overrides(environ: Mapping[str, str]) -> None:
+    for variable, path in OVERRIDES.items():
+        value = environ.get(variable, "")
+        if value and path[-1] == "port" and not (value.isascii() and value.isdigit() and int(value) <= 65535):
+            raise ConfigurationError(place=variable, problem="a port is a number from 0 to 65535")
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings of a file and the environment.
+
+    Args:
+        path: the file; None takes the one that ``GATEWAY_CONFIG`` names, or the embedded defaults without it.
+        environ: environment variables: those of ``OVERRIDES`` and those that the file names as ``${NAME}``.
+
+    Raises:
+        ConfigurationError: a key or value is wrong; names file, line and column, and the nearest right word.
+    """
+    _check_overrides(environ)
+    if path is None and environ.get("GATEWAY_CONFIG"):
+        path = Path(environ["GATEWAY_CONFIG"]).expanduser()
+    if path is None:
+        with reading(directory=Path.cwd(), environ=environ):
+            return _defaults()
+    with reading(directory=path.absolute().parent, environ=environ):
+        return load_yaml(path, Settings, error=ConfigurationError)
+
+
+def _defaults() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        problem = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigurationError(place="the environment", problem=problem) from None

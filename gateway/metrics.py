@@ -1,0 +1,342 @@
+"""The gateway's figures for Prometheus.
+
+``METERS`` is the table of all of them, from which the reference is generated. Processes count into files of one
+directory, which the supervising process adds up when it is asked; what is read rather than counted (queues, disk)
+comes from a callback at that moment. Labels are names from the configuration, states and codes of errors: their number
+is bounded, and none holds identity (promise P9).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import prometheus_client.values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+from prometheus_client.values import MultiProcessValue, MutexValue
+
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.version import __version__
+
+#: Media type of the exposition format that ``exposition`` gives.
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+#: Bytes set aside for each file of a process. A full disk would otherwise end the process when it counts (SIGBUS).
+_ALLOCATED: Final = 1 << 20
+
+#: How prometheus-client adds up a gauge over processes: those that live.
+_LIVE: Final = "livesum"
+
+_SHORT: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_LONG: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0, 259200.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One figure: its name, kind, meaning, labels, and the bounds of a histogram's buckets in seconds."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+METERS: Final[tuple[Meter, ...]] = (
+    Meter("gateway_associations_total", "counter", "Associations accepted.", ("source",)),
+    Meter("gateway_associations_refused_total", "counter", "Associations refused.", ("reason",)),
+    Meter("gateway_open_associations", "gauge", "Associations that are open.", ("source",)),
+    Meter("gateway_echoes_total", "counter", "C-ECHO requests answered.", ("source",)),
+    Meter("gateway_instances_received_total", "counter", "Instances acknowledged with Success.", ("source",)),
+    Meter("gateway_received_bytes_total", "counter", "Bytes of the data sets acknowledged.", ("source",)),
+    Meter("gateway_instances_refused_total", "counter", "Instances answered with a failure.", ("source", "reason")),
+    Meter("gateway_instances_rejected_total", "counter", "Instances that a rule rejected.", ("project", "rule")),
+    Meter("gateway_instances_held_total", "counter", "Instances held for a human.", ("project", "reason")),
+    Meter("gateway_instances_deidentified_total", "counter", "Instances de-identified and verified.", ("project",)),
+    Meter("gateway_instances_delivered_total", "counter", "Deliveries that were confirmed.", ("destination",)),
+    Meter("gateway_delivered_bytes_total", "counter", "Bytes of the deliveries confirmed.", ("destination",)),
+    Meter(
+        "gateway_deliveries_failed_total", "counter", "Attempts that failed, to be repeated.", ("destination", "reason")
+    ),
+    Meter("gateway_deliveries_dead_total", "counter", "Deliveries given up.", ("destination", "reason")),
+    Meter("gateway_worker_restarts_total", "counter", "Processes started again after they died.", ("role",)),
+    Meter("gateway_receive_seconds", "histogram", "First byte to durable, per instance.", ("source",), _SHORT),
+    Meter("gateway_queue_wait_seconds", "histogram", "Received to taken up by a worker.", (), _LONG),
+    Meter("gateway_deidentify_seconds", "histogram", "De-identifying one instance.", ("project",), _SHORT),
+    Meter("gateway_verify_seconds", "histogram", "Verifying one output.", ("project",), _SHORT),
+    Meter("gateway_deliver_seconds", "histogram", "One request to a destination.", ("destination",), _SHORT),
+    Meter("gateway_transit_seconds", "histogram", "Received to confirmed by a destination.", ("destination",), _LONG),
+    Meter("gateway_instances", "gauge", "Instances in each state.", ("state",)),
+    Meter("gateway_instances_oldest_seconds", "gauge", "Age of the oldest instance in each state.", ("state",)),
+    Meter("gateway_deliveries", "gauge", "Deliveries in each state.", ("destination", "state")),
+    Meter(
+        "gateway_deliveries_oldest_seconds", "gauge", "Age of the oldest delivery in each state.",
+        ("destination", "state"),
+    ),
+    Meter("gateway_disk_free_bytes", "gauge", "Free space where the data is."),
+    Meter("gateway_workers", "gauge", "Processes that run.", ("role",)),
+    Meter("gateway_readable", "gauge", "1 if the ledger and the disk could be read for these figures, otherwise 0."),
+    Meter("gateway_build_info", "gauge", "Always 1, labelled with the version.", ("version",)),
+)  # fmt: skip
+_METER: Final[Mapping[str, Meter]] = {meter.name: meter for meter in METERS}
+
+
+class Metrics:
+    """What the stages of the gateway count and time.
+
+    Args:
+        registry: where the figures are found again; with ``shared`` nothing looks there.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry: Final = registry or CollectorRegistry()
+        self._counters = {
+            meter.name: Counter(meter.name, meter.help, meter.labels, registry=self.registry)
+            for meter in METERS
+            if meter.kind == "counter"
+        }
+        self._histograms = {
+            meter.name: Histogram(meter.name, meter.help, meter.labels, buckets=meter.buckets, registry=self.registry)
+            for meter in METERS
+            if meter.kind == "histogram"
+        }
+        meter = _METER["gateway_open_associations"]
+        self._open = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
+
+    @classmethod
+    def shared(cls, directory: Path) -> Metrics:
+        """Figures that ``exposition`` adds up over all processes which share ``directory``.
+
+        To be called once in each process, after a fork or spawn. Without room on the disk this process counts for
+        itself alone: figures are missed, instances are not.
+        """
+        if _allocate(directory):
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+            prometheus_client.values.ValueClass = MultiProcessValue()  # type: ignore[no-untyped-call]
+        else:
+            prometheus_client.values.ValueClass = MutexValue
+        return cls()
+
+    def associated(self, *, source: str) -> None:
+        """An association was accepted."""
+        self._count("gateway_associations_total", source=source)
+        self._open.labels(source=source).inc()
+
+    def closed(self, *, source: str) -> None:
+        """An accepted association has ended."""
+        self._open.labels(source=source).dec()
+
+    def echoed(self, *, source: str) -> None:
+        """A C-ECHO was answered."""
+        self._count("gateway_echoes_total", source=source)
+
+    def association_refused(self, *, reason: str) -> None:
+        """An association was refused."""
+        self._count("gateway_associations_refused_total", reason=reason)
+
+    def received(self, *, source: str, size: int, seconds: float) -> None:
+        """An instance of ``size`` bytes was acknowledged, ``seconds`` after its first byte."""
+        self._count("gateway_instances_received_total", source=source)
+        self._count("gateway_received_bytes_total", size, source=source)
+        self._time("gateway_receive_seconds", seconds, source=source)
+
+    def refused(self, *, source: str, reason: str) -> None:
+        """An instance was answered with a failure."""
+        self._count("gateway_instances_refused_total", source=source, reason=reason)
+
+    def taken_up(self, *, waited_seconds: float) -> None:
+        """A worker took up an instance, ``waited_seconds`` after it was received."""
+        self._time("gateway_queue_wait_seconds", waited_seconds)
+
+    def rejected(self, *, project: str, rule: str) -> None:
+        """A rule rejected an instance."""
+        self._count("gateway_instances_rejected_total", project=project, rule=rule)
+
+    def held(self, *, project: str, reason: str) -> None:
+        """An instance is held; ``reason`` is the code of an error or rule."""
+        self._count("gateway_instances_held_total", project=project, reason=reason)
+
+    def deidentified(self, *, project: str, deidentify_seconds: float, verify_seconds: float) -> None:
+        """An instance was de-identified and verified."""
+        self._count("gateway_instances_deidentified_total", project=project)
+        self._time("gateway_deidentify_seconds", deidentify_seconds, project=project)
+        self._time("gateway_verify_seconds", verify_seconds, project=project)
+
+    def requested(self, *, destination: str, seconds: float) -> None:
+        """A request to a destination took ``seconds``, whatever its outcome."""
+        self._time("gateway_deliver_seconds", seconds, destination=destination)
+
+    def delivered(self, *, destination: str, size: int, transit_seconds: float | None = None) -> None:
+        """A destination confirmed an instance of ``size`` bytes, ``transit_seconds`` after it was received."""
+        self._count("gateway_instances_delivered_total", destination=destination)
+        self._count("gateway_delivered_bytes_total", size, destination=destination)
+        if transit_seconds is not None:
+            self._time("gateway_transit_seconds", transit_seconds, destination=destination)
+
+    def failed(self, *, destination: str, reason: str) -> None:
+        """An attempt to deliver failed and will be repeated."""
+        self._count("gateway_deliveries_failed_total", destination=destination, reason=reason)
+
+    def dead(self, *, destination: str, reason: str) -> None:
+        """A delivery was given up."""
+        self._count("gateway_deliveries_dead_total", destination=destination, reason=reason)
+
+    def worker_restarted(self, *, role: str) -> None:
+        """A process that died was started again."""
+        self._count("gateway_worker_restarts_total", role=role)
+
+    def _count(self, name: str, amount: float = 1, **labels: str) -> None:
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def _time(self, name: str, seconds: float, **labels: str) -> None:
+        histogram = self._histograms[name]
+        # Clocks are set back at times; a negative duration would spoil the sum for good.
+        (histogram.labels(**labels) if labels else histogram).observe(max(seconds, 0.0))
+
+
+class ReceiveMetrics:
+    """What the receiver tells its observer, counted.
+
+    Args:
+        metrics: where it is counted.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def associated(self, source: str) -> None:
+        """An association with ``source`` was accepted."""
+        self._metrics.associated(source=source)
+
+    def closed(self, source: str) -> None:
+        """That association has ended."""
+        self._metrics.closed(source=source)
+
+    def refused(self, reason: str) -> None:
+        """An association was rejected."""
+        self._metrics.association_refused(reason=reason)
+
+    def echoed(self, source: str) -> None:
+        """A C-ECHO was answered."""
+        self._metrics.echoed(source=source)
+
+    def stored(self, source: str, size: int, seconds: float) -> None:
+        """An instance was acknowledged."""
+        self._metrics.received(source=source, size=size, seconds=seconds)
+
+    def failed(self, source: str, status: int, reason: str) -> None:  # noqa: ARG002 - the reason tells more
+        """An instance was refused, or lost with its association."""
+        self._metrics.refused(source=source, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How many wait, and the age of the oldest in seconds."""
+
+    count: int
+    oldest_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What is read at the moment of a scrape."""
+
+    #: State of instances -> queue.
+    instances: Mapping[str, Queue] = field(default_factory=dict)
+    #: Destination and state of deliveries -> queue.
+    deliveries: Mapping[tuple[str, str], Queue] = field(default_factory=dict)
+    disk_free_bytes: int
+    #: Role -> number of processes.
+    workers: Mapping[str, int] = field(default_factory=dict)
+
+
+class _Gauges(Collector):
+    def __init__(self, read: Callable[[], Readings]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield _gauge("gateway_build_info", {(__version__,): 1})
+        try:
+            readings = self._read()
+        except (GatewayError, OSError):
+            # The counters still tell something, and this figure tells the rest.
+            yield _gauge("gateway_readable", {(): 0})
+            return
+        yield _gauge("gateway_readable", {(): 1})
+        states = {(state,): queue for state, queue in readings.instances.items()}
+        yield _gauge("gateway_instances", {key: queue.count for key, queue in states.items()})
+        yield _gauge("gateway_instances_oldest_seconds", {key: queue.oldest_seconds for key, queue in states.items()})
+        queues = readings.deliveries
+        yield _gauge("gateway_deliveries", {key: queue.count for key, queue in queues.items()})
+        yield _gauge("gateway_deliveries_oldest_seconds", {key: queue.oldest_seconds for key, queue in queues.items()})
+        yield _gauge("gateway_disk_free_bytes", {(): readings.disk_free_bytes})
+        yield _gauge("gateway_workers", {(role,): count for role, count in readings.workers.items()})
+
+
+def _gauge(name: str, values: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, _METER[name].help, labels=_METER[name].labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def clear(directory: Path) -> None:
+    """Start from nothing: remove what the processes of an earlier run counted. Before any process counts.
+
+    Raises:
+        ConfigurationError: the directory cannot be made or written.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in directory.glob("*.db"):
+            file.unlink()
+    except OSError as error:
+        raise ConfigurationError(place=str(directory), problem=f"cannot be written: {error.strerror}") from None
+
+
+def forget(directory: Path, process: int) -> None:
+    """Leave what the ended process ``process`` had open out of the figures; what it counted stays."""
+    mark_process_dead(process, str(directory))  # type: ignore[no-untyped-call]
+
+
+def exposition(directory: Path, read: Callable[[], Readings]) -> bytes:
+    """All figures in Prometheus' text format.
+
+    Args:
+        directory: where the processes count (``Metrics.shared``).
+        read: gives the gauges. When it raises a GatewayError or OSError they are left out, and ``gateway_readable``
+            is 0.
+    """
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    registry.register(_Gauges(read))
+    return generate_latest(registry)
+
+
+def _allocate(directory: Path) -> bool:
+    """Set room aside for this process's files; they begin as zeros, which prometheus-client reads as empty."""
+    draft = directory / f"{os.getpid()}.draft"
+    try:
+        for kind in ("counter", "histogram", f"gauge_{_LIVE}"):
+            file = directory / f"{kind}_{os.getpid()}.db"
+            # An earlier process with this number may have counted already.
+            if file.exists():
+                continue
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, _ALLOCATED)
+            finally:
+                os.close(descriptor)
+            # Under its name at once: whoever adds up meanwhile cannot read an empty file.
+            draft.rename(file)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        return False
+    return True
