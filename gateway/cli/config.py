@@ -1,0 +1,76 @@
+"""``gateway config``: check the configuration, print its reference or an example."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from gateway.cli.options import ConfigFile
+from gateway.config import Settings, load_settings
+
+config = typer.Typer(help="Check and explain the configuration.", no_args_is_help=True)
+
+
+@config.command()
+def check(config: ConfigFile = None) -> None:
+    """Read the configuration with all that it names, and tell what is wrong or hardly meant. Changes nothing."""
+    settings = load_settings(config, os.environ)
+    _load_profiles(settings)
+    _compile_conditions(settings)
+    _read_secrets(settings)
+    _build_destinations(settings)
+    for warning in settings.warnings():
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{config or 'the embedded defaults'}: correct")
+    typer.echo(f"  DICOM  {settings.dicom.ae_title} on {settings.dicom.host}:{settings.dicom.port}")
+    typer.echo(f"  HTTP   {settings.http.host}:{settings.http.port}")
+    typer.echo(f"  data   {settings.data}")
+    for name, project in settings.projects.items():
+        typer.echo(f"  project {name}: profile {project.profile}, to {', '.join(project.destinations)}")
+
+
+@config.command()
+def reference() -> None:
+    """Print the configuration reference as Markdown."""
+    from gateway.cli.reference import configuration_reference
+
+    typer.echo(configuration_reference(), nl=False)
+
+
+@config.command()
+def example() -> None:
+    """Print a configuration file with every key, commented out."""
+    from gateway.cli.reference import configuration_example
+
+    typer.echo(configuration_example(), nl=False)
+
+
+def _load_profiles(settings: Settings) -> None:
+    from gateway.profile.load import load_profile, shipped_profiles
+
+    for name in dict.fromkeys(project.profile for project in settings.projects.values()):
+        load_profile(name, search=[*settings.profiles, shipped_profiles()])
+
+
+def _compile_conditions(settings: Settings) -> None:
+    from gateway.profile.condition import Condition
+
+    for number, route in enumerate(settings.routes):
+        if route.when is not None:
+            Condition.compile(route.when, place=f"routes[{number}].when")
+
+
+def _read_secrets(settings: Settings) -> None:
+    from gateway.secret import project_secret, secret_path
+
+    for name, project in settings.projects.items():
+        if project.secret is not None or project.secret_file is not None or secret_path(settings, name).exists():
+            project_secret(settings, name, create=False)
+
+
+def _build_destinations(settings: Settings) -> None:
+    from gateway.deliver import build_destination
+
+    for name, destination in settings.destinations.items():
+        build_destination(name, destination).close()

@@ -1,0 +1,94 @@
+"""``gateway deid``: the gateway's engine on files and folders."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.cli.options import ConfigFile
+from gateway.config import Settings, load_settings
+from gateway.errors import ConfigurationError
+from gateway.pipeline.offline import OfflineResult, OfflineTask, deidentify_files, input_files
+from gateway.secret import project_secret
+
+
+def deid(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or directory to read.", exists=True)],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Directory to write; created if missing.")],
+    *,
+    profile: Annotated[str | None, typer.Option(help="Profile name or file; by default the project's.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project whose secret keys the pseudonyms.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = os.cpu_count() or 1,
+    keep_names: Annotated[
+        bool,
+        typer.Option("--keep-names", help="Mirror the relative paths of IN, which must then hold no identity."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what became of every file, one line of CSV each.")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """De-identify files and verify the result. Exit code 0 only if nothing was held."""
+    settings = load_settings(config, os.environ)
+    name = project or _only_project(settings)
+    if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
+        raise ConfigurationError(place=str(target), problem="the output may not be inside the input")
+    task = OfflineTask(
+        profile=profile or settings.projects[name].profile,
+        secret=project_secret(settings, name),
+        output=target,
+        keep_names=keep_names,
+        settings=settings,
+    )
+    files = input_files(source)
+    console = Console(stderr=True)
+    results: list[OfflineResult] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("de-identifying", total=len(files))
+        for result in deidentify_files(task, files, jobs=jobs):
+            results.append(result)
+            progress.advance(bar)
+    if report is not None:
+        _write_report(report, results)
+    _print_summary(Console(), results, source)
+    if any(result.state == "held" for result in results):
+        raise typer.Exit(1)
+
+
+def _only_project(settings: Settings) -> str:
+    if len(settings.projects) > 1:
+        raise ConfigurationError(
+            place="--project", problem=f"name one of the projects {', '.join(sorted(settings.projects))}"
+        )
+    return next(iter(settings.projects))
+
+
+def _print_summary(console: Console, results: list[OfflineResult], source: Path) -> None:
+    held = sorted((result for result in results if result.state == "held"), key=lambda result: result.path)
+    for result in held:
+        path = result.path.name if source.is_file() else result.path.relative_to(source)
+        console.print(f"held {path}: {result.detail}", highlight=False, markup=False, soft_wrap=True)
+    reasons = ", ".join(f"{count} {code}" for code, count in sorted(Counter(one.code for one in held).items()))
+    size = sum(result.size for result in results)
+    console.print(
+        f"{len(results)} files: {len(results) - len(held)} de-identified ({size:,} bytes), {len(held)} held"
+        + (f" ({reasons})" if held else ""),
+        highlight=False,
+    )
+
+
+def _write_report(path: Path, results: list[OfflineResult]) -> None:
+    import csv
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "state", "code", "detail", "bytes"))
+        for result in sorted(results, key=lambda result: result.path):
+            writer.writerow((result.path, result.state, result.code, result.detail, result.size))

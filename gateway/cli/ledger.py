@@ -1,0 +1,188 @@
+"""Commands that read the ledger: ``status``, ``account``, ``history``, ``deliveries``, ``held``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.options import ConfigFile
+from gateway.config import load_settings
+from gateway.errors import ConfigurationError
+from gateway.ledger import DeliveryState, Ledger
+from gateway.pipeline.resources import open_ledger
+
+deliveries = typer.Typer(help="Deliveries to the destinations.", no_args_is_help=True)
+held = typer.Typer(help="Instances that wait for a human.", no_args_is_help=True)
+#: What is piped into another program is not cut to the width of a terminal.
+_console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240)
+
+
+def status(config: ConfigFile = None) -> None:
+    """Show how many instances and deliveries are in which state, and how old the oldest is."""
+    now = datetime.now(UTC)
+    with _ledger(config) as ledger:
+        found = ledger.status()
+    instances = Table("project", "state", "instances", "bytes", "oldest", box=None, pad_edge=False)
+    for row in found.instances:
+        instances.add_row(row.project or "-", row.state, str(row.count), f"{row.size:,}", _age(row.oldest, now))
+    _print(instances, "no instances")
+    if found.reasons:
+        reasons = Table("project", "held or rejected", "code", "instances", box=None, pad_edge=False)
+        for reason in found.reasons:
+            reasons.add_row(reason.project or "-", reason.state, reason.code, str(reason.count))
+        _console.print()
+        _print(reasons, "")
+    sent = Table("destination", "state", "deliveries", "bytes", "oldest", box=None, pad_edge=False)
+    for count in found.deliveries:
+        sent.add_row(count.destination, count.state, str(count.count), f"{count.size:,}", _age(count.oldest, now))
+    _console.print()
+    _print(sent, "no deliveries")
+
+
+def account(config: ConfigFile = None) -> None:
+    """Balance the books: every acknowledged instance has a fate. Exit code 1 if one has not."""
+    with _ledger(config) as ledger:
+        found = ledger.account()
+    columns = ("project", "received", "in progress", "rejected", "held", "de-identified", "delivered", "purged")
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in found.projects:
+        numbers = (
+            row.received,
+            row.in_progress,
+            sum(row.rejected.values()),
+            sum(row.held.values()),
+            row.deidentified,
+            row.delivered,
+            row.purged,
+        )
+        table.add_row(row.project or "-", *(str(number) for number in numbers))
+    _print(table, "nothing received")
+    for problem in found.problems:
+        _console.print(f"does not balance: {problem}")
+    _console.print("balanced" if found.balanced else "NOT balanced")
+    if not found.balanced:
+        raise typer.Exit(1)
+
+
+def history(
+    instance: Annotated[int, typer.Argument(help="Number of the instance, as the log and the lists give it.")],
+    config: ConfigFile = None,
+) -> None:
+    """Show everything that happened to an instance."""
+    with _ledger(config) as ledger:
+        entries = ledger.history(instance)
+    if not entries:
+        raise ConfigurationError(place="history", problem=f"there is no instance {instance}")
+    table = Table("when", "what", "from", "to", "by", "code", "detail", box=None, pad_edge=False)
+    for entry in entries:
+        what = "instance" if entry.destination is None else f"delivery {entry.delivery_id} to {entry.destination}"
+        table.add_row(
+            f"{entry.at:%Y-%m-%d %H:%M:%S}",
+            what,
+            entry.before or "-",
+            entry.after,
+            entry.actor,
+            entry.code,
+            entry.detail,
+        )
+    _print(table, "")
+
+
+@deliveries.command("list")
+def list_deliveries(
+    *,
+    destination: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
+    config: ConfigFile = None,
+) -> None:
+    """List deliveries, oldest first."""
+    with _ledger(config) as ledger:
+        rows = ledger.deliveries(destination=destination, state=state, limit=limit)
+    table = Table(
+        "delivery", "instance", "destination", "state", "attempts", "due", "code", "detail", box=None, pad_edge=False
+    )
+    for row in rows:
+        table.add_row(
+            str(row.delivery_id),
+            str(row.instance_id),
+            row.destination,
+            row.state,
+            str(row.attempts),
+            f"{row.due_at:%Y-%m-%d %H:%M:%S}",
+            row.code,
+            row.detail,
+        )
+    _print(table, "no deliveries")
+
+
+@deliveries.command("retry")
+def retry_deliveries(
+    deliveries: Annotated[
+        list[int] | None, typer.Argument(help="Numbers of deliveries; all dead ones without.")
+    ] = None,
+    *,
+    destination: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Also those that wait for their next attempt.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Send dead deliveries again; with --failed those that wait as well, at once."""
+    with _ledger(config) as ledger:
+        count = ledger.retry_deliveries(
+            destination=destination, delivery_ids=deliveries or None, only_dead=not failed and not deliveries
+        )
+    _console.print(f"{count} deliveries will be sent again")
+
+
+@held.command("list")
+def list_held(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
+    config: ConfigFile = None,
+) -> None:
+    """List held instances with the reason, oldest first."""
+    with _ledger(config) as ledger:
+        rows = ledger.held(limit=limit)
+    table = Table("instance", "project", "source", "since", "code", "detail", box=None, pad_edge=False)
+    for row in rows:
+        since = f"{row.held_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(row.instance_id), row.project or "-", row.source or "-", since, row.code, row.detail)
+    _print(table, "nothing is held")
+
+
+@contextmanager
+def _ledger(config: Path | None) -> Iterator[Ledger]:
+    settings = load_settings(config, os.environ)
+    if settings.storage.ledger is None and not (settings.data / "ledger.sqlite3").exists():
+        raise ConfigurationError(
+            place=str(settings.data), problem="there is no ledger: no gateway has run on this data"
+        )
+    ledger = open_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _print(table: Table, otherwise: str) -> None:
+    if table.row_count:
+        _console.print(table)
+    elif otherwise:
+        _console.print(otherwise)
+
+
+def _age(since: datetime, now: datetime) -> str:
+    seconds = max(0, int((now - since).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,60 @@
+"""At start: what the spool holds and the ledger does not know is entered again (promise P1).
+
+The spool is the durable truth. A row that was lost with a crash is rebuilt from the record in its spool file, and files
+that were never completed (so never acknowledged) are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Final, TypeVar
+
+import structlog
+
+from gateway.ledger import Ledger, Received
+from gateway.receive import received_of
+from gateway.spool import Spool
+
+log = structlog.get_logger(__name__)
+Item = TypeVar("Item")
+
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was found at start: rows rebuilt, damaged files set aside for a human, incomplete files removed."""
+
+    rebuilt: int
+    damaged: int
+    removed: int
+
+
+def recover(spool: Spool, ledger: Ledger, *, now: datetime) -> Recovered:
+    """Bring ledger and spool together again; no other process may be working on them.
+
+    Raises
+    ------
+    SpoolUnavailable: the spool cannot be read
+    LedgerUnavailable: the ledger cannot be written
+    """
+    sweep = spool.sweep()
+    known = set(ledger.known_spool_names())
+    rebuilt = 0
+    for names in _batches(name for name in spool.names() if name not in known):
+        rebuilt += len(ledger.record_received([received_of(spool.read_record(name)) for name in names]))
+    # It may have been acknowledged: with a row it is held and accounted for, not forgotten (promise P3).
+    damaged = [Received(spool_name=name, received_at=now, size=0, crc32=0) for name in sweep.damaged]
+    ledger.record_received([row for row in damaged if row.spool_name not in known])
+    recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed)
+    log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed)
+    return recovered
+
+
+def _batches(names: Iterable[Item]) -> Iterator[list[Item]]:
+    rest = iter(names)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch

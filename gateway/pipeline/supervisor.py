@@ -1,0 +1,260 @@
+"""The supervisor: starts the processes of the gateway, restarts one that dies, answers for their health, stops them.
+
+One process receives, some de-identify, one delivers. They share nothing but the ledger and the spool.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import wait
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from gateway import metrics
+from gateway.config import Settings
+from gateway.console import Health, StatusServer
+from gateway.errors import GatewayError, PermanentError, TransientError
+from gateway.ledger import Ledger
+from gateway.pipeline.dispatcher import dispatch
+from gateway.pipeline.figures import read_figures
+from gateway.pipeline.housekeeping import purge
+from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
+from gateway.pipeline.projects import load_projects
+from gateway.pipeline.reception import receive
+from gateway.pipeline.recovery import recover
+from gateway.pipeline.resources import open_ledger, open_spool
+from gateway.pipeline.routing import Router
+from gateway.pipeline.worker import work
+from gateway.spool import Spool
+
+log = structlog.get_logger(__name__)
+
+_HOUSEKEEPING_SECONDS: Final = 60.0
+_LONGEST_RESTART_PAUSE: Final = 30.0
+#: A child that ran this long without dying is trusted again.
+_STABLE_SECONDS: Final = 60.0
+_ORPHAN_SECONDS: Final = 60.0
+
+
+class StartFailed(PermanentError):
+    """The gateway did not start: the process {name} ended at once; the log says why."""
+
+
+class StillRunning(PermanentError):
+    """Processes of an earlier gateway still work on {data} after {seconds} seconds: end them first."""
+
+
+@dataclass(slots=True)
+class _Post:
+    """A role that must be filled, and who fills it."""
+
+    name: str
+    job: Job
+    child: ChildProcess | None = None
+    restarts: int = 0
+    started: float = 0.0
+    due: float = 0.0
+
+    @property
+    def role(self) -> str:
+        """The name without the number."""
+        return self.name.partition("-")[0]
+
+
+class Supervisor:
+    """Runs a gateway until it is told to stop.
+
+    Parameters
+    ----------
+    settings: the configuration
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        workers = settings.workers.deidentify or max(1, (os.cpu_count() or 1) // 2)
+        self._posts = [
+            _Post("deliver", dispatch),
+            *(_Post(f"deidentify-{number}", work) for number in range(1, workers + 1)),
+            _Post("receive", receive),
+        ]
+        self._node = ""
+        self._ledger: Ledger | None = None
+        self._spool: Spool | None = None
+        self._metrics: metrics.Metrics | None = None
+
+    def run(self) -> None:
+        """Start everything, keep it running, and stop it cleanly on SIGTERM or SIGINT.
+
+        Raises
+        ------
+        GatewayError: the gateway cannot start, or a process ended before it had taken up its work
+        """
+        settings = self._settings
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with ExitStack() as stack:
+            spool = self._spool = open_spool(settings)
+            stack.enter_context(spool.lock())
+            if not wait_for_orphans(settings.data, seconds=_ORPHAN_SECONDS, sleep=time.sleep):
+                raise StillRunning(data=settings.data, seconds=_ORPHAN_SECONDS)
+            counted = metrics_directory(settings)
+            metrics.clear(counted)
+            self._metrics = metrics.Metrics.shared(counted)
+            ledger = self._ledger = open_ledger(settings)
+            stack.callback(ledger.close)
+            established = {row.project for row in ledger.status().instances if row.project is not None}
+            Router(settings, load_projects(settings, established=established))
+            # Nobody else works under this name: what it still leases was left by a gateway that was killed.
+            self._node = node_name(settings.data)
+            ledger.release(self._node)
+            recover(spool, ledger, now=datetime.now(UTC))
+            server = StatusServer(
+                settings.http.host,
+                settings.http.port,
+                metrics=lambda: metrics.exposition(counted, lambda: read_figures(ledger, spool, self.children())),
+                alive=self.alive,
+                ready=self.ready,
+            )
+            server.start()
+            stack.callback(server.stop)
+            stack.enter_context(self._signals())
+            for warning in settings.warnings():
+                log.warning("configuration", detail=warning)
+            try:
+                for post in self._posts:
+                    self._fill(post)
+                log.info("started", dicom_port=settings.dicom.port, http_port=server.port, ae=settings.dicom.ae_title)
+                self._watch()
+            finally:
+                self._stop()
+
+    def stop(self) -> None:
+        """Ask the gateway to stop; returns at once."""
+        self._stopping.set()
+
+    def children(self) -> dict[str, bool]:
+        """Name of every process -> whether it runs and has taken up its work."""
+        return {post.name: post.child is not None and post.child.is_ready for post in self._posts}
+
+    def alive(self) -> Health:
+        """Whether the supervisor itself is at work."""
+        return Health(("stopping",) if self._stopping.is_set() else ())
+
+    def ready(self) -> Health:
+        """Whether instances are accepted and processed, and what keeps them from it."""
+        problems = [f"process {name} is not ready" for name, ready in self.children().items() if not ready]
+        if self._stopping.is_set():
+            problems.append("stopping")
+        try:
+            if self._spool is not None and self._spool.free_bytes() <= self._settings.storage.reserve_bytes:
+                problems.append("the spool's disk is full")
+            if self._ledger is not None:
+                self._ledger.ping()
+        except GatewayError as error:
+            problems.append(error.message)
+        return Health(tuple(problems))
+
+    def _fill(self, post: _Post) -> None:
+        post.child = ChildProcess(post.name, post.job, self._settings, node=self._node, restarts=post.restarts)
+        post.started = time.monotonic()
+        log.info("process started", worker=post.name, pid=post.child.pid)
+
+    def _watch(self) -> None:
+        housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+        while not self._stopping.is_set():
+            wait([post.child.sentinel for post in self._posts if post.child is not None], timeout=0.2)
+            now = time.monotonic()
+            for post in self._posts:
+                self._look_after(post, now)
+            if now >= housekeeping:
+                housekeeping = now + _HOUSEKEEPING_SECONDS
+                self._keep_house()
+
+    def _look_after(self, post: _Post, now: float) -> None:
+        child = post.child
+        if child is not None and child.is_alive:
+            if post.restarts and now - post.started > _STABLE_SECONDS:
+                post.restarts = 0
+            return
+        if child is not None:
+            exit_code, was_ready = child.exit_code, child.was_ready
+            self._bury(child)
+            post.child = None
+            if self._stopping.is_set():
+                return
+            if not was_ready and post.restarts == 0:
+                raise StartFailed(name=post.name)
+            post.restarts += 1
+            post.due = now + min(0.2 * 2**post.restarts, _LONGEST_RESTART_PAUSE)
+            log.error("process died", worker=post.name, exit_code=exit_code, restarts=post.restarts)
+        if now >= post.due:
+            if self._metrics is not None:
+                self._metrics.worker_restarted(role=post.role)
+            self._fill(post)
+
+    def _bury(self, child: ChildProcess) -> None:
+        """Free what a dead process had leased, so that another takes it up at once."""
+        if child.pid is not None:
+            metrics.forget(metrics_directory(self._settings), child.pid)
+        child.close()
+        if self._ledger is not None:
+            try:
+                self._ledger.release(child.owner, crashed=True)
+            except TransientError as error:
+                log.warning("leases not released", worker=child.name, detail=error.message)
+
+    def _keep_house(self) -> None:
+        if self._spool is None or self._ledger is None:
+            return
+        try:
+            purge(
+                self._spool,
+                self._ledger,
+                retention_seconds=self._settings.storage.retention,
+                now=datetime.now(UTC),
+            )
+        except TransientError as error:
+            log.warning("housekeeping postponed", code=error.code, detail=error.message)
+
+    def _stop(self) -> None:
+        """The receiver first, so that nothing comes in; then who de-identifies; then who delivers."""
+        self._stopping.set()
+        deadline = time.monotonic() + self._settings.workers.stop_seconds + 5.0
+        for post in reversed(self._posts):
+            if post.child is not None:
+                post.child.terminate()
+        for post in reversed(self._posts):
+            child = post.child
+            if child is None:
+                continue
+            if not child.join(max(0.1, deadline - time.monotonic())):
+                log.warning("process killed", worker=child.name)
+                child.kill()
+            self._bury(child)
+        log.info("stopped")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            log.info("stopping", signal=signal.Signals(number).name)
+            self._stopping.set()
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

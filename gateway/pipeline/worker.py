@@ -1,0 +1,231 @@
+"""The worker: takes received instances, has them treated, and tells the ledger what became of them.
+
+Whatever goes wrong with an instance holds that instance (promise P2); whatever goes wrong with the spool or the ledger
+leaves the instance as it was, to be taken up again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.dicom.file_meta import read_file_meta
+from gateway.dicom.segments import Segment
+from gateway.errors import InstanceError, SpoolCorrupt, SpoolUnavailable, TransientError
+from gateway.ledger import (
+    DUPLICATE,
+    ClaimedInstance,
+    DeidentifiedResult,
+    Finished,
+    HeldResult,
+    Ledger,
+    Result,
+)
+from gateway.pipeline.lease import LeaseKeeper
+from gateway.pipeline.process import Child
+from gateway.pipeline.projects import Project, load_projects
+from gateway.pipeline.resources import open_ledger, open_spool, opening_rules
+from gateway.pipeline.routing import Router, Sender
+from gateway.pipeline.treatment import holding
+
+log = structlog.get_logger(__name__)
+
+#: Instances claimed at once: one ledger transaction for all of them.
+_BATCH: Final = 32
+#: Claims after which an instance is suspected to kill its workers.
+_MOST_ATTEMPTS: Final = 3
+#: A worker that replaces a dead one takes this many instances singly.
+_CAUTIOUS: Final = 100
+_SHORTEST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.2
+#: More than preamble and file meta information take.
+_HEAD: Final = 4096
+#: Bytes hashed at a time.
+_HASH_CHUNK: Final = 1 << 20
+
+
+def work(child: Child) -> None:
+    """The job of a worker process."""
+    ledger = open_ledger(child.settings)
+    try:
+        worker = Worker(child, ledger)
+        child.is_ready()
+        worker.run()
+    finally:
+        ledger.release(child.owner)
+        ledger.close()
+
+
+class Worker:
+    """Processes received instances until told to stop."""
+
+    def __init__(self, child: Child, ledger: Ledger) -> None:
+        self._child = child
+        self._ledger = ledger
+        self._spool = open_spool(child.settings)
+        self._metrics = child.metrics
+        self._projects = load_projects(child.settings, established=child.settings.projects)
+        self._router = Router(child.settings, self._projects)
+        self._opening = opening_rules(child.settings, self._spool.work)
+        self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
+        self._cautious = _CAUTIOUS if child.cautious else 0
+
+    def run(self) -> None:
+        """Claim, treat, finish; sleep a little longer each time that there is nothing to do."""
+        pause = _SHORTEST_PAUSE
+        with self._lease.keeping(lambda ids, seconds: self._ledger.renew(self._child.owner, ids, seconds)):
+            while not self._child.stopping.is_set():
+                try:
+                    busy = self._batch()
+                except TransientError as error:
+                    log.warning("work paused", code=error.code, detail=error.message)
+                    busy, pause = False, _LONGEST_PAUSE * 5
+                if busy:
+                    pause = _SHORTEST_PAUSE
+                else:
+                    self._child.stopping.wait(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _batch(self) -> bool:
+        """Process one batch; whether there was one."""
+        limit = 1 if self._cautious else _BATCH
+        claims = self._ledger.claim_received(
+            self._child.owner, limit=limit, lease_seconds=self._child.settings.workers.lease_seconds
+        )
+        self._cautious = max(0, self._cautious - len(claims))
+        if not claims:
+            return False
+        self._lease.hold(claim.instance_id for claim in claims)
+        results: list[Result] = []
+        try:
+            for claim in claims:
+                if self._child.stopping.is_set():
+                    break
+                results.append(self._process(claim))
+        finally:
+            self._lease.drop()
+            self._finish(results)
+            if len(results) < len(claims):
+                self._ledger.release(self._child.owner)
+        return True
+
+    def _finish(self, results: Sequence[Result]) -> None:
+        if not results:
+            return
+        for finished, result in zip(self._ledger.finish(self._child.owner, results), results, strict=True):
+            self._count(finished, result)
+            held = result if isinstance(result, HeldResult) else None
+            log.info(
+                "instance finished",
+                instance=finished.instance_id,
+                state="lost" if finished.state is None else finished.state.value,
+                project=result.project,
+                code=held.code if held is not None else None,
+                detail=held.detail if held is not None else None,
+                duplicate_of=finished.duplicate_of,
+            )
+
+    def _count(self, finished: Finished, result: Result) -> None:
+        project = result.project or ""
+        if finished.duplicate_of is not None:
+            self._metrics.rejected(project=project, rule=DUPLICATE)
+        elif finished.state is not None and isinstance(result, HeldResult):
+            self._metrics.held(project=project, reason=result.code)
+
+    def _process(self, claim: ClaimedInstance) -> Result:
+        if claim.attempts > _MOST_ATTEMPTS:
+            return HeldResult(
+                instance_id=claim.instance_id,
+                project=None,
+                code="worker-died",
+                detail=f"{claim.attempts - 1} attempts to process it ended without a result",
+            )
+        self._metrics.taken_up(waited_seconds=(datetime.now(UTC) - claim.received_at).total_seconds())
+        project: Project | None = None
+        try:
+            path = self._spool.path(claim.spool_name)
+            with _reading(claim.spool_name), holding("opening"):
+                content = content_digest(path, name=claim.spool_name, crc32=claim.crc32)
+                opened = self._opening.open(path)
+            with opened as instance:
+                with holding("routing"):
+                    sender = Sender(claim.source, claim.calling_ae, claim.called_ae)
+                    project = self._projects[self._router.project(sender, instance)]
+                treated = project.treatment.treat(instance, self._store(claim.spool_name))
+            self._metrics.deidentified(
+                project=project.name,
+                deidentify_seconds=treated.deidentify_seconds,
+                verify_seconds=treated.verify_seconds,
+            )
+            output = treated.output
+            return DeidentifiedResult(
+                instance_id=claim.instance_id,
+                project=project.name,
+                profile=project.treatment.program.profile,
+                profile_digest=project.treatment.program.digest,
+                output_size=treated.stored,
+                patient_id=output.patient_id,
+                study_uid=output.study_uid,
+                series_uid=output.series_uid,
+                sop_uid=output.sop_uid,
+                sop_class_uid=output.sop_class_uid,
+                transfer_syntax=output.transfer_syntax,
+                sop_key=output.sop_key,
+                content_key=project.key.token("content", content),
+                actions=output.actions,
+                destinations=project.destinations,
+            )
+        except (InstanceError, SpoolCorrupt) as error:
+            return HeldResult(
+                instance_id=claim.instance_id,
+                project=None if project is None else project.name,
+                code=error.code,
+                detail=error.message,
+            )
+
+    def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:
+        return lambda segments: self._spool.write_output(name, segments)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What the disk says while a spool file is read: a missing file is damage, anything else may pass."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SpoolCorrupt(name=name, reason="it is missing") from None
+    except OSError as error:
+        raise SpoolUnavailable(operation="read", name=name, reason=error.strerror) from None
+
+
+def content_digest(path: Path, *, name: str, crc32: int) -> str:
+    """SHA-256 of the data set in a spool file, without the preamble and the file meta information.
+
+    Those tell of the transmission, which differs when the same instance is sent again.
+
+    Parameters
+    ----------
+    path, name: the file, and how errors name it
+    crc32: CRC-32 of the data set as it was received
+
+    Raises
+    ------
+    SpoolCorrupt: the data set is not what was received
+    """
+    digest, found = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        start = read_file_meta(file.read(_HEAD))[1]
+        file.seek(start)
+        while chunk := file.read(_HASH_CHUNK):
+            digest.update(chunk)
+            found = zlib.crc32(chunk, found)
+    if found != crc32:
+        raise SpoolCorrupt(name=name, reason="its checksum is wrong")
+    return digest.hexdigest()

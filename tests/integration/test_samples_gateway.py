@@ -1,0 +1,31 @@
+"""The acceptance test of an installation, on a gateway with its embedded defaults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import StringIO
+
+from rich.console import Console
+
+from gateway.samples.command import Run, run_samples
+from tests.fixtures.gateway import GatewayProcess
+
+
+def test_every_planted_identity_is_gone(gateway_process: GatewayProcess) -> None:
+    output = StringIO()
+    console = Console(file=output, width=160)
+    status = run_samples(Run(check=True), environ=gateway_process.environ, console=console)
+    assert status == 0, output.getvalue() + gateway_process.process.output
+    assert "18 of 18 instances arrived" in output.getvalue()
+
+
+def test_command_line(gateway_process: GatewayProcess) -> None:
+    """Two runs: the second has instances of its own and finds them all."""
+    command = [sys.executable, "-m", "gateway", "samples", "--check", "--studies", "2"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, env=gateway_process.environ, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "12 of 12 instances arrived" in done.stdout
