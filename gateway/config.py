@@ -77,8 +77,9 @@ class Dicom(_Section):
     max_pdu_bytes: Annotated[ByteSize, Field(ge=4096, le=16 * 1024 * 1024)] = Field(
         131072, description="longest PDU that peers may send"
     )
-    network_timeout_seconds: Seconds = Field(60.0, description="silence after which an association is aborted")
-    acse_timeout_seconds: Seconds = Field(30.0, description="longest wait for association requests and releases")
+    network_timeout_seconds: Seconds = Field(
+        60.0, description="silence after which an association is aborted, or given up before it is established"
+    )
     accept_unknown_sop_classes: StrictBool = Field(
         default=True, description="accept storage SOP classes that the standard does not know, private ones included"
     )

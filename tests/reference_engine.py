@@ -43,12 +43,13 @@ _CLASSES: Final = (
 #: Text that the table does not list, with what is done all the same: dates, orders, people, machines, remarks.
 _UNLISTED: Final = {
     **dict.fromkeys(("PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"), "X/Z"),
-    **dict.fromkeys(("FillerOrderNumberProcedure", "PlacerOrderNumberProcedure", "ResponsiblePersonRole"), "X/Z"),
+    **dict.fromkeys(("FillerOrderNumberProcedure", "PlacerOrderNumberProcedure"), "X/Z"),
     **dict.fromkeys(("ContactDisplayName", "HangingProtocolCreator", "NTPSourceAddress", "OwnerID"), "X/Z/D"),
     **dict.fromkeys(("HangingProtocolUserGroupName", "PrinterName", "AssertionComments"), "X/Z/D"),
     **dict.fromkeys(("CommentsOnTheScheduledProcedureStep", "SubstanceAdministrationNotes"), "X/Z/D"),
     **dict.fromkeys(("ObservationDescription", "CommentsOnPatientPerformanceOfVisualField"), "X/Z/D"),
     **dict.fromkeys(("RetrieveURL", "RetrieveURI", "StorageURL", "PixelDataProviderURL", "ContactURI"), "X"),
+    "ResponsiblePersonRole": "X",
 }
 
 
