@@ -1,0 +1,105 @@
+"""Rooms depend downwards only, and no module imports itself by way of others."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import gateway
+
+ROOT = Path(gateway.__file__).parent
+#: Room -> its level; a room may import rooms of lower levels only. Modules at the top of the package are of level 0.
+LEVELS = {
+    "dicom": 1,
+    "console": 1,
+    "spool": 2,
+    "ledger": 2,
+    "profile": 2,
+    "deid": 3,
+    "pixels": 3,
+    "verify": 3,
+    "receive": 3,
+    "deliver": 3,
+    "samples": 3,
+    "pipeline": 4,
+    "cli": 5,
+}
+#: The longest module, in bytes.
+LONGEST = 35_000
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
+    """Modules of the gateway that ``path`` imports when it is loaded."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in _loaded(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gateway":
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in known else str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "gateway")
+
+
+def _loaded(node: ast.AST) -> Iterator[ast.AST]:
+    """Statements that run at import: not the bodies of functions, nor what is for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _loaded(child)
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and (ROOT / parts[1]).is_dir() else ""
+
+
+def test_rooms_depend_downwards() -> None:
+    known = modules()
+    wrong = []
+    for module, path in known.items():
+        room = _room(module)
+        for imported in set(imports(path, known)):
+            other = _room(imported)
+            if other != room and LEVELS.get(other, 0) >= LEVELS.get(room, 0) and module != "gateway.__main__":
+                wrong.append(f"{module} imports {imported}")
+    assert wrong == []
+
+
+def test_every_room_has_a_level() -> None:
+    rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
+    assert rooms <= set(LEVELS)
+
+
+def test_no_circles() -> None:
+    known = modules()
+    graph = {module: set(imports(path, known)) - {module} for module, path in known.items()}
+    # A package's own modules load it first; what it re-exports is no circle of theirs.
+    for module, below in graph.items():
+        below -= {package for package in below if module.startswith(f"{package}.")}
+    finished: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail[trail.index(module) :], module))
+        if module not in finished:
+            for imported in graph.get(module, ()):
+                visit(imported, (*trail, module))
+            finished.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+def test_modules_are_short() -> None:
+    assert {str(path) for path in modules().values() if path.stat().st_size > LONGEST} == set()
