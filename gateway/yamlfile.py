@@ -254,6 +254,11 @@ class _Builder:
             text = "lines are indented by spaces, not by tabs"
         elif "mapping values are not allowed" in text:
             text += "; check the indentation, or put text that holds a colon in quotes"
+        elif "expected <block end>" in text and failed.context_mark is not None:
+            text = (
+                f"the line does not fit in here: check its indentation against line {failed.context_mark.line + 1}, "
+                "where the part begins that it stands in"
+            )
         elif failed.context and failed.context_mark is not None:
             text += f" ({failed.context} that begins in line {failed.context_mark.line + 1})"
         return self._fail(place, text)

@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
+from gateway.profile.check import Finding, Report, check_profile
 from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
 from gateway.profile.load import load_profile, shipped_profiles
-from gateway.profile.program import Action, Code, Dates, Origin, Pattern, Program
+from gateway.profile.lookup import LookupTable
+from gateway.profile.options import (
+    Bins,
+    Mapping_,
+    Options,
+    Prefix,
+    Pseudonym,
+    Rounding,
+    Source,
+    Substitution,
+    Truncation,
+)
+from gateway.profile.program import (
+    AcceptRule,
+    Action,
+    Code,
+    Dates,
+    Origin,
+    PathRule,
+    Pattern,
+    PrivateRule,
+    ProfileTest,
+    Program,
+    Shift,
+)
 from gateway.profile.verb import Verb, resolve
 
 __all__ = [
+    "AcceptRule",
     "Action",
+    "Bins",
     "Code",
     "Condition",
     "Dates",
+    "Finding",
     "Identity",
+    "LookupTable",
+    "Mapping_",
+    "Options",
     "Origin",
+    "PathRule",
     "Pattern",
+    "Prefix",
+    "PrivateRule",
+    "ProfileTest",
     "Program",
+    "Pseudonym",
+    "Report",
+    "Rounding",
+    "Shift",
+    "Source",
+    "Substitution",
+    "Truncation",
     "Verb",
+    "check_profile",
     "load_profile",
     "resolve",
     "shipped_profiles",

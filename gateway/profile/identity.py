@@ -1,33 +1,12 @@
-"""Identity: how a project's pseudonyms look.
-
-A pseudonym format is fixed text with placeholders that are filled from a keyed digest: ``{base32:N}`` (A-Z, 2-7),
-``{digits:N}`` (0-9) and ``{hex:N}`` (0-9, a-f), N characters each, for example ``BIMCV-{base32:10}``.
-"""
+"""Identity: what stands for a patient within a project."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from math import log2
-from typing import Final
+from typing import Literal
 
-#: Placeholder -> its alphabet. base32 is the alphabet of RFC 4648: no 0, 1, 8 to be read as O, I, B.
-ALPHABETS: Final[dict[str, str]] = {
-    "base32": "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-    "digits": "0123456789",
-    "hex": "0123456789abcdef",
-}
-#: The longest value of VR LO and of one component group of VR PN (PS3.5 6.2), in characters.
-MAXIMUM_LENGTH: Final = 64
-#: Below this many bits two patients of a large project would share a pseudonym too easily.
-MINIMUM_BITS: Final = 40
-#: Of a 256-bit digest at least 64 bits stay unused, so that taking remainders is not biased.
-MAXIMUM_BITS: Final = 192
-DIGEST_BYTES: Final = 32
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-# Valid in LO and PN without delimiters (\ ^ =), safe as the name of a directory.
-_FIXED_TEXT = re.compile(r"[A-Za-z0-9 ._-]*")
+from gateway.profile import pseudonym
+from gateway.profile.lookup import LookupTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +15,11 @@ class Identity:
 
     Attributes
     ----------
-    patient_format: format of the patient pseudonym, which is written to Patient ID and Patient's Name
+    patient_format: form of the patient pseudonym, which is written to Patient ID and Patient's Name:
+        ``gateway.profile.pseudonym``; a table needs it for patients that it lacks only
+    kind: ``keyed`` computed from the project's secret; ``table`` looked up; ``sequential`` a number from the ledger
+    table: the table of patients, for ``table``
+    missing: what happens to a patient whom the table lacks: the instance is held, or the pseudonym is computed
 
     Raises
     ------
@@ -44,61 +27,36 @@ class Identity:
     """
 
     patient_format: str = "{base32:16}"
+    kind: Literal["keyed", "table", "sequential"] = "keyed"
+    table: LookupTable | None = None
+    missing: Literal["hold", "keyed"] = "hold"
 
     def __post_init__(self) -> None:
-        _check(self.patient_format)
+        if self.kind == "sequential":
+            pseudonym.check_sequential(self.patient_format)
+        else:
+            pseudonym.check_keyed(self.patient_format)
+        if (self.kind == "table") != (self.table is not None):
+            raise ValueError("a table is there if and only if pseudonyms are looked up")
 
     def patient_pseudonym(self, digest: bytes) -> str:
-        """The patient pseudonym that belongs to ``digest``.
-
-        Parameters
-        ----------
-        digest: 32 bytes, a keyed digest of what identifies the patient
-
-        Returns
-        -------
-        At most 64 characters, the same for the same digest.
+        """The computed pseudonym that belongs to ``digest``: 32 bytes, a keyed digest of what identifies the patient.
 
         Raises
         ------
-        ValueError: the digest is not 32 bytes long
+        ValueError: the digest is not 32 bytes long, or pseudonyms are numbers
         """
-        if len(digest) != DIGEST_BYTES:
-            raise ValueError(f"a digest of {DIGEST_BYTES} bytes is needed, not of {len(digest)}")
-        number = int.from_bytes(digest, "big")
-        text = []
-        for part in _PLACEHOLDER.split(self.patient_format)[1::2]:
-            kind, _, count = part.partition(":")
-            alphabet = ALPHABETS[kind]
-            characters = []
-            for _ in range(int(count)):
-                number, digit = divmod(number, len(alphabet))
-                characters.append(alphabet[digit])
-            text.append("".join(characters))
-        filled = iter(text)
-        return _PLACEHOLDER.sub(lambda _: next(filled), self.patient_format)
+        if self.kind == "sequential":
+            raise ValueError("this profile numbers its patients")
+        return pseudonym.keyed(self.patient_format, digest)
 
+    def numbered_pseudonym(self, number: int) -> str:
+        """The pseudonym of the patient with this number, for ``sequential``.
 
-def _check(text: str) -> None:
-    pieces = _PLACEHOLDER.split(text)
-    fixed, placeholders = "".join(pieces[0::2]), pieces[1::2]
-    if "{" in fixed or "}" in fixed:
-        raise ValueError("a brace is not closed or not opened")
-    if not _FIXED_TEXT.fullmatch(fixed):
-        raise ValueError("the fixed text may hold A-Z, a-z, 0-9, space, dot, underscore and hyphen only")
-    if text != text.strip() or text.startswith("."):
-        raise ValueError("the format may not begin or end with a space, nor begin with a dot")
-    length, bits = len(fixed), 0.0
-    for placeholder in placeholders:
-        kind, _, count = placeholder.partition(":")
-        if kind not in ALPHABETS or not re.fullmatch(r"[1-9][0-9]?", count):
-            raise ValueError(f"{{{placeholder}}} is no placeholder: write {{base32:N}}, {{digits:N}} or {{hex:N}}")
-        length += int(count)
-        bits += int(count) * log2(len(ALPHABETS[kind]))
-    if length > MAXIMUM_LENGTH:
-        raise ValueError(f"the pseudonym would have {length} characters, more than {MAXIMUM_LENGTH}")
-    if not MINIMUM_BITS <= bits <= MAXIMUM_BITS:
-        raise ValueError(
-            f"the placeholders carry {bits:.0f} bits, {MINIMUM_BITS} to {MAXIMUM_BITS} are needed "
-            "to keep patients apart"
-        )
+        Raises
+        ------
+        ValueError: pseudonyms are no numbers, or the number is too large
+        """
+        if self.kind != "sequential":
+            raise ValueError("this profile does not number its patients")
+        return pseudonym.sequential(self.patient_format, number)

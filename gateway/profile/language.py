@@ -1,7 +1,6 @@
 """The form of a profile file: its keys and the types of their values.
 
-Keys of the language that this version does not carry out are known here, so that the loader refuses them by name:
-a rule that is silently ignored would leave identity in place.
+A key that no model knows is an error: a rule that is silently ignored would leave identity in place.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from gateway.profile.verb import Verb
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 _Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+_Text = Annotated[str, StringConstraints(min_length=1)]
 _Elements = Annotated[list[str], Field(min_length=1)]
-
-#: Keys that the language has and this version refuses, at the top level and in a rule.
-DEFERRED_KEYS: Final = ("accept", "pixels", "tests")
-DEFERRED_RULE_KEYS: Final = ("when", "clean", "generalise")
+_Values = Annotated[dict[str, str], Field(min_length=1)]
 
 
 class _Part(BaseModel):
@@ -28,16 +25,42 @@ class _Part(BaseModel):
 class PatientRule(_Part):
     """How the patient's pseudonym is made."""
 
-    pseudonym: Literal["keyed"] = "keyed"
+    pseudonym: Literal["keyed", "lookup", "sequential"] = "keyed"
     format: str | None = None
-    lookup: Any = None
-    missing: Any = None
+    table: _Text | None = None
+    missing: Literal["hold", "keyed"] | None = None
 
 
 class IdentityRule(_Part):
     """What replaces identity."""
 
     patient: PatientRule
+
+
+class AcceptForm(_Part):
+    """One entry of ``accept``: a decision on the instances for which a condition holds, and why."""
+
+    accept: _Text | None = None
+    reject: _Text | None = None
+    hold: _Text | None = None
+    because: _Text
+
+
+class GeneraliseForm(_Part):
+    """How a value becomes coarser: bins of years, a step, or a number of characters."""
+
+    bins: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?Y$")] | None = None
+    top: Annotated[str, StringConstraints(pattern=r"^[0-9]{2,3}Y$")] | None = None
+    round: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    first: Annotated[int, Field(ge=1, le=64)] | None = None
+
+
+class RegexForm(_Part):
+    """What is searched for in a value, and what takes its place."""
+
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    replacement: Annotated[str, StringConstraints(max_length=1000)]
+    otherwise: Literal["keep", "remove", "empty", "hold"] = "remove"
 
 
 class Rule(_Part):
@@ -53,25 +76,59 @@ class Rule(_Part):
     empty_or_dummy: _Elements | None = Field(None, alias="empty-or-dummy")
     remove_or_empty_or_dummy: _Elements | None = Field(None, alias="remove-or-empty-or-dummy")
     remove_or_empty_or_hash_uid: _Elements | None = Field(None, alias="remove-or-empty-or-hash-uid")
-    replace: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    clean: _Elements | None = None
+    shift_date: _Elements | None = Field(None, alias="shift-date")
+    truncate_date: _Elements | None = Field(None, alias="truncate-date")
+    pseudonymise: _Elements | None = None
+    replace: _Values | None = None
+    insert: _Values | None = None
+    copy_: _Values | None = Field(None, alias="copy")
+    map_: Annotated[dict[str, Annotated[dict[str, str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
+        None, alias="map"
+    )
+    generalise: Annotated[dict[str, GeneraliseForm], Field(min_length=1)] | None = None
+    regex: Annotated[dict[str, RegexForm], Field(min_length=1)] | None = None
+
+    to: Literal["year", "month"] | None = None
+    format: str | None = None
+    table: _Text | None = None
+    missing: Literal["hold", "remove", "empty"] | None = None
+    sequential: str | None = None
+    otherwise: Literal["hold", "remove", "empty", "keep"] | None = None
     because: str = ""
     clause: str | None = None
-    when: Any = None
-    clean: Any = None
-    generalise: Any = None
+    when: _Text | None = None
 
-    def actions(self) -> dict[Verb, list[tuple[str | int, str, str | None]]]:
-        """Verb -> its elements as (key below the verb in the file, name of the element, value to write)."""
-        found: dict[Verb, list[tuple[str | int, str, str | None]]] = {}
-        for verb in Verb:
-            if verb is Verb.REPLACE:
-                if self.replace is not None:
-                    found[verb] = [(name, name, value) for name, value in self.replace.items()]
-            elif verb is not Verb.CLEAN:
-                names: list[str] | None = getattr(self, verb.value.replace("-", "_"))
-                if names is not None:
-                    found[verb] = [(number, name, None) for number, name in enumerate(names)]
-        return found
+    def actions(self) -> dict[Verb, list[str] | dict[str, Any]]:
+        """Verb -> its elements, with what is said of each if the verb wants that."""
+        return {verb: value for verb in Verb if (value := getattr(self, _FIELDS[verb])) is not None}
+
+
+#: Verb -> the field of ``Rule`` that holds its elements.
+_FIELDS: Final[dict[Verb, str]] = {
+    Verb(field.alias or name): name
+    for name, field in Rule.model_fields.items()
+    if (field.alias or name) in tuple(Verb)
+}  # fmt: skip
+#: Key of a rule that belongs to one verb -> that verb.
+KEYS_OF_VERBS: Final[dict[str, Verb]] = {
+    "to": Verb.TRUNCATE_DATE,
+    "format": Verb.PSEUDONYMISE,
+    "table": Verb.PSEUDONYMISE,
+    "missing": Verb.PSEUDONYMISE,
+    "sequential": Verb.PSEUDONYMISE,
+    "otherwise": Verb.MAP,
+}
+
+
+class ExampleForm(_Part):
+    """One entry of ``tests``: what an instance has, and what becomes of it."""
+
+    name: str = ""
+    given: dict[str, Any] = {}
+    expect: dict[str, Any] = {}
+    never: list[_Text] = []
+    outcome: Literal["accepted", "rejected", "held"] = "accepted"
 
 
 class ProfileFile(_Part):
@@ -85,7 +142,9 @@ class ProfileFile(_Part):
     use: list[_Name] = []
     identity: IdentityRule | None = None
     dates: Any = None
+    vocabulary: list[_Text] = []
+    when_unsure: Literal["remove", "hold"] | None = Field(None, alias="when-unsure")
+    accept: list[AcceptForm] = []
     attributes: list[Rule] = []
-    accept: Any = None
     pixels: Any = None
-    tests: Any = None
+    tests: list[ExampleForm] = []

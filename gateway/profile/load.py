@@ -9,27 +9,77 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from functools import lru_cache
 from importlib.resources import files
-from json import dumps
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from gateway.dicom.dictionary import keyword_of
-from gateway.errors import ConfigurationError, ProfileError
-from gateway.profile.identity import Identity
-from gateway.profile.language import DEFERRED_KEYS, DEFERRED_RULE_KEYS, ProfileFile
-from gateway.profile.methods import METHODS, UNSUPPORTED
-from gateway.profile.program import Action, Code, Dates, Origin, Pattern, Program
-from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT, check_action
-from gateway.profile.target import Default, Mask, Target, parse_target
+from gateway.errors import ConfigurationError, GatewayError, ProfileError
+from gateway.profile.action import Reading, read_actions
+from gateway.profile.condition import Condition
+from gateway.profile.digest import digest_of
+from gateway.profile.example import read_tests
+from gateway.profile.language import ProfileFile
+from gateway.profile.methods import METHODS, NEEDED_PARTS
+from gateway.profile.program import AcceptRule, Action, Code, Origin, Program
+from gateway.profile.resolve import LayerRules, Resolved, resolve_rules
+from gateway.profile.setting import read_dates, read_identity, read_vocabulary
+from gateway.profile.target import Target
 from gateway.profile.verb import Verb
 from gateway.yamlfile import Document, read_yaml, suggestion
 
 _SUFFIX: Final = ".yaml"
-#: What the value of ``dates`` says of the output, for (0028,0303).
-_DATES: Final[dict[str, Dates]] = {"removed": "REMOVED", "unmodified": "UNMODIFIED"}
-_LATER: Final = "is not supported by this version"
+#: Codes of CID 7050: the basic profile, and the two options that exclude each other.
+_BASIC: Final = "113100"
+_FULL_DATES: Final = "113106"
+_MODIFIED_DATES: Final = "113107"
+_DECISIONS: Final[dict[str, Literal["accept", "reject", "hold"]]] = {
+    "accept": "accept",
+    "reject": "reject",
+    "hold": "hold",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One file, checked on its own.
+
+    Attributes
+    ----------
+    document: its content with positions
+    file: where it was found
+    readings: what its rules say, in their order
+    """
+
+    document: Document[ProfileFile]
+    file: Path
+    readings: tuple[Reading, ...]
+
+    @property
+    def model(self) -> ProfileFile:
+        """The content."""
+        return self.document.model
+
+    @property
+    def name(self) -> str:
+        """The profile's name."""
+        return self.document.model.profile
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A profile with what it was made of.
+
+    Attributes
+    ----------
+    program: the compiled profile
+    layers: its layers in the order in which they apply, the profile itself last
+    resolved: the ranked rules of the layers
+    """
+
+    program: Program
+    layers: tuple[Layer, ...]
+    resolved: Resolved
 
 
 def shipped_profiles() -> Path:
@@ -63,11 +113,48 @@ def load_profile(name_or_path: str | Path, *, search: Sequence[Path] = ()) -> Pr
     ------
     ProfileError: a file is missing, wrong, contradicts itself, or asks for what this version does not do
     """
+    return load_layers(name_or_path, search=search).program
+
+
+def load_layers(name_or_path: str | Path, *, search: Sequence[Path] = (), beneath: str | None = None) -> Loaded:
+    """Like ``load_profile``, keeping the layers for later checks.
+
+    Parameters
+    ----------
+    name_or_path, search: as for ``load_profile``
+    beneath: a profile to put under one that is a layer only, that is, which leaves open what happens to elements that
+        no rule names
+
+    Raises
+    ------
+    ProfileError: as for ``load_profile``
+    """
+    try:
+        return _load(name_or_path, search, None)
+    except _Incomplete as failed:
+        if beneath is None:
+            raise failed.error from None
+        return _load(name_or_path, search, beneath)
+
+
+class _Incomplete(Exception):
+    """The profile is a layer: no rule tells what happens to elements that no rule names."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _load(name_or_path: str | Path, search: Sequence[Path], beneath: str | None) -> Loaded:
     loader = _Loader(_directories(search))
+    if beneath is not None:
+        base = loader.read(loader.find(beneath, place=beneath), expected=beneath)
+        loader.add(base, ())
     if isinstance(name_or_path, Path) or name_or_path.endswith(_SUFFIX) or "/" in name_or_path:
         top = loader.read(Path(name_or_path))
     else:
         top = loader.read(loader.find(name_or_path, place=name_or_path), expected=name_or_path)
+    _refuse_options(top, top, ("option",))
     loader.add(top, ())
     return _resolve(top, loader.layers)
 
@@ -80,28 +167,11 @@ def _directories(search: Sequence[Path]) -> list[Path]:
 
 
 @dataclass(slots=True)
-class _Layer:
-    """One file, checked on its own."""
-
-    document: Document[ProfileFile]
-    file: Path
-    rules: dict[Target, Action]
-
-    @property
-    def model(self) -> ProfileFile:
-        return self.document.model
-
-    @property
-    def name(self) -> str:
-        return self.document.model.profile
-
-
-@dataclass(slots=True)
 class _Loader:
     """Reads files and puts the layers in their order."""
 
     directories: list[Path]
-    layers: list[_Layer] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
 
     def find(self, name: str, *, place: str) -> Path:
         found = [path for directory in self.directories if (path := directory / f"{name}{_SUFFIX}").is_file()]
@@ -114,14 +184,17 @@ class _Loader:
             raise ProfileError(place=place, problem=f'the profile "{name}" exists more than once: {files_}')
         return found[0]
 
-    def read(self, path: Path, *, expected: str | None = None) -> _Layer:
-        document = read_yaml(path, ProfileFile, error=ProfileError)
-        if expected is not None and document.model.profile != expected:
-            raise document.error("profile", problem=f'a profile has the name of its file: "{expected}"')
-        _refuse_deferred(document)
-        return _Layer(document, path, _rules(document, path))
+    def read(self, path: Path, *, expected: str | None = None) -> Layer:
+        if path.parent.resolve() == shipped_profiles().resolve() and path.is_file():
+            status = path.stat()
+            layer = _read_shipped(path, status.st_mtime_ns, status.st_size)
+        else:
+            layer = _read(path)
+        if expected is not None and layer.name != expected:
+            raise layer.document.error("profile", problem=f'a profile has the name of its file: "{expected}"')
+        return layer
 
-    def add(self, layer: _Layer, users: tuple[_Layer, ...]) -> None:
+    def add(self, layer: Layer, users: tuple[Layer, ...]) -> None:
         """Append the layers that ``layer`` uses, then the layer itself, each once."""
         names = layer.model.use
         for number, name in enumerate(names):
@@ -133,167 +206,154 @@ class _Loader:
                 raise layer.document.error("use", number, problem=f"the layers use each other in a circle: {circle}")
             if name not in [known.name for known in self.layers]:
                 path = self.find(name, place=str(layer.document.place("use", number)))
-                self.add(self.read(path, expected=name), (*users, layer))
+                used = self.read(path, expected=name)
+                _refuse_options(used, layer, ("use", number))
+                self.add(used, (*users, layer))
         self.layers.append(layer)
 
 
-def _refuse_deferred(document: Document[ProfileFile]) -> None:
-    """Refuse what the language has and this version does not carry out; ignoring it would leave identity in place."""
-    for key in DEFERRED_KEYS:
-        if key in document.model.model_fields_set:
-            raise document.error(key, problem=f'"{key}" {_LATER}')
-    for number, rule in enumerate(document.model.attributes):
-        for key in DEFERRED_RULE_KEYS:
-            if key in rule.model_fields_set:
-                raise document.error("attributes", number, key, problem=f'"{key}" in a rule {_LATER}')
-    if document.model.identity is not None:
-        for key in ("lookup", "missing"):
-            if key in document.model.identity.patient.model_fields_set:
-                raise document.error("identity", "patient", key, problem=f'"{key}" in an identity {_LATER}')
+def _read(path: Path) -> Layer:
+    document = read_yaml(path, ProfileFile, error=ProfileError)
+    if document.model.pixels:
+        raise document.error("pixels", problem="pixel rules are not supported by this version")
+    readings = tuple(read_actions(document, path))
+    _refuse_duplicates(document, readings)
+    return Layer(document, path, readings)
 
 
-def _rules(document: Document[ProfileFile], path: Path) -> dict[Target, Action]:
-    """The rules of one file by what they name."""
-    model = document.model
-    found: dict[Target, Action] = {}
-    for number, rule in enumerate(model.attributes):
-        actions = rule.actions()
-        if len(actions) != 1:
-            problem = "a rule has one action, such as remove or keep"
-            raise document.error("attributes", number, problem=problem if not actions else f"{problem}: not several")
-        ((verb, elements),) = actions.items()
-        for key, name, value in elements:
-            at = ("attributes", number, verb.value, key)
-            clause = model.clause if rule.clause is None else rule.clause
-            origin = Origin(model.profile, clause, str(path), document.place(*at).line)
-            action = Action(verb, origin, value, rule.because)
-            try:
-                target = parse_target(name)
-                check_action(target, action)
-            except ValueError as failed:
-                raise document.error(*at, problem=str(failed)) from None
-            if target in found:
-                line = found[target].origin.line
-                raise document.error(*at, problem=f'"{name}" has a rule already, in line {line}')
-            found[target] = action
-    return found
+@lru_cache(maxsize=64)
+def _read_shipped(path: Path, modified: int, size: int) -> Layer:  # noqa: ARG001 - time and size are the file's state
+    """The shipped layers stay the same for many profiles, and reading them takes most of the time of a compilation."""
+    return _read(path)
 
 
-def _resolve(top: _Layer, layers: list[_Layer]) -> Program:
-    exact: dict[int, Action] = {}
-    masks: dict[Mask, Action] = {}
-    defaults: dict[Default, Action] = {}
-    for layer in layers:
-        own_masks = {target: action for target, action in layer.rules.items() if isinstance(target, Mask)}
-        for mask in own_masks:
-            # What an earlier layer said of elements that this pattern names is replaced as well.
-            exact = {tag: action for tag, action in exact.items() if tag & mask.mask != mask.value}
-            masks = {other: action for other, action in masks.items() if not mask.covers(other)}
-        # The narrowest pattern of a layer counts, and later layers before earlier ones.
-        narrow_first = sorted(own_masks, key=lambda mask: (-mask.mask.bit_count(), mask.value))
-        masks = {mask: own_masks[mask] for mask in narrow_first} | masks
-        for target, action in layer.rules.items():
-            if isinstance(target, Default):
-                defaults[target] = action
-            elif not isinstance(target, Mask):
-                exact[target] = action
-    if Default.UNLISTED not in defaults:
-        problem = 'no layer tells what happens to elements that no rule names: use "basic" or give "unlisted" a rule'
-        raise top.document.error("profile", problem=problem)
+def _refuse_options(layer: Layer, user: Layer, at: tuple[str | int, ...]) -> None:
+    """Refuse an option that no code names or that this version does not carry out; claiming it would be untrue."""
+    option = layer.model.option
+    if option is None:
+        return
+    if option not in METHODS:
+        problem = f'"{option}" is no code of PS3.16 CID 7050'
+        raise layer.document.error("option", problem=problem, word=option, words=METHODS)
+    if option in NEEDED_PARTS:
+        meaning, part = METHODS[option].meaning, NEEDED_PARTS[option]
+        problem = f"the {meaning} is not supported by this version: it needs {part}"
+        raise user.document.error(*at, problem=problem)
 
-    program = Program(
+
+def _refuse_duplicates(document: Document[ProfileFile], readings: Sequence[Reading]) -> None:
+    """Two rules of one file for the same element and the same instances: the author has overlooked one of them."""
+    found: dict[tuple[Target, str | None, bool], Action] = {}
+    for reading in readings:
+        action = reading.action
+        when = None if action.when is None else action.when.text
+        key = (reading.target, when, action.verb in (Verb.INSERT, Verb.COPY))
+        if key in found:
+            problem = f'"{reading.name}" has a rule already, in line {found[key].origin.line}'
+            raise document.error(*reading.path, problem=problem)
+        found[key] = action
+
+
+def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
+    _check_options(top, layers)
+    dates, shift = read_dates([layer.document for layer in layers])
+    empty = Program(
         profile=top.name,
         version=top.model.version,
         digest="",
-        actions=dict(sorted(exact.items())),
-        patterns=tuple(Pattern(mask.mask, mask.value, action) for mask, action in masks.items()),
-        unlisted=defaults[Default.UNLISTED],
+        actions={},
         codes=_codes(layers),
-        dates=_dates(layers),
-        identity=_identity(layers),
-    )
-    if Default.PRIVATE in defaults:
-        program = replace(program, private=defaults[Default.PRIVATE])
-    if Default.UNKNOWN in defaults:
-        program = replace(program, unknown=defaults[Default.UNKNOWN])
-    program = _with_essentials(program, top)
-    return replace(program, digest=_digest(program))
+        dates=dates,
+        identity=read_identity([(layer.document, layer.file) for layer in layers]),
+        accept=_accept(layers),
+        shift=shift,
+        vocabulary=frozenset(
+            word for layer in layers for word in read_vocabulary(layer.document, layer.file)
+        ),
+        when_unsure=next(
+            (layer.model.when_unsure for layer in reversed(layers) if layer.model.when_unsure is not None), "remove"
+        ),
+        tests=read_tests(top.document, top.file),
+    )  # fmt: skip
+    try:
+        resolved = resolve_rules([LayerRules(layer.readings, layer.model.option) for layer in layers], empty)
+    except ValueError as failed:
+        raise top.document.error("profile", problem=str(failed)) from None
+    if not resolved.unlisted:
+        problem = 'no layer tells what happens to elements that no rule names: use "basic" or give "unlisted" a rule'
+        raise _Incomplete(top.document.error("profile", problem=problem))
+    _check_shift(top, layers, resolved.program)
+    program = replace(resolved.program, digest=digest_of(resolved.program))
+    return Loaded(program, tuple(layers), resolved)
 
 
-def _with_essentials(program: Program, top: _Layer) -> Program:
-    """The program with what no pattern and no default may take from an instance."""
-    for tag in sorted(KEPT_OR_HASHED):
-        action = program.action(tag)
-        if action.verb not in (Verb.KEEP, Verb.HASH_UID):
-            rule = f"{action.origin.file}, line {action.origin.line}"
-            problem = f"{keyword_of(tag)} can only be kept or replaced by hash-uid, but {rule} says {action.verb}"
-            raise top.document.error("profile", problem=problem)
-    lost = [tag for tag in sorted(ONLY_KEPT) if program.action(tag).verb is not Verb.KEEP]
-    if not lost:
-        return program
-    kept = Action(Verb.KEEP, Origin("standard", "PS3.3 C.12.1", "", 0))
-    return replace(program, actions={**program.actions, **dict.fromkeys(lost, kept)})
+def _check_options(top: Layer, layers: list[Layer]) -> None:
+    """Options come after the basic profile, and some exclude each other."""
+    by_option = {layer.model.option: layer for layer in layers if layer.model.option is not None}
+    options = [layer.model.option for layer in layers if layer.model.option is not None]
+    if _BASIC in options[1:]:
+        first = by_option[options[0]]
+        problem = (
+            f'"{first.name}" comes before the basic profile, which undoes it: name "{by_option[_BASIC].name}" first'
+        )
+        raise top.document.error("use", problem=problem)
+    if _FULL_DATES in options and _MODIFIED_DATES in options:
+        full, modified = by_option[_FULL_DATES].name, by_option[_MODIFIED_DATES].name
+        problem = f'"{full}" and "{modified}" contradict each other: dates either stay or are shifted (PS3.15 E.3.6)'
+        raise top.document.error("use", problem=problem)
 
 
-def _codes(layers: list[_Layer]) -> tuple[Code, ...]:
-    codes: dict[str, Code] = {}
-    for layer in layers:
-        option = layer.model.option
-        if option is None:
-            continue
-        if option not in METHODS:
-            problem = f'"{option}" is no code of PS3.16 CID 7050'
-            raise layer.document.error("option", problem=problem, word=option, words=METHODS)
-        if option in UNSUPPORTED:
-            raise layer.document.error("option", problem=f"the {METHODS[option].meaning} {_LATER}")
-        codes[option] = METHODS[option]
-    return tuple(codes.values())
+def _check_shift(top: Layer, layers: Sequence[Layer], program: Program) -> None:
+    """Dates are shifted if and only if a rule says of which elements, and nobody claims it otherwise."""
+    claiming = next((layer for layer in layers if layer.model.option == _MODIFIED_DATES), None)
+    if claiming is not None and program.shift is None:
+        problem = (
+            f'"{METHODS[_MODIFIED_DATES].meaning}" needs the range of the shift: "dates: {{shift: per-patient, ...}}"'
+        )
+        raise claiming.document.error("option", problem=problem)
+    shifting = [action for action in _actions(program) if action.verb is Verb.SHIFT_DATE]
+    if shifting and program.shift is None:
+        first = min(shifting, key=lambda action: action.rank)
+        where = f"{first.origin.file}, line {first.origin.line}"
+        problem = f'{where} says shift-date, but no layer says by how many days: "dates: {{shift: per-patient, ...}}"'
+        raise top.document.error("dates", problem=problem)
+    if program.shift is not None and not shifting:
+        problem = 'the profile shifts dates, but no rule says shift-date: use "retain-longitudinal-modified-dates"'
+        raise top.document.error("dates", problem=problem)
 
 
-def _dates(layers: list[_Layer]) -> Dates:
-    """What the layers do with dates, by the last that says it."""
-    found: Dates = "REMOVED"
-    for layer in layers:
-        if "dates" not in layer.model.model_fields_set:
-            continue
-        word = layer.model.dates
-        if word == "modified" or isinstance(word, dict):
-            raise layer.document.error("dates", problem=f"shifting dates {_LATER}")
-        if not isinstance(word, str) or word not in _DATES:
-            problem = f"dates are one of {', '.join(_DATES)}"
-            raise layer.document.error("dates", problem=problem, word=str(word), words=_DATES)
-        found = _DATES[word]
-    return found
+def _actions(program: Program) -> list[Action]:
+    return [
+        *(action for candidates in program.rules.values() for action in candidates),
+        *(pattern.action for pattern in program.patterns),
+        *(rule.action for rule in program.paths),
+        *(rule.action for rule in program.private_elements),
+    ]
 
 
-def _identity(layers: list[_Layer]) -> Identity:
-    identity = Identity()
-    for layer in layers:
-        rule = layer.model.identity
-        if rule is not None and rule.patient.format is not None:
+def _codes(layers: list[Layer]) -> tuple[Code, ...]:
+    return tuple({option: METHODS[option] for layer in layers if (option := layer.model.option) is not None}.values())
+
+
+def _accept(layers: list[Layer]) -> tuple[AcceptRule, ...]:
+    """The rules of the profile itself first, then those of the layers, the last layer first."""
+    found: list[AcceptRule] = []
+    for layer in reversed(layers):
+        for number, form in enumerate(layer.model.accept):
+            at = ("accept", number)
+            given = [
+                (decision, text)
+                for decision, text in (("accept", form.accept), ("reject", form.reject), ("hold", form.hold))
+                if text is not None
+            ]
+            if len(given) != 1:
+                raise layer.document.error(*at, problem="say exactly one of accept, reject and hold")
+            ((decision, text),) = given
+            place = layer.document.place(*at, decision)
             try:
-                identity = Identity(rule.patient.format)
-            except ValueError as failed:
-                raise layer.document.error("identity", "patient", "format", problem=str(failed)) from None
-    return identity
-
-
-def _digest(program: Program) -> str:
-    """SHA-256 over everything that decides the output, and nothing else."""
-
-    def content(action: Action) -> list[str | None]:
-        return [action.verb.value, action.value]
-
-    resolved = {
-        "profile": program.profile,
-        "version": program.version,
-        "actions": [[f"{tag:08X}", *content(action)] for tag, action in sorted(program.actions.items())],
-        "patterns": [[f"{one.mask:08X}", f"{one.value:08X}", *content(one.action)] for one in program.patterns],
-        "private": content(program.private),
-        "unknown": content(program.unknown),
-        "unlisted": content(program.unlisted),
-        "codes": [[code.value, code.scheme, code.meaning] for code in program.codes],
-        "dates": program.dates,
-        "identity": program.identity.patient_format,
-    }
-    return sha256(dumps(resolved, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")).hexdigest()
+                condition = Condition.compile(text, place=str(place))
+            except ProfileError as failed:
+                raise layer.document.error(*at, decision, problem=str(failed.facts["problem"])) from None
+            origin = Origin(layer.name, layer.model.clause, str(layer.file), layer.document.place(*at).line)
+            found.append(AcceptRule(_DECISIONS[decision], condition, form.because, origin))
+    return tuple(found)

@@ -21,5 +21,11 @@ def _table() -> dict[str, Code]:
 #: Code value -> code, by ``scripts/generate-deidentification-methods``.
 METHODS: Final[Mapping[str, Code]] = MappingProxyType(_table())
 
-#: Options whose rules need more than the language carries out in this version; claiming one would be untrue.
-UNSUPPORTED: Final = frozenset(("113101", "113102", "113103", "113104", "113105", "113107", "113111"))
+#: Options that this version does not carry out -> the part of the product that they need. Claiming one is untrue.
+NEEDED_PARTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "113101": "the pixel part of the gateway, which finds and blanks text in images",
+        "113102": "the pixel part of the gateway, which defaces reconstructions of the head",
+    }
+)
+UNSUPPORTED: Final = frozenset(NEEDED_PARTS)

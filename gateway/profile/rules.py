@@ -7,10 +7,13 @@ from typing import Final
 from pydicom import config as pydicom_config
 from pydicom.valuerep import validate_value
 
+from gateway.dicom import private_dictionary
 from gateway.dicom.dictionary import entry, is_known, keyword_of
-from gateway.dicom.tag import show
+from gateway.dicom.tag import is_private, show
+from gateway.profile import pseudonym
+from gateway.profile.options import Bins, Mapping_, Prefix, Pseudonym, Rounding, Source
 from gateway.profile.program import Action
-from gateway.profile.target import Default, Mask, Target
+from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
 
 #: SOP Class UID and Specific Character Set: without them an instance is none, or its text cannot be read.
@@ -24,11 +27,53 @@ _DEFAULT_VERBS: Final[dict[Default, frozenset[Verb]]] = {
     Default.PRIVATE: frozenset((Verb.REMOVE,)),
     Default.UNKNOWN: frozenset((Verb.REMOVE,)),
     Default.UNLISTED: frozenset((Verb.KEEP, Verb.REMOVE)),
+    Default.SAFE_PRIVATE: frozenset((Verb.KEEP, Verb.REMOVE)),
 }
 #: VRs whose values a profile can write as text.
 _TEXT_VRS: Final = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
 )
+_WORDS: Final = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_INTEGERS: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV"))
+_DECIMALS: Final = frozenset(("DS", "FD", "FL"))
+_DATES: Final = frozenset(("DA", "DT"))
+#: Longest value in characters (PS3.5 6.2).
+_LONGEST: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64}
+#: VRs of one value, in which a backslash is text (PS3.5 6.4).
+_SINGLE: Final = frozenset(("LT", "ST", "UR", "UT"))
+#: Verb -> the VRs that it works on, with what it does to them.
+_VRS: Final[dict[Verb, tuple[frozenset[str], str]]] = {
+    Verb.HASH_UID: (frozenset(("UI",)), "hash-uid replaces UIDs"),
+    Verb.REMOVE_OR_EMPTY_OR_HASH_UID: (
+        frozenset(("UI", "SQ")),
+        "remove-or-empty-or-hash-uid is for UIDs and sequences",
+    ),
+    Verb.SHIFT_DATE: (frozenset(("DA", "DT", "TM")), "shift-date shifts dates and times"),
+    Verb.TRUNCATE_DATE: (_DATES, "truncate-date shortens dates"),
+    Verb.CLEAN: (frozenset((*_WORDS, "SQ", "OB", "OW", "UR")), "clean works on text, sequences and graphics"),
+    Verb.PSEUDONYMISE: (_WORDS, "pseudonymise writes text"),
+    Verb.MAP: (_TEXT_VRS, "map writes text"),
+    Verb.REGEX: (_WORDS | {"UR"}, "regex works on text"),
+    Verb.REPLACE: (_TEXT_VRS, ""),
+    Verb.INSERT: (_TEXT_VRS, ""),
+    Verb.COPY: (_TEXT_VRS, ""),
+}
+#: Verbs that work on the elements that a pattern names, although these differ in VR.
+_FOR_PATTERNS: Final = _ANY_VR | {Verb.CLEAN}
+_AT_THE_TOP: Final = frozenset((Verb.INSERT, Verb.COPY))
+
+
+def private_vr(group: int, offset: int | None, creator: str) -> str:
+    """The VR that the dictionary has for a private element of ``creator``; ``UN`` if it does not know it.
+
+    Parameters
+    ----------
+    group, offset: group and last byte of the element number; no offset means the creator's whole block
+    creator: trimmed and in capital letters
+    """
+    if offset is None:
+        return "UN"
+    return private_dictionary.private_vr(group << 16 | 0x1000 | offset, creator).decode("ascii")
 
 
 def check_action(target: Target, action: Action) -> None:
@@ -44,41 +89,125 @@ def check_action(target: Target, action: Action) -> None:
         if verb not in allowed:
             names = " or ".join(sorted(allowed))
             raise ValueError(f'for "{target.value}" this version knows {names} only, not {verb}')
-    elif isinstance(target, Mask):
-        if verb not in _ANY_VR:
+        return
+    if verb in _AT_THE_TOP and not isinstance(target, int):
+        raise ValueError(f"{verb} writes one element of the standard at the top level")
+    if isinstance(target, Mask):
+        if verb not in _FOR_PATTERNS:
             raise ValueError(f"{verb} cannot be applied to a pattern, whose elements differ in VR")
-    elif target in ONLY_KEPT and verb is not Verb.KEEP:
-        raise ValueError(f"{keyword_of(target)} can only be kept")
-    elif target in KEPT_OR_HASHED and verb not in (Verb.KEEP, Verb.HASH_UID):
-        raise ValueError(f"{keyword_of(target)} can only be kept or replaced by hash-uid")
+    elif isinstance(target, ByVr):
+        if verb not in _ANY_VR:
+            _check_vr(f"an element of VR {target.vr}", target.vr, action)
+    elif isinstance(target, PrivateElement):
+        _check_private(target, action)
+    elif isinstance(target, At):
+        _check_tag(target.tag, action, top=not target.path)
     else:
-        _check_element(target, action)
+        _check_tag(target, action, top=True)
 
 
-def _check_element(tag: int, action: Action) -> None:
+def _check_tag(tag: int, action: Action, *, top: bool) -> None:
     verb = action.verb
+    if tag in ONLY_KEPT and verb is not Verb.KEEP:
+        raise ValueError(f"{keyword_of(tag)} can only be kept")
+    if top and tag in KEPT_OR_HASHED and verb not in (Verb.KEEP, Verb.HASH_UID):
+        raise ValueError(f"{keyword_of(tag)} can only be kept or replaced by hash-uid")
+    if verb in _AT_THE_TOP and tag >> 16 in FOREIGN_GROUPS:
+        raise ValueError(f"{show(tag)} has no place in a data set")
     if verb in _ANY_VR:
         return
     row = entry(tag)
     if row is None or not is_known(tag):
         raise ValueError(f"{verb} needs a VR, and the data dictionary does not know {show(tag)}")
-    if verb is Verb.HASH_UID and row.vr != "UI":
-        raise ValueError(f"hash-uid replaces UIDs, and {row.keyword} has VR {row.vr}")
-    if verb is Verb.REMOVE_OR_EMPTY_OR_HASH_UID and row.vr not in ("UI", "SQ"):
-        raise ValueError(f"{verb} is for UIDs and sequences, and {row.keyword} has VR {row.vr}")
-    if verb is Verb.REPLACE:
-        _check_value(row.keyword, row.vr, action.value)
+    _check_vr(row.keyword, row.vr, action)
 
 
-def _check_value(keyword: str, vr: str, value: str | None) -> None:
+def _check_private(target: PrivateElement, action: Action) -> None:
+    verb = action.verb
+    if verb in _ANY_VR:
+        return
+    if target.offset is None:
+        raise ValueError(f"{verb} cannot be applied to all elements of a creator, which differ in VR")
+    vr = private_vr(target.group, target.offset, target.creator)
+    if vr != "UN":
+        _check_vr(f"the private element with VR {vr}", vr, action)
+    elif verb is Verb.REPLACE:
+        raise ValueError("the dictionary does not know the VR of this private element, so replace cannot write it")
+
+
+def _check_vr(name: str, vr: str, action: Action) -> None:
+    """Check the action against a VR, and what it writes against the rules for values of that VR."""
+    verb, options = action.verb, action.options
+    if verb in (Verb.REPLACE, Verb.INSERT):
+        _check_value(name, vr, action.value)
+        return
+    known = _VRS.get(verb)
+    if known is not None and vr not in known[0] and not (verb is Verb.CLEAN and vr == "OB or OW"):
+        reason = f"{known[1]}, and {name} has VR {vr}" if known[1] else f"{name} has VR {vr}, which no rule can write"
+        raise ValueError(reason)
+    if isinstance(options, Pseudonym):
+        _check_pseudonym(name, vr, options)
+    elif isinstance(options, Mapping_):
+        for _, replacement in options.pairs:
+            if replacement:
+                _check_value(name, vr, replacement)
+    elif isinstance(options, Source):
+        _check_source(name, vr, options.tag)
+    elif isinstance(options, Bins):
+        _need(vr == "AS", f"bins are for ages, and {name} has VR {vr}")
+    elif isinstance(options, Rounding):
+        _need(vr in _INTEGERS | _DECIMALS, f"round is for numbers, and {name} has VR {vr}")
+        _need(vr in _DECIMALS or options.step == int(options.step), f"{name} holds whole numbers: round to whole ones")
+    elif isinstance(options, Prefix):
+        _need(vr in _WORDS, f"first is for text, and {name} has VR {vr}")
+
+
+def _need(holds: bool, problem: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise ValueError(problem)
+
+
+def _check_pseudonym(name: str, vr: str, options: Pseudonym) -> None:
+    if options.kind == "table":
+        assert options.table is not None
+        for number, text in enumerate(options.table.rows.values(), start=1):
+            try:
+                _check_value(name, vr, text)
+            except ValueError:
+                problem = (
+                    f"the pseudonym of entry {number} in {options.table.name} is no valid value for {name}, VR {vr}"
+                )
+                raise ValueError(problem) from None
+        return
+    samples = (
+        [pseudonym.keyed(options.format, bytes([byte]) * pseudonym.DIGEST_BYTES) for byte in (0x00, 0xFF)]
+        if options.kind == "keyed"
+        else [pseudonym.sequential(options.format, 10**pseudonym.NUMBER_DIGITS - 1)]
+    )
+    for sample in samples:
+        longest = _LONGEST.get(vr)
+        if longest is not None and len(sample) > longest:
+            raise ValueError(f"pseudonyms grow to {len(sample)} characters, and {name}, VR {vr}, holds {longest}")
+        _check_value(name, vr, sample)
+
+
+def _check_source(name: str, vr: str, source: int) -> None:
+    row = entry(source)
+    if row is None or is_private(source) or row.vr not in _TEXT_VRS:
+        raise ValueError(f"{show(source)} holds no text that could be copied")
+    if vr != row.vr and vr not in _WORDS - {"AE", "CS", "PN"}:
+        raise ValueError(f"{name} has VR {vr} and cannot take values of {row.keyword}, VR {row.vr}")
+
+
+def _check_value(name: str, vr: str, value: str | None) -> None:
     if vr not in _TEXT_VRS:
-        raise ValueError(f"{keyword} has VR {vr}, which a profile cannot write")
+        raise ValueError(f"{name} has VR {vr}, which a profile cannot write")
     if not value:
-        raise ValueError(f'the value is empty: "empty: [{keyword}]" says that')
+        raise ValueError(f'the value is empty: "empty: [{name}]" says that')
     if any(character < " " and character not in "\r\n\t\f" for character in value):
         raise ValueError("the value holds control characters")
-    for part in [value] if vr in ("LT", "ST", "UT", "UR") else value.split("\\"):
+    for part in [value] if vr in _SINGLE else value.split("\\"):
         try:
             validate_value(vr, part, pydicom_config.RAISE)
         except ValueError:
-            raise ValueError(f'"{part}" is no valid value for {keyword}, VR {vr} (PS3.5 6.2)') from None
+            raise ValueError(f'"{part}" is no valid value for {name}, VR {vr} (PS3.5 6.2)') from None

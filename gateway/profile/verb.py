@@ -1,4 +1,4 @@
-"""What a rule does to an element: the action codes of PS3.15 Table E.1-1 under readable names."""
+"""What a rule does to an element: the action codes of PS3.15 Table E.1-1 under readable names, and what sites add."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ class Verb(StrEnum):
     HASH_UID = "hash-uid"
     CLEAN = "clean"
     REPLACE = "replace"
+    SHIFT_DATE = "shift-date"
+    TRUNCATE_DATE = "truncate-date"
+    PSEUDONYMISE = "pseudonymise"
+    INSERT = "insert"
+    COPY = "copy"
+    MAP = "map"
+    GENERALISE = "generalise"
+    REGEX = "regex"
     REMOVE_OR_EMPTY = "remove-or-empty"
     REMOVE_OR_DUMMY = "remove-or-dummy"
     EMPTY_OR_DUMMY = "empty-or-dummy"

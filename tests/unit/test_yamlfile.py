@@ -140,7 +140,7 @@ def test_scalars_by_the_core_schema(text: str, value: object) -> None:
         # syntax
         ("dicom: {}\ndicom: {}\n", "2:1", 'the key "dicom" stands here a second time; the first is in line 1'),
         ("dicom:\n\tport: 1\n", "2:1", "indented by spaces, not by tabs"),
-        ("dicom:\n  port: 104\n level: info\n", "3:2", "block mapping that begins in line 1"),
+        ("dicom:\n  port: 104\n level: info\n", "3:2", "check its indentation against line 1"),
         ("dicom: port: 1\n", "1:12", "check the indentation"),
         ("names: [a\n", "2:1", "begins in line 1"),
         ("names: *nowhere\n", "1:8", "undefined alias"),

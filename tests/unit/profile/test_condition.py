@@ -23,6 +23,8 @@ VALUES: dict[str, Any] = {
     "PatientID": None,
     "StudyDescription": "",
     "called_ae": "RESEARCH",
+    "RequestAttributesSequence": True,
+    "RequestAttributesSequence/ScheduledProcedureStepID": ["A1", "A2"],
 }
 
 
@@ -56,6 +58,12 @@ def compiled(text: str) -> Condition:
         ('present("BodyPartExamined")', False),
         ('present("Columns") && Columns > 100', False),
         ('!present("Columns") || Columns > 100', True),
+        ('present("RequestAttributesSequence")', True),
+        ('present("PixelData")', False),
+        # items of sequences
+        ('"A2" in items("RequestAttributesSequence", "ScheduledProcedureStepID")', True),
+        ("items('RequestAttributesSequence', 'ScheduledProcedureStepID').exists(x, x.startsWith('B'))", False),
+        ('size(items("RequestAttributesSequence", "ScheduledProcedureStepID")) == 2', True),
         # types do not mix by accident
         ('Rows == "512"', False),
         ('string(Rows) == "512"', True),
@@ -80,6 +88,7 @@ def test_conditions(text: str, expected: bool) -> None:
         ('present("Columns")', {"Columns"}),
         ('ImageType.exists(v, v == "X")', {"ImageType"}),
         ('called_ae == "X" || calling_ae == source || route == ""', {"called_ae", "calling_ae", "source", "route"}),
+        ('"A" in items("DeviceSequence", "Manufacturer")', {"DeviceSequence/Manufacturer"}),
         ("true", set()),
     ],
 )
@@ -94,6 +103,12 @@ def test_keywords(text: str, keywords: set[str]) -> None:
         ("caled_ae == 'X'", 'did you mean "called_ae"?'),
         ('present("Modalty")', 'did you mean "Modality"?'),
         ("ImageType.exists(v, w == 'X')", 'uses "w"'),
+        ('"A" in items("DeviceSequnce", "Manufacturer")', 'did you mean "DeviceSequence"?'),
+        ('"A" in items("DeviceSequence", "Manufactrer")', 'did you mean "Manufacturer"?'),
+        ('"A" in items("Modality", "Manufacturer")', "lists items of Modality, which has VR CS"),
+        ('"A" in items("DeviceSequence", "PixelData")', "lists PixelData, but VR OB or OW has no text"),
+        ('DeviceSequence == ""', 'but VR SQ has no values to compare: use items("DeviceSequence", "...")'),
+        ("size(PixelData) > 1", 'has no values to compare: use present("PixelData")'),
         ("Modality.startWith('C')", 'unknown function "startWith"; did you mean "startsWith"?'),
         ("timestamp('2026-01-01T00:00:00Z') == 1", 'unknown function "timestamp"'),
         ("Modality = 'CT'", "wrong at character 10: token recognition error at: '= '; equality is written =="),
@@ -133,6 +148,9 @@ def test_the_error_is_the_callers() -> None:
         ("Modality", "neither true nor false"),
         ("Rows", "neither true nor false"),
         ('ImageType.startsWith("O")', "cannot be evaluated"),
+        # values that nobody has gathered are an error, never "none"
+        ('"A" in items("DeviceSequence", "Manufacturer")', "cannot be evaluated"),
+        ('"A" in items("RequestAttributesSequence", Modality)', "cannot be evaluated"),
         ("present(Modality)", "cannot be evaluated"),  # only names that are written down
     ],
 )

@@ -1,0 +1,123 @@
+"""The tests that a profile brings along, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.profile.condition import EXTRA_NAMES
+from gateway.profile.language import ExampleForm, ProfileFile
+from gateway.profile.program import GivenValue, Origin, ProfileTest
+from gateway.profile.target import At, PrivateElement, parse_target
+from gateway.yamlfile import Document, KeyPath
+
+#: Stands for the patient's pseudonym in what a test expects.
+PATIENT_MARK: Final = "{patient}"
+
+
+def read_tests(document: Document[ProfileFile], file: Path) -> tuple[ProfileTest, ...]:
+    """The tests of a file, in their order.
+
+    Raises
+    ------
+    ProfileError: a test names what is no single element, has values of the wrong form, or can not fail
+    """
+    found = []
+    for number, form in enumerate(document.model.tests):
+        at = ("tests", number)
+        if not form.expect and not form.never and form.outcome == "accepted":
+            problem = 'the test expects nothing: give "expect", "never" or "outcome"'
+            raise document.error(*at, problem=problem)
+        if form.outcome != "accepted" and (form.expect or form.never):
+            key = "expect" if form.expect else "never"
+            raise document.error(*at, key, problem=f"an instance that is {form.outcome} has no output")
+        origin = Origin(document.model.profile, "", str(file), document.place(*at).line)
+        found.append(
+            ProfileTest(
+                name=form.name or f"test {number + 1}",
+                given=_given(document, form, at),
+                sender=_sender(document, form, at),
+                expect=_expected(document, form, at),
+                never=tuple(form.never),
+                outcome=form.outcome,
+                origin=origin,
+            )
+        )
+    return tuple(found)
+
+
+def _given(document: Document[ProfileFile], form: ExampleForm, at: KeyPath) -> dict[str, GivenValue]:
+    values: dict[str, GivenValue] = {}
+    for name, value in form.given.items():
+        if name not in EXTRA_NAMES:
+            path = (*at, "given", name)
+            _check_name(document, name, path)
+            values[name] = _value(document, value, path)
+    return values
+
+
+def _sender(document: Document[ProfileFile], form: ExampleForm, at: KeyPath) -> dict[str, str]:
+    sender: dict[str, str] = {}
+    for name, value in form.given.items():
+        if name in EXTRA_NAMES:
+            if not isinstance(value, str):
+                raise document.error(*at, "given", name, problem=f"{name} is a text")
+            sender[name] = value
+    return sender
+
+
+def _expected(
+    document: Document[ProfileFile], form: ExampleForm, at: KeyPath
+) -> dict[str, str | tuple[str, ...] | None]:
+    values: dict[str, str | tuple[str, ...] | None] = {}
+    for name, value in form.expect.items():
+        path = (*at, "expect", name)
+        _check_name(document, name, path)
+        if value is None:
+            values[name] = None
+        elif isinstance(value, list):
+            values[name] = tuple(_scalar(document, one, (*path, number)) for number, one in enumerate(value))
+        else:
+            values[name] = _scalar(document, value, path)
+    return values
+
+
+def _check_name(document: Document[ProfileFile], name: str, path: KeyPath) -> None:
+    try:
+        target = parse_target(name)
+    except ValueError as failed:
+        raise document.error(*path, problem=str(failed)) from None
+    if isinstance(target, PrivateElement) and target.offset is not None:
+        return
+    if isinstance(target, At) and "*" not in target.path and "**" not in target.path:
+        return
+    if not isinstance(target, int):
+        raise document.error(*path, problem=f'"{name}" is not one element')
+
+
+def _value(document: Document[ProfileFile], value: Any, path: KeyPath) -> GivenValue:
+    if not isinstance(value, list):
+        return _scalar(document, value, path)
+    if value and all(isinstance(one, Mapping) for one in value):
+        return tuple(_item(document, one, (*path, number)) for number, one in enumerate(value))
+    return tuple(_scalar(document, one, (*path, number)) for number, one in enumerate(value))
+
+
+def _item(document: Document[ProfileFile], item: Mapping[str, Any], path: KeyPath) -> dict[str, GivenValue]:
+    found: dict[str, GivenValue] = {}
+    for name, value in item.items():
+        _check_name(document, name, (*path, name))
+        found[name] = _value(document, value, (*path, name))
+    return found
+
+
+def _scalar(document: Document[ProfileFile], value: Any, path: KeyPath) -> str:
+    """A text or a number as text. Truth values are refused: YAML reads some words as such."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise document.error(*path, problem="the value of an element is a text, a number, or a list of them")
+    return repr(value)

@@ -1,0 +1,207 @@
+"""What a program does, in the words of the people who answer for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, assert_never
+
+from gateway.dicom.dictionary import keyword_of
+from gateway.dicom.tag import show
+from gateway.profile.load import shipped_profiles
+from gateway.profile.options import (
+    Bins,
+    Mapping_,
+    Options,
+    Prefix,
+    Pseudonym,
+    Rounding,
+    Source,
+    Substitution,
+    Truncation,
+)
+from gateway.profile.program import Action, Code, Origin, PathRule, Pattern, PrivateRule, Program, Shift
+from gateway.profile.verb import Verb
+
+__all__ = [
+    "DATES",
+    "OUTCOMES",
+    "PATIENT",
+    "VERBS",
+    "codes_in_words",
+    "dates_in_words",
+    "file_name",
+    "in_words",
+    "is_patient_pseudonym",
+    "path_name",
+    "patient_in_words",
+    "pattern_name",
+    "place_of",
+    "private_name",
+]
+
+#: Patient's Name and Patient ID: where a rule touches them they hold the patient's pseudonym.
+PATIENT: Final = frozenset((0x00100010, 0x00100020))
+
+#: Verb -> what becomes of an element.
+VERBS: Final[dict[Verb, str]] = {
+    Verb.KEEP: "stays as it is",
+    Verb.REMOVE: "is removed",
+    Verb.EMPTY: "stays without a value",
+    Verb.DUMMY: "is replaced by a dummy value",
+    Verb.HASH_UID: "is replaced by a UID computed from the project's secret",
+    Verb.CLEAN: "stays without what identifies",
+    Verb.REPLACE: "is replaced by a fixed value",
+    Verb.SHIFT_DATE: "is shifted by the patient's number of days",
+    Verb.TRUNCATE_DATE: "keeps a part of the date",
+    Verb.PSEUDONYMISE: "is replaced by a pseudonym",
+    Verb.INSERT: "is written with a fixed value, whether it was there or not",
+    Verb.COPY: "is written with the value of another element",
+    Verb.MAP: "is replaced by what a list says",
+    Verb.GENERALISE: "is made less precise",
+    Verb.REGEX: "is changed by a regular expression",
+    Verb.REMOVE_OR_EMPTY: "is removed where optional, otherwise stays without a value",
+    Verb.REMOVE_OR_DUMMY: "is removed where optional, otherwise replaced by a dummy value",
+    Verb.EMPTY_OR_DUMMY: "stays without a value, or with a dummy value where it needs one",
+    Verb.REMOVE_OR_EMPTY_OR_DUMMY: (
+        "is removed where optional, otherwise stays without a value, or with a dummy value where it needs one"
+    ),
+    Verb.REMOVE_OR_EMPTY_OR_HASH_UID: (
+        "is removed where optional, otherwise stays with its UIDs replaced and the profile applied inside"
+    ),
+}
+#: ``Program.dates`` -> what is done with dates.
+DATES: Final = {
+    "REMOVED": "dates are removed or replaced by dummies",
+    "MODIFIED": "dates are shifted",
+    "UNMODIFIED": "full dates stay",
+}
+#: Decision of an accept rule -> what becomes of the instance.
+OUTCOMES: Final = {"accept": "goes on", "reject": "is rejected", "hold": "is held"}
+
+_OTHERWISE: Final = {
+    "hold": "the instance is held",
+    "remove": "the element is removed",
+    "empty": "the element stays without a value",
+    "keep": "the value stays",
+}
+_LONGEST: Final = 60
+
+
+def in_words(action: Action) -> str:
+    """What ``action`` does to an element, as the rest of a sentence that begins with the element."""
+    if action.verb in (Verb.REPLACE, Verb.INSERT) and action.value is not None:
+        words = "replaced by" if action.verb is Verb.REPLACE else "written, whether it was there or not, with"
+        return f'is {words} "{action.value}"'
+    return VERBS[action.verb] if action.options is None else _option(action.options)
+
+
+def is_patient_pseudonym(tag: int, action: Action) -> bool:
+    """Whether the engine writes the patient's pseudonym into ``tag`` at the top level, whatever the rule says."""
+    return tag in PATIENT and action.verb is not Verb.KEEP
+
+
+def patient_in_words(program: Program) -> str:
+    """Where a patient's pseudonym comes from."""
+    identity = program.identity
+    computed = f"computed from the project's secret in the form {identity.patient_format}"
+    if identity.table is not None:
+        missing = "the instance is held" if identity.missing == "hold" else f"it is {computed}"
+        return (
+            f"the patient's pseudonym, from the table {identity.table.name}; for a patient who is not in it {missing}"
+        )
+    if identity.kind == "sequential":
+        return f"the patient's pseudonym, a number given in order of arrival in the form {identity.patient_format}"
+    return f"the patient's pseudonym, {computed}"
+
+
+def dates_in_words(program: Program) -> str:
+    """What is done with dates, for the whole profile."""
+    if program.shift is None:
+        return DATES[program.dates]
+    return f"{DATES[program.dates]}, {_shift(program.shift)}"
+
+
+def codes_in_words(codes: tuple[Code, ...]) -> list[str]:
+    """Profile and options of PS3.15 with their codes: ``113100 Basic Application Confidentiality Profile``."""
+    return [f"{code.value} {code.meaning}" for code in codes]
+
+
+def place_of(origin: Origin) -> str:
+    """File and line of a rule, ``profiles/basic.yaml:62`` of a shipped one; empty for what the standard fixes."""
+    return f"{file_name(origin.file)}:{origin.line}" if origin.file else ""
+
+
+def file_name(file: str) -> str:
+    """How a profile's file is called: a shipped one by its place among the gateway's, others as they were found."""
+    path = Path(file)
+    return f"profiles/{path.name}" if path.resolve().is_relative_to(shipped_profiles().resolve()) else file
+
+
+def pattern_name(pattern: Pattern) -> str:
+    """The tags of a pattern as profiles write them: ``(60xx,3000)``."""
+    digits = "".join(
+        digit if known == "F" else "x"
+        for digit, known in zip(f"{pattern.value:08X}", f"{pattern.mask:08X}", strict=True)
+    )
+    return f"({digits[:4]},{digits[4:]})"
+
+
+def path_name(rule: PathRule) -> str:
+    """Where a path rule applies, as profiles write it."""
+    if not rule.path:
+        return f"/{_name(rule.tag)}"
+    return "/".join([*(step if isinstance(step, str) else _name(step) for step in rule.path), _name(rule.tag)])
+
+
+def private_name(rule: PrivateRule) -> str:
+    """A private element or block with its creator, as profiles write it."""
+    offset = "xx" if rule.offset is None else f"{rule.offset:02X}"
+    return f"({rule.group:04X},xx{offset}) {rule.creator}"
+
+
+def _name(tag: int) -> str:
+    return keyword_of(tag) or show(tag)
+
+
+def _shift(shift: Shift) -> str:
+    return f"by one number of days per patient between {shift.first} and {shift.last}, never 0"
+
+
+def _option(options: Options) -> str:
+    match options:
+        case Truncation():
+            left = {"year": "the year", "month": "year and month"}[options.to]
+            return f"keeps {left} of the date; the rest becomes the first day"
+        case Pseudonym():
+            return _pseudonym(options)
+        case Mapping_():
+            pairs = ", ".join(f'"{original}" by "{replacement}"' for original, replacement in options.pairs)
+            shown = pairs if len(pairs) <= _LONGEST else f"what a list of {len(options.pairs)} values says"
+            return f"is replaced: {shown}; for other values {_OTHERWISE[options.otherwise]}"
+        case Bins():
+            width = "to whole years" if options.years == 1 else f"to steps of {options.years} years"
+            top = "" if options.top is None else f"; {options.top} years and more become {options.top:03d}Y"
+            return f"is rounded down {width}{top}"
+        case Rounding():
+            return f"is rounded to multiples of {options.step}"
+        case Prefix():
+            return f"keeps its first {options.characters} character{'s' if options.characters > 1 else ''}"
+        case Substitution():
+            return (
+                f"has every match of the regular expression {options.pattern.pattern} replaced by "
+                f'"{options.replacement}"; without a match {_OTHERWISE[options.otherwise]}'
+            )
+        case Source():
+            return f"is written with the value of {_name(options.tag)} as received"
+    assert_never(options)
+
+
+def _pseudonym(options: Pseudonym) -> str:
+    if options.kind == "table" and options.table is not None:
+        return (
+            f"is replaced by what the table {options.table.name} says; "
+            f"for a value that it lacks {_OTHERWISE[options.missing]}"
+        )
+    if options.kind == "sequential":
+        return f"is replaced by a number given in order of arrival, in the form {options.format}"
+    return f"is replaced by a pseudonym computed from the project's secret, in the form {options.format}"
