@@ -19,7 +19,10 @@ GatewayError
     │   ├── UnsupportedEncoding     a transfer syntax or construct that nothing here understands
     │   ├── LimitExceeded           a configured limit (depth, elements, bytes) was passed
     │   ├── RuleFailed              a profile rule or condition could not be applied
+    │   ├── HeldByRule              an accept rule of the profile holds it
+    │   ├── PseudonymMissing        a look-up table lacks the row that a rule needs
     │   └── LeakSuspected           an identifying value of the original was found in the output
+    ├── RejectedByRule              an accept rule of the profile keeps this instance out
     ├── InstanceUnusable            the receiver refuses it (C-STORE status 0xA900 or 0xC000)
     ├── ProtocolViolation           a peer broke the DICOM protocol: its association is aborted
     ├── DeliveryRefused             the destination refused for good
@@ -153,8 +156,20 @@ class RuleFailed(InstanceError):
     """The rule for {where} failed: {reason}."""
 
 
+class HeldByRule(InstanceError):
+    """The rule {rule} holds the instance: {because}."""
+
+
+class PseudonymMissing(InstanceError):
+    """The table {table} has no row for {what} with the token {token}: add the row, then resume the instance."""
+
+
 class LeakSuspected(InstanceError):
     """A value that identifies the original is still present in {where}: {reason}."""
+
+
+class RejectedByRule(PermanentError):
+    """The rule {rule} rejects the instance: {because}."""
 
 
 class InstanceUnusable(PermanentError):

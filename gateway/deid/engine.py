@@ -2,7 +2,8 @@
 
 The engine walks the element tree once, copies what stays by byte range, rewrites what a rule touches and skips what
 goes. Pixel data is never read: the output is a list of segments, in which long unchanged stretches are ranges of the
-received file. Rules apply at every nesting depth (PS3.15 E.1.1).
+received file. Rules apply at every nesting depth (PS3.15 E.1.1). Conditions are decided once per instance, by its
+values as received.
 
 Whatever cannot be decided raises an InstanceError, which holds the instance.
 """
@@ -10,24 +11,39 @@ Whatever cannot be decided raises an InstanceError, which holds the instance.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, NamedTuple
 
-from gateway.deid import uids
+from gateway.deid import coded, uids
+from gateway.deid.clean import Cleaner
+from gateway.deid.context import study_context
+from gateway.deid.dates import patient_shift, shift_value, truncate_value
 from gateway.deid.dummies import dummy_document, dummy_sequence, dummy_value
+from gateway.deid.graphics import keeps
 from gateway.deid.identity import ProjectKey
-from gateway.deid.patient import PATIENT_ID, PATIENT_NAME, patient_pseudonym
-from gateway.deid.stamp import Stamp
+from gateway.deid.level import Level, Piece, Rope, content_length
+from gateway.deid.numbers import NumberSource
+from gateway.deid.patient import PATIENT_ID, PATIENT_NAME, Patient, identify
+from gateway.deid.plan import Plan
+from gateway.deid.private import PrivateElement
+from gateway.deid.sequences import clean_sequence
+from gateway.deid.trace import Trace, TraceEntry
+from gateway.deid.values import Gone, Unsure, ValueRules, encode_value, read_values, written_vr
 from gateway.dicom import encode
-from gateway.dicom.dictionary import VR_OF, vr_of
-from gateway.dicom.encoded import Buffer, Element, Item, find
+from gateway.dicom.charset import CharacterSets
+from gateway.dicom.dictionary import vr_of
+from gateway.dicom.encoded import Buffer, Element, Item, find, index_items
 from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.dicom.instance import Instance
-from gateway.dicom.iod import element_type, lists_references
+from gateway.dicom.iod import lists_references
 from gateway.dicom.segments import FileRange, Segment
-from gateway.dicom.tag import UNDEFINED_LENGTH, is_private, show
+from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
+from gateway.dicom.vr import HEADER_SIZE, VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, UnsupportedEncoding
-from gateway.profile import Action, Program, Verb, resolve
+from gateway.profile import Action, Origin, Program, Source, Truncation, Verb
+from gateway.profile.situation import situation
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
 SERIES_INSTANCE_UID: Final = 0x0020000E
@@ -38,14 +54,27 @@ _ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
 _MEDIA_TYPE: Final = 0x00420012
 #: Unchanged stretches up to this many bytes are copied into the output's own bytes; longer ones stay in the file.
 _COPY_LIMIT: Final = 64 * 1024
-_NO_MORE: Final = 1 << 32
+#: Programs for different outcomes of the conditions, kept ready.
+_MOST_PLANS: Final = 64
+_ODD_GROUP: Final = 0x00010000
+_ITEM_TAG: Final = (ITEM >> 16).to_bytes(2, "little") + (ITEM & 0xFFFF).to_bytes(2, "little")
+#: Verbs of Patient's Name and Patient ID in whose stead the pseudonym is written.
+_PSEUDONYM_INSTEAD: Final = frozenset((Verb.EMPTY, Verb.DUMMY))
+_CLEANED_TEXT: Final = frozenset((b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
+#: Codes, their scheme, version, and meaning (PS3.3 8.8).
+_CODED: Final = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080122))
+_STAMPED: Final = Action(Verb.INSERT, Origin("standard", "PS3.15 E.1.1", "", 0))
 
-#: What takes the place of an element or a level: own bytes, or a (start, stop) range of the source.
-_Piece: TypeAlias = "bytes | tuple[int, int]"
-#: SOP class, enclosing sequences, tag, whether the instance lists its references.
-_Place: TypeAlias = tuple[str, tuple[int, ...], int, bool]
-#: Private SOP classes could fill the memory otherwise.
-_MOST_PLACES: Final = 100_000
+
+class _Insert(NamedTuple):
+    """An element that the engine writes itself: its encoding, and the rule behind it."""
+
+    tag: int
+    element: bytes
+    action: Action
+
+
+_NO_MORE: Final = _Insert(1 << 32, b"", _STAMPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,105 +104,98 @@ class Deidentifier:
     ----------
     program: the compiled profile
     key: the project's key
+    numbers: where sequential pseudonyms come from; without it a rule that asks for one holds the instance
     """
 
-    def __init__(self, program: Program, key: ProjectKey) -> None:
+    def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
         self._program = program
+        self._names = frozenset(name for condition in program.conditions for name in condition.keywords)
+        self._plans: dict[tuple[bool, ...], Plan] = {}
         self.key = key
-        self.stamp = Stamp(program)
-        #: Tag -> action, None for "keep": one look-up per element decides the most frequent case.
-        self.rules: dict[int, Action | None] = {}
-        for tag in (*VR_OF, *program.actions):
-            self.rule(tag)
-        self._resolved: dict[_Place, Verb] = {}
+        self.numbers = numbers
+        self.values = ValueRules(key, numbers)
+        if not program.conditions:
+            self._plan(())
 
     @property
     def program(self) -> Program:
         """The program that is applied."""
         return self._program
 
-    def apply(self, instance: Instance) -> Deidentified:
+    def apply(
+        self, instance: Instance, sender: Mapping[str, str] | None = None, *, trace: Trace | None = None
+    ) -> Deidentified:
         """De-identify ``instance``.
+
+        Parameters
+        ----------
+        instance: the instance as received
+        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known, for conditions
+        trace: gets one entry for every element that is met
 
         Raises
         ------
         InstanceError: a rule cannot be applied or the instance lacks what its identity is derived from; hold it
         """
-        return _Run(self, instance).output()
+        truths: tuple[bool, ...] = ()
+        if self._program.conditions:
+            truths = self._program.truths(situation(instance, self._names, sender))
+        return _Run(self, self._plan(truths), instance, trace).output()
 
-    def rule(self, tag: int) -> Action | None:
-        """The action for ``tag``, None to keep it. Private and unknown elements have the program's defaults."""
-        if tag in self.rules:
-            return self.rules[tag]
-        action = self._program.action(tag)
-        rule = None if action.verb is Verb.KEEP else action
-        if not is_private(tag):
-            self.rules[tag] = rule
-        return rule
-
-    def resolve(self, verb: Verb, place: _Place) -> Verb:
-        """The simple verb that a compound one means for an attribute of this IOD at this place."""
-        simple = self._resolved.get(place)
-        if simple is None:
-            sop_class_uid, path, tag, references = place
-            simple = resolve(verb, element_type(sop_class_uid, path, tag), lists_references=references)
-            if len(self._resolved) < _MOST_PLACES:
-                self._resolved[place] = simple
-        return simple
-
-
-class _Rope:
-    """The pieces of a level, neighbouring ranges of the source joined."""
-
-    __slots__ = ("_end", "_start", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: list[_Piece] = []
-        self._start = self._end = -1
-
-    def keep(self, start: int, end: int) -> None:
-        """The source's bytes from ``start`` to ``end`` stay."""
-        if start != self._end:
-            self.flush()
-            self._start = start
-        self._end = end
-
-    def put(self, pieces: list[_Piece]) -> None:
-        """Other pieces come next."""
-        self.flush()
-        self.pieces += pieces
-
-    def flush(self) -> None:
-        """Complete the range that is being joined."""
-        if self._end > self._start:
-            self.pieces.append((self._start, self._end))
-        self._start = self._end = -1
+    def _plan(self, truths: tuple[bool, ...]) -> Plan:
+        plan = self._plans.get(truths)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[truths] = Plan(self._program.specialise(truths))
+        return plan
 
 
 class _Run:
-    """One instance on its way through the engine."""
+    """One instance on its way through the engine; what ``gateway.deid.host.Host`` describes."""
 
-    def __init__(self, deidentifier: Deidentifier, instance: Instance) -> None:
+    def __init__(self, deidentifier: Deidentifier, plan: Plan, instance: Instance, trace: Trace | None) -> None:
         self._deidentifier = deidentifier
-        self._program = deidentifier.program
-        self._key = deidentifier.key
+        self._plan = plan
         self._instance = instance
-        self._buffer: Buffer = instance.buffer
+        self._trace = trace
         self._counts: Counter[str] = Counter()
         self._sop_class = instance.text(SOP_CLASS_UID) or instance.meta.sop_class_uid
         self._lists_references = lists_references(instance.elements)
+        self._known = plan.private.known(instance)
+        self._numbers = _numbers(instance.elements) if trace is not None else {}
+        self._cleaning: Action = _STAMPED
+        self.key = deidentifier.key
+        self.program = plan.program
+        self.buffer: Buffer = instance.buffer
+
+    @cached_property
+    def cleaner(self) -> Cleaner:
+        """The cleaner of free text, with the context of this instance."""
+        return Cleaner(self.program, study_context(self._instance, self.program))
+
+    @cached_property
+    def _patient(self) -> Patient:
+        return identify(self._instance, self.program.identity, self.key, self._deidentifier.numbers)
+
+    @cached_property
+    def _days(self) -> int:
+        if self.program.shift is None:
+            raise RuleFailed(where="the date shift", reason="the profile does not say by how many days")
+        return patient_shift(self.program.shift, self.key, self._patient.subject)
 
     def output(self) -> Deidentified:
+        """The output, made."""
         instance = self._instance
         sop_uid = instance.text(SOP_INSTANCE_UID) or instance.meta.sop_instance_uid
         if not sop_uid or not self._sop_class:
             missing = show(SOP_CLASS_UID if sop_uid else SOP_INSTANCE_UID)
             raise InstanceError(reason=f"neither the data set nor the file meta information has {missing}")
-        patient = patient_pseudonym(instance, self._program.identity, self._key)
-        inserts = self._inserts(patient)
         elements = instance.elements
         begin = elements[0][2] if elements else 0
-        pieces, _ = self._level(elements, (begin, begin), implicit=instance.implicit, path=(), inserts=inserts)
+        top = Level(elements, path=(), numbers=(), implicit=instance.implicit, outer=instance.character_sets)
+        inserts = self._inserts(top)
+        pieces, _ = self._level(top, (begin, begin), inserts)
         new_sop_uid = self._new_uid(SOP_INSTANCE_UID, sop_uid)
         meta = write_file_meta(
             FileMeta(
@@ -184,172 +206,419 @@ class _Run:
         )
         return Deidentified(
             segments=self._segments(meta, pieces),
-            patient_id=patient,
+            patient_id=self._patient_id(inserts),
             study_uid=self._new_uid(STUDY_INSTANCE_UID, instance.text(STUDY_INSTANCE_UID)),
             series_uid=self._new_uid(SERIES_INSTANCE_UID, instance.text(SERIES_INSTANCE_UID)),
             sop_uid=new_sop_uid,
             sop_class_uid=self._sop_class,
             transfer_syntax=instance.transfer_syntax,
-            sop_key=self._key.token("instance", sop_uid),
+            sop_key=self.key.token("instance", sop_uid),
             actions=dict(self._counts),
         )
 
-    def _new_uid(self, tag: int, original: str) -> str:
-        """What the element's rule makes of a UID; empty where the instance has none."""
-        rule = self._deidentifier.rule(tag)
-        if rule is None or not original:
-            return original
-        return uids.replace(original, self._key)
+    # What the modules that rewrite sequences call.
 
-    def _inserts(self, patient: str) -> list[tuple[int, bytes]]:
-        """Elements that the engine writes itself at the top level, in place of received ones."""
-        instance, elements = self._instance, self._instance.elements
-        implicit = instance.implicit
-        inserts = self._deidentifier.stamp.elements(self._buffer, elements, implicit=implicit)
+    def content(self, item: Item, path: tuple[int, ...], sets: CharacterSets, overrides: Mapping[int, bytes]) -> bytes:
+        """The content of ``item`` with the program's rules applied, without the item's header and delimiter."""
+        start, content, _end, implicit, nested = item
+        numbers = self._numbers.get(start, ())
+        level = Level(nested, path=path, numbers=numbers, implicit=implicit, outer=sets, cleaned=True)
+        inserts = [_Insert(tag, element, self._cleaning) for tag, element in sorted(overrides.items())]
+        pieces, _ = self._level(level, (content, content), inserts)
+        return b"".join(piece if isinstance(piece, bytes) else self.buffer[slice(*piece)] for piece in pieces)
+
+    # What the engine writes itself at the top level.
+
+    def _inserts(self, top: Level) -> list[_Insert]:
+        """Elements that take the place of received ones, in tag order."""
+        found: dict[int, _Insert] = {}
         for tag, vr in ((PATIENT_NAME, b"PN"), (PATIENT_ID, b"LO")):
-            if find(elements, tag) is not None and self._deidentifier.rule(tag) is not None:
-                inserts.append((tag, encode.element(tag, vr, patient.encode("ascii"), implicit=implicit)))
-                self._counts["pseudonymise"] += 1
-        inserts += self._document(implicit=implicit)
-        return sorted(inserts)
+            rule = self._plan.rule_at_top(tag)
+            if rule is None or find(top.elements, tag) is None:
+                continue
+            if rule.verb.is_compound or rule.verb in _PSEUDONYM_INSTEAD:
+                text = encode_value(tag, vr, self._patient.pseudonym, top.sets(self.buffer))
+                element = encode.element(tag, vr, text, implicit=top.implicit)
+                found[tag] = _Insert(tag, element, replace(rule, verb=Verb.PSEUDONYMISE))
+                self._counts[Verb.PSEUDONYMISE.value] += 1
+        for insert in self._document(top):
+            found[insert.tag] = insert
+        for tag, action in self._plan.inserts.items():
+            written = self._written(tag, action, top, pseudonyms=found)
+            if written is not None:
+                found[tag] = written
+                self._counts[action.verb.value] += 1
+        for tag, element in self._plan.stamp.elements(self.buffer, top.elements, implicit=top.implicit):
+            found[tag] = _Insert(tag, element, _STAMPED)
+        return [found[tag] for tag in sorted(found)]
 
-    def _document(self, *, implicit: bool) -> list[tuple[int, bytes]]:
+    def _document(self, top: Level) -> list[_Insert]:
         """A dummy document of the right media type with its length, where the rule asks for a dummy."""
-        instance = self._instance
-        rule = self._deidentifier.rule(_ENCAPSULATED_DOCUMENT)
-        if find(instance.elements, _ENCAPSULATED_DOCUMENT) is None or rule is None or rule.verb is not Verb.DUMMY:
+        rule = self._plan.rule_at_top(_ENCAPSULATED_DOCUMENT)
+        if find(top.elements, _ENCAPSULATED_DOCUMENT) is None or rule is None or rule.verb is not Verb.DUMMY:
             return []
         self._counts[Verb.DUMMY.value] += 1
-        document = dummy_document(instance.text(_MEDIA_TYPE))
+        document = dummy_document(self._instance.text(_MEDIA_TYPE))
         length = len(document).to_bytes(4, "little")
         return [
-            (tag, encode.element(tag, vr, value, implicit=implicit))
+            _Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), rule)
             for tag, vr, value in (
                 (_ENCAPSULATED_DOCUMENT, b"OB", document),
                 (_ENCAPSULATED_DOCUMENT_LENGTH, b"UL", length),
             )
         ]
 
-    def _level(
-        self,
-        elements: list[Element],
-        content: tuple[int, int],
-        *,
-        implicit: bool,
-        path: tuple[int, ...],
-        inserts: list[tuple[int, bytes]],
-    ) -> tuple[list[_Piece], bool]:
+    def _written(self, tag: int, action: Action, top: Level, *, pseudonyms: Mapping[int, _Insert]) -> _Insert | None:
+        """The element that ``insert`` or ``copy`` writes; None if there is nothing to copy."""
+        vr, sets = vr_of(tag), top.sets(self.buffer)
+        if not isinstance(action.options, Source):
+            value = encode_value(tag, vr, action.value or "", sets)
+        elif action.options.tag in (PATIENT_NAME, PATIENT_ID) and action.options.tag in pseudonyms:
+            # Of a patient's name and identifier only the pseudonym may be repeated.
+            value = encode_value(tag, vr, self._patient.pseudonym, sets)
+        else:
+            source = find(top.elements, action.options.tag)
+            if source is None or source[3] == source[4]:
+                return None
+            if source[5] is not None or vr == b"SQ":
+                raise RuleFailed(where=show(tag), reason="sequences cannot be copied")
+            value = self._copied(source, tag, vr, sets)
+        return _Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), action)
+
+    def _copied(self, source: Element, tag: int, vr: bytes, sets: CharacterSets) -> bytes:
+        """The value of ``source`` for an element of VR ``vr``."""
+        from_vr = written_vr(source[0], source[1], is_sequence=False)
+        if from_vr == vr:
+            return self._value(source)
+        self._check_length(source)
+        values, exact = read_values(self.buffer, source, from_vr, sets)
+        if not exact:
+            raise RuleFailed(where=show(source[0]), reason="its text does not fit its character set")
+        return encode_value(tag, vr, "\\".join(values), sets)
+
+    def _patient_id(self, inserts: Sequence[_Insert]) -> str:
+        """What the output has as Patient ID, if a rule made it: what is kept would be identity in the ledger."""
+        rule = self._plan.rule_at_top(PATIENT_ID)
+        if rule is not None and rule.verb in (Verb.PSEUDONYMISE, Verb.REPLACE):
+            element = find(self._instance.elements, PATIENT_ID)
+            if element is not None and not any(insert.tag == PATIENT_ID for insert in inserts):
+                return self._made_patient_id(rule, element)
+        return self._patient.pseudonym
+
+    def _made_patient_id(self, rule: Action, element: Element) -> str:
+        if rule.verb is Verb.REPLACE:
+            return rule.value or self._patient.pseudonym
+        values, exact = read_values(self.buffer, element, b"LO", self._instance.character_sets)
+        try:
+            made = self._deidentifier.values.rewrite(rule, show(PATIENT_ID), values, exact=exact)
+        except (Gone, Unsure):
+            made = []
+        return "\\".join(made) or self._patient.pseudonym
+
+    def _new_uid(self, tag: int, original: str) -> str:
+        """What the element's rule makes of a UID; empty where the instance has none."""
+        if self._plan.rule_at_top(tag) is None or not original:
+            return original
+        return uids.replace(original, self.key)
+
+    # The walk.
+
+    def _level(self, level: Level, content: tuple[int, int], inserts: Sequence[_Insert]) -> tuple[list[Piece], bool]:
         """One data set or item: its pieces, and whether it stays as received.
 
         ``content`` is the byte range that the level occupies in the source; ``inserts`` take the place of received
         elements with their tags, in tag order.
         """
-        rope, removed = _Rope(), 0
-        rules, rule_of = self._deidentifier.rules, self._deidentifier.rule
+        plan, trace = self._plan, self._trace
+        # Private elements that stay are in ``private``.
+        rules, rule_of, remove_private = plan.rules, plan.rule, plan.remove_private
+        special = plan.at(level.path)
+        private = self._private(level) if plan.private.active else {}
+        if plan.cleans_codes:
+            inserts = self._coded(level, inserts)
+        rope, removed = Rope(), 0
         waiting = iter(inserts)
-        insert_tag, insert = next(waiting, (_NO_MORE, b""))
-        for element in elements:
+        insert = next(waiting, _NO_MORE)
+        insert_tag = insert.tag
+        for element in level.elements:
             tag, _vr, start, _value, end, items = element
             while tag > insert_tag:
-                rope.put([insert])
-                insert_tag, insert = next(waiting, (_NO_MORE, b""))
+                self._put(rope, insert, level, None)
+                insert = next(waiting, _NO_MORE)
+                insert_tag = insert.tag
             if tag == insert_tag:
+                self._put(rope, insert, level, element)
+                insert = next(waiting, _NO_MORE)
+                insert_tag = insert.tag
                 continue
-            rule = rules[tag] if tag in rules else rule_of(tag)
-            if rule is None:
-                replaced = None if items is None else self._items(element, items, implicit=implicit, path=path)
-            elif rule.verb is Verb.REMOVE:
-                removed += 1
-                continue
+            if private and tag in private:
+                replaced = private[tag][0]
             else:
-                replaced = self._apply(rule, element, implicit=implicit, path=path)
+                found = special if tag in special else rules
+                rule = found[tag] if tag in found else remove_private if tag & _ODD_GROUP else rule_of(tag)
+                if rule is None:
+                    if items is not None:
+                        replaced = self._items(element, items, level)
+                    else:
+                        replaced = self._unlisted(element, level) if level.cleaned else None
+                elif rule.verb is Verb.REMOVE:
+                    removed += 1
+                    replaced = []
+                else:
+                    replaced = self._apply(rule, element, level)
+            if trace is not None:
+                action = private[tag][1] if tag in private else plan.action(level.path, tag)
+                self._record(level, element, action, replaced)
             if replaced is None:
                 rope.keep(start, end)
-            else:
+            elif replaced:
                 rope.put(replaced)
+        while insert is not _NO_MORE:
+            self._put(rope, insert, level, None)
+            insert = next(waiting, _NO_MORE)
         rope.flush()
-        if insert_tag != _NO_MORE:
-            rope.put([insert, *(last for _, last in waiting)])
         self._counts[Verb.REMOVE.value] += removed
         unchanged = rope.pieces == [content] or (not rope.pieces and content[0] == content[1])
         return rope.pieces, unchanged
 
-    def _items(
-        self, element: Element, items: list[Item], *, implicit: bool, path: tuple[int, ...]
-    ) -> list[_Piece] | None:
+    def _coded(self, level: Level, inserts: Sequence[_Insert]) -> Sequence[_Insert]:
+        """``inserts`` with what takes the place of the elements of a coded entry, where a rule does not say it."""
+        if (
+            find(level.elements, coded.CODE_MEANING) is None
+            or self._plan.action(level.path, coded.CODE_MEANING).verb is not Verb.KEEP
+        ):
+            return inserts
+        changed = coded.overrides(self, level.elements, implicit=level.implicit, sets=level.sets(self.buffer))
+        if not changed:
+            return inserts
+        self._counts[Verb.CLEAN.value] += len(changed)
+        own = {insert.tag for insert in inserts}
+        added = [_Insert(tag, element, self._plan.cleaning) for tag, element in changed.items() if tag not in own]
+        return sorted((*inserts, *added))
+
+    def _put(self, rope: Rope, insert: _Insert, level: Level, received: Element | None) -> None:
+        if insert.element:
+            rope.put([insert.element])
+        if self._trace is not None:
+            pieces: list[Piece] = [insert.element] if insert.element else []
+            if received is not None:
+                self._record(level, received, insert.action, pieces)
+            elif pieces:
+                self._record_new(level, insert)
+
+    def _items(self, element: Element, items: list[Item], level: Level) -> list[Piece] | None:
         """A kept sequence with the rules applied inside; None if nothing inside changes."""
         tag, vr, _start, value, _end, _items = element
-        below = (*path, tag)
-        done: list[tuple[Item, list[_Piece], bool]] = []
+        below = (*level.path, tag)
+        done: list[tuple[list[Piece], bool]] = []
         changed = False
         for item in items:
-            _start, content, item_end, item_implicit, nested = item
+            start, content, item_end, item_implicit, nested = item
             delimited = self._length_field(content) == UNDEFINED_LENGTH
             stop = item_end - 8 if delimited else item_end
-            pieces, same = self._level(nested, (content, stop), implicit=item_implicit, path=below, inserts=[])
+            numbers = self._numbers.get(start, ())
+            inner = Level(
+                nested, path=below, numbers=numbers, implicit=item_implicit, outer=level, cleaned=level.cleaned
+            )
+            pieces, same = self._level(inner, (content, stop), ())
             changed = changed or not same
-            done.append((item, pieces, delimited))
+            done.append((pieces, delimited))
         if not changed:
             return None
-        body: list[_Piece] = []
-        for _item, pieces, delimited in done:
-            body.append(encode.item_header(UNDEFINED_LENGTH if delimited else _length(pieces)))
+        body: list[Piece] = []
+        for pieces, delimited in done:
+            body.append(encode.item_header(UNDEFINED_LENGTH if delimited else content_length(pieces)))
             body.extend(pieces)
             if delimited:
                 body.append(encode.ITEM_END)
         if self._length_field(value) == UNDEFINED_LENGTH:
-            return [encode.header(tag, vr, UNDEFINED_LENGTH, implicit=implicit), *body, encode.SEQUENCE_END]
-        return [encode.header(tag, vr, _length(body), implicit=implicit), *body]
+            return [encode.header(tag, vr, UNDEFINED_LENGTH, implicit=level.implicit), *body, encode.SEQUENCE_END]
+        return [encode.header(tag, vr, content_length(body), implicit=level.implicit), *body]
 
     def _length_field(self, value: int) -> int:
         """The 32-bit length that stands right before a sequence's or item's content."""
-        return int.from_bytes(self._buffer[value - 4 : value], "little")
+        return int.from_bytes(self.buffer[value - 4 : value], "little")
 
-    def _apply(self, rule: Action, element: Element, *, implicit: bool, path: tuple[int, ...]) -> list[_Piece] | None:
+    # Private elements.
+
+    def _private(self, level: Level) -> dict[int, tuple[list[Piece] | None, Action]]:
+        """What becomes of the private elements that do not simply go, and of the creators of those that stay."""
+        found = self._plan.private.find(self.buffer, level.elements, self._known)
+        if not found:
+            return {}
+        done: dict[int, tuple[list[Piece] | None, Action]] = {}
+        creators: dict[int, tuple[list[Piece] | None, Action]] = {}
+        for element in level.elements:
+            tag = element[0]
+            private = found.get(tag)
+            if private is None:
+                continue
+            replaced = self._private_element(element, private, level)
+            done[tag] = replaced, private.action
+            if replaced is None or replaced:
+                creators.setdefault(tag & 0xFFFF0000 | tag >> 8 & 0xFF, (None, private.action))
+        return {**done, **creators}
+
+    def _private_element(self, element: Element, private: PrivateElement, level: Level) -> list[Piece] | None:
+        tag, vr, start, value, end, items = element
+        if items is None and self._may_be_sequence(private.vr, value, end):
+            items = index_items(self.buffer, value, end, tag=tag, implicit=level.implicit)
+            element = tag, vr, start, value, end, items
+            if self._trace is not None:
+                self._numbers.update(_item_numbers(items, level.numbers))
+        if private.action.verb is not Verb.KEEP:
+            return self._apply(private.action, element, level, private=private)
+        return None if items is None else self._items(element, items, level)
+
+    def _may_be_sequence(self, vr: bytes, value: int, end: int) -> bool:
+        """Whether a value must be read as items, lest they hide from the rules (PS3.5 6.2.2)."""
+        if value == end:
+            return False
+        return vr == b"SQ" or (vr == b"UN" and bytes(self.buffer[value : value + 4]) == _ITEM_TAG)
+
+    # Verbs.
+
+    def _apply(
+        self, rule: Action, element: Element, level: Level, *, private: PrivateElement | None = None
+    ) -> list[Piece] | None:
         """What a rule puts in the element's place; None leaves it as it is."""
-        tag, vr, _start, value, end, items = element
-        place = (self._sop_class, path, tag, self._lists_references)
-        verb = self._deidentifier.resolve(rule.verb, place)
+        tag, received, _start, _value, _end, items = element
+        verb = self._plan.resolve(rule.verb, (self._sop_class, level.path, tag, self._lists_references))
         self._counts[verb.value] += 1
-        written = VR_OF.get(tag) or vr_of(tag)
-        if written == b"UN" or (written != b"SQ" and items is not None):
-            written = vr
+        vr = private.vr if private is not None else written_vr(tag, received, is_sequence=items is not None)
+        if verb in _SIMPLE:
+            return self._simple(verb, element, level, vr)
+        if verb is Verb.CLEAN:
+            return self._clean(rule, element, level, vr)
+        if items is not None:
+            if verb is Verb.SHIFT_DATE:
+                return self._items(element, items, level)
+            raise RuleFailed(where=show(tag), reason=f"the action {verb.value} cannot be applied to a sequence")
+        match verb:
+            case Verb.REPLACE:
+                value = encode_value(tag, vr, rule.value or "", level.sets(self.buffer))
+                return [encode.element(tag, vr, value, implicit=level.implicit)]
+            case Verb.SHIFT_DATE:
+                return self._dated(element, level, vr, shift_value(vr, self._value(element), self._days))
+            case Verb.TRUNCATE_DATE:
+                to = rule.options.to if isinstance(rule.options, Truncation) else "year"
+                return self._dated(element, level, vr, truncate_value(vr, self._value(element), to))
+            case Verb.PSEUDONYMISE | Verb.MAP | Verb.GENERALISE | Verb.REGEX:
+                return self._rewrite(rule, element, level, vr, show(tag) if private is None else private.name)
+        raise RuleFailed(where=show(tag), reason=f"the action {verb.value} is not known to the engine")
+
+    def _simple(self, verb: Verb, element: Element, level: Level, vr: bytes) -> list[Piece] | None:
+        """The verbs of PS3.15 Table E.1-1a that need nothing but the element."""
+        tag, _received, _start, value, end, items = element
         match verb:
             case Verb.REMOVE:
                 return []
             case Verb.EMPTY:
-                return None if value == end else [encode.element(tag, written, b"", implicit=implicit)]
+                return None if value == end else [encode.element(tag, vr, b"", implicit=level.implicit)]
             case Verb.DUMMY:
-                if written == b"SQ" or items is not None:
-                    return [dummy_sequence(tag, implicit=implicit)]
-                dummy = dummy_value(tag, written, self._value(element), self._key)
-                return [encode.element(tag, written, dummy, implicit=implicit)]
-            case Verb.HASH_UID:
-                if items is not None:
-                    return self._items(element, items, implicit=implicit, path=path)
-                return self._hash_uid(element, implicit=implicit)
-            case Verb.REPLACE:
-                text = (rule.value or "").encode("ascii")
-                return [encode.element(tag, written, text, implicit=implicit)]
-            case Verb.KEEP:
-                return None if items is None else self._items(element, items, implicit=implicit, path=path)
-        raise RuleFailed(where=show(tag), reason=f"the action {verb.value} is not known to the engine")
+                if vr == b"SQ" or items is not None:
+                    return [dummy_sequence(tag, implicit=level.implicit)]
+                dummy = dummy_value(tag, vr, self._value(element), self.key)
+                return [encode.element(tag, vr, dummy, implicit=level.implicit)]
+            case Verb.HASH_UID if items is None:
+                return self._hash_uid(element, level)
+            case _:
+                return None if items is None else self._items(element, items, level)
 
-    def _hash_uid(self, element: Element, *, implicit: bool) -> list[_Piece] | None:
+    def _hash_uid(self, element: Element, level: Level) -> list[Piece] | None:
         tag = element[0]
         text = self._value(element).decode("latin-1")
-        replaced = "\\".join(uids.replace(one.strip("\0 "), self._key) for one in text.split("\\"))
+        replaced = "\\".join(uids.replace(one.strip("\0 "), self.key) for one in text.split("\\"))
         if replaced == text.strip("\0 "):
             return None
-        return [encode.element(tag, b"UI", replaced.encode("ascii"), implicit=implicit)]
+        return [encode.element(tag, b"UI", replaced.encode("ascii"), implicit=level.implicit)]
+
+    def _dated(self, element: Element, level: Level, vr: bytes, new: bytes | None) -> list[Piece] | None:
+        tag = element[0]
+        if new is None:
+            return self._unsure(element, level, vr, "its value is no date that can be changed")
+        if new == self._value(element).strip(b"\0 "):
+            return None
+        return [encode.element(tag, vr, new, implicit=level.implicit)]
+
+    def _rewrite(self, rule: Action, element: Element, level: Level, vr: bytes, name: str) -> list[Piece] | None:
+        tag, sets = element[0], level.sets(self.buffer)
+        self._check_length(element)
+        values, exact = read_values(self.buffer, element, vr, sets)
+        try:
+            new = self._deidentifier.values.rewrite(rule, name, values, exact=exact)
+        except Unsure:
+            return self._unsure(element, level, vr, f"{rule.verb.value} does not know its value")
+        except Gone:
+            return self._gone(element, level, vr)
+        if new == values:
+            return None
+        return [encode.element(tag, vr, encode_value(tag, vr, "\\".join(new), sets), implicit=level.implicit)]
+
+    def _clean(self, rule: Action, element: Element, level: Level, vr: bytes) -> list[Piece] | None:
+        tag, received, _start, value, end, items = element
+        sets = level.sets(self.buffer)
+        self._cleaning = rule
+        if items is not None:
+            cleaned = clean_sequence(self, element, path=level.path, sets=sets, implicit=level.implicit)
+            if cleaned is None:
+                return self._gone(element, level, vr)
+            if received == b"UN" and not level.implicit:
+                # Items inside VR UN are implicit VR, which only this VR tells (PS3.5 6.2.2).
+                cleaned = cleaned[:4] + received + cleaned[6:]
+            return [cleaned]
+        if value == end or keeps(tag):
+            return None
+        facts = VALUE_REPRESENTATIONS[vr]
+        if not facts.text:
+            return self._gone(element, level, vr)
+        self._check_length(element)
+        values, exact = read_values(self.buffer, element, vr, sets)
+        text = "\\".join(values)
+        left = self.cleaner.text(tag, vr, text)
+        if not left:
+            return self._gone(element, level, vr)
+        if left == text and exact:
+            return None
+        return [encode.element(tag, vr, encode_value(tag, vr, left, sets), implicit=level.implicit)]
+
+    def _unlisted(self, element: Element, level: Level) -> list[Piece] | None:
+        """Text that no rule names inside a sequence that one cleans; codes have rules of their own."""
+        tag, vr = element[0], element[1]
+        if vr == b"UN":
+            vr = vr_of(tag)
+        if vr not in _CLEANED_TEXT or tag in _CODED or self._plan.action(level.path, tag) is not self.program.unlisted:
+            return None
+        self._counts[Verb.CLEAN.value] += 1
+        return self._clean(self._cleaning, element, level, vr)
+
+    def _unsure(self, element: Element, level: Level, vr: bytes, reason: str) -> list[Piece] | None:
+        """What becomes of a value that its rule cannot work on, as the profile says."""
+        if self.program.when_unsure == "hold":
+            raise RuleFailed(where=show(element[0]), reason=reason)
+        return self._gone(element, level, vr)
+
+    def _gone(self, element: Element, level: Level, vr: bytes) -> list[Piece] | None:
+        """An element without its value: removed, emptied or a dummy, as its Type allows."""
+        tag = element[0]
+        verb = Verb.REMOVE
+        if not is_private(tag):
+            place = (self._sop_class, level.path, tag, self._lists_references)
+            verb = self._plan.resolve(Verb.REMOVE_OR_EMPTY_OR_DUMMY, place)
+        return self._simple(verb, element, level, vr)
 
     def _value(self, element: Element) -> bytes:
-        _tag, _vr, _start, value, end, _items = element
-        if end - value > _COPY_LIMIT:
-            raise UnsupportedEncoding(reason=f"{show(element[0])} is rewritten by a rule but has {end - value} bytes")
-        return bytes(self._buffer[value:end])
+        self._check_length(element)
+        return bytes(self.buffer[element[3] : element[4]])
 
-    def _segments(self, meta: bytes, pieces: list[_Piece]) -> tuple[Segment, ...]:
+    def _check_length(self, element: Element) -> None:
+        length = element[4] - element[3]
+        if length > _COPY_LIMIT:
+            raise UnsupportedEncoding(reason=f"{show(element[0])} is rewritten by a rule but has {length} bytes")
+
+    # What comes out.
+
+    def _segments(self, meta: bytes, pieces: list[Piece]) -> tuple[Segment, ...]:
         """Join short pieces; leave long stretches of the source as ranges of its file."""
         segments: list[Segment] = []
         joined: list[bytes | Buffer] = [meta]
@@ -357,7 +626,7 @@ class _Run:
             if isinstance(piece, bytes):
                 joined.append(piece)
             elif piece[1] - piece[0] <= _COPY_LIMIT:
-                joined.append(self._buffer[piece[0] : piece[1]])
+                joined.append(self.buffer[piece[0] : piece[1]])
             else:
                 if joined:
                     segments.append(b"".join(joined))
@@ -367,6 +636,72 @@ class _Run:
             segments.append(b"".join(joined))
         return tuple(segments)
 
+    def _record(self, level: Level, element: Element, action: Action, replaced: list[Piece] | None) -> None:
+        tag, vr, _start, value, end, items = element
+        before = b"" if items is not None else bytes(self.buffer[value : min(end, value + _COPY_LIMIT)])
+        after: bytes | None
+        if replaced is None:
+            after = before
+        elif not replaced:
+            after = None
+        else:
+            after = b"" if items is not None else _value_of(replaced, implicit=level.implicit)
+        assert self._trace is not None
+        self._trace.add(
+            TraceEntry(
+                path=level.path,
+                items=level.numbers,
+                tag=tag,
+                vr=vr,
+                before=before,
+                after=after,
+                action=action,
+                is_sequence=items is not None,
+            )
+        )
 
-def _length(pieces: list[_Piece]) -> int:
-    return sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces)
+    def _record_new(self, level: Level, insert: _Insert) -> None:
+        vr = vr_of(insert.tag)
+        sequence = vr == b"SQ"
+        assert self._trace is not None
+        self._trace.add(
+            TraceEntry(
+                path=level.path,
+                items=level.numbers,
+                tag=insert.tag,
+                vr=vr,
+                before=b"",
+                after=b"" if sequence else _value_of([insert.element], implicit=level.implicit),
+                action=insert.action,
+                is_sequence=sequence,
+                is_new=True,
+            )
+        )
+
+
+_SIMPLE: Final = frozenset((Verb.REMOVE, Verb.EMPTY, Verb.DUMMY, Verb.HASH_UID, Verb.KEEP))
+
+
+def _value_of(pieces: list[Piece], *, implicit: bool) -> bytes:
+    """The value of an element that the engine wrote."""
+    element = pieces[0]
+    if not isinstance(element, bytes):
+        return b""
+    return element[8 if implicit else HEADER_SIZE[element[4:6]] :]
+
+
+def _numbers(elements: list[Element], around: tuple[int, ...] = ()) -> dict[int, tuple[int, ...]]:
+    """Where an item starts -> its number and those of the items around it."""
+    found: dict[int, tuple[int, ...]] = {}
+    for element in elements:
+        if element[5]:
+            found.update(_item_numbers(element[5], around))
+    return found
+
+
+def _item_numbers(items: list[Item], around: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+    found: dict[int, tuple[int, ...]] = {}
+    for number, item in enumerate(items):
+        found[item[0]] = (*around, number)
+        found.update(_numbers(item[4], (*around, number)))
+    return found

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.deid.identity import ProjectKey
+from gateway.deid.numbers import NumberSource
 from gateway.dicom.instance import Instance
+from gateway.errors import PseudonymMissing, RuleFailed
 from gateway.profile import Identity
+
+__all__ = ["PATIENT_ID", "PATIENT_NAME", "Patient", "identify", "patient_key"]
 
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
@@ -14,6 +19,21 @@ _ISSUER_OF_PATIENT_ID: Final = 0x00100021
 _PATIENT_BIRTH_DATE: Final = 0x00100030
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SOP_INSTANCE_UID: Final = 0x00080018
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """The patient of an instance.
+
+    Attributes
+    ----------
+    pseudonym: what is written to Patient ID and Patient's Name
+    subject: what tells this patient from all others, for keyed functions; those whom a table gives one pseudonym are
+        one subject, so that their dates move together
+    """
+
+    pseudonym: str
+    subject: tuple[str, ...]
 
 
 def patient_key(instance: Instance) -> tuple[str, ...]:
@@ -34,6 +54,31 @@ def patient_key(instance: Instance) -> tuple[str, ...]:
     return ("instance", instance.text(_SOP_INSTANCE_UID) or instance.meta.sop_instance_uid)
 
 
-def patient_pseudonym(instance: Instance, identity: Identity, key: ProjectKey) -> str:
-    """The patient's pseudonym in the format that the profile asks for."""
-    return identity.patient_pseudonym(key.digest("patient", *patient_key(instance)))
+def identify(instance: Instance, identity: Identity, key: ProjectKey, numbers: NumberSource | None) -> Patient:
+    """The patient of ``instance`` and the pseudonym in the form that the profile asks for.
+
+    Parameters
+    ----------
+    instance: the instance as received
+    identity: how the profile makes pseudonyms
+    key: the project's key
+    numbers: where sequential pseudonyms come from; None where there is no such place
+
+    Raises
+    ------
+    PseudonymMissing: the table has no row for the patient, and the profile holds such instances
+    RuleFailed: the profile numbers its patients, and there is nowhere to get numbers from
+    """
+    subject = patient_key(instance)
+    if identity.table is not None:
+        found = identity.table.find(instance.text(PATIENT_ID), instance.text(_ISSUER_OF_PATIENT_ID))
+        if found is not None:
+            return Patient(found, ("pseudonym", found))
+        if identity.missing == "hold":
+            raise PseudonymMissing(table=identity.table.name, what="the patient", token=key.token("patient", *subject))
+    if identity.kind == "sequential":
+        if numbers is None:
+            raise RuleFailed(where="the patient's pseudonym", reason="there is no ledger to get a number from")
+        number = numbers.number("patient", key.token("patient", *subject))
+        return Patient(identity.numbered_pseudonym(number), subject)
+    return Patient(identity.patient_pseudonym(key.digest("patient", *subject)), subject)

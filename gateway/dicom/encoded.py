@@ -128,6 +128,28 @@ def index(
     return walker.level(start, stop, implicit=implicit, depth=0, delimited=False)[0]
 
 
+def index_items(
+    buffer: Buffer, start: int, stop: int, *, tag: int, implicit: bool, limits: Limits | None = None
+) -> list[Item]:
+    """Index ``buffer[start:stop]`` as the value of the sequence ``tag``: one whose VR the encoding does not tell.
+
+    Parameters
+    ----------
+    buffer: the bytes
+    start, stop: byte range of the value, a sequence delimitation excluded
+    tag: the sequence, for errors
+    implicit: whether the items are implicit VR; inside VR UN of an explicit VR data set the bytes decide (PS3.5 6.2.2)
+    limits: nesting depth and number of elements
+
+    Raises
+    ------
+    MalformedDataSet: the value is no list of items
+    LimitExceeded: deeper or larger than ``limits``
+    """
+    walker = _Indexer(buffer, limits or Limits(), Form.REGULAR)
+    return walker.items(tag, start, stop, implicit=implicit)
+
+
 def walk(elements: list[Element], path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Element]]:
     """Every element at every depth with the tags of the sequences that enclose it, outermost first."""
     for element in elements:
@@ -219,6 +241,12 @@ class _Indexer:
         if not ordered:
             _sort(found)
         return found, pos
+
+    def items(self, tag: int, start: int, stop: int, *, implicit: bool) -> list[Item]:
+        """The items of a sequence of defined length."""
+        if implicit:
+            return self._items(tag, start, stop - start, stop, implicit=True, depth=0)[0]
+        return self._unknown(tag, start, stop - start, stop, 0)[0]
 
     def _value(
         self, tag: int, vr: bytes, value: int, length: int, stop: int, *, implicit: bool, depth: int

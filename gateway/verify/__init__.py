@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.dicom.identifying import Kind
 from gateway.verify.harvest import Finding, Harvest, harvest
-from gateway.verify.identifying import Kind
 from gateway.verify.verifier import Verifier
 
 __all__ = ["Finding", "Harvest", "Kind", "Verifier", "harvest"]

@@ -2,24 +2,32 @@
 
 The leak scan looks for values; this looks for elements: what had to go is gone, what had to change has changed, and
 what the gateway must write is there. It reads the output again and shares no code with the engine that wrote it.
+
+Inside sequences that a rule cleans, the cleaning decides about content items, coded entries and texts; there only
+private and unknown elements are looked for, and the leak scan looks at everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from gateway.dicom.encoded import Element, find
+from gateway.dicom.dictionary import is_known, vr_of
+from gateway.dicom.encoded import Element, Item, find, index_items
 from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type, lists_references
-from gateway.dicom.tag import show
+from gateway.dicom.tag import is_private, show
 from gateway.dicom.uid import is_well_known
+from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
-from gateway.profile import Program, Verb, resolve
+from gateway.profile import Action, Mapping_, Program, Verb, resolve
 from gateway.verify import words
 from gateway.verify.fold import squash_bytes
 from gateway.verify.output import Output
+from gateway.verify.rules import Rules, Said
+from gateway.verify.shift import check_shift, dates_of
 
 __all__ = ["Assertion"]
 
@@ -38,6 +46,22 @@ _PSEUDONYMS: Final = frozenset((0x00100010, 0x00100020))
 _META: Final = frozenset((0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013))
 _NUMERIC: Final = frozenset((b"DS", b"IS", b"FD", b"FL", b"SL", b"SS", b"SV", b"UL", b"US", b"UV", b"AS", b"AT"))
 _MOST_PLACES: Final = 100_000
+#: Verbs whose result may be what was there: cleaned text, a coarser number, what the author wrote or copies.
+_MAY_STAY: Final = frozenset((Verb.CLEAN, Verb.REPLACE, Verb.INSERT, Verb.COPY, Verb.GENERALISE))
+_DATING: Final = frozenset((Verb.SHIFT_DATE, Verb.TRUNCATE_DATE))
+_DATE_VRS: Final = frozenset((b"DA", b"DT", b"TM"))
+#: What dates, times and offsets are written with.
+_PLAIN_DATE: Final = b"0123456789+-.:\\ \0"
+#: How a value that holds items begins (PS3.5 7.5).
+_ITEM: Final = b"\xfe\xff\x00\xe0"
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What must be compared with the original: place, element and action of every changed element."""
+
+    changed: list[tuple[str, Element, Action]] = field(default_factory=list)
+    dated: list[tuple[str, Element, Action]] = field(default_factory=list)
 
 
 class Assertion:
@@ -45,17 +69,22 @@ class Assertion:
 
     Parameters
     ----------
-    program: what the output must honour
+    program: what the output must honour, its conditions decided
     """
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._verbs: dict[int, Verb] = {}
-        self._resolved: dict[tuple[_Iod, tuple[int, ...], int], Verb] = {}
+        self._rules = Rules(program)
+        self._inserts = dict(program.inserts)
+        self._resolved: dict[tuple[Verb, _Iod, tuple[int, ...], int], Verb] = {}
         self._codes = frozenset(code.value for code in program.codes)
 
-    def check(self, instance: Instance, output: Output) -> None:
+    def check(self, instance: Instance, output: Output) -> frozenset[str]:
         """Assert the program on ``output``, which was made of ``instance``.
+
+        Returns
+        -------
+        The dates that the program wrote, eight digits each: the original may have the same by chance.
 
         Raises
         ------
@@ -63,33 +92,96 @@ class Assertion:
         """
         self._check_meta(output)
         self._check_stamps(output)
+        self._check_inserts(output)
         sop_class = _text(output.buffer, output.elements, _SOP_CLASS_UID) or output.meta.sop_class_uid
-        changed: list[tuple[str, Element, Verb]] = []
         iod = (sop_class, lists_references(instance.elements))
-        self._level(output.buffer, output.elements, iod, (), "", changed)
-        originals = _originals(instance, frozenset(element[0] for _, element, _ in changed))
-        for where, element, verb in changed:
+        walk = _Walk(self, output.buffer, iod, self._rules.said_by(instance) if self._rules.has_private else {})
+        walk.level(output.elements, (), "", implicit=output.implicit, cleaned=False)
+        found = walk.found
+        tags = frozenset(element[0] for _, element, _ in (*found.changed, *found.dated))
+        originals = _originals(instance, tags)
+        for where, element, action in found.changed:
+            self._check_mapped(output.buffer, where, element, action)
             raw = output.buffer[element[3] : element[4]]
-            for value in _unchanged(element[1], raw, verb):
+            for value in _unchanged(element[1], raw, action):
                 if value in originals.get(element[0], ()):
-                    raise LeakSuspected(where=where, reason=f"{verb} left an original value")
+                    raise LeakSuspected(where=where, reason=f"{action.verb} left an original value")
+        return self._check_dates(output.buffer, found.dated, originals)
 
-    def _verb(self, tag: int) -> Verb:
-        verb = self._verbs.get(tag)
-        if verb is None:
-            verb = self._program.action(tag).verb
-            if len(self._verbs) < _MOST_PLACES:
-                self._verbs[tag] = verb
-        return verb
-
-    def _simple(self, verb: Verb, iod: _Iod, path: tuple[int, ...], tag: int) -> Verb:
-        place = (iod, path, tag)
+    def simple(self, verb: Verb, iod: _Iod, path: tuple[int, ...], tag: int) -> Verb:
+        """The simple verb that a compound one means at a place."""
+        if not verb.is_compound:
+            return verb
+        place = (verb, iod, path, tag)
         simple = self._resolved.get(place)
         if simple is None:
             simple = resolve(verb, element_type(iod[0], path, tag), lists_references=iod[1])
             if len(self._resolved) < _MOST_PLACES:
                 self._resolved[place] = simple
         return simple
+
+    @property
+    def rules(self) -> Rules:
+        """What the program says of elements."""
+        return self._rules
+
+    def is_inserted(self, tag: int) -> bool:
+        """Whether the program writes the element at the top level."""
+        return tag in self._inserts
+
+    def _check_inserts(self, output: Output) -> None:
+        for tag, action in self._inserts.items():
+            if action.verb is not Verb.INSERT:
+                continue
+            element, value = find(output.elements, tag), action.value or ""
+            if element is None:
+                raise LeakSuspected(where=show(tag), reason="the profile inserts it, and it is missing")
+            if value.isascii() and VALUE_REPRESENTATIONS[vr_of(tag)].text:
+                raw = output.buffer[element[3] : element[4]]
+                if raw.strip(b"\0 ") != value.encode("ascii").strip():
+                    raise LeakSuspected(where=show(tag), reason="it is not what the profile inserts")
+
+    def _check_mapped(self, buffer: bytes, where: str, element: Element, action: Action) -> None:
+        """A mapped value is one of the rule's, unless the rule keeps others."""
+        options = action.options
+        if not isinstance(options, Mapping_) or options.otherwise == "keep" or element[1] in _NUMERIC:
+            return
+        allowed = [replacement for _, replacement in options.pairs]
+        if not all(replacement.isascii() for replacement in allowed):
+            return
+        known = {b"", *(replacement.strip().encode("ascii") for replacement in allowed)}
+        for value in buffer[element[3] : element[4]].split(b"\\"):
+            if value.strip(b"\0 ") not in known and not _says_nothing(value.strip(b"\0 ")):
+                raise LeakSuspected(where=where, reason="it is none of the values that the profile maps to")
+
+    def _check_dates(
+        self, buffer: bytes, dated: list[tuple[str, Element, Action]], originals: dict[int, set[bytes]]
+    ) -> frozenset[str]:
+        shifted: list[tuple[str, int, bytes]] = []
+        truncated: set[str] = set()
+        for where, element, action in dated:
+            tag, vr, _start, value, end, _items = element
+            raw = buffer[value:end]
+            if vr == b"AS":
+                continue
+            if raw.translate(None, _PLAIN_DATE) and (vr in _DATE_VRS or not _says_nothing(raw.strip(b"\0 "))):
+                raise LeakSuspected(where=where, reason=f"{action.verb} left something that is no date")
+            if action.verb is Verb.SHIFT_DATE:
+                if vr != b"TM":
+                    shifted.append((where, tag, raw))
+                continue
+            for day in dates_of(raw):
+                digits = f"{day.year:04d}{day.month:02d}{day.day:02d}"
+                if words.is_placeholder_date(digits):
+                    continue
+                if day.day != 1 or (getattr(action.options, "to", "") == "year" and day.month != 1):
+                    raise LeakSuspected(where=where, reason="the date is not truncated")
+                truncated.add(digits)
+        if not shifted:
+            return frozenset(truncated)
+        if self._program.shift is None:
+            raise LeakSuspected(where=shifted[0][0], reason="the profile does not say how dates are shifted")
+        return check_shift(self._program.shift, shifted, originals) | truncated
 
     def _check_meta(self, output: Output) -> None:
         if any(output.buffer[:128]):
@@ -118,46 +210,69 @@ class Assertion:
         if not self._codes <= {_text(output.buffer, item[4], _CODE_VALUE) for item in items}:
             raise LeakSuspected(where=show(_METHOD_CODES), reason="it does not say what was done")
 
-    def _level(
-        self,
-        buffer: bytes,
-        elements: list[Element],
-        iod: _Iod,
-        path: tuple[int, ...],
-        where: str,
-        changed: list[tuple[str, Element, Verb]],
-    ) -> None:
-        """Check what can be told from the output alone; collect what must be compared with the original."""
-        verbs = self._verbs
-        for element in elements:
-            tag = element[0]
-            verb = verbs.get(tag) or self._verb(tag)
-            items = element[5]
-            if verb is not Verb.KEEP:
-                place = f"{where}{show(tag)}"
-                self._check(element, verb, iod, path, place)
-                if items is None:
-                    changed.append((place, element, verb))
-            if items:
-                for number, item in enumerate(items):
-                    below = f"{where}{show(tag)}[{number}]/"
-                    self._level(buffer, item[4], iod, (*path, tag), below, changed)
 
-    def _check(self, element: Element, verb: Verb, iod: _Iod, path: tuple[int, ...], where: str) -> None:
+class _Walk:
+    """The elements of one output: what can be told from it alone is checked, the rest is collected."""
+
+    def __init__(self, assertion: Assertion, buffer: bytes, iod: _Iod, said: Said) -> None:
+        self._assertion = assertion
+        self._rules = assertion.rules
+        self._buffer = buffer
+        self._iod = iod
+        self._said = said
+        self.found = _Findings()
+
+    def level(
+        self, elements: list[Element], path: tuple[int, ...], where: str, *, implicit: bool, cleaned: bool
+    ) -> None:
+        """Check one data set or item."""
+        rules = self._rules
+        private = rules.private(self._buffer, elements, self._said)
+        for element in elements:
+            tag, items = element[0], element[5]
+            action = rules.action(path, tag)
+            verb = action.verb
+            if is_private(tag):
+                items = self._hidden(element, implicit=implicit) if items is None else items
+                verb = private.get(tag, Verb.REMOVE)
+                if verb is not action.verb:
+                    action = Action(verb, action.origin)
+            if verb is not Verb.KEEP and (not cleaned or is_private(tag) or not is_known(tag)):
+                place = f"{where}{show(tag)}"
+                self._check(element, verb, path, place)
+                if items is None and (path or not self._assertion.is_inserted(tag)):
+                    self._collect(place, element, action)
+            if items:
+                inside, below = cleaned or verb is Verb.CLEAN, (*path, tag)
+                for number, item in enumerate(items):
+                    step = f"{where}{show(tag)}[{number}]/"
+                    self.level(item[4], below, step, implicit=item[3], cleaned=inside)
+
+    def _hidden(self, element: Element, *, implicit: bool) -> list[Item] | None:
+        """The items of a private sequence of which the encoding does not tell that it is one."""
+        tag, vr, _start, value, end, _items = element
+        if vr != b"UN" or self._buffer[value : value + 4] != _ITEM:
+            return None
+        return index_items(self._buffer, value, end, tag=tag, implicit=implicit)
+
+    def _collect(self, where: str, element: Element, action: Action) -> None:
+        (self.found.dated if action.verb in _DATING else self.found.changed).append((where, element, action))
+
+    def _check(self, element: Element, verb: Verb, path: tuple[int, ...], where: str) -> None:
         tag, _vr, _start, value, end, items = element
-        simple = self._simple(verb, iod, path, tag) if verb.is_compound else verb
-        if tag in _PSEUDONYMS and not path:
+        if not path and (self._assertion.is_inserted(tag) or (tag in _PSEUDONYMS and verb is not Verb.REMOVE)):
             return
+        simple = self._assertion.simple(verb, self._iod, path, tag)
         if simple is Verb.REMOVE:
             raise LeakSuspected(where=where, reason="the profile removes it")
         if simple is Verb.EMPTY and (items if items is not None else value != end):
             raise LeakSuspected(where=where, reason="the profile empties it")
 
 
-def _unchanged(vr: bytes, raw: bytes, verb: Verb) -> Iterator[bytes]:
+def _unchanged(vr: bytes, raw: bytes, action: Action) -> Iterator[bytes]:
     """The values that must not be among the original ones: all but those that identify nobody."""
-    if verb in (Verb.CLEAN, Verb.REPLACE) or vr in _NUMERIC:
-        # Cleaned text may stay as it is, a replacement may be what was there, and a number is a number.
+    if action.verb in _MAY_STAY or vr in _NUMERIC or getattr(action.options, "otherwise", "") == "keep":
+        # A number is a number, and what the author lets stay may stay.
         return
     if vr == b"UI":
         for value in raw.split(b"\\"):
@@ -165,9 +280,13 @@ def _unchanged(vr: bytes, raw: bytes, verb: Verb) -> Iterator[bytes]:
             if uid and not is_well_known(uid) and not _is_dummy_uid(uid):
                 yield uid.encode("latin-1")
         return
-    value = raw.strip(b"\0 ")
-    if len(set(value)) > 1 and not _says_nothing(value):
-        yield value
+    if isinstance(action.options, Mapping_):
+        # A value may stand for itself.
+        return
+    values = raw.split(b"\\") if action.verb in (Verb.PSEUDONYMISE, Verb.REGEX) else [raw]
+    for value in (one.strip(b"\0 ") for one in values):
+        if len(set(value)) > 1 and not _says_nothing(value):
+            yield value
 
 
 def _is_dummy_uid(uid: str) -> bool:
@@ -180,18 +299,17 @@ def _says_nothing(value: bytes) -> bool:
 
 
 def _originals(instance: Instance, tags: frozenset[int]) -> dict[int, set[bytes]]:
-    """Tag -> its original values at every depth, without padding; UIDs one by one."""
+    """Tag -> its original values at every depth, as a whole and one by one, without padding."""
     found: dict[int, set[bytes]] = {}
     pending = [instance.elements]
     buffer = instance.buffer
     while pending:
-        for tag, vr, _start, value, end, items in pending.pop():
+        for tag, _vr, _start, value, end, items in pending.pop():
             if items is not None:
                 pending.extend(item[4] for item in items)
             elif tag in tags:
                 raw = bytes(buffer[value:end])
-                values = raw.split(b"\\") if vr == b"UI" else (raw,)
-                found.setdefault(tag, set()).update(one.strip(b"\0 ") for one in values)
+                found.setdefault(tag, set()).update(one.strip(b"\0 ") for one in (raw, *raw.split(b"\\")))
     return found
 
 

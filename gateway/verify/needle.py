@@ -20,9 +20,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from gateway.dicom.identifying import Kind
 from gateway.verify import words
 from gateway.verify.fold import squash, transcribed
-from gateway.verify.identifying import Kind
 
 
 class Mode(Enum):

@@ -27,13 +27,13 @@ from typing import Final
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets
 from gateway.dicom.dictionary import tag_of, vr_of
 from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.identifying import Kind
 from gateway.dicom.tag import show
 from gateway.errors import LimitExceeded
 from gateway.profile import Program
 from gateway.verify import words
 from gateway.verify.fold import squash, squash_bytes
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
-from gateway.verify.identifying import Kind
 from gateway.verify.needle import Needle, date_digits
 from gateway.verify.output import PIXELS, Output
 from gateway.verify.text import is_textual, readings, values

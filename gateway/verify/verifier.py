@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode, split_values
+from gateway.dicom.encoded import Element
+from gateway.dicom.identifying import Kind
 from gateway.dicom.instance import Instance
 from gateway.dicom.segments import Segment
+from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
-from gateway.profile import Program, Verb
+from gateway.profile import Mapping_, Program, Verb
+from gateway.profile.situation import situation
 from gateway.verify.assertion import Assertion
 from gateway.verify.fold import squash
-from gateway.verify.harvest import Finding, Harvest, harvest
-from gateway.verify.identifying import Kind
+from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, harvest
 from gateway.verify.needle import Needle, needles
-from gateway.verify.output import read_output
+from gateway.verify.output import Output, read_output
+from gateway.verify.rules import Rules
 from gateway.verify.scan import Scanner
+
+__all__ = ["Verifier"]
 
 #: UIDs that stand for no instance: the gateway's own dummy.
 _DUMMY_UIDS: Final = frozenset(("2.25.0",))
+_DATES: Final = frozenset((Kind.DATE, Kind.BIRTH_DATE))
+#: Outcomes of the conditions whose checks are kept ready.
+_MOST_OUTCOMES: Final = 64
 
 
 class Verifier:
@@ -26,19 +36,25 @@ class Verifier:
 
     Parameters
     ----------
-    program: what the outputs must honour. Values of attributes that one of its rules keeps are not searched for, and
-        neither are equal values of other attributes: they are known to stay.
+    program: what the outputs must honour. Values that one of its rules keeps are not searched for, and neither are
+        equal values elsewhere: they are known to stay. The same holds for what the program itself writes.
     """
 
     def __init__(self, program: Program) -> None:
-        self._kept = frozenset(tag for tag, action in program.actions.items() if action.verb is Verb.KEEP)
-        # A shifted date meets another original date by chance; only dates of birth stay worth searching then.
-        self._ignored = frozenset((Kind.DATE,)) if program.dates == "MODIFIED" else frozenset()
-        self._assertion = Assertion(program)
-        self._scanner = Scanner(program)
+        self._program = program
+        self._names = frozenset(name for condition in program.conditions for name in condition.keywords)
+        self._checks: dict[tuple[bool, ...], Checks] = {}
+        if not program.conditions:
+            self._ready(())
 
-    def check(self, instance: Instance, output: Sequence[Segment]) -> None:
+    def check(self, instance: Instance, output: Sequence[Segment], sender: Mapping[str, str] | None = None) -> None:
         """Verify ``output``, the whole Part 10 file that was made of ``instance``.
+
+        Parameters
+        ----------
+        instance: the original
+        output: what is to leave
+        sender: who sent the original, for conditions, as the engine had it
 
         Raises
         ------
@@ -47,24 +63,76 @@ class Verifier:
         InstanceError: the output cannot be read back
         SpoolCorrupt: a file is shorter than a segment of it
         """
-        found = read_output(instance, output)
-        self._assertion.check(instance, found)
-        harvested = harvest(instance)
-        hits = self._scanner.hits(found, instance.buffer, self._needles(harvested), self._uids(harvested))
+        truths: tuple[bool, ...] = ()
+        if self._program.conditions:
+            truths = self._program.truths(situation(instance, self._names, sender))
+        self._ready(truths).check(instance, read_output(instance, output))
+
+    def _ready(self, truths: tuple[bool, ...]) -> Checks:
+        checks = self._checks.get(truths)
+        if checks is None:
+            if len(self._checks) >= _MOST_OUTCOMES:
+                self._checks.clear()
+            checks = self._checks[truths] = Checks(self._program.specialise(truths))
+        return checks
+
+
+class Checks:
+    """The checks of a program without conditions.
+
+    Parameters
+    ----------
+    program: specialised
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._rules = Rules(program)
+        self._assertion = Assertion(program)
+        self._scanner = Scanner(program)
+        self._written = frozenset(squash(text) for text in _texts(program))
+        self._changing = frozenset(_changing(program))
+
+    def check(self, instance: Instance, output: Output) -> None:
+        """Check what the program's output of ``instance`` holds.
+
+        Raises
+        ------
+        LeakSuspected: as ``Verifier.check``
+        """
+        dates = self._assertion.check(instance, output)
+        harvested = harvest(instance, self._rules)
+        wanted = self.needles(harvested, output, dates)
+        hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested))
         if hits:
             others = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""
             raise LeakSuspected(
                 where=hits[0].where, reason=f"kind {hits[0].kind}{others}", hits=tuple(str(hit) for hit in hits)
             )
 
-    def _needles(self, harvested: Harvest) -> set[Needle]:
-        kept = [finding for finding in harvested.findings if finding.tag in self._kept]
+    def needles(self, harvested: Harvest, output: Output, dates: frozenset[str] = frozenset()) -> set[Needle]:
+        """What must not be found in ``output``, other than UIDs.
+
+        Parameters
+        ----------
+        harvested: the original's identifying values
+        output: what a rule looked at and let stay there is known
+        dates: dates that the program wrote
+        """
+        stayed = self._stayed(harvested, output)
         wanted = [
             finding
             for finding in harvested.findings
-            if finding.tag not in self._kept and finding.kind not in self._ignored
+            if not (finding.kind in _DATES and finding.text in dates)
+            and not (self._written and squash(finding.text) in self._written)
+            and not (stayed and (finding.tag, squash(finding.text)) in stayed)
         ]
-        known = {needle.form for needle in _made_of(kept)}
+        known = {needle.form for needle in _made_of(harvested.kept)}
+        known.update(
+            needle.form
+            for finding in harvested.findings
+            if stayed and (finding.tag, squash(finding.text)) in stayed
+            for needle in needles(finding.kind, finding.text)
+        )
         device_type = f" {squash(' '.join(harvested.device_type))} "
         return {
             needle
@@ -72,11 +140,46 @@ class Verifier:
             if needle.form not in known and not (needle.kind is Kind.DEVICE and needle.form in device_type)
         }
 
-    def _uids(self, harvested: Harvest) -> frozenset[str]:
-        return frozenset(
-            uid for uid, tags in harvested.uids.items() if not tags & self._kept and uid not in _DUMMY_UIDS
-        )
+    def uids(self, harvested: Harvest) -> frozenset[str]:
+        """The UIDs that must not be found."""
+        return frozenset(harvested.uids) - harvested.kept_uids - _DUMMY_UIDS
+
+    def _stayed(self, harvested: Harvest, output: Output) -> set[tuple[int, str]]:
+        """Attribute and squashed value of what a rule that looks at values let stay in the output."""
+        tags = self._changing & {finding.tag for finding in harvested.findings}
+        return set(_values(output.buffer, output.elements, tags, DEFAULT_REPERTOIRE)) if tags else set()
 
 
 def _made_of(findings: Iterable[Finding]) -> Iterable[Needle]:
     return (needle for finding in findings for needle in needles(finding.kind, finding.text))
+
+
+def _texts(program: Program) -> Iterator[str]:
+    """What the program itself writes."""
+    actions = [*program.actions.values(), *(rule.action for rule in program.paths)]
+    for action in (*actions, *(action for _, action in program.inserts)):
+        if action.value:
+            yield from (action.value, *action.value.split("\\"))
+        if isinstance(action.options, Mapping_):
+            yield from (replacement for _, replacement in action.options.pairs if replacement)
+
+
+def _changing(program: Program) -> Iterator[int]:
+    """The attributes whose values a rule lets stay if they are harmless, or if it does not know them."""
+    for tag, action in (*program.actions.items(), *((rule.tag, rule.action) for rule in program.paths)):
+        if action.verb is Verb.CLEAN or getattr(action.options, "otherwise", "") == "keep":
+            yield tag
+
+
+def _values(
+    buffer: bytes, elements: list[Element], tags: frozenset[int], sets: CharacterSets
+) -> Iterator[tuple[int, str]]:
+    for tag, vr, _start, value, end, items in elements:
+        if items is not None:
+            for item in items:
+                yield from _values(buffer, item[4], tags, sets)
+        elif tag == SPECIFIC_CHARACTER_SET:
+            sets = character_sets(buffer[value:end])
+        elif tag in tags and VALUE_REPRESENTATIONS[vr].text:
+            for text in split_values(decode(buffer[value:end], vr, sets).text, vr):
+                yield tag, squash(text)

@@ -14,8 +14,10 @@ from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment, copy_to
 from gateway.profile import Program
-from gateway.verify import Verifier, harvest
+from gateway.verify import harvest
 from gateway.verify.output import read_output
+from gateway.verify.rules import Rules
+from gateway.verify.verifier import Checks
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SOP_INSTANCE = "1.2.276.0.7230010.3.1.4.100"
@@ -78,14 +80,13 @@ def joined(segments: Sequence[Segment]) -> bytes:
     return file.getvalue()
 
 
-def scan(program: Program, instance: Instance, segments: Sequence[Segment]) -> list[str]:
-    """The hits of the leak scan alone, as text."""
-    verifier = Verifier(program)
-    harvested = harvest(instance)
-    hits = verifier._scanner.hits(
-        read_output(instance, segments),
-        instance.buffer,
-        verifier._needles(harvested),
-        verifier._uids(harvested),
+def scan(
+    program: Program, instance: Instance, segments: Sequence[Segment], *, dates: frozenset[str] = frozenset()
+) -> list[str]:
+    """The hits of the leak scan alone, as text; ``dates`` are those that the program is known to have written."""
+    checks = Checks(program.specialise([False] * len(program.conditions)))
+    harvested, output = harvest(instance, Rules(program)), read_output(instance, segments)
+    hits = checks._scanner.hits(
+        output, instance.buffer, checks.needles(harvested, output, dates), checks.uids(harvested)
     )
     return [str(hit) for hit in hits]

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from gateway.dicom.dictionary import vr_of
+from gateway.dicom.identifying import KINDS, Kind
 from gateway.profile import table
 from gateway.verify import words
 from gateway.verify.fold import squash, squash_bytes
-from gateway.verify.identifying import KINDS, Kind
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Kind -> the VRs that can hold it.

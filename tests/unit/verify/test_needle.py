@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.dicom.identifying import Kind
 from gateway.verify.fold import squash
-from gateway.verify.identifying import Kind
 from gateway.verify.needle import date_digits, needles
 
 NAME, ID, DEVICE, DATE, BIRTH = Kind.NAME, Kind.ID, Kind.DEVICE, Kind.DATE, Kind.BIRTH_DATE

@@ -1,0 +1,409 @@
+"""Cleaning free text: Clean Descriptors (PS3.15 E.3.5, action C).
+
+A word stays only if it is known to identify nobody (``gateway.deid.words``). In this order:
+
+1. dates, times, telephone numbers and addresses go (``gateway.deid.patterns``), whatever the profile does with dates;
+2. what the study's own header names goes (``gateway.deid.context``), also joined, split, or hidden in longer words;
+3. persons, addresses and numbers go where a word announces them, such as ``Dr.``, ``calle`` or ``NHC``;
+4. numbers stay up to three digits and as measurements with a unit; other words stay if they are terms;
+5. weak words (``head`` is a part of the body and a surname, ``de`` a part of both) go beside a word that went, and so
+   do terms that are a misspelling of one of the study's names.
+
+Words are compared without case and accents; the text keeps its own spelling, line breaks and punctuation.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left, bisect_right
+from enum import IntEnum
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final
+
+from gateway.deid import patterns
+from gateway.deid.context import Context
+from gateway.deid.words import Words, fold, words_of
+from gateway.dicom.tag import show
+from gateway.dicom.vr import VALUE_REPRESENTATIONS
+from gateway.errors import RuleFailed
+from gateway.profile import Program
+
+__all__ = ["Cleaner"]
+
+_CLEANABLE: Final = frozenset((b"CS", b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
+_TOKEN: Final = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+_PIECE: Final = re.compile(r"\d+|[^\W\d_]+")
+_HUMP: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+#: Matrix sizes (512x512) and b-values (b1000).
+_MEASURE: Final = re.compile(r"\d{2,4}x\d{2,4}(?:x\d{1,4})?|b\d{1,4}")
+#: A separator that may stand for what went between two words that stay.
+_PLAIN_SEPARATOR: Final = re.compile(r"[ _.,:;/+-]+")
+_BRACKETS: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
+_MOST_DIGITS: Final = 3
+_MOST_DIGITS_WITH_UNIT: Final = 5
+#: Names from this length on are also found inside longer words, as the leak scan finds them.
+_LONG_NAME: Final = 6
+#: Shorter names are not looked for in several words joined, such as ``C O S T A``.
+_SHORTEST_JOINED: Final = 4
+#: A name counts as misspelt with one letter wrong, from ``_LONG`` letters on with two.
+_SHORTEST_MISSPELT, _LONG = 4, 8
+_SHORTEST_HIDDEN: Final = 6
+#: Results of longer texts are not remembered (promise P8).
+_LONGEST_REMEMBERED: Final = 512
+
+
+class _Fate(IntEnum):
+    """What becomes of a word. ``WHO`` and ``UNKNOWN`` may be part of a name, so that weak words beside them go."""
+
+    STAYS = 0
+    WEAK = 1
+    NUMBER = 2
+    UNKNOWN = 3
+    WHO = 4
+
+    @property
+    def goes(self) -> bool:
+        return self >= _Fate.NUMBER
+
+
+class Cleaner:
+    """Cleans the free text of one instance.
+
+    Parameters
+    ----------
+    program: its site vocabulary stays; it says what is done with words that nobody knows
+    context: what identifies the instance's study
+    """
+
+    __slots__ = ("_context", "_hold", "_vocabulary")
+
+    def __init__(self, program: Program, context: Context) -> None:
+        self._vocabulary = program.vocabulary
+        self._hold = program.when_unsure == "hold"
+        self._context = context
+
+    def text(self, tag: int, vr: bytes, text: str) -> str | None:
+        """What may stay of the value of an element.
+
+        Parameters
+        ----------
+        tag, vr: the element
+        text: its decoded value, several values separated by backslashes where the VR has several (PS3.5 6.4)
+
+        Returns
+        -------
+        The text, as it was if nothing in it identifies; several values keep their places. A value of VR CS stays whole
+        or goes. None if nothing is left, or if the VR is no free text.
+
+        Raises
+        ------
+        RuleFailed: the program holds where a word is not known, and one is not
+        """
+        if vr not in _CLEANABLE:
+            return None
+        values = text.split("\\") if VALUE_REPRESENTATIONS[vr].several else [text]
+        cleaned = [self._value(tag, value) for value in values]
+        if vr == b"CS":
+            cleaned = [one if one == value else "" for one, value in zip(cleaned, values, strict=True)]
+        if cleaned == values:
+            return text if text.strip(" \0") else None
+        return "\\".join(cleaned) if any(one.strip(" \0") for one in cleaned) else None
+
+    def identifies(self, text: str) -> bool:
+        """Whether ``text``, such as a code of a private scheme, holds what the study's header names or a date."""
+        return _Value(words_of(self._vocabulary), self._context, text).identifies()
+
+    def _value(self, tag: int, text: str) -> str:
+        clean = _clean if len(text) <= _LONGEST_REMEMBERED else _clean.__wrapped__
+        cleaned, unsure = clean(self._vocabulary, self._context, text)
+        if unsure and self._hold:
+            raise RuleFailed(where=show(tag), reason="the text holds words that are not known to identify nobody")
+        return cleaned
+
+
+@lru_cache(maxsize=8192)
+def _clean(vocabulary: frozenset[str], context: Context, text: str) -> tuple[str, bool]:
+    """One value cleaned, and whether a word went only because it is unknown."""
+    return _Value(words_of(vocabulary), context, text).cleaned()
+
+
+class _Value:
+    """One value on its way through the cleaner."""
+
+    def __init__(self, words: Words, context: Context, text: str) -> None:
+        self._words = words
+        self._context = context
+        self._text = text
+        plain = unicodedata.normalize("NFC", text)
+        self._plain = plain
+        matches = list(_TOKEN.finditer(plain))
+        self._spans = [match.span() for match in matches]
+        self._tokens = [fold(match.group()) for match in matches]
+        self._fates = [_Fate.STAYS] * len(matches)
+        #: Where each word ends in the text of all words joined.
+        self._ends = list(accumulate(len(token) for token in self._tokens))
+
+    def cleaned(self) -> tuple[str, bool]:
+        self._by_pattern()
+        self._by_context()
+        self._by_announcement()
+        unsure = self._by_vocabulary()
+        self._neighbours()
+        if not any(fate.goes for fate in self._fates):
+            return self._text, False
+        if not any(self._says_something(number) for number in range(len(self._tokens))):
+            return "", unsure
+        return self._rebuilt(), unsure
+
+    def identifies(self) -> bool:
+        self._by_pattern()
+        self._by_context()
+        return any(fate.goes for fate in self._fates)
+
+    def _mark(self, start: int, stop: int, fate: _Fate) -> None:
+        for number in range(start, stop):
+            self._fates[number] = max(self._fates[number], fate)
+
+    def _by_pattern(self) -> None:
+        starts = [start for start, _ in self._spans]
+        stops = [stop for _, stop in self._spans]
+        for begin, end in patterns.spans(self._plain):
+            self._mark(bisect_right(stops, begin), bisect_left(starts, end), _Fate.NUMBER)
+
+    def _by_context(self) -> None:
+        context, tokens = self._context, self._tokens
+        if not (context.names or context.phrases or context.short):
+            return
+        joined = "".join(tokens)
+        if joined in context.short or joined in context.names:
+            self._mark(0, len(tokens), _Fate.WHO)
+        for number, token in enumerate(tokens):
+            pieces = {token, *_PIECE.findall(token)}
+            if any(len(piece) > 2 and piece in context.names for piece in pieces):
+                self._mark(number, number + 1, _Fate.WHO)
+        for form in context.phrases:
+            self._joined(joined, form, aligned=len(form) < _SHORTEST_HIDDEN)
+        for name in context.names:
+            if len(name) >= _SHORTEST_JOINED:
+                self._joined(joined, name, aligned=len(name) < _LONG_NAME)
+
+    def _joined(self, joined: str, form: str, *, aligned: bool) -> None:
+        """Mark the words in whose joined text ``form`` occurs: whole words only, if ``aligned``."""
+        at = joined.find(form)
+        while at >= 0:
+            end = at + len(form)
+            first = bisect_right(self._ends, at)
+            last = bisect_left(self._ends, end)
+            begins = at == (self._ends[first - 1] if first else 0)
+            if not aligned or (begins and end == self._ends[last]):
+                self._mark(first, last + 1, _Fate.WHO)
+            at = joined.find(form, end)
+
+    def _by_announcement(self) -> None:
+        words, tokens, done = self._words, self._tokens, 0
+        for number, token in enumerate(tokens):
+            if token in words.person and not self._is_term_here(number):
+                self._person(number)
+            elif token in words.address and number >= done:
+                done = number + 1
+                while done < len(tokens) and tokens[done] not in words.safe and not self._breaks(done):
+                    done += 1
+                self._mark(number, done, _Fate.WHO)
+            elif token in words.number:
+                self._number(number)
+            elif token in words.age and len(token) > 1 and number and tokens[number - 1].isdecimal():
+                self._mark(number - 1, number + 1, _Fate.NUMBER)
+
+    def _is_term_here(self, number: int) -> bool:
+        """Whether a word that may announce a person is a term: ``DR TORAX``, but not ``Dr. Torax`` or ``DR X``."""
+        words, tokens = self._words, self._tokens
+        if tokens[number] not in words.safe:
+            return False
+        if self._separator(number + 1).lstrip(" ").startswith((".", ":")):
+            return False
+        return number + 1 == len(tokens) or tokens[number + 1] in words.safe or not tokens[number + 1].isalpha()
+
+    def _person(self, number: int) -> None:
+        tokens, stop = self._tokens, number + 1
+        while stop < len(tokens) and tokens[stop] in self._words.particles and not self._breaks(stop):
+            stop += 1
+        if stop < len(tokens) and tokens[stop].isalpha() and not self._breaks(stop):
+            stop += 1
+        self._mark(number, stop, _Fate.WHO)
+
+    def _number(self, number: int) -> None:
+        tokens, stop = self._tokens, number + 1
+        while stop < len(tokens) and tokens[stop] in ("n", "no", "num", "nr") and not self._breaks(stop):
+            stop += 1
+        first = stop
+        while stop < len(tokens) and any(letter.isdecimal() for letter in tokens[stop]) and not self._breaks(stop):
+            stop += 1
+        if stop > first:
+            self._mark(number, stop, _Fate.NUMBER)
+
+    def _by_vocabulary(self) -> bool:
+        unsure = False
+        for number, token in enumerate(self._tokens):
+            if self._fates[number] is _Fate.STAYS:
+                fate = self._judged(number, token)
+                self._fates[number] = fate
+                unsure = unsure or fate is _Fate.UNKNOWN
+        return unsure
+
+    def _judged(self, number: int, token: str) -> _Fate:
+        words = self._words
+        if token in words.safe:
+            return _Fate.STAYS
+        beside = (self._tokens[other] for other in (number - 1, number + 1) if 0 <= other < len(self._tokens))
+        if token in words.weak or any((other, token) in words.pairs for other in beside):
+            return _Fate.WEAK
+        if token.isdecimal():
+            most = _MOST_DIGITS_WITH_UNIT if self._unit_follows(number) else _MOST_DIGITS
+            return _Fate.STAYS if len(token) <= most else _Fate.NUMBER
+        if token in words.units and number and self._tokens[number - 1].isdecimal():
+            return _Fate.STAYS
+        if any(letter.isdecimal() for letter in token):
+            return self._mixed(token)
+        humps = [fold(hump) for hump in _HUMP.findall(self._plain[slice(*self._spans[number])])]
+        if len(humps) > 1 and "".join(humps) == token and all(hump in words.safe for hump in humps):
+            return _Fate.STAYS
+        return _Fate.UNKNOWN
+
+    def _unit_follows(self, number: int) -> bool:
+        following = number + 1
+        return (
+            following < len(self._tokens)
+            and self._tokens[following] in self._words.units
+            and self._separator(following) in ("", " ")
+        )
+
+    def _mixed(self, token: str) -> _Fate:
+        """A word of letters and digits: ``T12``, ``L5S1``, ``3D``, ``120kV``, ``512x512``; not ``H123`` or ``AB12``."""
+        words = self._words
+        if _MEASURE.fullmatch(token):
+            return _Fate.STAYS
+        pieces = _PIECE.findall(token)
+        digits = sum(len(piece) for piece in pieces if piece.isdecimal())
+        letters = [piece for piece in pieces if not piece.isdecimal()]
+        if len(pieces) == 2 and pieces[0].isdecimal() and pieces[1] in words.age:
+            return _Fate.NUMBER
+        if len(pieces) == 2 and pieces[0].isdecimal() and pieces[1] in words.units:
+            return _Fate.STAYS if digits <= _MOST_DIGITS_WITH_UNIT else _Fate.NUMBER
+        if "".join(pieces) != token or digits > _MOST_DIGITS:
+            return _Fate.NUMBER
+        if all(piece in words.safe for piece in letters):
+            return _Fate.STAYS
+        if digits < _MOST_DIGITS and all(len(piece) == 1 or piece in words.safe for piece in letters):
+            return _Fate.STAYS
+        return _Fate.UNKNOWN
+
+    def _neighbours(self) -> None:
+        """Let words go with their neighbours.
+
+        Weak words, misspelt names and names of two letters go beside what may be part of a name; particles go beside
+        whatever goes.
+        """
+        waiting = [number for number, fate in enumerate(self._fates) if fate.goes]
+        while waiting:
+            number = waiting.pop()
+            for other in (number - 1, number + 1):
+                if not 0 <= other < len(self._tokens) or self._breaks(max(number, other)):
+                    continue
+                fate, token = self._fates[other], self._tokens[other]
+                if token in self._words.particles and fate is _Fate.WEAK:
+                    self._fates[other] = self._fates[number]
+                elif self._fates[number] >= _Fate.UNKNOWN and (
+                    fate is _Fate.WEAK or (fate is _Fate.STAYS and self._may_be_name(token))
+                ):
+                    self._fates[other] = _Fate.WHO
+                else:
+                    continue
+                waiting.append(other)
+
+    def _may_be_name(self, token: str) -> bool:
+        names = self._context.names
+        if len(token) == 2:
+            return token in names
+        return len(token) >= _SHORTEST_MISSPELT and any(
+            len(name) >= _SHORTEST_MISSPELT and _within(token, name, 1 if len(name) < _LONG else 2) for name in names
+        )
+
+    def _says_something(self, number: int) -> bool:
+        """Whether a word that stays would say something without the others."""
+        return not self._fates[number].goes and not (
+            self._tokens[number].isdecimal() or self._tokens[number] in self._words.particles
+        )
+
+    def _separator(self, number: int) -> str:
+        """What stands between the word before ``number`` and that word."""
+        start = self._spans[number - 1][1] if number else 0
+        stop = self._spans[number][0] if number < len(self._spans) else len(self._plain)
+        return self._plain[start:stop]
+
+    def _breaks(self, number: int) -> bool:
+        """Whether a line ends before word ``number``."""
+        return "\n" in (separator := self._separator(number)) or "\r" in separator or "\f" in separator
+
+    def _rebuilt(self) -> str:
+        """The words that stay with what stood between them."""
+        parts: list[str] = []
+        last = -1
+        for number, fate in enumerate(self._fates):
+            if fate.goes:
+                continue
+            if last < 0:
+                parts.append(self._separator(0) if number == 0 else "")
+            elif last == number - 1:
+                parts.append(self._separator(number))
+            else:
+                parts.append(self._joint(last, number))
+            start, stop = self._spans[number]
+            parts.append(self._plain[start:stop])
+            last = number
+        if last == len(self._tokens) - 1:
+            parts.append(self._separator(len(self._tokens)))
+        return _balanced("".join(parts)).strip(" ")
+
+    def _joint(self, last: int, number: int) -> str:
+        """What stands between two words that stay where others went."""
+        between = [self._separator(other) for other in range(last + 1, number + 1)]
+        for separator in between:
+            lines = re.search(r"\s*[\r\n\f]+\s*", separator)
+            if lines:
+                return lines.group()
+        return between[0] if _PLAIN_SEPARATOR.fullmatch(between[0]) else " "
+
+
+def _balanced(text: str) -> str:
+    """``text`` without brackets that lost their counterpart, and without empty ones."""
+    gone: set[int] = set()
+    opened: list[int] = []
+    for position, letter in enumerate(text):
+        if letter in _BRACKETS.values():
+            opened.append(position)
+        elif letter in _BRACKETS:
+            if opened and text[opened[-1]] == _BRACKETS[letter]:
+                opened.pop()
+            else:
+                gone.add(position)
+    gone.update(opened)
+    return "".join(letter for position, letter in enumerate(text) if position not in gone) if gone else text
+
+
+def _within(one: str, two: str, most: int) -> bool:
+    """Whether at most ``most`` letters must be inserted, left out or changed to make ``two`` of ``one``."""
+    if abs(len(one) - len(two)) > most:
+        return False
+    row = list(range(len(two) + 1))
+    for number, letter in enumerate(one, start=1):
+        above, row[0] = row[0], number
+        for position, other in enumerate(two, start=1):
+            above, row[position] = (
+                row[position],
+                min(row[position] + 1, row[position - 1] + 1, above + (letter != other)),
+            )
+        if min(row) > most:
+            return False
+    return row[-1] <= most

@@ -1,0 +1,163 @@
+"""The identifying values of one study, for recognising them in its free text.
+
+They come from the instance itself: names, identifiers, institutions, addresses, telephone numbers and stations at every
+depth (``gateway.dicom.identifying``), folded so that case, accents and punctuation do not matter. Dates are not among
+them: the cleaner removes every date. What the profile keeps or cleans is not either: it is known to stay.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.deid.words import Words, fold, words_of
+from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode, split_values
+from gateway.dicom.dictionary import vr_of
+from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.identifying import KIND_OF_VR, KINDS, Kind
+from gateway.dicom.instance import Instance
+from gateway.errors import LimitExceeded
+from gateway.profile import Program, Verb
+
+__all__ = ["Context", "study_context"]
+
+_SPECIFIC_CHARACTER_SET: Final = 0x00080005
+_CODE_VALUE: Final = 0x00080100
+_CODE_MEANING: Final = 0x00080104
+_CODED: Final = {
+    Kind.PERSON_CODE: ((_CODE_VALUE, Kind.ID), (_CODE_MEANING, Kind.NAME)),
+    Kind.INSTITUTION_CODE: ((_CODE_VALUE, Kind.ID), (_CODE_MEANING, Kind.INSTITUTION)),
+}
+#: A longer value is no name, and its beginning is enough.
+_LONGEST: Final = 1024
+#: No real instance comes near (promise P7).
+_MOST_VALUES: Final = 5_000
+#: Shorter ones are compared with whole values.
+_SHORTEST_IDENTIFIER: Final = 4
+_SHORTEST_ADDRESS: Final = 8
+_SHORTEST_PHONE: Final = 7
+_NATIONAL_NUMBER: Final = 9
+_PARTS_OF_ADDRESS: Final = re.compile(r"[,;^\r\n\\]+")
+_PUNCTUATION_INSIDE: Final = re.compile(r"(?<=\w)['`\u2019\u00b4-](?=\w)")
+#: How German and Scandinavian writers spell these letters where a keyboard lacks them.
+_TRANSCRIBED: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What identifies a study, folded. Instances of one study mostly have equal contexts.
+
+    Attributes
+    ----------
+    names: words of two letters and more of the names of persons
+    phrases: identifiers, institutions, addresses, telephone numbers and stations of four characters and more
+    short: shorter ones, which identify only where they are the whole value
+    """
+
+    names: frozenset[str] = frozenset()
+    phrases: frozenset[str] = frozenset()
+    short: frozenset[str] = frozenset()
+
+
+def study_context(instance: Instance, program: Program) -> Context:
+    """The identifying values of ``instance`` that ``program``, its conditions decided, does not let stay.
+
+    Raises
+    ------
+    LimitExceeded: there are more distinct values than any real instance has
+    """
+    collector = _Collector(instance.buffer, program, words_of(frozenset()))
+    collector.level(instance.elements, DEFAULT_REPERTOIRE)
+    return Context(frozenset(collector.names), frozenset(collector.phrases), frozenset(collector.short))
+
+
+class _Collector:
+    def __init__(self, buffer: Buffer, program: Program, words: Words) -> None:
+        self._buffer = buffer
+        self._program = program
+        self._words = words
+        self._seen: set[tuple[Kind, str]] = set()
+        self.names: set[str] = set()
+        self.phrases: set[str] = set()
+        self.short: set[str] = set()
+
+    def level(self, elements: list[Element], sets: CharacterSets) -> None:
+        buffer = self._buffer
+        for tag, coded_vr, _start, value, end, items in elements:
+            kind = KINDS.get(tag) or KIND_OF_VR.get(coded_vr)
+            if items is not None:
+                for item in items:
+                    if kind in _CODED:
+                        self._coded(item[4], sets, kind)
+                    self.level(item[4], sets)
+            elif tag == _SPECIFIC_CHARACTER_SET:
+                sets = character_sets(bytes(buffer[value:end]))
+            elif kind in _COLLECTED and value != end and not self._stays(tag):
+                vr = vr_of(tag) if coded_vr == b"UN" else coded_vr  # PS3.5 6.2.2
+                self._values(kind, vr, bytes(buffer[value : min(end, value + 64 * _LONGEST)]), sets)
+
+    def _stays(self, tag: int) -> bool:
+        return self._program.action(tag).verb in (Verb.KEEP, Verb.CLEAN)
+
+    def _coded(self, elements: list[Element], sets: CharacterSets, kind: Kind) -> None:
+        """Code Value and Code Meaning of a person or an institution (PS3.3 section 8.8)."""
+        for tag, meant in _CODED[kind]:
+            found = find(elements, tag)
+            if found is not None and found[5] is None:
+                self._values(meant, found[1], bytes(self._buffer[found[3] : found[4]]), sets)
+
+    def _values(self, kind: Kind, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
+        for one in split_values(decode(raw, vr, sets).text, vr):
+            text = one.strip("\0 \r\n\t")[:_LONGEST]
+            if text and (kind, text) not in self._seen:
+                self._seen.add((kind, text))
+                if len(self._seen) > _MOST_VALUES:
+                    raise LimitExceeded(limit=_MOST_VALUES, unit="identifying values", where="the cleaning of text")
+                self._add(kind, text)
+
+    def _add(self, kind: Kind, text: str) -> None:
+        match kind:
+            case Kind.NAME:
+                self._name(text)
+            case Kind.DEVICE:
+                # Without a digit it is a model or a role ("CT", "ARCHIVE"), which many stations share.
+                if len(text) > _SHORTEST_IDENTIFIER and any(letter.isdecimal() for letter in text):
+                    self._phrase(text)
+            case Kind.ADDRESS:
+                for part in (text, *_PARTS_OF_ADDRESS.split(text)):
+                    if len(fold(part)) >= _SHORTEST_ADDRESS:
+                        self._phrase(part)
+            case Kind.PHONE:
+                self._phone(text)
+            case _:
+                self._phrase(text)
+
+    def _name(self, text: str) -> None:
+        """Each word of each component of each component group (PS3.5 6.2.1)."""
+        plain = unicodedata.normalize("NFC", text)
+        for spelling in (plain, _PUNCTUATION_INSIDE.sub("", plain), plain.casefold().translate(_TRANSCRIBED)):
+            for word in re.findall(r"[^\W_]+", spelling):
+                folded = fold(word)
+                if len(folded) > 1 and folded not in self._words.particles and folded not in self._words.person:
+                    self.names.add(folded)
+
+    def _phrase(self, text: str) -> None:
+        """The value as it is, and a number without its leading zeros."""
+        folded = fold(text)
+        for form in {folded, folded.lstrip("0")} if folded.isdecimal() else {folded}:
+            if len(form) >= _SHORTEST_IDENTIFIER:
+                self.phrases.add(form)
+            elif form:
+                self.short.add(form)
+
+    def _phone(self, text: str) -> None:
+        folded = fold(text)
+        digits = "".join(letter for letter in folded if letter.isdecimal())
+        for form in {folded, digits, digits[-_NATIONAL_NUMBER:]}:
+            if len(form) >= _SHORTEST_PHONE:
+                self.phrases.add(form)
+
+
+_COLLECTED: Final = frozenset((Kind.NAME, Kind.ID, Kind.DEVICE, Kind.INSTITUTION, Kind.ADDRESS, Kind.PHONE))

@@ -1,0 +1,216 @@
+"""Moving and coarsening dates (PS3.15 E.3.6, Retain Longitudinal Temporal Information With Modified Dates).
+
+All dates of a patient move by the same whole number of days, so that order and intervals stay exact within an
+instance, across studies and on every node. The number is a keyed function of the patient: nobody without the project's
+secret can tell it. Times of day and offsets from UTC stay as they are, and so do ages, which no shift changes.
+
+What is lost: a DT that gives only a year or a month is moved by its first day and cut to the same precision, so that
+its distance to others is exact to that precision only.
+
+Dates that can be nothing but a placeholder (``PLACEHOLDERS``) stay. They tell of no event, and moved by the shift they
+would tell the shift to whoever knows the placeholder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Final, Literal
+
+from gateway.deid.identity import ProjectKey
+from gateway.profile import Shift
+
+__all__ = ["PLACEHOLDERS", "patient_shift", "shift_value", "truncate_value"]
+
+#: "No date" in common software: the first day of calendars and epochs before there was any DICOM image. The epochs of
+#: 1970 and later are dates on which somebody may have been born or examined, and move.
+PLACEHOLDERS: Final = frozenset(
+    ("00010101", "11111111", "16010101", "17530101", "18000101", "18581117", "18991230", "19000101")
+)
+#: As PS3.5 6.2 writes it, with the points of ACR-NEMA 2.0, or as some devices do.
+_DATE: Final = re.compile(r"(\d{4})([-./]?)(\d{2})\2(\d{2})", re.ASCII)
+#: PS3.5 6.2: hours 00-23, minutes 00-59, seconds 00-60, a fraction of up to six digits.
+_CLOCK: Final = r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?"
+#: Offset from UTC, -1200 to +1400.
+_OFFSET: Final = r"[+-](?:0\d|1[0-4])[0-5]\d"
+_MOMENT: Final = re.compile(
+    rf"(?P<year>\d{{4}})(?:(?P<month>\d{{2}})(?:(?P<day>\d{{2}})(?P<clock>{_CLOCK})?)?)?(?P<offset>{_OFFSET})?",
+    re.ASCII,
+)
+#: Also the colons of ACR-NEMA 2.0, which PS3.5 6.2 lets pass.
+_TIME: Final = re.compile(rf"{_CLOCK}|(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{{1,6}})?)?", re.ASCII)
+_UTC_OFFSET: Final = re.compile(_OFFSET, re.ASCII)
+_AGE: Final = re.compile(r"\d{3}[DWMY]", re.ASCII)
+#: VRs whose text may be a date, a date and time, or an offset from UTC without saying so.
+_TEXTS: Final = frozenset((b"LO", b"LT", b"SH", b"ST", b"UC", b"UN", b"UT"))
+
+
+def patient_shift(shift: Shift, key: ProjectKey, patient: tuple[str, ...]) -> int:
+    """The days by which all dates of a patient move, one of the choices of ``shift``, never 0.
+
+    Parameters
+    ----------
+    shift: the range
+    key: the project's key
+    patient: what tells the patient from all others
+    """
+    return shift.days(int.from_bytes(key.digest("date-shift", *patient), "big"))
+
+
+def shift_value(vr: bytes, value: bytes, days: int) -> bytes | None:
+    """The encoded value with its dates moved, without padding.
+
+    Parameters
+    ----------
+    vr: the element's VR; DA and DT move, TM and AS stay, text is taken for a DA or a DT if it is one
+    value: all values of the element; padding is ignored
+    days: how far to move, negative into the past
+
+    Returns
+    -------
+    Dates in the form of PS3.5 6.2, whatever separators the received ones have; empty values stay empty. Ranges move at
+    both ends. None where a value is no date, or would leave the years 0001 to 9999.
+    """
+    match vr:
+        case b"DA":
+            return _each(value, lambda text: _range(text, lambda one: _shifted_date(one, days)))
+        case b"DT":
+            return _each(value, lambda text: _moment_range(text, lambda one: _shifted_moment(one, days)))
+        case b"TM":
+            return _each(value, lambda text: text if _range(text, _time) is not None else None)
+        case b"AS":
+            return _each(value, lambda text: text if _AGE.fullmatch(text) else None)
+        case _ if vr in _TEXTS:
+            return _each(value, lambda text: _shifted_text(text, days))
+    return None
+
+
+def truncate_value(vr: bytes, value: bytes, to: Literal["year", "month"]) -> bytes | None:
+    """The encoded value with its dates cut to the year or the month, without padding.
+
+    A DA has no shorter form: the first of January, or of the month, stands for the rest; a placeholder stays. A DT
+    becomes shorter, and loses its offset from UTC.
+
+    Returns
+    -------
+    None where a value is no date, or the VR is neither DA nor DT.
+    """
+    if vr == b"DA":
+        return _each(value, lambda text: _range(text, lambda one: _truncated_date(one, to)))
+    if vr == b"DT":
+        return _each(value, lambda text: _moment_range(text, lambda one: _truncated_moment(one, to)))
+    return None
+
+
+def _each(value: bytes, change: Callable[[str], str | None]) -> bytes | None:
+    changed = []
+    for part in value.decode("latin-1").split("\\"):
+        text = part.strip("\0 ")
+        new = change(text) if text else ""
+        if new is None:
+            return None
+        changed.append(new)
+    return "\\".join(changed).encode("ascii")
+
+
+def _range(text: str, change: Callable[[str], str | None]) -> str | None:
+    """``a``, ``a-b``, ``a-`` and ``-b`` with every end changed (PS3.4 C.2.2.2.5)."""
+    if _DATE.fullmatch(text):
+        return change(text)
+    ends = [end.strip() for end in text.split("-")]
+    if len(ends) > 2 or not any(ends):
+        return None
+    changed = [change(end) if end else "" for end in ends]
+    return None if None in changed else "-".join(end for end in changed if end is not None)
+
+
+def _moment_range(text: str, change: Callable[[str], str | None]) -> str | None:
+    """As ``_range``, for DT, whose offsets hold hyphens too: what can be an offset is one (PS3.5 6.2, DT)."""
+    if _MOMENT.fullmatch(text):
+        return change(text)
+    for place, letter in enumerate(text):
+        if letter == "-":
+            ends = text[:place], text[place + 1 :]
+            if any(ends) and all(not end or _MOMENT.fullmatch(end) for end in ends):
+                changed = [change(end) if end else "" for end in ends]
+                return None if None in changed else "-".join(end for end in changed if end is not None)
+    return None
+
+
+def _day(year: str, month: str, day: str) -> date | None:
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+
+
+def _moved(day: date | None, days: int) -> date | None:
+    try:
+        return None if day is None else day + timedelta(days=days)
+    except OverflowError:
+        return None
+
+
+def _written(day: date) -> str:
+    # strftime does not pad years before 1000 on every platform.
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
+
+
+def _parts(text: str) -> tuple[str, str, str] | None:
+    found = _DATE.fullmatch(text)
+    return None if found is None else (found[1], found[3], found[4])
+
+
+def _shifted_date(text: str, days: int) -> str | None:
+    parts = _parts(text)
+    if parts is None:
+        return None
+    if "".join(parts) in PLACEHOLDERS:
+        return "".join(parts)
+    moved = _moved(_day(*parts), days)
+    return None if moved is None else _written(moved)
+
+
+def _shifted_moment(text: str, days: int) -> str | None:
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day = found["year"], found["month"] or "", found["day"] or ""
+    if f"{year}{month}{day}" in PLACEHOLDERS:
+        return text
+    moved = _moved(_day(year, month or "01", day or "01"), days)
+    if moved is None:
+        return None
+    precision = len(year + month + day)
+    return _written(moved)[:precision] + (found["clock"] or "") + (found["offset"] or "")
+
+
+def _shifted_text(text: str, days: int) -> str | None:
+    if _UTC_OFFSET.fullmatch(text):
+        return text
+    if _DATE.fullmatch(text):
+        return _shifted_date(text, days)
+    # A number of four or six digits is as likely no date at all.
+    return _shifted_moment(text, days) if len(text) > 8 and _MOMENT.fullmatch(text) else None
+
+
+def _time(text: str) -> str | None:
+    return text if _TIME.fullmatch(text) else None
+
+
+def _truncated_date(text: str, to: Literal["year", "month"]) -> str | None:
+    parts = _parts(text)
+    if parts is None or _day(*parts) is None:
+        return None
+    if "".join(parts) in PLACEHOLDERS:
+        return "".join(parts)
+    year, month, _ = parts
+    return f"{year}0101" if to == "year" else f"{year}{month}01"
+
+
+def _truncated_moment(text: str, to: Literal["year", "month"]) -> str | None:
+    found = _MOMENT.fullmatch(text)
+    if found is None or _day(found["year"], found["month"] or "01", found["day"] or "01") is None:
+        return None
+    return found["year"] if to == "year" else found["year"] + (found["month"] or "")

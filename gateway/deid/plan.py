@@ -1,0 +1,116 @@
+"""A program made ready for speed: the rule of every element, decided once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from gateway.deid import coded
+from gateway.deid.private import PrivateElements
+from gateway.deid.sequences import also_cleaned
+from gateway.deid.stamp import Stamp
+from gateway.dicom.dictionary import VR_OF
+from gateway.dicom.iod import element_type
+from gateway.dicom.tag import is_private
+from gateway.profile import Action, Origin, Program, Verb, resolve
+
+__all__ = ["Place", "Plan"]
+
+#: SOP class, enclosing sequences, tag, whether the instance lists its references.
+Place: TypeAlias = tuple[str, tuple[int, ...], int, bool]
+#: Private SOP classes and made-up sequences could fill the memory otherwise.
+_MOST_PLACES: Final = 100_000
+_MOST_PATHS: Final = 10_000
+_NO_RULES: Final[Mapping[int, Action | None]] = {}
+
+
+class Plan:
+    """A program without conditions.
+
+    Parameters
+    ----------
+    program: specialised: ``Program.specialise``
+
+    Attributes
+    ----------
+    program: as given
+    stamp: what is written to say what was done
+    private: the rules for private elements
+    remove_private: the action for private elements that no rule keeps
+    rules: tag -> action, None for "keep": one look-up per element decides the most frequent case
+    top: as ``rules``, for places: what overrides them at the top level
+    inserts: tag -> action, for elements that are written at the top level whether received or not
+    cleans_codes: whether codes and their meanings are cleaned wherever they stand
+    cleaning: the action of what is cleaned although no rule names it
+    """
+
+    cleaning: Final = Action(Verb.CLEAN, Origin("standard", "PS3.15 E.3.3, E.3.4, E.3.5", "", 0))
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.stamp = Stamp(program)
+        self.private = PrivateElements(program)
+        goes = program.private.verb is Verb.REMOVE
+        self.remove_private = program.private if goes else Action(Verb.REMOVE, program.private.origin)
+        self.rules: dict[int, Action | None] = {}
+        for tag in (*VR_OF, *program.actions):
+            self.rule(tag)
+        for tag in also_cleaned(program):
+            if self.rules.get(tag) is None:
+                self.rules[tag] = self.cleaning
+        self.inserts = dict(program.inserts)
+        self.cleans_codes = coded.cleans(program)
+        self._resolved: dict[tuple[Verb, Place], Verb] = {}
+        self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
+        self.top = self.at(())
+
+    def rule(self, tag: int) -> Action | None:
+        """The action for ``tag`` wherever nothing overrides it, None to keep it."""
+        if tag in self.rules:
+            return self.rules[tag]
+        rule = _unless_kept(self.program.action(tag))
+        if not is_private(tag):
+            self.rules[tag] = rule
+        return rule
+
+    def rule_at_top(self, tag: int) -> Action | None:
+        """The action for ``tag`` at the top level, None to keep it."""
+        return self.top[tag] if tag in self.top else self.rule(tag)
+
+    def action(self, path: tuple[int, ...], tag: int) -> Action:
+        """The action for an element of the standard inside the sequences ``path``, also if it is kept."""
+        for rule in self.program.paths:
+            if rule.matches(path, tag):
+                return rule.action
+        return self.program.action(tag)
+
+    def at(self, path: tuple[int, ...]) -> Mapping[int, Action | None]:
+        """What overrides ``rules`` inside the sequences ``path``."""
+        if not self.program.paths:
+            return _NO_RULES
+        found = self._at.get(path)
+        if found is None:
+            overrides: dict[int, Action | None] = {}
+            for rule in self.program.paths:
+                if rule.tag not in overrides and rule.matches(path, rule.tag):
+                    overrides[rule.tag] = _unless_kept(rule.action)
+            found = overrides or _NO_RULES
+            if len(self._at) < _MOST_PATHS:
+                self._at[path] = found
+        return found
+
+    def resolve(self, verb: Verb, place: Place) -> Verb:
+        """The simple verb that a compound one means for an attribute of this IOD at this place."""
+        if not verb.is_compound:
+            return verb
+        known = self._resolved.get((verb, place))
+        if known is None:
+            sop_class_uid, path, tag, references = place
+            known = resolve(verb, element_type(sop_class_uid, path, tag), lists_references=references)
+            if len(self._resolved) < _MOST_PLACES:
+                self._resolved[verb, place] = known
+        return known
+
+
+def _unless_kept(action: Action) -> Action | None:
+    return None if action.verb is Verb.KEEP else action

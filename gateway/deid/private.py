@@ -1,0 +1,187 @@
+"""Private elements: which of a data set or item are kept, and by which rule (PS3.5 7.8, PS3.15 E.3.10).
+
+A private element is known by its creator, never by its number: the creator reserves a block of the group, another one
+in every data set and item. A program names elements by creator; the option Retain Safe Private keeps what the instance
+itself (Private Data Element Characteristics Sequence) or the standard (Table E.3.10-1) calls safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from gateway.dicom.encoded import Buffer, Element, Item, find
+from gateway.dicom.instance import Instance
+from gateway.dicom.private_dictionary import private_vr
+from gateway.dicom.tag import is_group_length, is_private, is_private_creator
+from gateway.profile import Action, Program, Verb
+from gateway.profile.safe_private import SAFE_PRIVATE
+
+__all__ = ["Characteristics", "PrivateElement", "PrivateElements", "block_of", "characteristics"]
+
+_CHARACTERISTICS: Final = 0x00080300
+_GROUP: Final = 0x00080301
+_CREATOR: Final = 0x00080302
+_STATUS: Final = 0x00080303
+_NONIDENTIFYING: Final = 0x00080304
+_DEIDENTIFICATION_ACTIONS: Final = 0x00080305
+_IDENTIFYING: Final = 0x00080306
+_ACTION: Final = 0x00080307
+#: PS3.5 7.8.1: these odd groups hold no private elements.
+_ILLEGAL_GROUPS: Final = frozenset((0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF))
+#: Deidentification Action (0008,0307).
+_VERBS: Final = {"D": Verb.DUMMY, "Z": Verb.EMPTY, "X": Verb.REMOVE, "U": Verb.HASH_UID}
+_BECAUSE: Final = "Private Data Element Characteristics Sequence (0008,0300)"
+
+
+class PrivateElement(NamedTuple):
+    """One private element that does not simply go.
+
+    Attributes
+    ----------
+    action: what happens to it
+    vr: its VR as far as anybody knows, otherwise ``UN``
+    name: the element whatever its block: ``(0019,xx10) SIEMENS MR HEADER``
+    """
+
+    action: Action
+    vr: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Characteristics:
+    """What an instance says of a block of its private elements (PS3.3 C.12.1.1.7).
+
+    Attributes
+    ----------
+    safe: whether elements that nothing else is said of are safe
+    nonidentifying: last bytes of the numbers of safe elements
+    verbs: last byte of the number of an identifying element -> what is to be done with it
+    """
+
+    safe: bool
+    nonidentifying: frozenset[int]
+    verbs: Mapping[int, Verb]
+
+
+#: (group, creator in capital letters) -> what the instance says.
+Known = Mapping[tuple[int, str], Characteristics]
+
+
+class PrivateElements:
+    """The rules of a program for private elements.
+
+    Parameters
+    ----------
+    program: without conditions
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._rules = program.private_elements
+        self._safe = program.safe
+        self._default = program.private
+        self.active = bool(self._rules) or self._safe is not None or self._default.verb is not Verb.REMOVE
+
+    def known(self, instance: Instance) -> Known:
+        """What ``instance`` says of its private elements, if the program asks."""
+        return characteristics(instance) if self._safe is not None else {}
+
+    def find(self, buffer: Buffer, elements: list[Element], known: Known) -> dict[int, PrivateElement]:
+        """The private elements of one data set or item that do not simply go, by tag; creators are not among them.
+
+        Parameters
+        ----------
+        buffer, elements: the data set or item
+        known: what the instance says of private elements
+        """
+        found: dict[int, PrivateElement] = {}
+        creators: dict[tuple[int, int], str] = {}
+        for tag, vr, _start, value, end, items in elements:
+            if not is_private(tag) or is_group_length(tag) or tag >> 16 in _ILLEGAL_GROUPS:
+                continue
+            if is_private_creator(tag):
+                if items is None:
+                    creators[tag >> 16, tag & 0xFF] = _text(buffer, value, end)
+                continue
+            creator = creators.get((tag >> 16, block_of(tag)), "")
+            if not creator:
+                continue
+            action, told = self._decide(tag, creator, known)
+            if action is not None and action.verb is not Verb.REMOVE:
+                known_vr = vr if vr != b"UN" else told or private_vr(tag, creator)
+                found[tag] = PrivateElement(action, known_vr, f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}")
+        return found
+
+    def _decide(self, tag: int, creator: str, known: Known) -> tuple[Action | None, bytes]:
+        """The action for an element, and its VR if the rule or the table knows it."""
+        group, offset = tag >> 16, tag & 0xFF
+        for rule in self._rules:
+            if rule.matches(tag, creator):
+                return rule.action, b"" if rule.vr == "UN" else rule.vr.encode("ascii")
+        if self._safe is not None:
+            listed = SAFE_PRIVATE.get((group, offset, creator))
+            vr = b"" if listed is None else listed.vr.encode("ascii")
+            said = known.get((group, creator))
+            if said is None:
+                if listed is not None:
+                    return self._safe, vr
+            elif offset in said.verbs:
+                return Action(said.verbs[offset], self._safe.origin, because=_BECAUSE), vr
+            elif said.safe or offset in said.nonidentifying:
+                return self._safe, vr
+            else:
+                # What the instance says of itself counts before what the standard says in general.
+                return None, vr
+        return self._default, b""
+
+
+def block_of(tag: int) -> int:
+    """The block of a private element, 0x10 to 0xFF; 0 for elements that are in none (PS3.5 7.8.1)."""
+    block = tag >> 8 & 0xFF
+    return block if block >= 0x10 else 0
+
+
+def characteristics(instance: Instance) -> Known:
+    """What ``instance`` says of its private elements; blocks of which it says two things are not safe."""
+    found: dict[tuple[int, str], Characteristics] = {}
+    for item in _items(instance.elements, _CHARACTERISTICS):
+        elements, buffer = item[4], instance.buffer
+        groups, creator = _numbers(buffer, elements, _GROUP), _text_of(buffer, elements, _CREATOR)
+        status = _text_of(buffer, elements, _STATUS)
+        verbs: dict[int, Verb] = {}
+        for action in _items(elements, _DEIDENTIFICATION_ACTIONS):
+            verb = _VERBS.get(_text_of(buffer, action[4], _ACTION), Verb.REMOVE)
+            for number in _numbers(buffer, action[4], _IDENTIFYING):
+                verbs[number & 0xFF] = verb if verbs.get(number & 0xFF, verb) is verb else Verb.REMOVE
+        listed = frozenset(number & 0xFF for number in _numbers(buffer, elements, _NONIDENTIFYING))
+        said = Characteristics(status == "SAFE", listed if status == "MIXED" else frozenset(), verbs)
+        for group in groups:
+            place = group, creator
+            agreed = place not in found or found[place] == said
+            found[place] = said if agreed else Characteristics(safe=False, nonidentifying=frozenset(), verbs={})
+    return found
+
+
+def _items(elements: list[Element], tag: int) -> Iterator[Item]:
+    element = find(elements, tag)
+    yield from (element[5] or ()) if element is not None else ()
+
+
+def _text(buffer: Buffer, value: int, end: int) -> str:
+    return bytes(buffer[value:end]).decode("latin-1").strip("\0 ").upper()
+
+
+def _text_of(buffer: Buffer, elements: list[Element], tag: int) -> str:
+    element = find(elements, tag)
+    return "" if element is None or element[5] is not None else _text(buffer, element[3], element[4])
+
+
+def _numbers(buffer: Buffer, elements: list[Element], tag: int) -> list[int]:
+    """The values of VR US."""
+    element = find(elements, tag)
+    if element is None or element[5] is not None:
+        return []
+    raw = bytes(buffer[element[3] : element[4]])
+    return [int.from_bytes(raw[start : start + 2], "little") for start in range(0, len(raw) - 1, 2)]

@@ -1,0 +1,141 @@
+"""The words that descriptors may keep, and those that announce an identity.
+
+Three sources: the words of coded terms (``gateway.dicom.codes``) without those that many people or a municipality bear
+as a name (``data/name-words.txt``), the words of radiology in ``data/terms.yaml``, and the words that a site adds in
+its profile. A word that none of them has is taken for a name.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from gateway.dicom import codes
+
+__all__ = ["Words", "coded_words", "fold", "words_of"]
+
+_DATA: Final = files("gateway.deid") / "data"
+#: Letters that Unicode does not decompose into a base letter and an accent.
+_UNDECOMPOSED: Final = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe"}
+)
+
+
+def fold(text: str) -> str:
+    """``text`` in lower case, without accents and without anything that is neither a letter nor a digit.
+
+    The verifier folds by code of its own: a fault here must not hide what it lets through.
+    """
+    if text.isascii():
+        return "".join(letter for letter in text.lower() if letter.isalnum())
+    decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_UNDECOMPOSED)
+    return "".join(letter for letter in decomposed if letter.isalnum())
+
+
+class _Terms(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    term: frozenset[str]
+    weak: frozenset[str]
+    pair: frozenset[str]
+    particle: frozenset[str]
+    unit: frozenset[str]
+    person: frozenset[str]
+    institution: frozenset[str]
+    address: frozenset[str]
+    number: frozenset[str]
+    age: frozenset[str]
+    date: frozenset[str]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return value.split() if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The folded words that the cleaner knows.
+
+    Attributes
+    ----------
+    safe: words that identify nobody
+    weak: words that stay unless they stand beside one that goes
+    pairs: (term, word): the word stays beside the term, on either side of it
+    particles: weak words that say nothing alone
+    units: what may follow a number of a measurement
+    person, address, number: words behind which a person, an address or a number of one of them stands
+    age: what makes the number before it an age
+    """
+
+    safe: frozenset[str]
+    weak: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+    particles: frozenset[str]
+    units: frozenset[str]
+    person: frozenset[str]
+    address: frozenset[str]
+    number: frozenset[str]
+    age: frozenset[str]
+
+
+def coded_words() -> frozenset[str]:
+    """The folded words of two letters and more of all code meanings that are known."""
+    return frozenset(
+        word
+        for meaning in codes.meanings()
+        for word in "".join(letter if letter.isalpha() else " " for letter in meaning.lower()).split()
+        if len(word) > 1
+    )
+
+
+@cache
+def _shipped() -> Words:
+    terms = _Terms.model_validate(yaml.safe_load((_DATA / "terms.yaml").read_text(encoding="utf-8")))
+    names = frozenset((_DATA / "name-words.txt").read_text(encoding="ascii").split())
+    weak = terms.weak | terms.particle
+    announcing = terms.person | terms.institution | terms.address | terms.date
+    return Words(
+        safe=(coded_words() - names - weak - announcing) | terms.term,
+        weak=weak,
+        pairs=frozenset((first, second) for first, second in (pair.split() for pair in terms.pair)),
+        particles=terms.particle,
+        units=terms.unit,
+        person=terms.person,
+        address=terms.address,
+        number=terms.number,
+        age=terms.age,
+    )
+
+
+@lru_cache(maxsize=16)
+def words_of(vocabulary: frozenset[str]) -> Words:
+    """The words for a site.
+
+    Parameters
+    ----------
+    vocabulary: words and phrases as the site wrote them: each of their words is safe, whatever else it is
+    """
+    shipped = _shipped()
+    own = frozenset(folded for phrase in vocabulary for word in _split(phrase) if (folded := fold(word)))
+    if not own:
+        return shipped
+    return replace(
+        shipped,
+        safe=shipped.safe | own,
+        weak=shipped.weak - own,
+        particles=shipped.particles - own,
+        person=shipped.person - own,
+        address=shipped.address - own,
+        number=shipped.number - own,
+    )
+
+
+def _split(phrase: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in unicodedata.normalize("NFC", phrase)).split()

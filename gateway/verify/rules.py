@@ -1,0 +1,170 @@
+"""What a program says of every element at every place, read from the program alone.
+
+The engine has its own reading, made for speed; this one is made to disagree with it where one of them is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.instance import Instance
+from gateway.dicom.tag import is_group_length, is_private, is_private_creator
+from gateway.profile import Action, Program, Verb
+from gateway.profile.safe_private import SAFE_PRIVATE
+
+__all__ = ["Rules", "Said"]
+
+_CHARACTERISTICS: Final = 0x00080300
+#: UID (0040,A124) of a content item; Retain UIDs Option (PS3.16 CID 7050).
+_UID: Final = 0x0040A124
+_RETAIN_UIDS: Final = "113110"
+_ACTIONS: Final = {b"D": Verb.DUMMY, b"Z": Verb.EMPTY, b"U": Verb.HASH_UID}
+_MOST_TAGS: Final = 100_000
+
+#: Place of a private element in any block: group, creator, last byte of the number.
+Said: TypeAlias = Mapping[tuple[int, bytes, int], Verb]
+
+
+class Rules:
+    """The rules of a program without conditions.
+
+    Parameters
+    ----------
+    program: specialised: ``Program.specialise``
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._actions: dict[int, Action] = {}
+        self._paths: dict[tuple[tuple[int, ...], int], Action | None] = {}
+        self._path_tags = frozenset(rule.tag for rule in program.paths)
+        self._named = frozenset(program.actions)
+        #: Content items that name a study or a series keep their UIDs under this option (Table E.3.4-1).
+        self._retains_uids = any(code.value == _RETAIN_UIDS for code in program.codes)
+        #: Whether any private element may stay.
+        self.has_private = bool(
+            program.private_elements or program.safe is not None or program.private.verb is not Verb.REMOVE
+        )
+
+    def action(self, path: tuple[int, ...], tag: int) -> Action:
+        """The action for an element inside the sequences ``path``; for a private one what holds without its creator."""
+        if tag in self._path_tags:
+            found = self._at(path, tag)
+            if found is not None:
+                return found
+        action = self._actions.get(tag)
+        if action is None:
+            action = self.program.action(tag)
+            if len(self._actions) < _MOST_TAGS:
+                self._actions[tag] = action
+        return action
+
+    def keeps(self, path: tuple[int, ...], tag: int) -> bool:
+        """Whether a rule, not only the default, keeps an element of the standard with its value."""
+        if tag in self._path_tags:
+            found = self._at(path, tag)
+            if found is not None:
+                return found.verb is Verb.KEEP
+        if tag == _UID and self._retains_uids and self._is_cleaned(path):
+            return True
+        return tag in self._named and self.action(path, tag).verb is Verb.KEEP
+
+    def _is_cleaned(self, path: tuple[int, ...]) -> bool:
+        """Whether one of the sequences ``path`` is cleaned."""
+        return any(self.action(path[:depth], tag).verb is Verb.CLEAN for depth, tag in enumerate(path))
+
+    def _at(self, path: tuple[int, ...], tag: int) -> Action | None:
+        place = path, tag
+        if place not in self._paths:
+            matching = (rule.action for rule in self.program.paths if rule.matches(path, tag))
+            found = next(matching, None)
+            if len(self._paths) >= _MOST_TAGS:
+                return found
+            self._paths[place] = found
+        return self._paths[place]
+
+    def private(self, buffer: Buffer, elements: list[Element], said: Said) -> dict[int, Verb]:
+        """Tag -> verb for the private elements of one data set or item that need not go, creators included.
+
+        Parameters
+        ----------
+        buffer, elements: the data set or item
+        said: what the original says of its private elements: ``said_by``
+        """
+        if not self.has_private:
+            return {}
+        creators = {
+            tag: bytes(buffer[value:end]).strip(b"\0 ").upper()
+            for tag, _vr, _start, value, end, items in elements
+            if is_private_creator(tag) and items is None
+        }
+        found: dict[int, Verb] = {}
+        for tag, *_ in elements:
+            if not is_private(tag) or is_group_length(tag) or tag & 0xFFFF < 0x1000:
+                continue
+            reserved = tag & 0xFFFF0000 | tag >> 8 & 0xFF
+            creator = creators.get(reserved, b"")
+            verb = self._private_verb(tag, creator, said) if creator else Verb.REMOVE
+            if verb is not Verb.REMOVE:
+                found[tag] = verb
+                found[reserved] = Verb.KEEP
+        return found
+
+    def _private_verb(self, tag: int, creator: bytes, said: Said) -> Verb:
+        name, group, offset = creator.decode("latin-1"), tag >> 16, tag & 0xFF
+        for rule in self.program.private_elements:
+            if rule.matches(tag, name):
+                return rule.action.verb
+        if self.program.safe is None:
+            return self.program.private.verb
+        if (group, creator, -1) in said:
+            return said.get((group, creator, offset), said[group, creator, -1])
+        if (group, offset, name) in SAFE_PRIVATE:
+            return Verb.KEEP
+        return self.program.private.verb
+
+    def said_by(self, instance: Instance) -> Said:
+        """What an original says of its private elements (PS3.3 C.12.1.1.7), if the program asks.
+
+        Returns
+        -------
+        (group, creator, last byte) -> verb; -1 instead of the byte for all others. Of what is said in several items the
+        strictest counts.
+        """
+        found: dict[tuple[int, bytes, int], Verb] = {}
+        sequence = find(instance.elements, _CHARACTERISTICS) if self.program.safe is not None else None
+        for item in (sequence[5] or []) if sequence is not None else []:
+            values = _values(instance.buffer, item[4])
+            status, creator = values.get(0x00080303, b""), values.get(0x00080302, b"").upper()
+            one: dict[int, Verb] = {-1: Verb.KEEP if status == b"SAFE" else Verb.REMOVE}
+            if status == b"MIXED":
+                one.update(dict.fromkeys(_bytes(values.get(0x00080304, b"")), Verb.KEEP))
+            actions = find(item[4], 0x00080305)
+            for action in (actions[5] or []) if actions is not None else []:
+                told = _values(instance.buffer, action[4])
+                verb = _ACTIONS.get(told.get(0x00080307, b""), Verb.REMOVE)
+                one.update(dict.fromkeys(_bytes(told.get(0x00080306, b"")), verb))
+            for group in _numbers(values.get(0x00080301, b"")):
+                for offset, verb in one.items():
+                    place = group, creator, offset
+                    found[place] = verb if found.get(place, verb) is verb else Verb.REMOVE
+        return found
+
+
+def _values(buffer: Buffer, elements: list[Element]) -> dict[int, bytes]:
+    return {
+        tag: bytes(buffer[value:end]) if vr == b"US" or tag in (0x00080301, 0x00080304, 0x00080306)
+        else bytes(buffer[value:end]).strip(b"\0 ")
+        for tag, vr, _start, value, end, items in elements
+        if items is None
+    }  # fmt: skip
+
+
+def _numbers(raw: bytes) -> list[int]:
+    return [int.from_bytes(raw[start : start + 2], "little") for start in range(0, len(raw) - 1, 2)]
+
+
+def _bytes(raw: bytes) -> list[int]:
+    return [number & 0xFF for number in _numbers(raw)]
