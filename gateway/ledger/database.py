@@ -121,7 +121,14 @@ class Database:
         """Keep every other process from migrating until the write transaction of ``connection`` ends."""
         if self.dialect == "postgresql":
             # The number is "gateway" in ASCII: any constant that nothing else in the database locks.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x67617465776179)))
+            self.exclude(connection, 0x67617465776179)
+
+    def exclude(self, connection: Connection, key: int) -> None:
+        """Keep every other transaction that asks with the same ``key``, a signed 64-bit number, waiting until the
+        write transaction of ``connection`` ends. SQLite's write transactions exclude each other anyway.
+        """
+        if self.dialect == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 class OnDatabase:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway.ledger import history
+from gateway.ledger import completeness, history
 from gateway.ledger.columns import utc_now
 from gateway.ledger.database import CHUNK, OnDatabase, chunks, insert
 from gateway.ledger.history import Transition
-from gateway.ledger.records import DeidentifiedResult, DeliveryClaim, DeliveryEntry, DeliveryResult, Recorded
+from gateway.ledger.receipts import append
+from gateway.ledger.records import (
+    DeidentifiedResult,
+    DeliveryClaim,
+    DeliveryEntry,
+    DeliveryResult,
+    Recorded,
+    Whole,
+)
 from gateway.ledger.schema import (
     DELIVERY_LEASED,
     IS_OPEN,
@@ -29,6 +37,9 @@ from gateway.ledger.states import DeliveryState, InstanceState
 
 #: A study whose due deliveries are all locked by others at this moment is passed over for so long.
 _PASS_OVER: Final = timedelta(milliseconds=1)
+
+#: What a claim adds to the attempts: to ask what became of a sent delivery is no attempt to send it.
+_COUNTED: Final = sa.case((is_state(deliveries.c.state, DeliveryState.SENT), 0), else_=1)
 
 _CLAIMED: Final = (
     deliveries.c.id.label("delivery_id"),
@@ -59,12 +70,13 @@ class Deliveries(OnDatabase):
         max_count: int,
         max_bytes: int,
         lease_seconds: float,
+        whole: Whole | None = None,
         now: datetime | None = None,
     ) -> list[DeliveryClaim]:
         """Lease due deliveries of one study, earliest due first.
 
-        Studies take turns: the one served longest ago comes first, so that a large or failing study does not keep
-        the others waiting.
+        Studies of a higher priority come first. Among those of one priority they take turns: the one served longest
+        ago comes first, so that a large or failing study does not keep the others waiting.
 
         Parameters
         ----------
@@ -78,6 +90,8 @@ class Deliveries(OnDatabase):
             How many bytes of output at most; one delivery is claimed whatever its size.
         lease_seconds
             After this time without ``renew_deliveries`` others may claim them.
+        whole
+            Claim only of studies that are whole; None for any.
         now
             The present moment, timezone-aware.
 
@@ -91,12 +105,18 @@ class Deliveries(OnDatabase):
 
         def work(connection: Connection) -> list[DeliveryClaim]:
             while (study_uid := _next_study(connection, destination, at)) is not None:
+                again_at = (
+                    None if whole is None else completeness.not_before(connection, destination, study_uid, whole, at)
+                )
+                if again_at is not None:
+                    _set_turn(connection, destination, study_uid, not_before=again_at)
+                    continue
                 claims = _due(connection, destination, study_uid, now=at, max_count=max_count, max_bytes=max_bytes)
                 if claims:
                     connection.execute(
                         sa.update(deliveries)
                         .where(deliveries.c.id.in_([claim.delivery_id for claim in claims]))
-                        .values(lease_owner=owner, due_at=until, attempts=deliveries.c.attempts + 1)
+                        .values(lease_owner=owner, due_at=until, attempts=deliveries.c.attempts + _COUNTED)
                     )
                 _set_turn(connection, destination, study_uid, not_before=at if claims else at + _PASS_OVER)
                 if claims:
@@ -195,7 +215,7 @@ class Deliveries(OnDatabase):
             rows = connection.execute(
                 sa.update(deliveries)
                 .where(DELIVERY_LEASED, of_owner(deliveries.c.lease_owner))
-                .values(lease_owner=None, due_at=at, attempts=deliveries.c.attempts - uncounted)
+                .values(lease_owner=None, due_at=at, attempts=deliveries.c.attempts - uncounted * _COUNTED)
                 .returning(deliveries.c.destination, deliveries.c.study_uid)
             ).all()
             _call(connection, {(row.destination, row.study_uid): at for row in rows})
@@ -213,6 +233,8 @@ class Deliveries(OnDatabase):
         now: datetime | None = None,
     ) -> int:
         """Make dead deliveries pending again, due at once and with all their attempts before them.
+
+        A study that had nothing else to deliver comes back with the lowest priority.
 
         Parameters
         ----------
@@ -315,7 +337,7 @@ class Deliveries(OnDatabase):
 
 
 def create_deliveries(
-    connection: Connection, results: Iterable[DeidentifiedResult], *, now: datetime, actor: str
+    connection: Connection, results: Sequence[DeidentifiedResult], *, now: datetime, actor: str
 ) -> None:
     """Create the pending deliveries of outputs, one per destination, in the transaction that records the outputs."""
     rows = [
@@ -349,37 +371,65 @@ def create_deliveries(
         at=now,
         actor=actor,
     )
-    _call(connection, {(row.destination, row.study_uid): now for row in created})
+    priorities = {result.instance_id: result.priority for result in results}
+    wanted: dict[tuple[str, str], int] = {}
+    for row in created:
+        study = (row.destination, row.study_uid)
+        wanted[study] = max(priorities[row.instance_id], wanted.get(study, 0))
+    _call(connection, dict.fromkeys(wanted, now), wanted)
 
 
-def _call(connection: Connection, wanted: Mapping[tuple[str, str], datetime]) -> None:
-    """Let studies have a turn at their destinations at the given moments or before."""
+def _call(
+    connection: Connection,
+    wanted: Mapping[tuple[str, str], datetime],
+    priorities: Mapping[tuple[str, str], int] | None = None,
+) -> None:
+    """Let studies have a turn at their destinations at the given moments or before, and with the priorities or more."""
     if not wanted:
         return
+    priorities = priorities or {}
     statement = insert(connection, turns)
+    new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[turns.c.destination, turns.c.study_uid],
-            set_={"turn_at": statement.excluded.turn_at},
-            where=statement.excluded.turn_at < turns.c.turn_at,
+            set_={
+                "turn_at": sa.case((new.turn_at < turns.c.turn_at, new.turn_at), else_=turns.c.turn_at),
+                "priority": sa.case((new.priority > turns.c.priority, new.priority), else_=turns.c.priority),
+            },
+            where=(new.turn_at < turns.c.turn_at) | (new.priority > turns.c.priority),
         ),
         # Sorted: in this order all transactions lock them.
         [
-            {"destination": destination, "study_uid": study_uid, "turn_at": moment}
-            for (destination, study_uid), moment in sorted(wanted.items())
+            {
+                "destination": study[0],
+                "study_uid": study[1],
+                "turn_at": moment,
+                "priority": priorities.get(study, 0),
+            }
+            for study, moment in sorted(wanted.items())
         ],
     )
 
 
 def _next_study(connection: Connection, destination: str, now: datetime) -> str | None:
     """The study whose turn it is, with its turn locked: who looks at the same time finds the next one."""
-    return connection.scalar(
-        sa.select(turns.c.study_uid)
-        .where(turns.c.destination == destination, turns.c.turn_at <= now)
-        .order_by(turns.c.turn_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    of_destination = turns.c.destination == destination
+    # From one priority to the next by the index: in one query the database would walk all turns that are yet to come.
+    highest = sa.select(sa.func.max(turns.c.priority)).where(of_destination)
+    priority = connection.scalar(highest)
+    while priority is not None:
+        study_uid: str | None = connection.scalar(
+            sa.select(turns.c.study_uid)
+            .where(of_destination, turns.c.priority == priority, turns.c.turn_at <= now)
+            .order_by(turns.c.turn_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if study_uid is not None:
+            return study_uid
+        priority = connection.scalar(highest.where(turns.c.priority < priority))
+    return None
 
 
 def _due(
@@ -405,7 +455,8 @@ def _due(
         size += row.size
         if claims and size > max_bytes:
             break
-        claims.append(DeliveryClaim(**{**row._mapping, "attempts": row.attempts + 1}))  # noqa: SLF001
+        attempts = row.attempts + (row.state is not DeliveryState.SENT)
+        claims.append(DeliveryClaim(**{**row._mapping, "attempts": attempts}))  # noqa: SLF001
     return claims
 
 
@@ -449,6 +500,7 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
     transitions: list[Transition] = []
     calls: dict[tuple[str, str], datetime] = {}
     confirmed: set[int] = set()
+    proofs: list[tuple[int, Mapping[str, object]]] = []
     for row in mine:
         outcome = by_id[row.id]
         state = DeliveryState(outcome.state)
@@ -471,6 +523,8 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
             calls[study] = min(due_at, calls.get(study, due_at))
         elif state is DeliveryState.CONFIRMED:
             confirmed.add(row.instance_id)
+            if outcome.receipt is not None:
+                proofs.append((row.id, outcome.receipt))
     if rows:
         names = ("state", "changed_at", "due_at", "code", "detail")
         connection.execute(
@@ -481,6 +535,7 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
         )
     history.record(connection, transitions, at=now, actor=owner)
     _call(connection, calls)
+    append(connection, proofs)
     delivered = _mark_delivered(connection, sorted(confirmed), now, owner)
     kept = {row.id for row in mine}
     return Recorded(lost=tuple(number for number in by_id if number not in kept), delivered=delivered)

@@ -94,14 +94,20 @@ class Histories(OnDatabase):
             There is no such instance, or it has no output.
         """
         query = (
-            sa.select(instances.c.project, outputs.c.profile_digest)
+            sa.select(
+                instances.c.project,
+                outputs.c.profile_digest,
+                instances.c.source,
+                instances.c.calling_ae,
+                instances.c.called_ae,
+            )
             .join_from(outputs, instances, outputs.c.instance_id == instances.c.id)
             .where(outputs.c.instance_id == instance_id)
         )
         row = self._database.read("read the provenance", lambda connection: connection.execute(query).one_or_none())
         if row is None:
             raise LookupError(instance_id)
-        return Provenance(project=row.project, profile_digest=row.profile_digest)
+        return Provenance(**row._mapping)  # noqa: SLF001 - documented, named to avoid clashes
 
     def history(self, instance_id: int) -> list[HistoryEntry]:
         """The transitions of an instance and its deliveries, in the order in which they were made.

@@ -11,9 +11,11 @@ from gateway.ledger.figures import Figures
 from gateway.ledger.history import Histories
 from gateway.ledger.instances import Instances
 from gateway.ledger.migrate import migrate
+from gateway.ledger.numbers import Numbers
+from gateway.ledger.receipts import Receipts
 
 
-class Ledger(Instances, Deliveries, Histories, Figures, Accounts):
+class Ledger(Instances, Deliveries, Histories, Figures, Accounts, Numbers, Receipts):
     """The database of every instance, delivery and decision.
 
     Methods may be called from several threads at once; every one is a transaction of its own. A process opens its

@@ -108,6 +108,8 @@ class DeidentifiedResult:
         How often each verb was applied.
     destinations
         Names of the destinations, at least one, each once.
+    priority
+        At every destination, studies of a higher one go first.
     """
 
     instance_id: int
@@ -125,6 +127,7 @@ class DeidentifiedResult:
     content_key: str
     actions: Mapping[str, int] = field(default_factory=dict)
     destinations: tuple[str, ...] = ()
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if not self.destinations or len(set(self.destinations)) != len(self.destinations):
@@ -219,7 +222,7 @@ class DeliveryClaim:
     state
         pending, failed, or sent: a sent one is due when the destination should be asked, or sent to, again.
     attempts
-        Claims since it became pending, this one included.
+        Claims for sending since it became pending, this one included; claims for asking do not count.
     received_at
         When the instance was received.
     patient_id, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax, size
@@ -250,6 +253,8 @@ class DeliveryResult:
     ----------
     next_attempt_at
         When to take it up again: required for failed and sent (nothing may wait for ever), None otherwise.
+    receipt
+        What the receipt of a confirmed delivery says: JSON values, no identity; None for no receipt.
     """
 
     delivery_id: int
@@ -257,9 +262,12 @@ class DeliveryResult:
     code: str = ""
     detail: str = ""
     next_attempt_at: datetime | None = None
+    receipt: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         _require_aware("next_attempt_at", self.next_attempt_at)
+        if self.receipt is not None and self.state != "confirmed":
+            raise ValueError("a receipt is for a confirmed delivery")
         if self.state not in {"sent", "confirmed", "failed", "dead"}:
             raise ValueError("state must be sent, confirmed, failed or dead")
         if (self.state in {"failed", "sent"}) != (self.next_attempt_at is not None):
@@ -316,11 +324,84 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a receipt says of an instance: how its output came to be.
+
+    Attributes
+    ----------
+    content_key
+        Keyed digest of the original's data set.
+    output_size
+        Length of the output file in bytes.
+    actions
+        How often each verb was applied.
+    """
+
+    instance_id: int
+    project: str
+    profile: str
+    profile_digest: str
+    content_key: str
+    output_size: int
+    actions: Mapping[str, int]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The proof of one delivery.
+
+    Attributes
+    ----------
+    project, number
+        Which link of which chain; numbers begin at 1.
+    digest
+        SHA-256 of ``document`` in UTF-8, in hexadecimal.
+    document
+        Canonical JSON: keys sorted, no blanks.
+    """
+
+    project: str
+    number: int
+    delivery_id: int
+    digest: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptChain:
+    """The end of a project's chain of receipts: how many there are and the digest of the last."""
+
+    project: str
+    number: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """When a study is whole enough to be claimed.
+
+    Attributes
+    ----------
+    quiet_seconds
+        So long after its last instance was received, if nothing waits that was received by then.
+    expected
+        With so many instances at once, those delivered included; None if that is not known.
+    """
+
+    quiet_seconds: float
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What made an output: the project, and the digest of its profile at that time."""
+    """What made an output: the project, the digest of its profile at that time, and who had sent the instance."""
 
     project: str
     profile_digest: str
+    source: str
+    calling_ae: str
+    called_ae: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0001"
+SCHEMA_VERSION: Final = "0003"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -101,15 +101,17 @@ deliveries: Final = sa.Table(
     sa.UniqueConstraint("instance_id", "destination"),
 )
 
-#: Whose turn it is at each destination: the study with the earliest ``turn_at``. A study that was served goes to the
-#: end, so that none starves the others. ``turn_at`` may be too early, never later than the study's first due delivery
-#: or the moment it was last served; a study without open deliveries loses its row when its turn comes.
+#: Whose turn it is at each destination: of the studies of the highest priority whose turn has come, the one with the
+#: earliest ``turn_at``. A study that was served goes to the end, so that none starves the others of its priority.
+#: ``turn_at`` may be too early, never later than the study's first due delivery, the moment it was last served, or the
+#: moment it can be whole; a study without open deliveries loses its row when its turn comes.
 turns: Final = sa.Table(
     "turns",
     metadata,
     sa.Column("destination", Words(64), primary_key=True),
     sa.Column("study_uid", Words(128), primary_key=True),
     sa.Column("turn_at", Moment, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
 )
 
 history: Final = sa.Table(
@@ -124,6 +126,39 @@ history: Final = sa.Table(
     sa.Column("actor", Words(128), nullable=False),
     sa.Column("code", Words(64), nullable=False),
     sa.Column("detail", Words(1000), nullable=False),
+)
+
+#: Receipts as they were written; ``digest`` is the SHA-256 of ``document``, which names the digest before it.
+receipts: Final = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("project", Words(64), nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("delivery_id", RowId, sa.ForeignKey("deliveries.id"), nullable=False, unique=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.UniqueConstraint("project", "number"),
+)
+
+#: The end of each project's chain: without it the last receipts could go unnoticed.
+receipt_chains: Final = sa.Table(
+    "receipt_chains",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+)
+
+#: Numbers for sequential pseudonyms. ``token`` is keyed: it does not tell what has the number.
+numbers: Final = sa.Table(
+    "numbers",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("purpose", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project", "purpose", "number"),
 )
 
 #: Instances that wait for a worker.
@@ -187,7 +222,8 @@ _partial(
     deliveries.c.id,
     where=IS_UNCONFIRMED,
 )
-sa.Index("turns_next", turns.c.destination, turns.c.turn_at)
+sa.Index("deliveries_study", deliveries.c.destination, deliveries.c.study_uid)
+sa.Index("turns_next", turns.c.destination, turns.c.priority, turns.c.turn_at)
 sa.Index("history_instance", history.c.instance_id)
 
 instances.append_constraint(

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import ConfigurationError, LedgerUnavailable
-from gateway.ledger import Ledger
+from gateway.ledger import DeliveryResult, Ledger
+from gateway.pipeline.receipts import verify_chains
 from tests.integration.postgresql import postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
 from tests.unit.ledger.build import claim, deidentified, finish, outcome, received, take
 from tests.unit.ledger.contract import LedgerContract
@@ -108,3 +109,26 @@ def test_a_restarted_server_is_found_again(ledger: Ledger) -> None:
         assert list(connection.scalars(killer)) == [True]
     other.dispose()
     assert len(ledger.record_received([received(2)])) == 1
+
+
+def test_receipts_of_deliverers_at_once_form_one_chain(ledger: Ledger) -> None:
+    ledger.record_received([received(number) for number in range(200)])
+    finish(ledger, *(deidentified(each.instance_id, study=f"2.25.{each.instance_id % 16}") for each in claim(ledger)))
+    owners = [f"deliverer-{number}" for number in range(4)]
+    start = Barrier(len(owners))
+
+    def work(owner: str) -> None:
+        start.wait()
+        while taken := take(ledger, owner=owner, max_count=5):
+            results = [
+                DeliveryResult(delivery_id=each.delivery_id, state="confirmed", receipt={"project": "lungs"})
+                for each in taken
+            ]
+            assert ledger.record_outcomes(owner, results).lost == ()
+
+    with ThreadPoolExecutor(len(owners)) as pool:
+        list(pool.map(work, owners))
+    (end,) = ledger.receipt_chains()
+    assert end.number == 200
+    assert list(verify_chains(ledger.receipts(), [end])) == []
+    assert ledger.account().balanced

@@ -1,0 +1,61 @@
+"""Whether a study is whole, for destinations that take whole studies only.
+
+DICOM does not say when a study is complete. A study counts as whole when it has as many instances as were expected,
+those that were delivered included, or when none was received for a quiet time. The quiet time runs by the moments of
+reception, and an instance that was received within it but has not been de-identified yet keeps the study open: a queue
+in front of the workers is not quiet.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gateway.ledger.records import Whole
+from gateway.ledger.schema import IS_OPEN, LEASED, WAITING, deliveries, instances
+
+#: How soon a study is looked at again that only waits for the workers.
+_WORKERS: Final = timedelta(seconds=1)
+
+
+def not_before(
+    connection: Connection, destination: str, study_uid: str, whole: Whole, now: datetime
+) -> datetime | None:
+    """When to look at the study again; None if it is whole now.
+
+    Parameters
+    ----------
+    connection
+        In the transaction that claims.
+    destination, study_uid
+        Whose deliveries.
+    whole
+        What makes a study whole.
+    now
+        The present moment.
+    """
+    of_study = (deliveries.c.destination == destination) & (deliveries.c.study_uid == study_uid)
+    if whole.expected is not None:
+        # Only what a claim at this moment sees: another may have come while this one waited for the database.
+        seen = deliveries.c.created_at <= now
+        count = connection.scalar(sa.select(sa.func.count()).select_from(deliveries).where(of_study, seen))
+        if count is not None and count >= whole.expected:
+            return None
+    last = connection.scalar(
+        sa.select(sa.func.max(instances.c.received_at))
+        .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
+        .where(IS_OPEN, of_study)
+    )
+    if last is None:
+        return None
+    quiet: datetime = last + timedelta(seconds=whole.quiet_seconds)
+    if now < quiet:
+        return quiet
+    for unfinished in (WAITING, LEASED):
+        first = connection.scalar(sa.select(sa.func.min(instances.c.received_at)).where(unfinished))
+        if first is not None and first <= quiet:
+            return now + _WORKERS
+    return None

@@ -1,0 +1,160 @@
+"""Receipts: the proof of each delivery, chained by project so that removal and change are detectable.
+
+Every receipt names its number and the digest of the receipt before it; a row of its own keeps the end of the chain.
+Whoever keeps an exported copy, or only its last digest, can tell later that nothing before it was touched, even by
+somebody who can write to the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gateway.ledger.database import OnDatabase, chunks, insert
+from gateway.ledger.records import Evidence, Receipt, ReceiptChain
+from gateway.ledger.schema import deliveries, instances, outputs, receipt_chains, receipts
+
+_AT_ONCE: Final = 1000
+
+
+class Receipts(OnDatabase):
+    """The ledger's receipts."""
+
+    def evidence(self, instance_ids: Sequence[int]) -> dict[int, Evidence]:
+        """How the outputs of instances came to be, by row id; instances without an output are left out.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        columns = (
+            instances.c.id.label("instance_id"),
+            instances.c.project,
+            outputs.c.profile,
+            outputs.c.profile_digest,
+            instances.c.content_key,
+            outputs.c.size.label("output_size"),
+            outputs.c.actions,
+            instances.c.received_at,
+        )
+        found: dict[int, Evidence] = {}
+        for part in chunks(sorted(set(instance_ids))):
+            query = (
+                sa.select(*columns)
+                .join_from(outputs, instances, outputs.c.instance_id == instances.c.id)
+                .where(outputs.c.instance_id.in_(part))
+            )
+            rows = self._database.read("read the evidence", lambda c, query=query: c.execute(query).all())  # type: ignore[misc]
+            found |= {row.instance_id: Evidence(**row._mapping) for row in rows}  # noqa: SLF001
+        return found
+
+    def receipts(
+        self, *, project: str | None = None, instance_id: int | None = None, delivery_id: int | None = None
+    ) -> Iterator[Receipt]:
+        """Receipts by project and number; read in pages, so that a long walk keeps no transaction open.
+
+        Parameters
+        ----------
+        project, instance_id, delivery_id
+            Only those of this project, instance, delivery.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        columns = receipts.c
+        query = sa.select(columns.project, columns.number, columns.delivery_id, columns.digest, columns.document)
+        if delivery_id is not None:
+            query = query.where(columns.delivery_id == delivery_id)
+        if instance_id is not None:
+            query = query.join(deliveries, columns.delivery_id == deliveries.c.id)
+            query = query.where(deliveries.c.instance_id == instance_id)
+        names = [project] if project is not None else self._receipt_projects()
+        for name in names:
+            last = 0
+            while True:
+                page = (
+                    query.where(columns.project == name, columns.number > last).order_by(columns.number).limit(_AT_ONCE)
+                )
+                rows = self._database.read("read receipts", lambda c, page=page: c.execute(page).all())  # type: ignore[misc]
+                yield from (Receipt(**row._mapping) for row in rows)  # noqa: SLF001
+                if len(rows) < _AT_ONCE:
+                    break
+                last = rows[-1].number
+
+    def receipt_chains(self) -> list[ReceiptChain]:
+        """The ends of the chains, by project.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        query = sa.select(receipt_chains).order_by(receipt_chains.c.project)
+        rows = self._database.read("read the receipt chains", lambda connection: connection.execute(query).all())
+        return [ReceiptChain(**row._mapping) for row in rows]  # noqa: SLF001
+
+    def _receipt_projects(self) -> list[str]:
+        """Projects with receipts, those included whose chain has lost its end."""
+        query = sa.select(receipts.c.project).union(sa.select(receipt_chains.c.project))
+        rows = self._database.read("read receipts", lambda connection: connection.scalars(query).all())
+        return sorted(rows)
+
+
+def digest_of(document: str) -> str:
+    """SHA-256 of a receipt's document."""
+    return hashlib.sha256(document.encode("utf-8")).hexdigest()
+
+
+def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, object]]]) -> None:
+    """Write receipts in the transaction that confirms their deliveries.
+
+    Parameters
+    ----------
+    connection
+        In that transaction.
+    proofs
+        Delivery and what its receipt says; ``project`` is among it and decides the chain.
+    """
+    by_project: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
+    for delivery_id, facts in proofs:
+        by_project.setdefault(str(facts["project"]), []).append((delivery_id, facts))
+    for project, links in sorted(by_project.items()):
+        # The end of the chain is locked: others who confirm for this project at the same time wait here.
+        connection.execute(
+            insert(connection, receipt_chains).on_conflict_do_nothing(), {"project": project, "number": 0, "digest": ""}
+        )
+        end = connection.execute(
+            sa.select(receipt_chains).where(receipt_chains.c.project == project).with_for_update()
+        ).one()
+        number, digest = end.number, end.digest
+        rows = []
+        for delivery_id, facts in links:
+            number += 1
+            document = json.dumps(
+                {**facts, "number": number, "previous": digest},
+                sort_keys=True,
+                separators=(",", ":"),
+                ensure_ascii=False,
+            )
+            digest = digest_of(document)
+            rows.append(
+                {
+                    "project": project,
+                    "number": number,
+                    "delivery_id": delivery_id,
+                    "digest": digest,
+                    "document": document,
+                }
+            )
+        connection.execute(sa.insert(receipts), rows)
+        connection.execute(
+            sa.update(receipt_chains).where(receipt_chains.c.project == project).values(number=number, digest=digest)
+        )
