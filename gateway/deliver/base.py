@@ -7,7 +7,7 @@ An outcome is ``confirmed`` only if the destination itself has said so for that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -62,6 +62,14 @@ class Outcome:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What a probe of a destination found: whether it is as it should be, and a sentence for the administrator."""
+
+    ok: bool
+    text: str
+
+
 @runtime_checkable
 class Destination(Protocol):
     """Somewhere that instances are delivered to. Safe for use from several threads."""
@@ -83,5 +91,38 @@ class Destination(Protocol):
         a parcel's own stored bytes are outcomes; nothing is raised for them.
         """
 
+    def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Ask what became of parcels whose last outcome was ``sent``; nothing is sent again.
+
+        A destination that never answers ``sent`` is never asked, and returns ``self.send(parcels)``.
+
+        Parameters
+        ----------
+        parcels: any number, of any studies, with the same contents as when they were sent
+
+        Returns
+        -------
+        One outcome per parcel, in the order of the parcels: ``confirmed``; ``sent`` when the destination does not
+        know yet or could not be asked (it is asked again later); ``failed`` when the destination does not have the
+        instance, or not as it was sent, and it is to be sent again; ``dead`` when that would be pointless.
+        """
+
     def close(self) -> None:
         """Give up connections and other resources. Idempotent."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A destination that can be tried out before it is relied on."""
+
+    def probe(self, parcel: Parcel | None) -> Iterator[Check]:
+        """Try the destination, step by step; ends at the first step that the others depend on.
+
+        Parameters
+        ----------
+        parcel: a test instance to store, and to remove again where the protocol allows that; None to store nothing
+
+        Returns
+        -------
+        What was found, in order. Faults of the peer are checks that are not ok; nothing is raised for them.
+        """

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ssl
 
 from gateway import config
+from gateway.deliver.association import Node
 from gateway.deliver.base import Destination
+from gateway.deliver.dicom_node import CommitmentOptions, DicomNodeDestination, NodeOptions
 from gateway.deliver.endpoint import Authorization, Endpoint, Tls
 from gateway.deliver.folder import FolderDestination
 from gateway.deliver.stow import StowDestination, StowOptions
+from gateway.deliver.xnat import LabelTemplates, XnatDestination, XnatOptions
 from gateway.errors import ConfigurationError
 
 
-def build_destination(name: str, settings: config.FolderDestination | config.DicomWebDestination) -> Destination:
+def build_destination(name: str, settings: config.Destination) -> Destination:
     """The destination that the settings describe. Nothing is sent or connected.
 
     Parameters
@@ -27,13 +30,20 @@ def build_destination(name: str, settings: config.FolderDestination | config.Dic
     if isinstance(settings, config.FolderDestination):
         return FolderDestination(name, settings.path)
     place = f"destinations.{name}"
+    if isinstance(settings, config.DicomDestination):
+        return _dicom_node(name, settings, place)
     endpoint = Endpoint.parse(settings.url, place=place)
+    if isinstance(settings, config.XnatDestination):
+        return _xnat(name, settings, endpoint, place)
     options = StowOptions(
         max_instances=settings.max_instances,
         max_bytes=settings.max_bytes,
         connections=settings.connections,
         timeout_seconds=settings.timeout_seconds,
         study_in_url=settings.study_in_url,
+        duplicates=settings.duplicates,
+        confirm=settings.confirm,
+        confirm_seconds=settings.confirm_seconds,
     )
     return StowDestination(
         name,
@@ -44,7 +54,76 @@ def build_destination(name: str, settings: config.FolderDestination | config.Dic
     )
 
 
-def _context(settings: config.DicomWebDestination, endpoint: Endpoint, place: str) -> ssl.SSLContext | None:
+def _xnat(name: str, settings: config.XnatDestination, endpoint: Endpoint, place: str) -> XnatDestination:
+    auth = settings.auth
+    if isinstance(auth, config.AliasTokenAuth):
+        user, password = auth.alias.get_secret_value(), auth.secret.get_secret_value()
+    else:
+        user, password = auth.username, auth.password.get_secret_value()
+    options = XnatOptions(
+        project=settings.project,
+        labels=LabelTemplates(subject=settings.subject, session=settings.session),
+        into=settings.into,
+        mode=settings.mode,
+        max_instances=settings.max_instances,
+        max_bytes=settings.max_bytes,
+        connections=settings.connections,
+        timeout_seconds=settings.timeout_seconds,
+        ask_seconds=settings.ask_seconds,
+    )
+    return XnatDestination(
+        name,
+        endpoint,
+        authorization=Authorization.basic(user, password, place=place),
+        options=options,
+        context=_context(settings, endpoint, place),
+    )
+
+
+def _dicom_node(name: str, settings: config.DicomDestination, place: str) -> DicomNodeDestination:
+    tls = settings.tls
+    files = None if tls is None else _tls(tls)
+    node = Node(
+        destination=name,
+        host=settings.host,
+        port=settings.port,
+        called_ae=settings.called_ae,
+        calling_ae=settings.calling_ae,
+        timeout_seconds=settings.timeout_seconds,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        context=None if files is None else files.context(place=place),
+    )
+    commitment = settings.commitment
+    options = NodeOptions(
+        connections=settings.connections,
+        idle_seconds=settings.idle_seconds,
+        duplicates=settings.duplicates,
+        commitment=None
+        if commitment is None
+        else CommitmentOptions(
+            host=commitment.host,
+            port=commitment.port,
+            context=None if files is None or commitment.port is None else files.server_context(place=place),
+            timeout_seconds=commitment.timeout_seconds,
+        ),
+    )
+    return DicomNodeDestination(name, node, options=options)
+
+
+def _tls(settings: config.TlsSettings) -> Tls:
+    password = settings.key_password
+    return Tls(
+        verify=settings.verify,
+        ca_file=settings.ca_file,
+        certificate_file=settings.certificate_file,
+        key_file=settings.key_file,
+        key_password=password.get_secret_value() if password is not None else None,
+    )
+
+
+def _context(
+    settings: config.DicomWebDestination | config.XnatDestination, endpoint: Endpoint, place: str
+) -> ssl.SSLContext | None:
     auth = settings.auth
     certificate = auth if isinstance(auth, config.ClientCertificateAuth) else None
     if not endpoint.secure:

@@ -93,10 +93,17 @@ class Connection:
         self._socket: socket.socket | None = None
 
     def post(self, target: str, fields: Mapping[str, str], segments: Sequence[Segment], *, length: int) -> Answer:
+        """Send a POST request and read its answer: see ``request``."""
+        return self.request("POST", target, fields, segments, length=length)
+
+    def request(
+        self, method: str, target: str, fields: Mapping[str, str], segments: Sequence[Segment] = (), *, length: int = 0
+    ) -> Answer:
         """Send a request and read its answer.
 
         Parameters
         ----------
+        method: of HTTP, such as ``GET``
         target: request target
         fields: header fields besides Host and Content-Length
         segments: the body
@@ -111,7 +118,7 @@ class Connection:
         """
         head = "".join(
             (
-                f"POST {target} HTTP/1.1\r\nHost: {self._endpoint.authority}\r\nContent-Length: {length}\r\n",
+                f"{method} {target} HTTP/1.1\r\nHost: {self._endpoint.authority}\r\nContent-Length: {length}\r\n",
                 *(f"{name}: {value}\r\n" for name, value in fields.items()),
                 "\r\n",
             )
@@ -120,7 +127,7 @@ class Connection:
         try:
             if kept is not None:
                 try:
-                    return self._exchange(kept, head, segments, length)
+                    return self._exchange(kept, method, head, segments, length)
                 except DeliveryFailed as error:
                     # A server may close a kept connection at any moment, and storing twice is storing once: one more
                     # try on a connection of its own tells whether the server is really gone.
@@ -128,7 +135,7 @@ class Connection:
                         raise
                     self.close()
             self._socket = self._connect()
-            return self._exchange(self._socket, head, segments, length)
+            return self._exchange(self._socket, method, head, segments, length)
         except BaseException:
             self.close()
             raise
@@ -182,14 +189,16 @@ class Connection:
             raise self._failed("connection-lost", _reason(error)) from None
         return sock
 
-    def _exchange(self, sock: socket.socket, head: bytes, segments: Sequence[Segment], length: int) -> Answer:
+    def _exchange(
+        self, sock: socket.socket, method: str, head: bytes, segments: Sequence[Segment], length: int
+    ) -> Answer:
         deadline = monotonic() + self._timeout + length / _SLOWEST_BYTES_PER_SECOND
         sender = _Sender(sock, timeout=self._timeout, deadline=deadline, secure=self._context is not None)
         try:
             whole = sender.send(head, segments)
             stream = _AnswerStream(sock, early=sender.early, deadline=monotonic() + self._timeout)
             # HTTPResponse asks its socket for nothing but makefile().
-            with HTTPResponse(cast("Any", stream), method="POST") as response:
+            with HTTPResponse(cast("Any", stream), method=method) as response:
                 response.begin()
                 answer = self._read(response, early=not whole)
                 keep = whole and answer.whole and response.isclosed() and not response.will_close

@@ -141,13 +141,39 @@ class Tls:
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if self.certificate_file is not None:
-            try:
-                # A callable even without a password: OpenSSL would otherwise ask for one on the terminal.
-                context.load_cert_chain(self.certificate_file, self.key_file, lambda: self.key_password or "")
-            except OSError as error:
-                raise ConfigurationError(place=place, problem=f"the client certificate: {_why(error)}") from None
+        self._load_certificate(context, place)
         return context
+
+    def server_context(self, *, place: str) -> ssl.SSLContext:
+        """The context for connections that the peer opens: it must show a certificate of the authorities too.
+
+        Raises
+        ------
+        ConfigurationError: there is no certificate, or a file cannot be read or does not hold what it should
+        """
+        if self.certificate_file is None:
+            raise ConfigurationError(place=place, problem="certificate_file is needed to accept connections by TLS")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        if self.verify:
+            try:
+                if self.ca_file is None:
+                    context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+                else:
+                    context.load_verify_locations(cafile=str(self.ca_file))
+            except OSError as error:
+                raise ConfigurationError(place=place, problem=f"ca_file cannot be used: {_why(error)}") from None
+            context.verify_mode = ssl.CERT_REQUIRED
+        self._load_certificate(context, place)
+        return context
+
+    def _load_certificate(self, context: ssl.SSLContext, place: str) -> None:
+        if self.certificate_file is None:
+            return
+        try:
+            # A callable even without a password: OpenSSL would otherwise ask for one on the terminal.
+            context.load_cert_chain(self.certificate_file, self.key_file, lambda: self.key_password or "")
+        except OSError as error:
+            raise ConfigurationError(place=place, problem=f"the client certificate: {_why(error)}") from None
 
 
 def _why(error: OSError) -> str:

@@ -12,14 +12,15 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from gateway.deliver.base import Outcome, Parcel
+from gateway.deliver.base import Check, Outcome, Parcel
 from gateway.dicom.segments import FileRange, total_length
 from gateway.errors import SpoolCorrupt, SpoolUnavailable
 
@@ -88,6 +89,38 @@ class FolderDestination:
                 for position in positions:
                     outcomes[position] = _failure(outcomes[position].delivery_id, error)
         return outcomes
+
+    def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """As ``send``: a folder confirms at once, and storing the same content twice is storing it once."""
+        return self.send(parcels)
+
+    def probe(self, parcel: Parcel | None) -> Iterator[Check]:
+        """Write and remove a file, tell the free space, and store and remove ``parcel`` if given."""
+        try:
+            self._make_directories(self._partial)
+            partial = self._partial / f"{os.getpid()}-{token_hex(8)}"
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
+            partial.unlink()
+        except OSError as error:
+            yield Check(ok=False, text=f"the folder cannot be written: {_why(error)}")
+            return
+        free = shutil.disk_usage(self._root).free
+        yield Check(ok=free > 0, text=f"the folder can be written; {free:,} bytes are free")
+        if parcel is None:
+            return
+        [outcome] = self.send([parcel])
+        if outcome.state != "confirmed":
+            yield Check(ok=False, text=f"the test instance is not stored: {outcome.detail}")
+            return
+        place = self._place(parcel)
+        try:
+            place.unlink()
+            for directory in place.relative_to(self._root).parents[:-1]:
+                (self._root / directory).rmdir()
+        except OSError as error:
+            yield Check(ok=False, text=f"the test instance is stored and cannot be removed: {_why(error)}")
+            return
+        yield Check(ok=True, text="the test instance is stored, and removed again")
 
     def close(self) -> None:
         """Nothing is held open."""

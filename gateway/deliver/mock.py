@@ -20,7 +20,8 @@ class MockDestination:
     Parameters
     ----------
     name: the destination's name
-    script: what to answer, one step per parcel in the order of arrival; when it is used up, ``confirmed``
+    script: what to answer, one step per parcel in the order of arrival, sent or asked for; when it is used up,
+        ``confirmed``
     read: whether to read the bytes of each parcel that it confirms into ``content``
     """
 
@@ -31,6 +32,8 @@ class MockDestination:
         self._lock = Lock()
         #: Every batch as it was given.
         self.batches: list[tuple[Parcel, ...]] = []
+        #: Every batch that it was asked about.
+        self.asked: list[tuple[Parcel, ...]] = []
         #: SOP Instance UID -> the bytes of each confirmed delivery, in order.
         self.content: dict[str, list[bytes]] = {}
         self.closed = False
@@ -49,6 +52,12 @@ class MockDestination:
         """Answer the next steps of the script."""
         with self._lock:
             self.batches.append(tuple(parcels))
+            return [self._answer(parcel) for parcel in parcels]
+
+    def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Answer the next steps of the script."""
+        with self._lock:
+            self.asked.append(tuple(parcels))
             return [self._answer(parcel) for parcel in parcels]
 
     def close(self) -> None:

@@ -26,10 +26,13 @@ retry, or a duplicate. A duplicate counts as confirmed by default: after an answ
 confirmation that some servers ever give, and the keyed UID can only come from this very original. Whoever delivers
 under UIDs that are kept, or changes a profile and sends again, and wants to know that the stored content is this
 content, sets ``duplicates="refuse"``: then a duplicate is dead and a human decides.
+
+With ``confirm="qido"`` what would be confirmed is only sent, and confirmed when the server finds it: see ``qido``.
 """
 
 from __future__ import annotations
 
+import secrets
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -38,12 +41,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from threading import BoundedSemaphore, Lock
+from time import sleep
 from typing import Final, Literal, TypeAlias
 
-from gateway.deliver.base import Outcome, OutcomeState, Parcel
+from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel
 from gateway.deliver.connection import Answer, Connection
 from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.deliver.multipart import multipart
+from gateway.deliver.qido import QidoConfirmation
 from gateway.deliver.store_response import StoreResponse, read_store_response, reason_of
 from gateway.dicom.segments import total_length
 from gateway.dicom.uid import is_valid_uid
@@ -53,6 +58,8 @@ from gateway.version import __version__
 _ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.9"
 _LONGEST_RETRY_AFTER: Final = 24 * 3600.0
 _SETBACKS_IN_A_ROW: Final = 3
+#: How often a probe asks whether its instance is found.
+_PROBES: Final = 10
 
 #: Parcels with their positions in the call.
 _Batch: TypeAlias = "list[tuple[int, Parcel]]"
@@ -71,6 +78,8 @@ class StowOptions:
     study_in_url: whether the (new) Study Instance UID is part of the URL
     name_transfer_syntax: see ``multipart``
     duplicates: whether an instance that the server says it already has counts as delivered
+    confirm: what confirms an instance: the answer to the store request, or that QIDO-RS finds it
+    confirm_seconds: time in which QIDO-RS must find it
     answer_bytes: of an answer that are read at most
     """
 
@@ -81,6 +90,8 @@ class StowOptions:
     study_in_url: bool = False
     name_transfer_syntax: bool = False
     duplicates: Literal["confirm", "refuse"] = "confirm"
+    confirm: Literal["response", "qido"] = "response"
+    confirm_seconds: float = 300.0
     answer_bytes: int = 16 * 1024**2
 
 
@@ -145,6 +156,11 @@ class StowDestination:
         self._fields = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "User-Agent": f"deid-gateway/{__version__}"}
         if authorization is not None:
             self._fields["Authorization"] = authorization.value
+        self._qido = (
+            QidoConfirmation(endpoint, fields=self._fields, seconds=self._options.confirm_seconds)
+            if self._options.confirm == "qido"
+            else None
+        )
         self._slots = BoundedSemaphore(self._options.connections)
         self._lock = Lock()
         self._idle: list[Connection] = []
@@ -168,7 +184,48 @@ class StowDestination:
         if sendable:
             with self._connection() as connection:
                 outcomes |= self._send(connection, deque(self._batches(sendable)))
-        return [outcomes[position] for position in range(len(parcels))]
+        found = [outcomes[position] for position in range(len(parcels))]
+        return found if self._qido is None else [self._qido.stored(outcome) for outcome in found]
+
+    def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Whether QIDO-RS finds the parcels; without ``confirm="qido"`` they are stored again."""
+        if self._qido is None:
+            return self.send(parcels)
+        with self._connection() as connection:
+            return self._qido.ask(connection, parcels)
+
+    def probe(self, parcel: Parcel | None) -> Iterator[Check]:
+        """Search for a study that does not exist, then store ``parcel`` if given and look whether it is found."""
+        target = self._endpoint.target("/studies")
+        target += ("&" if self._endpoint.query else "?") + f"StudyInstanceUID=2.25.{secrets.randbits(120)}&limit=1"
+        with self._connection() as connection:
+            try:
+                status = connection.request("GET", target, {**self._fields, "Accept": "application/dicom+json"}).status
+            except DeliveryFailed as error:
+                yield Check(ok=False, text=f"no answer: {error.facts['reason']}")
+                return
+        if status in (401, 403, 407):
+            yield Check(ok=False, text=f"the server refuses the credentials (status {status}): check auth")
+            return
+        if status in (200, 204):
+            yield Check(ok=True, text="the server answers QIDO-RS and accepts the credentials")
+        else:
+            needed = self._qido is not None
+            text = f"QIDO-RS is answered with status {status}"
+            yield Check(ok=not needed, text=text + (": set confirm to response" if needed else "; it is not needed"))
+        if parcel is None:
+            return
+        [outcome] = self.send([parcel])
+        for _ in range(_PROBES):
+            if outcome.state != "sent":
+                break
+            sleep(outcome.retry_after or 0.0)
+            [outcome] = self.confirm([parcel])
+        if outcome.state == "confirmed":
+            text = f"the test instance is stored ({outcome.code}); DICOMweb has no way to remove it, so it stays there"
+            yield Check(ok=True, text=text)
+        else:
+            yield Check(ok=False, text=f"the test instance is not stored: {outcome.code}, {outcome.detail}")
 
     def close(self) -> None:
         """Close the idle connections, and those in use as soon as they are done."""

@@ -13,7 +13,7 @@ from gateway.setting import reading
 from tests.unit.deliver.peers import Exchange, Peer, listing, make_parcel, uids_of
 
 SECRET = "s3cr3t"
-SETTINGS: TypeAdapter[config.FolderDestination | config.DicomWebDestination] = TypeAdapter(config.Destination)
+SETTINGS: TypeAdapter[config.Destination] = TypeAdapter(config.Destination)
 
 
 def build(**fields: object) -> Destination:

@@ -1,0 +1,541 @@
+"""One association as its requestor, without threads: negotiation, messages, release (PS3.8).
+
+pynetdicom encodes and decodes the PDUs of negotiation. Data sets are sent here: they are read from their files a
+window at a time and go out as P-DATA-TF PDUs by one system call per window, whatever PDUs the peer takes. Memory is
+that window, whatever an instance measures.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Final, TypeAlias
+
+from pydicom.uid import UID
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import PresentationContext
+
+from gateway.deliver.dimse import N_EVENT_REPORT_RQ, Command, n_event_report_response, parse_command
+from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dicom.segments import FileRange, Segment, total_length
+from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
+
+_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
+#: Context ids are the odd numbers to 255 (PS3.8 9.3.2.2).
+MOST_CONTEXTS: Final = 128
+#: Announced as the longest PDU that the peer may send: answers and reports are short.
+_RECEIVED_PDU: Final = 65536
+_LONGEST_PDU: Final = 1 << 20
+_LONGEST_MESSAGE: Final = 16 << 20
+_RECEIVE: Final = 64 << 10
+#: Bytes of a data set that are read and sent at a time.
+_WINDOW: Final = 1 << 20
+#: What one call takes (IOV_MAX is 1024 on Linux): a header and a fragment for each PDU.
+_VECTORS: Final = 1000
+#: A message may take this long for its bytes, at worst, besides the time-out.
+_SLOWEST_BYTES_PER_SECOND: Final = 16 * 1024
+_PDV_OVERHEAD: Final = 6
+
+_P_DATA: Final = Struct(">BBIIBB")
+_PDU: Final = Struct(">BxI")
+_PDV: Final = Struct(">IBB")
+_ACCEPT, _REJECT, _DATA, _RELEASE_RQ, _RELEASE_RP, _ABORT = 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
+_IS_COMMAND: Final = 1
+_IS_LAST: Final = 2
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+
+#: Abstract syntax and transfer syntax.
+Pair: TypeAlias = tuple[str, str]
+#: Takes the event type and the data set (implicit VR little endian) of an N-EVENT-REPORT-RQ; returns a status.
+Reported: TypeAlias = Callable[[int, bytes], int]
+
+#: Why an association is rejected: source and reason -> what to do about it (PS3.8 9.3.4).
+_REJECTIONS: Final[Mapping[tuple[int, int], str]] = {
+    (1, 1): "it gives no reason",
+    (1, 2): "it does not support the DICOM application context",
+    (1, 3): "it does not know the calling AE title: enter the gateway at the node, or set calling_ae",
+    (1, 7): "it does not answer to the called AE title: set called_ae",
+    (2, 1): "it gives no reason",
+    (2, 2): "it does not support the protocol version",
+    (3, 1): "it is congested at this moment",
+    (3, 2): "its limit of associations is reached: lower connections",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A DICOM node and how it is reached.
+
+    Attributes
+    ----------
+    destination: name that errors carry
+    host, port: address
+    called_ae, calling_ae: its AE title and ours
+    timeout_seconds: longest silence
+    max_pdu_bytes: longest PDU that is sent, if the node takes as long ones
+    context: TLS, or None
+    """
+
+    destination: str
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str
+    timeout_seconds: float = 60.0
+    max_pdu_bytes: int = 256 * 1024
+    context: ssl.SSLContext | None = None
+
+    def failed(self, code: str, reason: str) -> DeliveryFailed:
+        """The error that nothing could be had from the node; ``code`` is its fact ``code``."""
+        return DeliveryFailed(destination=self.destination, reason=reason, code=code)
+
+
+class Association:
+    """An open association; for one thread at a time.
+
+    Parameters
+    ----------
+    node: the peer
+    pairs: presentation contexts to propose, each with one transfer syntax; at most ``MOST_CONTEXTS``
+    reported: called for every N-EVENT-REPORT-RQ that comes while the association is read
+
+    Attributes
+    ----------
+    accepted: context id of each pair that the peer accepts
+    refused: result (PS3.8 table 9-18) of each pair that it does not
+    used: whether a message was exchanged since it was opened
+
+    Raises
+    ------
+    DeliveryFailed: no association; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``,
+        ``association-rejected``, ``aborted``, ``connection-lost`` or ``protocol``
+    """
+
+    def __init__(self, node: Node, pairs: Sequence[Pair], *, reported: Reported | None = None) -> None:
+        self._node = node
+        self._reported = reported
+        self._buffer = bytearray()
+        self._command = bytearray()
+        self._data = bytearray()
+        self._pending: Command | None = None
+        self._message_id = 0
+        self.accepted: dict[Pair, int] = {}
+        self.refused: dict[Pair, int] = {}
+        self.used = False
+        self._open = False
+        self._socket = self._connect()
+        try:
+            self._negotiate(pairs)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._open = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be used, as far as is known here."""
+        return self._open
+
+    @property
+    def proposed(self) -> frozenset[Pair]:
+        """The pairs that were proposed."""
+        return frozenset((*self.accepted, *self.refused))
+
+    def next_message_id(self) -> int:
+        """A Message ID that no request under way has."""
+        self._message_id = self._message_id % 0xFFFF + 1
+        return self._message_id
+
+    def exchange(self, pair: Pair, command: bytes, data: Sequence[Segment] = ()) -> Command:
+        """Send a request and wait for its answer; reports that come in between are answered.
+
+        Parameters
+        ----------
+        pair: an accepted one
+        command: the command set; its Message ID is the last of ``next_message_id``
+        data: the data set, if the command announces one
+
+        Raises
+        ------
+        DeliveryFailed: no answer; the association is closed
+        SpoolUnavailable: a file of the data set cannot be read; the association is aborted
+        SpoolCorrupt: a file is shorter than its range; the association is aborted
+        """
+        context_id = self.accepted[pair]
+        length = total_length(data)
+        deadline = time.monotonic() + self._node.timeout_seconds + length / _SLOWEST_BYTES_PER_SECOND
+        try:
+            head = self._fragments(context_id, memoryview(command), control=_IS_COMMAND, last=True)
+            self._send_message(context_id, head, data, length, deadline)
+            answer = self._answer(time.monotonic() + self._node.timeout_seconds)
+        except (SpoolUnavailable, SpoolCorrupt):
+            self.abort()
+            raise
+        except BaseException:
+            self._close()
+            raise
+        if answer.message_id != self._message_id:
+            self.abort()
+            raise self._node.failed("protocol", "it answers another request than it was sent")
+        self.used = True
+        return answer
+
+    def poll(self) -> None:
+        """Answer the reports that have come meanwhile; closes the association if the peer has ended it."""
+        try:
+            while self._open and (self._buffer_has_pdu() or self._is_readable()):
+                message = self._read_message(time.monotonic() + self._node.timeout_seconds)
+                self._take_report(*message)
+        except DeliveryFailed:
+            self._close()
+
+    def release(self) -> None:
+        """End the association in order (PS3.8 7.2); what goes wrong meanwhile changes nothing any more."""
+        if not self._open:
+            return
+        with suppress(DeliveryFailed, OSError):
+            self._socket.sendall(_PDU.pack(_RELEASE_RQ, 4) + bytes(4))
+            deadline = time.monotonic() + min(self._node.timeout_seconds, 5.0)
+            while self._read_pdu(deadline)[0] not in (_RELEASE_RP, _ABORT):
+                pass
+        self._close()
+
+    def abort(self) -> None:
+        """End the association at once (PS3.8 7.3)."""
+        if self._open:
+            with suppress(OSError):
+                self._socket.settimeout(1.0)
+                self._socket.sendall(_PDU.pack(_ABORT, 4) + bytes(4))
+        self._close()
+
+    def _close(self) -> None:
+        self._open = False
+        self._socket.close()
+
+    # Opening ---------------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> socket.socket:
+        node = self._node
+        try:
+            sock = socket.create_connection((node.host, node.port), timeout=node.timeout_seconds)
+        except TimeoutError:
+            raise node.failed("timeout", "it does not take the connection in time") from None
+        except (OSError, UnicodeError) as error:
+            raise node.failed("unreachable", _reason(error)) from None
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if node.context is not None:
+                sock = node.context.wrap_socket(sock, server_hostname=node.host)
+        except TimeoutError:
+            sock.close()
+            raise node.failed("timeout", "it does not finish the TLS handshake in time") from None
+        except ssl.SSLError as error:
+            sock.close()
+            raise node.failed("tls", _reason(error)) from None
+        except (OSError, ValueError) as error:
+            sock.close()
+            raise node.failed("connection-lost", _reason(error)) from None
+        return sock
+
+    def _negotiate(self, pairs: Sequence[Pair]) -> None:
+        node = self._node
+        try:
+            self._socket.sendall(_association_request(node, pairs))
+        except OSError as error:
+            raise node.failed("connection-lost", _reason(error)) from None
+        kind, body = self._read_pdu(time.monotonic() + node.timeout_seconds)
+        if kind == _REJECT and len(body) >= 4:
+            words = _REJECTIONS.get((body[2], body[3]), f"source {body[2]}, reason {body[3]}")
+            raise node.failed("association-rejected", f"it rejects the association: {words}")
+        if kind == _ABORT:
+            raise node.failed("aborted", "it aborts the association instead of accepting it")
+        if kind != _ACCEPT:
+            raise node.failed("protocol", "it does not answer the request for an association")
+        try:
+            pdu = A_ASSOCIATE_AC()
+            pdu.decode(_PDU.pack(kind, len(body)) + body)
+            accept = pdu.to_primitive()
+            results = accept.presentation_context_definition_results_list
+            maximum = int(accept.maximum_length_received or 0)
+        except Exception as error:
+            raise node.failed("protocol", "its acceptance of the association cannot be read") from error
+        if not results:
+            raise node.failed("protocol", "its acceptance of the association names no presentation context")
+        ids = {2 * number + 1: pair for number, pair in enumerate(pairs)}
+        for context in results:
+            pair = ids.pop(int(context.context_id or 0), None)
+            if pair is None:
+                continue
+            syntaxes = [str(uid) for uid in context.transfer_syntax]
+            if context.result == 0 and (not syntaxes or syntaxes == [pair[1]]):
+                self.accepted[pair] = int(context.context_id or 0)
+            else:
+                self.refused[pair] = int(context.result or 2)
+        self.refused |= dict.fromkeys(ids.values(), 2)
+        longest = min(node.max_pdu_bytes, maximum) if maximum else node.max_pdu_bytes
+        # Fragments of data sets have an even length (PS3.8 9.3.5.1 by way of PS3.5 7.1.1).
+        self._room = max(2, (min(longest, _WINDOW) - _PDV_OVERHEAD) & ~1)
+        count = max(1, min(_WINDOW // self._room, _VECTORS // 2))
+        self._window = memoryview(bytearray(self._room * count))
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def _fragments(self, context_id: int, data: memoryview, *, control: int, last: bool) -> list[bytes | memoryview]:
+        """P-DATA-TF PDUs with one PDV each (PS3.8 9.3.5), as header and fragment in turn."""
+        vectors: list[bytes | memoryview] = []
+        for start in range(0, len(data), self._room):
+            fragment = data[start : start + self._room]
+            size = len(fragment) + 2
+            flags = control | (_IS_LAST if last and start + self._room >= len(data) else 0)
+            vectors += (_P_DATA.pack(_DATA, 0, size + 4, size, context_id, flags), fragment)
+        return vectors
+
+    def _send_message(
+        self,
+        context_id: int,
+        head: list[bytes | memoryview],
+        data: Sequence[Segment],
+        length: int,
+        deadline: float,
+    ) -> None:
+        with ExitStack() as opened:
+            files: dict[Path, int] = {}
+            waiting, filled, left = head, 0, length
+            for segment in data:
+                offset, rest = 0, len(segment) if isinstance(segment, bytes) else segment.length
+                while rest:
+                    target = self._window[filled : filled + rest]
+                    count = _fill(segment, offset, target, files, opened)
+                    filled, offset, rest, left = filled + count, offset + count, rest - count, left - count
+                    if filled == len(self._window):
+                        waiting += self._fragments(context_id, self._window, control=0, last=not left)
+                        self._write(waiting, deadline)
+                        waiting, filled = [], 0
+            waiting += self._fragments(context_id, self._window[:filled], control=0, last=True)
+            self._write(waiting, deadline)
+
+    def _write(self, vectors: list[bytes | memoryview], deadline: float) -> None:
+        if not vectors:
+            return
+        try:
+            self._socket.settimeout(self._seconds(deadline))
+            if self._node.context is not None:
+                self._socket.sendall(b"".join(vectors))
+                return
+            start = 0
+            while start < len(vectors):
+                sent = self._socket.sendmsg(vectors[start : start + _VECTORS])
+                while start < len(vectors) and sent >= len(vectors[start]):
+                    sent -= len(vectors[start])
+                    start += 1
+                if sent:
+                    vectors[start] = memoryview(vectors[start])[sent:]
+                    self._socket.settimeout(self._seconds(deadline))
+        except TimeoutError:
+            raise self._node.failed("timeout", "it stopped taking bytes") from None
+        except OSError as error:
+            raise self._node.failed("connection-lost", _reason(error)) from None
+
+    # Receiving -------------------------------------------------------------------------------------------------------
+
+    def _answer(self, deadline: float) -> Command:
+        while True:
+            command, context_id, data = self._read_message(deadline)
+            if command.is_response:
+                return command
+            self._take_report(command, context_id, data)
+
+    def _take_report(self, command: Command, context_id: int, data: bytes) -> None:
+        if command.field != N_EVENT_REPORT_RQ or self._reported is None:
+            self.abort()
+            raise self._node.failed("protocol", "it requests what was not negotiated")
+        status = self._reported(command.event_type, data)
+        answer = memoryview(n_event_report_response(command, status))
+        deadline = time.monotonic() + self._node.timeout_seconds
+        self._write(self._fragments(context_id, answer, control=_IS_COMMAND, last=True), deadline)
+
+    def _read_message(self, deadline: float) -> tuple[Command, int, bytes]:
+        """The next whole message: command, presentation context, data set."""
+        while True:
+            kind, body = self._read_pdu(deadline)
+            if kind == _RELEASE_RQ:
+                with suppress(OSError):
+                    self._socket.sendall(_PDU.pack(_RELEASE_RP, 4) + bytes(4))
+                raise self._node.failed("connection-lost", "it released the association")
+            if kind == _ABORT:
+                raise self._node.failed("aborted", "it aborted the association")
+            if kind != _DATA:
+                raise self._node.failed("protocol", "a PDU that is out of place")
+            message = self._take_data(body)
+            if message is not None:
+                return message
+
+    def _take_data(self, body: bytes) -> tuple[Command, int, bytes] | None:
+        pos = 0
+        while pos < len(body):
+            if len(body) - pos < _PDV.size:
+                raise self._node.failed("protocol", "a PDV is cut off")
+            length, context_id, control = _PDV.unpack_from(body, pos)
+            end = pos + 4 + length
+            if length < 2 or end > len(body):
+                raise self._node.failed("protocol", "a PDV is longer than its PDU")
+            fragment = body[pos + _PDV.size : end]
+            pos = end
+            (self._command if control & _IS_COMMAND else self._data).extend(fragment)
+            if len(self._command) + len(self._data) > _LONGEST_MESSAGE:
+                raise self._node.failed("protocol", "a message of no credible length")
+            if not control & _IS_LAST:
+                continue
+            if control & _IS_COMMAND:
+                try:
+                    self._pending = parse_command(self._command)
+                except ValueError:
+                    raise self._node.failed("protocol", "its command cannot be read") from None
+                self._command.clear()
+            if self._pending is not None and (not self._pending.has_data_set or not control & _IS_COMMAND):
+                message = (self._pending, int(context_id), bytes(self._data))
+                self._pending = None
+                self._data.clear()
+                if pos < len(body):
+                    raise self._node.failed("protocol", "two messages in one PDU")
+                return message
+        return None
+
+    def _read_pdu(self, deadline: float) -> tuple[int, bytes]:
+        while not self._buffer_has_pdu():
+            self._receive(deadline)
+        kind, length = _PDU.unpack_from(self._buffer)
+        body = bytes(self._buffer[_PDU.size : _PDU.size + length])
+        del self._buffer[: _PDU.size + length]
+        return int(kind), body
+
+    def _buffer_has_pdu(self) -> bool:
+        if len(self._buffer) < _PDU.size:
+            return False
+        _, length = _PDU.unpack_from(self._buffer)
+        if length > _LONGEST_PDU:
+            raise self._node.failed("protocol", "a PDU that is too long")
+        return len(self._buffer) >= _PDU.size + int(length)
+
+    def _receive(self, deadline: float) -> None:
+        try:
+            self._quick_acknowledge()
+            self._socket.settimeout(self._seconds(deadline))
+            data = self._socket.recv(_RECEIVE)
+        except TimeoutError:
+            raise self._node.failed("timeout", "it does not answer in time") from None
+        except OSError as error:
+            raise self._node.failed("connection-lost", _reason(error)) from None
+        if not data:
+            raise self._node.failed("connection-lost", "it closed the connection")
+        self._buffer += data
+
+    def _quick_acknowledge(self) -> None:
+        # Peers that write an answer in two pieces without TCP_NODELAY wait 40 ms for a delayed acknowledgement of the
+        # first; the kernel forgets the option, so it is set again before each read.
+        if _QUICKACK is not None:
+            with suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+    def _is_readable(self) -> bool:
+        """Take what is there without waiting; whether there was something."""
+        try:
+            self._socket.settimeout(0.0)
+            data = self._socket.recv(_RECEIVE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError as error:
+            raise self._node.failed("connection-lost", _reason(error)) from None
+        if not data:
+            raise self._node.failed("connection-lost", "it closed the connection")
+        self._buffer += data
+        return True
+
+    def _seconds(self, deadline: float) -> float:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(left, self._node.timeout_seconds)
+
+
+def _association_request(node: Node, pairs: Sequence[Pair]) -> bytes:
+    """An A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
+    contexts = []
+    for number, (abstract_syntax, transfer_syntax) in enumerate(pairs):
+        context = PresentationContext()
+        context.context_id = 2 * number + 1
+        context.abstract_syntax = UID(abstract_syntax)
+        context.transfer_syntax = [UID(transfer_syntax)]
+        contexts.append(context)
+    length = MaximumLengthNotification()
+    length.maximum_length_received = _RECEIVED_PDU
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    request = A_ASSOCIATE()
+    request.application_context_name = UID(_APPLICATION_CONTEXT)
+    request.calling_ae_title = node.calling_ae
+    request.called_ae_title = node.called_ae
+    request.presentation_context_definition_list = contexts
+    request.user_information = [length, implementation, version]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(request)
+    return pdu.encode()
+
+
+def _fill(segment: Segment, offset: int, target: memoryview, files: dict[Path, int], opened: ExitStack) -> int:
+    """Copy from ``segment`` at ``offset`` into ``target``; returns how many bytes."""
+    if isinstance(segment, bytes):
+        target[:] = segment[offset : offset + len(target)]
+        return len(target)
+    try:
+        descriptor = files.get(segment.path)
+        if descriptor is None:
+            descriptor = files[segment.path] = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)
+        count = os.preadv(descriptor, [target], segment.offset + offset)
+    except OSError as error:
+        raise SpoolUnavailable(operation="read", name=segment.path.name, reason=_reason(error)) from None
+    if not count:
+        missing = segment.length - offset
+        raise SpoolCorrupt(name=segment.path.name, reason=f"{missing} bytes are missing at its end")
+    return count
+
+
+def data_set_of(parts: Sequence[FileRange], start: int) -> list[FileRange]:
+    """The parts from byte ``start`` of their concatenation on."""
+    found = []
+    for part in parts:
+        skipped = min(start, part.length)
+        start -= skipped
+        if skipped < part.length:
+            found.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
+    return found
+
+
+def _reason(error: Exception) -> str:
+    """The kind of an error in words that come from this machine, never from the peer."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or 'the connection broke off').lower().replace('_', ' ')}"
+    if isinstance(error, socket.gaierror):
+        return "its host name cannot be resolved"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    return "it closed the connection" if isinstance(error, ConnectionError) else "the connection failed"

@@ -1,0 +1,162 @@
+"""A project of an XNAT server as a destination."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Condition, Lock
+
+from gateway.deliver.base import Check, Outcome, Parcel
+from gateway.deliver.endpoint import Authorization, Endpoint
+from gateway.deliver.xnat.client import XnatClient
+from gateway.deliver.xnat.newcomers import Newcomers
+from gateway.deliver.xnat.options import XnatOptions
+from gateway.deliver.xnat.probe import probe
+from gateway.deliver.xnat.study import StudyDelivery
+from gateway.deliver.xnat.verdict import Verdict
+from gateway.dicom.segments import total_length
+from gateway.dicom.uid import is_valid_uid
+
+
+class XnatDestination:
+    """A project of an XNAT server; safe for use from several threads. The outcomes are those of ``verdict``.
+
+    Parameters
+    ----------
+    name: the destination's name
+    endpoint: base URL of the server
+    authorization: user name and password, or alias and secret of a token
+    options: project, labels and the way there
+    context: TLS; needed if the endpoint is secure
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        *,
+        authorization: Authorization,
+        options: XnatOptions,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        if endpoint.secure and context is None:
+            raise ValueError("an https endpoint needs a TLS context")
+        self._name = name
+        self._endpoint = endpoint
+        self._authorization = authorization
+        self._options = options
+        self._context = context if endpoint.secure else None
+        self._slots = BoundedSemaphore(options.connections)
+        self._lock = Lock()
+        self._idle: list[XnatClient] = []
+        self._closed = False
+        self._studies = _Turns()
+        self._newcomers = Newcomers()
+
+    @property
+    def name(self) -> str:
+        """The destination's name."""
+        return self._name
+
+    def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Send the parcels, a study at a time, and compare what XNAT then lists with them."""
+        return self._deliver(parcels, asking=False)
+
+    def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Ask what XNAT lists of parcels that it has taken; nothing is sent."""
+        return self._deliver(parcels, asking=True)
+
+    def probe(self, parcel: Parcel | None) -> Iterator[Check]:
+        """Try the destination, step by step; a test instance is removed again."""
+        with self._client() as client:
+            yield from probe(client, self._options, parcel)
+
+    def close(self) -> None:
+        """End the idle sessions, and those in use as soon as they are done."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for client in idle:
+            client.log_out()
+
+    def _deliver(self, parcels: Sequence[Parcel], *, asking: bool) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        studies: dict[tuple[str, str], list[Parcel]] = {}
+        for parcel in parcels:
+            fault = _fault(parcel)
+            if fault is None:
+                studies.setdefault((parcel.study_uid, parcel.patient_id), []).append(parcel)
+            else:
+                outcomes[parcel.delivery_id] = fault.of(parcel)
+        stopped: Verdict | None = None
+        for (study_uid, patient_id), members in studies.items():
+            if stopped is not None:
+                outcomes |= {parcel.delivery_id: stopped.of(parcel) for parcel in members}
+                continue
+            labels = self._options.labels.of(patient_id=patient_id, study_uid=study_uid)
+            # XNAT refuses a study that is being received already.
+            with self._studies.turn(study_uid), self._client() as client:
+                delivery = StudyDelivery(client, self._options, labels, study_uid=study_uid, newcomers=self._newcomers)
+                done = delivery.confirm(members) if asking else delivery.send(members)
+            outcomes |= {outcome.delivery_id: outcome for outcome in done}
+            stopped = delivery.stopped if not asking else None
+        return [outcomes[parcel.delivery_id] for parcel in parcels]
+
+    @contextmanager
+    def _client(self) -> Iterator[XnatClient]:
+        with self._slots:
+            with self._lock:
+                client = self._idle.pop() if self._idle else self._open()
+            try:
+                yield client
+            finally:
+                with self._lock:
+                    keep = not self._closed
+                    if keep:
+                        self._idle.append(client)
+                if not keep:
+                    client.log_out()
+
+    def _open(self) -> XnatClient:
+        return XnatClient(
+            self._endpoint,
+            destination=self._name,
+            authorization=self._authorization,
+            context=self._context,
+            timeout=self._options.timeout_seconds,
+            answer_limit=self._options.answer_bytes,
+        )
+
+
+def _fault(parcel: Parcel) -> Verdict | None:
+    """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
+    if not parcel.parts or total_length(parcel.parts) != parcel.length:
+        return Verdict("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+    if not is_valid_uid(parcel.sop_uid):
+        return Verdict("dead", "invalid-uid", "its SOP Instance UID cannot be the name of a file")
+    if not is_valid_uid(parcel.study_uid):
+        return Verdict("dead", "invalid-uid", "by its Study Instance UID the study cannot be found again")
+    if not parcel.patient_id.strip():
+        return Verdict("dead", "invalid-label", "without a Patient ID there is no subject to file it under")
+    return None
+
+
+class _Turns:
+    """Lets one thread at a time deal with a study."""
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._taken: set[str] = set()
+
+    @contextmanager
+    def turn(self, study_uid: str) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: study_uid not in self._taken)
+            self._taken.add(study_uid)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._taken.discard(study_uid)
+                self._condition.notify_all()

@@ -1,0 +1,216 @@
+"""Sending instances to XNAT: as a zip, one by one, or by STOW-RS; and what XNAT's answer says.
+
+An answer is never proof that an instance is there. It tells what to think of instances that are not to be found
+afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import unquote
+
+from gateway.deliver.base import Parcel
+from gateway.deliver.connection import Answer
+from gateway.deliver.multipart import Multipart, multipart
+from gateway.deliver.xnat import verdict
+from gateway.deliver.xnat.client import XnatClient, path_of
+from gateway.deliver.xnat.file_names import file_name
+from gateway.deliver.xnat.labels import Labels
+from gateway.deliver.xnat.options import XnatOptions
+from gateway.deliver.xnat.verdict import Verdict
+from gateway.deliver.xnat.zip_body import ZipBody, zip_body
+from gateway.dicom.segments import Segment, total_length
+from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
+
+#: So many requests that fail one after the other are the server's fault, not an instance's.
+SETBACKS_IN_A_ROW: Final = 3
+_IMPORT: Final = path_of("data", "services", "import")
+#: Project of a place that an import names.
+_PLACE: Final = re.compile(r"/(?:data/(?:prearchive|archive)/projects|xapi/direct-archive)/([^/]+)/")
+#: Words of XNAT's own in the answers that it gives with status 400 for several reasons (DicomZipImporter).
+_CONCURRENT: Final = b"oncurrent file sends"
+_UNABLE_TO_ARCHIVE: Final = b"nable to archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What came of sending some parcels.
+
+    Attributes
+    ----------
+    parcels: those that were sent
+    accepted: whether XNAT said that it took them
+    missing: the verdict of an instance that is not to be found afterwards
+    divisible: whether one of them may have spoiled it for the others, so that parts of the batch are worth a try
+    setback: whether it may as well have been the server's own fault
+    stop: whether there is no use in sending more
+    sent: whether they were sent at all
+    """
+
+    parcels: tuple[Parcel, ...]
+    accepted: bool
+    missing: Verdict
+    divisible: bool = False
+    setback: bool = False
+    stop: bool = False
+    sent: bool = True
+
+
+def upload(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> list[Upload]:
+    """Send parcels of one study, with distinct SOP Instance UIDs; each is in one of the uploads that are returned.
+
+    Parcels whose stored bytes cannot be read have uploads of their own. After an upload that says ``stop`` nothing more
+    was sent: the parcels that follow are in it.
+    """
+    if options.mode == "gradual":
+        return _one_by_one(client, options, labels, parcels)
+    left = list(parcels)
+    broken: list[Upload] = []
+    while left:
+        try:
+            send = _send_zip if options.mode == "zip" else _send_multipart
+            return [*broken, send(client, options, labels, left)]
+        except (SpoolUnavailable, SpoolCorrupt) as error:
+            position = error.facts["parcel"]
+            assert isinstance(position, int)
+            broken.append(_unreadable(left.pop(position), error))
+        except DeliveryFailed as error:
+            return [*broken, _failed(tuple(left), error)]
+    return broken
+
+
+def _one_by_one(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> list[Upload]:
+    uploads: list[Upload] = []
+    setbacks = 0
+    for number, parcel in enumerate(parcels):
+        try:
+            done = _send_instance(client, options, labels, parcel)
+        except (SpoolUnavailable, SpoolCorrupt) as error:
+            done = _unreadable(parcel, error)
+        except DeliveryFailed as error:
+            done = _failed((parcel,), error)
+        setbacks = setbacks + 1 if done.setback else 0
+        if done.stop or setbacks >= SETBACKS_IN_A_ROW:
+            return [*uploads, replace(done, parcels=tuple(parcels[number:]), divisible=False, stop=True)]
+        uploads.append(done)
+    return uploads
+
+
+def _parameters(options: XnatOptions, labels: Labels) -> dict[str, str]:
+    """What every import says: both spellings, because the handlers differ in which one they read."""
+    return {
+        "project": options.project,
+        "PROJECT_ID": options.project,
+        "subject": labels.subject,
+        "SUBJECT_ID": labels.subject,
+        "session": labels.session,
+        "EXPT_LABEL": labels.session,
+        # Sending twice is storing once; anything else makes a conflict of every retry.
+        "overwrite": "append",
+        "overwrite_files": "true",
+        # The file keeps the name of its entry, by which it is found again.
+        "rename": "false",
+        # A commit would otherwise skip, without a word, what it cannot read.
+        "Ignore-Unparsable": "false",
+    }
+
+
+def _send_zip(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> Upload:
+    body = zip_body(parcels)
+    query = {"import-handler": "DICOM-zip", "inbody": "true", **_parameters(options, labels)}
+    if options.into == "archive":
+        query["dest"] = "/archive"
+    elif options.into == "prearchive":
+        query["dest"] = f"/prearchive/projects/{options.project}"
+    else:
+        query["action"] = "commit"
+    answer = _post(client, _IMPORT, query=query, body=body, content_type="application/zip")
+    return _judged(client, tuple(parcels), answer, options)
+
+
+def _send_instance(client: XnatClient, options: XnatOptions, labels: Labels, parcel: Parcel) -> Upload:
+    # As a form, because XNAT takes the file's name from there; a bare body has none.
+    boundary = secrets.token_hex(16)
+    name = file_name(parcel.sop_uid)
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: application/dicom\r\n\r\n"
+    )
+    segments: tuple[Segment, ...] = (head.encode("ascii"), *parcel.parts, f"\r\n--{boundary}--\r\n".encode("ascii"))
+    query = {"import-handler": "gradual-DICOM", **_parameters(options, labels)}
+    answer = _post(
+        client, _IMPORT, query=query, body=_Body(segments, (0,) * len(segments), total_length(segments)),
+        content_type=f"multipart/form-data; boundary={boundary}",
+    )  # fmt: skip
+    return _judged(client, (parcel,), answer, options)
+
+
+def _send_multipart(client: XnatClient, options: XnatOptions, _labels: Labels, parcels: Sequence[Parcel]) -> Upload:
+    body = multipart(parcels)
+    path = path_of("xapi", "dicomweb", "projects", options.project, "studies")
+    answer = _post(client, path, query={}, body=body, content_type=body.content_type)
+    if answer.status in (200, 202):
+        # The plug-in lists what it has taken up, not what it will keep: only the listings tell that.
+        return Upload(tuple(parcels), accepted=True, missing=verdict.MISSING)
+    return _judged(client, tuple(parcels), answer, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    segments: tuple[Segment, ...]
+    owners: tuple[int, ...]
+    length: int
+
+
+def _post(
+    client: XnatClient, path: str, *, query: Mapping[str, str], body: _Body | ZipBody | Multipart, content_type: str
+) -> Answer:
+    """Send a body; an error of stored bytes names the position of the parcel that they belong to."""
+    try:
+        return client.request(
+            "POST", path, query=query, body=body.segments, length=body.length, content_type=content_type
+        )
+    except (SpoolUnavailable, SpoolCorrupt) as error:
+        segment = error.facts["segment"]
+        assert isinstance(segment, int)
+        error.facts["parcel"] = body.owners[segment]
+        raise
+
+
+def _judged(client: XnatClient, parcels: tuple[Parcel, ...], answer: Answer, options: XnatOptions) -> Upload:
+    """What an import's answer says of those that will not be found."""
+    status = answer.status
+    if status == 200 and not answer.early:
+        projects = {unquote(project) for project in _PLACE.findall(answer.body.decode("utf-8", "replace"))}
+        if projects - {options.project}:
+            return Upload(parcels, accepted=True, missing=verdict.MISROUTED)
+        # No word of where it went means that it went nowhere.
+        return Upload(parcels, accepted=True, missing=verdict.MISSING if answer.body.strip() else verdict.FILTERED)
+    if status in (400, 406, 409, 415, 422):
+        return _refused(parcels, answer)
+    if status == 413:
+        return Upload(parcels, accepted=False, missing=verdict.TOO_LARGE, divisible=True)
+    return _failed(parcels, client.refusal(answer))
+
+
+def _refused(parcels: tuple[Parcel, ...], answer: Answer) -> Upload:
+    if _CONCURRENT in answer.body:
+        return Upload(parcels, accepted=False, missing=verdict.CONCURRENT)
+    if answer.status == 409 or _UNABLE_TO_ARCHIVE in answer.body:
+        return Upload(parcels, accepted=False, missing=verdict.CONFLICT)
+    return Upload(parcels, accepted=False, missing=verdict.UNFIT, divisible=True)
+
+
+def _failed(parcels: tuple[Parcel, ...], error: DeliveryFailed) -> Upload:
+    """No answer, or one that concerns the server and not these instances."""
+    missing = verdict.unanswered(error)
+    setback = missing.code in ("server-error", "connection-lost", "answer-unreadable")
+    return Upload(parcels, accepted=False, missing=missing, divisible=setback, setback=setback, stop=not setback)
+
+
+def _unreadable(parcel: Parcel, error: SpoolUnavailable | SpoolCorrupt) -> Upload:
+    return Upload((parcel,), accepted=False, missing=verdict.unreadable(error), sent=False)

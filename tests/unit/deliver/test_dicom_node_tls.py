@@ -1,0 +1,92 @@
+"""C-STORE and storage commitment over TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from gateway.deliver import NodeOptions
+from gateway.deliver.association import Node, _association_request
+from gateway.deliver.dicom_node import _COMMITMENT, CommitmentOptions
+from gateway.deliver.endpoint import Tls
+from gateway.errors import ConfigurationError
+from tests.fixtures.ports import free_port
+from tests.unit.deliver.test_dicom_node import Committer, data_set_bytes, destination, parcel, peer, report, short
+from tests.unit.deliver.test_stow_tls import Authority
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def server_context(authority: Authority, *, mutual: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.issue("node"))
+    if mutual:
+        context.load_verify_locations(authority.file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_every_byte_arrives_by_tls(tmp_path: Path, authority: Authority) -> None:
+    parcels = [parcel(tmp_path, number, pixels=size) for number, size in enumerate((64, 3_000_000))]
+    tls = Tls(ca_file=authority.file, certificate_file=authority.issue("gateway"))
+    with (
+        peer(tls=server_context(authority, mutual=True)) as scp,
+        destination(scp.port, host="localhost", context=tls.context(place="x")) as node,
+    ):
+        assert short(node.send(parcels)) == [("confirmed", "stored")] * 2
+        assert scp.stored == [data_set_bytes(one) for one in parcels]
+
+
+def test_a_node_of_another_authority_gets_nothing(tmp_path: Path, authority: Authority) -> None:
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    with (
+        peer(tls=server_context(authority, mutual=False)) as scp,
+        destination(scp.port, host="localhost", context=Tls(ca_file=other.file).context(place="x")) as node,
+    ):
+        assert short(node.send([parcel(tmp_path)])) == [("failed", "tls")]
+        assert scp.stored == []
+
+
+def gets_in(port: int, context: ssl.SSLContext | None) -> bool:
+    """Whether the listener answers a request for an association, be it with a rejection."""
+    node = Node(destination="x", host="localhost", port=port, called_ae="GATEWAY", calling_ae="ARCHIVE")
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        try:
+            connection = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
+            with connection:
+                connection.sendall(_association_request(node, [_COMMITMENT]))
+                return bool(connection.recv(1))
+        except OSError:
+            return False
+
+
+def test_reports_come_by_tls_from_peers_of_the_authority(tmp_path: Path, authority: Authority) -> None:
+    port = free_port()
+    tls = Tls(ca_file=authority.file, certificate_file=authority.issue("gateway"))
+    options = NodeOptions(
+        commitment=CommitmentOptions(host="127.0.0.1", port=port, context=tls.server_context(place="x"))
+    )
+    reporting = Tls(ca_file=authority.file, certificate_file=authority.issue("node-client")).context(place="x")
+    committer = Committer(port, tls=reporting)
+    parcels = [parcel(tmp_path)]
+    with peer(committing=committer) as scp, destination(scp.port, options=options) as node:
+        node.send(parcels)
+        [(transaction, items)] = committer.asked
+        assert not gets_in(port, None)  # without TLS
+        assert not gets_in(port, Tls(ca_file=authority.file).context(place="x"))  # without a certificate
+        assert short(node.confirm(parcels)) == [("sent", "commitment-requested")]
+        assert gets_in(port, reporting)
+        assert committer.report(report(transaction, items)) == 0x0000
+        assert short(node.confirm(parcels)) == [("confirmed", "committed")]
+
+
+def test_reports_by_tls_need_a_certificate_of_ours() -> None:
+    with pytest.raises(ConfigurationError, match="certificate_file"):
+        Tls().server_context(place="x")
