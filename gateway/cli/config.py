@@ -47,10 +47,11 @@ def example() -> None:
 
 
 def _load_profiles(settings: Settings) -> None:
+    from gateway.pipeline.review.activation import require_passing
     from gateway.profile.load import load_profile, shipped_profiles
 
     for name in dict.fromkeys(project.profile for project in settings.projects.values()):
-        load_profile(name, search=[*settings.profiles, shipped_profiles()])
+        require_passing(load_profile(name, search=[*settings.profiles, shipped_profiles()]))
 
 
 def _compile_conditions(settings: Settings) -> None:
@@ -59,6 +60,9 @@ def _compile_conditions(settings: Settings) -> None:
     for number, route in enumerate(settings.routes):
         if route.when is not None:
             Condition.compile(route.when, place=f"routes[{number}].when")
+    for name, destination in settings.destinations.items():
+        if destination.when is not None:
+            Condition.compile(destination.when, place=f"destinations.{name}.when")
 
 
 def _read_secrets(settings: Settings) -> None:

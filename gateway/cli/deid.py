@@ -34,7 +34,10 @@ def deid(
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """De-identify files and verify the result. Exit code 0 only if nothing was held."""
+    """De-identify files and verify the result.
+
+    What a rule of the profile rejects is not written. Exit code 0 only if nothing was held.
+    """
     settings = load_settings(config, os.environ)
     name = project or _only_project(settings)
     if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
@@ -45,6 +48,7 @@ def deid(
         output=target,
         keep_names=keep_names,
         settings=settings,
+        project=name,
     )
     files = input_files(source)
     console = Console(stderr=True)
@@ -72,13 +76,16 @@ def _only_project(settings: Settings) -> str:
 
 def _print_summary(console: Console, results: list[OfflineResult], source: Path) -> None:
     held = sorted((result for result in results if result.state == "held"), key=lambda result: result.path)
-    for result in held:
+    rejected = sorted((result for result in results if result.state == "rejected"), key=lambda result: result.path)
+    for result in (*rejected, *held):
         path = result.path.name if source.is_file() else result.path.relative_to(source)
-        console.print(f"held {path}: {result.detail}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{result.state} {path}: {result.detail}", highlight=False, markup=False, soft_wrap=True)
     reasons = ", ".join(f"{count} {code}" for code, count in sorted(Counter(one.code for one in held).items()))
     size = sum(result.size for result in results)
     console.print(
-        f"{len(results)} files: {len(results) - len(held)} de-identified ({size:,} bytes), {len(held)} held"
+        f"{len(results)} files: {len(results) - len(held) - len(rejected)} de-identified ({size:,} bytes), "
+        + (f"{len(rejected)} rejected, " if rejected else "")
+        + f"{len(held)} held"
         + (f" ({reasons})" if held else ""),
         highlight=False,
     )

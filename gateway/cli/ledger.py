@@ -29,7 +29,7 @@ _console = Console(highlight=False, markup=False, width=None if sys.stdout.isatt
 def status(config: ConfigFile = None) -> None:
     """Show how many instances and deliveries are in which state, and how old the oldest is."""
     now = datetime.now(UTC)
-    with _ledger(config) as ledger:
+    with opened_ledger(config) as ledger:
         found = ledger.status()
     instances = Table("project", "state", "instances", "bytes", "oldest", box=None, pad_edge=False)
     for row in found.instances:
@@ -50,7 +50,7 @@ def status(config: ConfigFile = None) -> None:
 
 def account(config: ConfigFile = None) -> None:
     """Balance the books: every acknowledged instance has a fate. Exit code 1 if one has not."""
-    with _ledger(config) as ledger:
+    with opened_ledger(config) as ledger:
         found = ledger.account()
     columns = ("project", "received", "in progress", "rejected", "held", "de-identified", "delivered", "purged")
     table = Table(*columns, box=None, pad_edge=False)
@@ -78,7 +78,7 @@ def history(
     config: ConfigFile = None,
 ) -> None:
     """Show everything that happened to an instance."""
-    with _ledger(config) as ledger:
+    with opened_ledger(config) as ledger:
         entries = ledger.history(instance)
     if not entries:
         raise ConfigurationError(place="history", problem=f"there is no instance {instance}")
@@ -106,7 +106,7 @@ def list_deliveries(
     config: ConfigFile = None,
 ) -> None:
     """List deliveries, oldest first."""
-    with _ledger(config) as ledger:
+    with opened_ledger(config) as ledger:
         rows = ledger.deliveries(destination=destination, state=state, limit=limit)
     table = Table(
         "delivery", "instance", "destination", "state", "attempts", "due", "code", "detail", box=None, pad_edge=False
@@ -136,7 +136,7 @@ def retry_deliveries(
     config: ConfigFile = None,
 ) -> None:
     """Send dead deliveries again; with --failed those that wait as well, at once."""
-    with _ledger(config) as ledger:
+    with opened_ledger(config) as ledger:
         count = ledger.retry_deliveries(
             destination=destination, delivery_ids=deliveries or None, only_dead=not failed and not deliveries
         )
@@ -150,7 +150,7 @@ def list_held(
     config: ConfigFile = None,
 ) -> None:
     """List held instances with the reason, oldest first."""
-    with _ledger(config) as ledger:
+    with opened_ledger(config) as ledger:
         rows = ledger.held(limit=limit)
     table = Table("instance", "project", "source", "since", "code", "detail", box=None, pad_edge=False)
     for row in rows:
@@ -160,7 +160,13 @@ def list_held(
 
 
 @contextmanager
-def _ledger(config: Path | None) -> Iterator[Ledger]:
+def opened_ledger(config: Path | None) -> Iterator[Ledger]:
+    """The ledger of a configuration whose gateway has run; closed at the end of the block.
+
+    Raises
+    ------
+    ConfigurationError: the configuration is wrong, or there is no ledger
+    """
     settings = load_settings(config, os.environ)
     if settings.storage.ledger is None and not (settings.data / "ledger.sqlite3").exists():
         raise ConfigurationError(

@@ -15,7 +15,7 @@ from gateway.config import OVERRIDES, Settings
 from gateway.metrics import METERS
 from gateway.setting import Form
 
-_GENERATED: Final = "<!-- Made by scripts/generate-docs from the code: edit that instead. -->"
+GENERATED: Final = "<!-- Made by scripts/generate-docs from the code: edit that instead. -->"
 _INDEFINITE: Final = {
     dict: "sections by name",
     tuple: "list of sections",
@@ -61,7 +61,7 @@ def sections() -> Iterator[tuple[str, type[BaseModel]]]:
 def configuration_reference() -> str:
     """The configuration reference as Markdown."""
     variables = "\n".join(f"| `{variable}` | `{'.'.join(path)}` |" for variable, path in OVERRIDES.items())
-    lines = [_GENERATED, _CONFIGURATION, variables]
+    lines = [GENERATED, _CONFIGURATION, variables]
     for place, model in sections():
         lines += ["", f"## `{place}`" if place else "## Top level", ""]
         if place:
@@ -76,7 +76,7 @@ def configuration_reference() -> str:
 
 def metrics_reference() -> str:
     """The list of metrics as Markdown."""
-    lines = [_GENERATED, _METRICS]
+    lines = [GENERATED, _METRICS]
     for meter in METERS:
         labels = ", ".join(f"`{label}`" for label in meter.labels) or "-"
         lines.append(f"| `{meter.name}` | {meter.kind} | {labels} | {meter.help} |")

@@ -1,49 +1,54 @@
-"""The dispatcher: takes due deliveries, sends them, and tells the ledger what became of each."""
+"""The dispatcher: takes due deliveries, sends them, and tells the ledger what became of each.
+
+A delivery that was sent but not confirmed is not sent again when it is due: the destination is asked for it.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 
-from gateway.config import DicomWebDestination
-from gateway.deliver import Destination, Outcome, Parcel, RetryPolicy, build_destination
-from gateway.errors import GatewayError, PermanentError, TransientError
-from gateway.ledger import DeliveryClaim, DeliveryResult, Ledger
+from gateway.deliver import Destination, Outcome, OutcomeState, Parcel, RetryPolicy, build_destination
+from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnavailable, TransientError
+from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Evidence, Ledger, Whole
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.outputs import Outputs
 from gateway.pipeline.process import Child
+from gateway.pipeline.receipts import OutputDigests, receipt_of
 from gateway.pipeline.resources import open_ledger
 
 log = structlog.get_logger(__name__)
 
 _SHORTEST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
-#: A folder takes more than one batch's worth quickly; batches keep ledger transactions short.
-_FOLDER_BATCH: Final = 50
-_FOLDER_BYTES: Final = 256 * 1024**2
 
 
 def dispatch(child: Child) -> None:
     """The job of the delivering process: one thread per connection of every destination."""
     settings = child.settings
     ledger = open_ledger(settings)
-    outputs = Outputs(settings, ledger)
+    outputs = Outputs(settings, child.programs, ledger)
+    digests = OutputDigests()
     threads: list[threading.Thread] = []
     destinations: list[Destination] = []
     try:
         for name, configured in settings.destinations.items():
-            connections = configured.connections if isinstance(configured, DicomWebDestination) else 1
             destination = build_destination(name, configured)
             destinations.append(destination)
-            for number in range(connections):
+            for number in range(configured.threads):
                 dispatcher = Dispatcher(
-                    child, destination, owner=f"{child.owner}/{name}.{number}", ledger=ledger, outputs=outputs
+                    child,
+                    destination,
+                    owner=f"{child.owner}/{name}.{number}",
+                    ledger=ledger,
+                    outputs=outputs,
+                    digests=digests,
                 )
                 threads.append(threading.Thread(target=dispatcher.run, name=f"{name}-{number}"))
         for thread in threads:
@@ -77,6 +82,7 @@ class Dispatcher:
         owner: str,
         ledger: Ledger,
         outputs: Outputs,
+        digests: OutputDigests,
     ) -> None:
         self._stopping = child.stopping
         self._settings = child.settings
@@ -84,6 +90,7 @@ class Dispatcher:
         self._owner = owner
         self._ledger = ledger
         self._outputs = outputs
+        self._digests = digests
         self._metrics = child.metrics
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._retry = RetryPolicy(
@@ -92,12 +99,15 @@ class Dispatcher:
             longest_seconds=child.settings.retry.longest_seconds,
             attempts=child.settings.retry.attempts,
         )
-        self._random = random.Random()  # noqa: S311  (jitter)
-        configured = child.settings.destinations[destination.name]
-        if isinstance(configured, DicomWebDestination):
-            self._max_count, self._max_bytes = configured.max_instances, configured.max_bytes
-        else:
-            self._max_count, self._max_bytes = _FOLDER_BATCH, _FOLDER_BYTES
+        #: One draw for a batch: instances that failed together come back together.
+        self._draw = random.random()  # noqa: S311  (jitter)
+        self._configured = child.settings.destinations[destination.name]
+        completeness = self._configured.completeness
+        self._whole = (
+            None
+            if completeness is None
+            else Whole(quiet_seconds=completeness.quiet_seconds, expected=completeness.expected_instances)
+        )
 
     def run(self) -> None:
         """Claim, send, record; sleep a little longer each time that nothing is due."""
@@ -123,35 +133,49 @@ class Dispatcher:
         claims = self._ledger.claim_deliveries(
             self._destination.name,
             self._owner,
-            max_count=self._max_count,
-            max_bytes=self._max_bytes,
+            max_count=self._configured.batch_instances,
+            max_bytes=self._configured.batch_bytes,
             lease_seconds=self._settings.workers.lease_seconds,
+            whole=self._whole,
             now=datetime.now(UTC),
         )
         if not claims:
             return False
         self._lease.hold(claim.delivery_id for claim in claims)
         try:
-            outcomes = self._send(claims)
+            sent = [claim for claim in claims if claim.state is DeliveryState.SENT]
+            unsent = [claim for claim in claims if claim.state is not DeliveryState.SENT]
+            parcels: dict[int, Parcel] = {}
+            outcomes = self._deliver(unsent, self._destination.send, parcels)
+            outcomes += self._deliver(sent, self._destination.confirm, parcels)
+            self._record(claims, outcomes, parcels)
         finally:
             self._lease.drop()
-        self._record(claims, outcomes)
         return True
 
-    def _send(self, claims: Sequence[DeliveryClaim]) -> list[Outcome]:
+    def _deliver(
+        self,
+        claims: Sequence[DeliveryClaim],
+        call: Callable[[Sequence[Parcel]], list[Outcome]],
+        parcels: dict[int, Parcel],
+    ) -> list[Outcome]:
+        """Hand the claimed outputs to the destination's ``send`` or ``confirm``; enters them into ``parcels``."""
         outcomes: list[Outcome] = []
-        parcels: list[Parcel] = []
+        ready: list[Parcel] = []
         for claim in claims:
             try:
-                parcels.append(self._parcel(claim))
+                ready.append(self._parcel(claim))
             except PermanentError as error:
                 outcomes.append(Outcome(claim.delivery_id, "dead", error.code, error.message))
             except TransientError as error:
-                outcomes.append(Outcome(claim.delivery_id, "failed", error.code, error.message))
-        if parcels:
+                # What was sent stays sent: it only cannot be asked for at this moment.
+                state: OutcomeState = "sent" if claim.state is DeliveryState.SENT else "failed"
+                outcomes.append(Outcome(claim.delivery_id, state, error.code, error.message))
+        if ready:
             started = time.perf_counter()
-            outcomes += self._destination.send(parcels)
+            outcomes += call(ready)
             self._metrics.requested(destination=self._destination.name, seconds=time.perf_counter() - started)
+            parcels |= {parcel.delivery_id: parcel for parcel in ready}
         return outcomes
 
     def _parcel(self, claim: DeliveryClaim) -> Parcel:
@@ -168,10 +192,22 @@ class Dispatcher:
             parts=tuple(output.parts()),
         )
 
-    def _record(self, claims: Sequence[DeliveryClaim], outcomes: Sequence[Outcome]) -> None:
+    def _record(
+        self, claims: Sequence[DeliveryClaim], outcomes: Sequence[Outcome], parcels: Mapping[int, Parcel]
+    ) -> None:
         by_id = {claim.delivery_id: claim for claim in claims}
         now = datetime.now(UTC)
-        results = [self._result(outcome, by_id[outcome.delivery_id], now) for outcome in outcomes]
+        self._draw = random.random()  # noqa: S311  (jitter)
+        confirmed = [by_id[outcome.delivery_id].instance_id for outcome in outcomes if outcome.state == "confirmed"]
+        evidence = self._ledger.evidence(confirmed) if confirmed else {}
+        results = []
+        for outcome in outcomes:
+            claim = by_id[outcome.delivery_id]
+            if outcome.state == "confirmed":
+                parcel = parcels[outcome.delivery_id]
+                results.append(self._confirmed(outcome, claim, evidence[claim.instance_id], parcel, now))
+            else:
+                results.append(self._result(outcome, claim, now))
         recorded = self._ledger.record_outcomes(self._owner, results)
         lost = set(recorded.lost)
         for result in results:
@@ -199,12 +235,40 @@ class Dispatcher:
             case "dead":
                 self._metrics.dead(destination=name, reason=result.code)
 
+    def _confirmed(
+        self, outcome: Outcome, claim: DeliveryClaim, evidence: Evidence, parcel: Parcel, now: datetime
+    ) -> DeliveryResult:
+        """The confirmation with its receipt; without a receipt there is no confirmation."""
+        try:
+            digest = self._digests.of(claim.instance_id, parcel.parts)
+        except (SpoolUnavailable, SpoolCorrupt) as error:
+            # Asked or sent again, it will be confirmed again.
+            failed = Outcome(outcome.delivery_id, "failed", error.code, error.message)
+            return self._result(failed, claim, now)
+        receipt = receipt_of(
+            claim, outcome, evidence, kind=self._configured.type, output_digest=digest, confirmed_at=now
+        )
+        return DeliveryResult(
+            delivery_id=outcome.delivery_id,
+            state="confirmed",
+            code=outcome.code,
+            detail=outcome.detail,
+            receipt=receipt,
+        )
+
     def _result(self, outcome: Outcome, claim: DeliveryClaim, now: datetime) -> DeliveryResult:
-        if outcome.state in {"confirmed", "dead"}:
+        if outcome.state == "dead":
             return DeliveryResult(
-                delivery_id=outcome.delivery_id, state=outcome.state, code=outcome.code, detail=outcome.detail
+                delivery_id=outcome.delivery_id, state="dead", code=outcome.code, detail=outcome.detail
             )
-        delay = self._retry.delay(claim.attempts, random=self._random, retry_after=outcome.retry_after)
+        if outcome.state == "sent" and outcome.retry_after is not None:
+            # The destination says when it is worth asking. To ask is no attempt, and only it can give up.
+            delay: float | None = outcome.retry_after
+        elif outcome.state == "sent":
+            delay = random.Random(self._draw).uniform(0.0, self._retry.ceiling(claim.attempts))  # noqa: S311
+        else:
+            jitter = random.Random(self._draw)  # noqa: S311
+            delay = self._retry.delay(claim.attempts, random=jitter, retry_after=outcome.retry_after)
         if delay is None:
             return DeliveryResult(
                 delivery_id=outcome.delivery_id,

@@ -20,8 +20,10 @@ from gateway.config import Settings
 from gateway.deid import Deidentified, ProjectKey
 from gateway.deliver import output_path
 from gateway.dicom.segments import Segment, copy_to
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, RejectedByRule
+from gateway.pipeline.numbers import OfflineNumbers
 from gateway.pipeline.resources import opening_rules
+from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import OpeningRules, Treatment, holding
 from gateway.profile import load_profile, shipped_profiles
 
@@ -38,6 +40,7 @@ class OfflineTask:
     profile: name of a profile or path of its file
     secret: the project's secret
     output: directory of the outputs
+    project: name of the project, whose numbers sequential pseudonyms are; empty where there are none
     keep_names: mirror the input's relative paths; otherwise the layout of a folder destination
     settings: limits and directories of profiles
     """
@@ -47,14 +50,15 @@ class OfflineTask:
     output: Path
     keep_names: bool
     settings: Settings
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineResult:
-    """What became of one file: ``code`` and ``detail`` say why it was held."""
+    """What became of one file: ``code`` and ``detail`` say why it was held, or which rule rejected it."""
 
     path: Path
-    state: Literal["deidentified", "held"]
+    state: Literal["deidentified", "rejected", "held"]
     code: str = ""
     detail: str = ""
     size: int = 0
@@ -74,7 +78,7 @@ def deidentify_files(task: OfflineTask, files: Sequence[tuple[Path, Path]], *, j
 
     Raises
     ------
-    ProfileError: the profile has an error
+    ProfileError: the profile has an error, or one of its tests fails
     ConfigurationError: the secret is too short
     """
     _Offline(task)  # errors of the profile or secret once, before any process starts
@@ -143,7 +147,9 @@ class _Offline:
     def __init__(self, task: OfflineTask) -> None:
         self._task = task
         search = (*task.settings.profiles, shipped_profiles())
-        self._treatment = Treatment(load_profile(task.profile, search=search), ProjectKey(task.secret))
+        program = require_passing(load_profile(task.profile, search=search))
+        numbers = OfflineNumbers(task.settings, task.project) if task.project else None
+        self._treatment = Treatment(program, ProjectKey(task.secret), numbers=numbers)
 
     def deidentify(self, path: Path, relative: Path) -> OfflineResult:
         self._task.output.mkdir(parents=True, exist_ok=True)
@@ -157,6 +163,8 @@ class _Offline:
                     treated = self._treatment.treat(instance, lambda segments: segments)
                     target = self._target(relative, treated.output)
                     size = _write(target, treated.stored)
+            except RejectedByRule as rejected:
+                return OfflineResult(path, "rejected", str(rejected.facts["rule"]), str(rejected.facts["because"]))
             except GatewayError as error:
                 return OfflineResult(path, "held", error.code, error.message)
             except OSError as error:

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 import structlog
 
 from gateway.config import Settings
-from gateway.errors import InstanceError, PermanentError, SpoolCorrupt
+from gateway.errors import InstanceError, PermanentError, RejectedByRule, SpoolCorrupt
 from gateway.ledger import DeliveryClaim, Ledger
-from gateway.pipeline.projects import Project, load_projects
+from gateway.pipeline.numbers import LedgerNumbers
+from gateway.pipeline.projects import Project, make_projects
 from gateway.pipeline.resources import open_spool, opening_rules
+from gateway.pipeline.routing import Router, Sender
+from gateway.profile import Program
 from gateway.spool import Output
 
 log = structlog.get_logger(__name__)
@@ -28,8 +31,9 @@ class OutputLost(PermanentError):
 class Outputs:
     """The outputs of one gateway's spool. Safe for use from several threads."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, programs: Mapping[str, Program], ledger: Ledger) -> None:
         self._settings = settings
+        self._programs = programs
         self._ledger = ledger
         self._spool = open_spool(settings)
         self._opening = opening_rules(settings, self._spool.work)
@@ -55,7 +59,12 @@ class Outputs:
     def _remake(self, claim: DeliveryClaim) -> None:
         made = self._ledger.provenance(claim.instance_id)
         if self._projects is None:
-            self._projects = load_projects(self._settings, established=self._settings.projects)
+            self._projects = make_projects(
+                self._settings,
+                self._programs,
+                established=self._settings.projects,
+                numbers=lambda project: LedgerNumbers(self._ledger, project),
+            )
         project = self._projects.get(made.project)
         if project is None or project.treatment.program.digest != made.profile_digest:
             raise OutputLost(
@@ -63,8 +72,13 @@ class Outputs:
             )
         try:
             with self._opening.open(self._spool.path(claim.spool_name)) as instance:
-                project.treatment.treat(instance, lambda segments: self._spool.write_output(claim.spool_name, segments))
-        except (InstanceError, SpoolCorrupt) as error:
+                _, sender = Router(self._settings, self._projects).route(
+                    Sender(made.source, made.calling_ae, made.called_ae), instance
+                )
+                project.treatment.treat(
+                    instance, lambda segments: self._spool.write_output(claim.spool_name, segments), sender.facts
+                )
+        except (InstanceError, RejectedByRule, SpoolCorrupt) as error:
             raise OutputLost(instance=claim.instance_id, reason=error.message) from None
         except FileNotFoundError:
             raise OutputLost(instance=claim.instance_id, reason="its original is missing") from None

@@ -12,7 +12,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +27,7 @@ from gateway.config import Settings
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.metrics import Metrics
+from gateway.profile import Program
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class Child:
     name: role and number, such as ``deidentify-1``
     owner: unique name under which it leases rows of the ledger
     settings: the configuration
+    programs: project -> the program that is active
     metrics: where it counts
     stopping: set when the job has to come to its end
     cautious: this process replaces one that died; the job takes one instance at a time at first, so that an instance
@@ -63,6 +65,7 @@ class Child:
     name: str
     owner: str
     settings: Settings
+    programs: Mapping[str, Program]
     metrics: Metrics
     stopping: threading.Event
     cautious: bool
@@ -80,7 +83,7 @@ class ChildProcess:
     ----------
     name: role and number
     job: a module-level callable
-    settings: handed to the child
+    settings, programs: handed to the child
     node: name of this gateway, the first part of the owner
     restarts: how often a child of this name died before
     """
@@ -90,6 +93,7 @@ class ChildProcess:
         name: str,
         job: Job,
         settings: Settings,
+        programs: Mapping[str, Program],
         *,
         node: str,
         restarts: int = 0,
@@ -101,7 +105,7 @@ class ChildProcess:
         reader, self._life = CONTEXT.Pipe(duplex=False)
         self._process: BaseProcess = CONTEXT.Process(
             target=_main,
-            args=(name, self.owner, job, settings, restarts > 0, self._ready, reader),
+            args=(name, self.owner, job, settings, programs, restarts > 0, self._ready, reader),
             name=name,
         )
         self._process.start()
@@ -162,12 +166,14 @@ def _main(
     owner: str,
     job: Job,
     settings: Settings,
+    programs: Mapping[str, Program],
     cautious: bool,  # noqa: FBT001  (positional across the spawn)
     ready: Event,
     life: Connection,
 ) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the supervisor decides
     os.umask(0o077)
     configure_logging(settings.log)
@@ -176,7 +182,7 @@ def _main(
     try:
         with running_mark(settings.data):
             metrics = Metrics.shared(metrics_directory(settings))
-            job(Child(name, owner, settings, metrics, stopping, cautious, ready))
+            job(Child(name, owner, settings, programs, metrics, stopping, cautious, ready))
     except GatewayError as error:
         log.critical("process failed", code=error.code, detail=error.message)
         raise SystemExit(EXIT_FAILED) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.config import Settings
 from gateway.deid import ProjectKey
+from gateway.deid.numbers import NumberSource
+from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import Treatment
-from gateway.profile import load_profile, shipped_profiles
+from gateway.profile import Program, load_profile, shipped_profiles
 from gateway.secret import project_secret
 
 
@@ -22,24 +24,46 @@ class Project:
     destinations: tuple[str, ...]
 
 
-def load_projects(settings: Settings, *, established: Collection[str]) -> Mapping[str, Project]:
-    """Load every project's profile and secret.
+def activate_profiles(settings: Settings) -> Mapping[str, Program]:
+    """Compile the profile of every project and run its tests: project -> program.
+
+    What is compiled here is what every process applies, whatever becomes of the files afterwards.
+
+    Raises
+    ------
+    ProfileError: a profile has an error, or one of its tests fails; nothing becomes active
+    """
+    search = (*settings.profiles, shipped_profiles())
+    return {
+        name: require_passing(load_profile(project.profile, search=search))
+        for name, project in settings.projects.items()
+    }
+
+
+def make_projects(
+    settings: Settings,
+    programs: Mapping[str, Program],
+    *,
+    established: Collection[str],
+    numbers: Callable[[str], NumberSource] | None = None,
+) -> Mapping[str, Project]:
+    """Join every project's program with its secret.
 
     Parameters
     ----------
     settings: the configuration
+    programs: project -> its active program
     established: projects that have instances already; a secret is made for others only, because with a new one the
         same patient would become another
+    numbers: project -> where its sequential pseudonyms come from; needed to treat instances, not to check a profile
 
     Raises
     ------
-    ProfileError: a profile has an error; nothing becomes active
     ConfigurationError: a secret is missing, too short or readable by others
     """
-    search = (*settings.profiles, shipped_profiles())
     projects = {}
     for name, project in settings.projects.items():
         key = ProjectKey(project_secret(settings, name, create=name not in established))
-        treatment = Treatment(load_profile(project.profile, search=search), key)
+        treatment = Treatment(programs[name], key, numbers=None if numbers is None else numbers(name))
         projects[name] = Project(name, treatment, key, tuple(project.destinations))
     return projects

@@ -1,16 +1,16 @@
-"""Routes: which project an instance belongs to."""
+"""Routes: which project an instance belongs to, and which of the project's destinations it goes to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gateway.config import Settings
 from gateway.dicom.instance import Instance
-from gateway.dicom.value import values_by_keyword
 from gateway.errors import ConfigurationError, InstanceError
 from gateway.profile import Condition
+from gateway.profile.situation import situation
 
 ProjectType = TypeVar("ProjectType")
 
@@ -19,18 +19,36 @@ class NoRoute(InstanceError):
     """No route matches the instance (source {source}, called AE title {called_ae}): add one to the configuration."""
 
 
+class NoDestination(InstanceError):
+    """No destination of project {project} takes the instance: their conditions exclude it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent an instance, as the association said: the configured source and the AE titles."""
+    """Who sent an instance, as the association said: the configured source and the AE titles; and by which route of
+    the configuration it came, empty where none was asked or the route has no name.
+    """
 
     source: str
     calling_ae: str
     called_ae: str
+    route: str = ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What conditions may ask of it."""
+        return {
+            "source": self.source,
+            "calling_ae": self.calling_ae,
+            "called_ae": self.called_ae,
+            "route": self.route,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
     project: str
+    name: str
     source: str | None
     called_ae: Sequence[str]
     calling_ae: Sequence[str]
@@ -43,15 +61,24 @@ class _Route:
             return False
         if self.calling_ae and sender.calling_ae not in self.calling_ae:
             return False
-        if self.when is None:
-            return True
-        values: dict[str, object] = dict(values_by_keyword(instance, self.when.keywords))
-        values.update(source=sender.source, calling_ae=sender.calling_ae, called_ae=sender.called_ae)
-        return self.when.evaluate(values)
+        return _holds(self.when, sender, instance)
+
+
+def _holds(condition: Condition | None, sender: Sender, instance: Instance) -> bool:
+    if condition is None:
+        return True
+    return condition.evaluate(situation(instance, condition.keywords, sender.facts))
+
+
+def _compiled(text: str | None, place: str) -> Condition | None:
+    return None if text is None else Condition.compile(text, place=place, error=ConfigurationError)
 
 
 class Router:
-    """Decides the project of every instance: the first route that matches; without routes, the only project.
+    """Decides project and destinations of every instance by its original elements.
+
+    The project is that of the first route that matches; without routes, the only one. The destinations are those of
+    the project whose conditions hold.
 
     Parameters
     ----------
@@ -60,7 +87,7 @@ class Router:
 
     Raises
     ------
-    ConfigurationError: the condition of a route has an error
+    ConfigurationError: the condition of a route or a destination has an error
     """
 
     def __init__(self, settings: Settings, projects: Mapping[str, object]) -> None:
@@ -68,18 +95,29 @@ class Router:
         self._routes = [
             _Route(
                 route.project,
+                route.name or "",
                 route.source,
                 route.called_ae,
                 route.calling_ae,
-                None
-                if route.when is None
-                else Condition.compile(route.when, place=f"routes[{number}].when", error=ConfigurationError),
+                _compiled(route.when, f"routes[{number}].when"),
             )
             for number, route in enumerate(settings.routes)
         ]
+        conditions = {
+            name: _compiled(destination.when, f"destinations.{name}.when")
+            for name, destination in settings.destinations.items()
+        }
+        self._destinations = {
+            name: [(destination, conditions[destination]) for destination in project.destinations]
+            for name, project in settings.projects.items()
+        }
 
     def project(self, sender: Sender, instance: Instance) -> str:
-        """The name of the project that ``instance`` belongs to.
+        """The name of the project that ``instance`` belongs to. As ``route``."""
+        return self.route(sender, instance)[0]
+
+    def route(self, sender: Sender, instance: Instance) -> tuple[str, Sender]:
+        """The name of the project that ``instance`` belongs to, and the sender with the name of its route.
 
         Raises
         ------
@@ -87,8 +125,21 @@ class Router:
         RuleFailed: a condition cannot be evaluated for this instance
         """
         if self._only is not None:
-            return self._only
+            return self._only, sender
         for route in self._routes:
             if route.matches(sender, instance):
-                return route.project
+                return route.project, replace(sender, route=route.name)
         raise NoRoute(source=sender.source or "-", called_ae=sender.called_ae or "-")
+
+    def destinations(self, project: str, sender: Sender, instance: Instance) -> tuple[str, ...]:
+        """The names of the destinations of ``project`` that ``instance`` goes to.
+
+        Raises
+        ------
+        NoDestination: every condition excludes it
+        RuleFailed: a condition cannot be evaluated for this instance
+        """
+        found = tuple(name for name, condition in self._destinations[project] if _holds(condition, sender, instance))
+        if not found:
+            raise NoDestination(project=project)
+        return found

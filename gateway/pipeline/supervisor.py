@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,12 +28,13 @@ from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import read_figures
 from gateway.pipeline.housekeeping import purge
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
-from gateway.pipeline.projects import load_projects
+from gateway.pipeline.projects import activate_profiles, make_projects
 from gateway.pipeline.reception import receive
 from gateway.pipeline.recovery import recover
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router
 from gateway.pipeline.worker import work
+from gateway.profile import Program
 from gateway.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ class _Post:
     job: Job
     child: ChildProcess | None = None
     restarts: int = 0
+    replaced: bool = False
     started: float = 0.0
     due: float = 0.0
 
@@ -72,6 +74,9 @@ class _Post:
 
 class Supervisor:
     """Runs a gateway until it is told to stop.
+
+    On SIGHUP it reads the profiles again. If all of them are correct and pass their tests, the processes that
+    de-identify are replaced, each after it has finished what it holds; otherwise the active ones stay.
 
     Parameters
     ----------
@@ -87,6 +92,8 @@ class Supervisor:
             *(_Post(f"deidentify-{number}", work) for number in range(1, workers + 1)),
             _Post("receive", receive),
         ]
+        self._reloading = threading.Event()
+        self._programs: Mapping[str, Program] = {}
         self._node = ""
         self._ledger: Ledger | None = None
         self._spool: Spool | None = None
@@ -112,7 +119,8 @@ class Supervisor:
             ledger = self._ledger = open_ledger(settings)
             stack.callback(ledger.close)
             established = {row.project for row in ledger.status().instances if row.project is not None}
-            Router(settings, load_projects(settings, established=established))
+            self._programs = activate_profiles(settings)
+            Router(settings, make_projects(settings, self._programs, established=established))
             # Nobody else works under this name: what it still leases was left by a gateway that was killed.
             self._node = node_name(settings.data)
             ledger.release(self._node)
@@ -164,7 +172,9 @@ class Supervisor:
         return Health(tuple(problems))
 
     def _fill(self, post: _Post) -> None:
-        post.child = ChildProcess(post.name, post.job, self._settings, node=self._node, restarts=post.restarts)
+        post.child = ChildProcess(
+            post.name, post.job, self._settings, self._programs, node=self._node, restarts=post.restarts
+        )
         post.started = time.monotonic()
         log.info("process started", worker=post.name, pid=post.child.pid)
 
@@ -172,12 +182,34 @@ class Supervisor:
         housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
         while not self._stopping.is_set():
             wait([post.child.sentinel for post in self._posts if post.child is not None], timeout=0.2)
+            if self._reloading.is_set():
+                self._reload()
             now = time.monotonic()
             for post in self._posts:
                 self._look_after(post, now)
             if now >= housekeeping:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
                 self._keep_house()
+
+    def _reload(self) -> None:
+        """Activate the profiles as they are on disk now, or leave everything as it is."""
+        self._reloading.clear()
+        try:
+            programs = activate_profiles(self._settings)
+        except GatewayError as error:
+            log.warning("profiles not changed", code=error.code, detail=error.message)
+            return
+        changed = [name for name, program in programs.items() if program.digest != self._programs[name].digest]
+        for name in changed:
+            log.info("profile activated", project=name, profile=programs[name].profile, digest=programs[name].digest)
+        if not changed:
+            log.info("profiles unchanged")
+            return
+        self._programs = programs
+        for post in self._posts:
+            if post.role != "receive" and post.child is not None:
+                post.replaced = True
+                post.child.terminate()
 
     def _look_after(self, post: _Post, now: float) -> None:
         child = post.child
@@ -187,9 +219,13 @@ class Supervisor:
             return
         if child is not None:
             exit_code, was_ready = child.exit_code, child.was_ready
-            self._bury(child)
+            self._bury(child, crashed=exit_code != 0)
             post.child = None
             if self._stopping.is_set():
+                return
+            if post.replaced and exit_code == 0:
+                post.replaced = False
+                self._fill(post)
                 return
             if not was_ready and post.restarts == 0:
                 raise StartFailed(name=post.name)
@@ -201,14 +237,14 @@ class Supervisor:
                 self._metrics.worker_restarted(role=post.role)
             self._fill(post)
 
-    def _bury(self, child: ChildProcess) -> None:
-        """Free what a dead process had leased, so that another takes it up at once."""
+    def _bury(self, child: ChildProcess, *, crashed: bool) -> None:
+        """Free what an ended process had leased, so that another takes it up at once."""
         if child.pid is not None:
             metrics.forget(metrics_directory(self._settings), child.pid)
         child.close()
         if self._ledger is not None:
             try:
-                self._ledger.release(child.owner, crashed=True)
+                self._ledger.release(child.owner, crashed=crashed)
             except TransientError as error:
                 log.warning("leases not released", worker=child.name, detail=error.message)
 
@@ -239,7 +275,7 @@ class Supervisor:
             if not child.join(max(0.1, deadline - time.monotonic())):
                 log.warning("process killed", worker=child.name)
                 child.kill()
-            self._bury(child)
+            self._bury(child, crashed=False)
         log.info("stopped")
 
     @contextmanager
@@ -253,6 +289,7 @@ class Supervisor:
             self._stopping.set()
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda _number, _frame: self._reloading.set())
         try:
             yield
         finally:

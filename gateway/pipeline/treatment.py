@@ -1,21 +1,24 @@
 """What happens to one instance between the spool and its output: open, de-identify, verify, store.
 
-The gateway's workers and ``gateway deid`` use this same sequence. Any error on the way means that no output exists.
+The gateway's workers and ``gateway deid`` use this same sequence. Any error on the way means that no output exists;
+so does a rule of the profile that rejects or holds the instance.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
+from gateway.deid.acceptance import decide
+from gateway.deid.numbers import NumberSource
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment
-from gateway.errors import GatewayError, RuleFailed
+from gateway.errors import GatewayError, HeldByRule, RejectedByRule, RuleFailed
 from gateway.profile import Program
 from gateway.verify import Verifier
 
@@ -57,10 +60,11 @@ class Treatment:
     ----------
     program: the compiled profile
     key: the project's key
+    numbers: where sequential pseudonyms come from; without it a rule that asks for one holds the instance
     """
 
-    def __init__(self, program: Program, key: ProjectKey) -> None:
-        self._deidentifier = Deidentifier(program, key)
+    def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
+        self._deidentifier = Deidentifier(program, key, numbers=numbers)
         self._verifier = Verifier(program)
 
     @property
@@ -68,25 +72,53 @@ class Treatment:
         """The program that is applied."""
         return self._deidentifier.program
 
-    def treat(self, instance: Instance, store: Callable[[Sequence[Segment]], Stored]) -> Treated[Stored]:
-        """De-identify and verify ``instance``, then hand the output to ``store``.
+    def admit(self, instance: Instance, sender: Mapping[str, str] | None = None) -> None:
+        """Let ``instance`` go on if no ``accept`` rule of the profile keeps it from that.
+
+        Parameters
+        ----------
+        instance: as received
+        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+
+        Raises
+        ------
+        RejectedByRule: a rule rejects it
+        HeldByRule: a rule holds it
+        RuleFailed: a condition cannot be decided
+        """
+        with holding("acceptance"):
+            decision = decide(self.program, instance, sender)
+        if decision.kind != "accepted":
+            kind = RejectedByRule if decision.kind == "rejected" else HeldByRule
+            raise kind(rule=decision.rule, because=decision.because.rstrip("."))
+
+    def treat(
+        self,
+        instance: Instance,
+        store: Callable[[Sequence[Segment]], Stored],
+        sender: Mapping[str, str] | None = None,
+    ) -> Treated[Stored]:
+        """De-identify and verify ``instance``, if it is admitted, then hand the output to ``store``.
 
         Parameters
         ----------
         instance: open; its file must stay open while ``store`` runs
         store: called once, only with a verified output
+        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
 
         Raises
         ------
+        RejectedByRule: a rule of the profile rejects it; ``store`` was not called
         InstanceError: the instance has to be held; ``store`` was not called
         GatewayError: ``store`` failed
         """
+        self.admit(instance, sender)
         started = time.perf_counter()
         with holding("de-identification"):
-            output = self._deidentifier.apply(instance)
+            output = self._deidentifier.apply(instance, sender)
         deidentified = time.perf_counter()
         with holding("verification"):
-            self._verifier.check(instance, output.segments)
+            self._verifier.check(instance, output.segments, sender)
         verified = time.perf_counter()
         return Treated(output, store(output.segments), deidentified - started, verified - deidentified)
 

@@ -18,7 +18,7 @@ import structlog
 
 from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import Segment
-from gateway.errors import InstanceError, SpoolCorrupt, SpoolUnavailable, TransientError
+from gateway.errors import InstanceError, RejectedByRule, SpoolCorrupt, SpoolUnavailable, TransientError
 from gateway.ledger import (
     DUPLICATE,
     ClaimedInstance,
@@ -26,11 +26,13 @@ from gateway.ledger import (
     Finished,
     HeldResult,
     Ledger,
+    RejectedResult,
     Result,
 )
 from gateway.pipeline.lease import LeaseKeeper
+from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.process import Child
-from gateway.pipeline.projects import Project, load_projects
+from gateway.pipeline.projects import Project, make_projects
 from gateway.pipeline.resources import open_ledger, open_spool, opening_rules
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import holding
@@ -71,7 +73,12 @@ class Worker:
         self._ledger = ledger
         self._spool = open_spool(child.settings)
         self._metrics = child.metrics
-        self._projects = load_projects(child.settings, established=child.settings.projects)
+        self._projects = make_projects(
+            child.settings,
+            child.programs,
+            established=child.settings.projects,
+            numbers=lambda project: LedgerNumbers(ledger, project),
+        )
         self._router = Router(child.settings, self._projects)
         self._opening = opening_rules(child.settings, self._spool.work)
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
@@ -121,14 +128,14 @@ class Worker:
             return
         for finished, result in zip(self._ledger.finish(self._child.owner, results), results, strict=True):
             self._count(finished, result)
-            held = result if isinstance(result, HeldResult) else None
+            code, detail = _reason(result)
             log.info(
                 "instance finished",
                 instance=finished.instance_id,
                 state="lost" if finished.state is None else finished.state.value,
                 project=result.project,
-                code=held.code if held is not None else None,
-                detail=held.detail if held is not None else None,
+                code=code,
+                detail=detail,
                 duplicate_of=finished.duplicate_of,
             )
 
@@ -138,6 +145,8 @@ class Worker:
             self._metrics.rejected(project=project, rule=DUPLICATE)
         elif finished.state is not None and isinstance(result, HeldResult):
             self._metrics.held(project=project, reason=result.code)
+        elif finished.state is not None and isinstance(result, RejectedResult):
+            self._metrics.rejected(project=project, rule=result.rule)
 
     def _process(self, claim: ClaimedInstance) -> Result:
         if claim.attempts > _MOST_ATTEMPTS:
@@ -156,9 +165,13 @@ class Worker:
                 opened = self._opening.open(path)
             with opened as instance:
                 with holding("routing"):
-                    sender = Sender(claim.source, claim.calling_ae, claim.called_ae)
-                    project = self._projects[self._router.project(sender, instance)]
-                treated = project.treatment.treat(instance, self._store(claim.spool_name))
+                    name, sender = self._router.route(Sender(claim.source, claim.calling_ae, claim.called_ae), instance)
+                    project = self._projects[name]
+                # What is rejected needs no destination.
+                project.treatment.admit(instance, sender.facts)
+                with holding("routing"):
+                    destinations = self._router.destinations(name, sender, instance)
+                treated = project.treatment.treat(instance, self._store(claim.spool_name), sender.facts)
             self._metrics.deidentified(
                 project=project.name,
                 deidentify_seconds=treated.deidentify_seconds,
@@ -180,7 +193,15 @@ class Worker:
                 sop_key=output.sop_key,
                 content_key=project.key.token("content", content),
                 actions=output.actions,
-                destinations=project.destinations,
+                destinations=destinations,
+                priority=self._child.settings.projects[project.name].priority,
+            )
+        except RejectedByRule as rejected:
+            return RejectedResult(
+                instance_id=claim.instance_id,
+                project=None if project is None else project.name,
+                rule=str(rejected.facts["rule"]),
+                because=str(rejected.facts["because"]),
             )
         except (InstanceError, SpoolCorrupt) as error:
             return HeldResult(
@@ -192,6 +213,16 @@ class Worker:
 
     def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:
         return lambda segments: self._spool.write_output(name, segments)
+
+
+def _reason(result: Result) -> tuple[str | None, str | None]:
+    """Why an instance does not go on, as a stable word and for a person."""
+    match result:
+        case HeldResult():
+            return result.code, result.detail
+        case RejectedResult():
+            return result.rule, result.because
+    return None, None
 
 
 @contextmanager

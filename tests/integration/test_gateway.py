@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 from tests.fixtures.dcmtk import dcmsend, echoscu, storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
@@ -275,3 +276,47 @@ def test_nothing_identifying_is_logged(gateway_process: GatewayProcess, tmp_path
         found = pydicom.dcmread(path)
         for value in (found.get("PatientName"), found.get("PatientID"), found.SOPInstanceUID, found.StudyInstanceUID):
             assert not value or str(value) not in spoken
+
+
+def test_profiles_are_read_again_on_request(tmp_path: Path) -> None:
+    """An edited profile becomes active by SIGHUP if it is correct and passes its tests; else the active one stays."""
+    profiles = tmp_path / "profiles"
+    profiles.mkdir()
+    profile = profiles / "mine.yaml"
+    first = "profile: mine\nversion: '1'\nuse: [basic]\n"
+    keeps = "attributes:\n  - keep: [PatientSex]\n    because: the study needs it\n"
+    profile.write_text(first)
+    configuration = f"profiles: [{profiles}]\nprojects:\n  default: {{profile: mine}}\n"
+    source = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+
+    def sent(running: GatewayProcess, number: int) -> str:
+        """The Patient's Sex of the output for the instance ``number``."""
+        source.SOPInstanceUID = UID(f"1.2.826.0.1.3680043.8.498.78.{number}")
+        source.file_meta.MediaStorageSOPInstanceUID = source.SOPInstanceUID
+        path = tmp_path / f"{number}.dcm"
+        source.save_as(path)
+        before = set(running.archive.rglob("*.dcm"))
+        assert storescu(running.dicom_port, [path]).status == 0
+        delivered(running, number)
+        (output,) = set(running.archive.rglob("*.dcm")) - before
+        return str(pydicom.dcmread(output).PatientSex)
+
+    def reload(running: GatewayProcess, answer: str) -> None:
+        os.kill(running.process.pid, signal.SIGHUP)
+        wait_until(lambda: answer in running.process.output, what=answer)
+
+    with gateway_server(tmp_path / "gateway", configuration=configuration) as running:
+        assert sent(running, 1) == ""
+        # a misspelt keyword
+        profile.write_text(first + keeps.replace("PatientSex", "PatientSx"))
+        reload(running, "profiles not changed")
+        assert "PatientSex" in running.process.output  # the nearest right word
+        assert sent(running, 2) == ""
+        # a test that fails
+        profile.write_text(first + keeps + "tests:\n  - given: {PatientSex: F}\n    expect: {PatientSex: M}\n")
+        reload(running, "gateway profile test")
+        assert sent(running, 3) == ""
+        profile.write_text(first + keeps)
+        reload(running, "profile activated")
+        assert sent(running, 4) == "O"
+        assert running.get("/readyz").ok

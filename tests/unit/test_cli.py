@@ -19,7 +19,14 @@ from gateway.version import __version__
 
 ROOT = Path(__file__).parents[2]
 #: Variables that the example names.
-SECRETS = {"ARCHIVE_PASSWORD": "a", "CHEST_SECRET": "c" * 32, "LEDGER_PASSWORD": "l"}
+SECRETS = {
+    "ARCHIVE_PASSWORD": "a",
+    "CHEST_SECRET": "c" * 32,
+    "CLIENT_KEY_PASSWORD": "k",
+    "LEDGER_PASSWORD": "l",
+    "XNAT_ALIAS": "x",
+    "XNAT_SECRET": "s",
+}
 
 
 def gateway(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -10,11 +10,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from gateway.config import Project, Route, Settings
+from gateway.config import FolderDestination, Project, Route, Settings
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import open_instance
 from gateway.errors import ConfigurationError, GatewayError, RuleFailed
-from gateway.pipeline.routing import NoRoute, Router, Sender
+from gateway.pipeline.routing import NoDestination, NoRoute, Router, Sender
 
 ROUTES: tuple[dict[str, Any], ...] = (
     {"project": "chest", "when": "Modality in ['CR', 'DX'] && BodyPartExamined == 'CHEST'"},
@@ -119,3 +119,59 @@ def test_a_wrong_condition_is_an_error_at_start() -> None:
     with pytest.raises(GatewayError, match=r"routes\[0\]\.when.*Modality") as caught:
         Router(settings, projects)
     assert isinstance(caught.value, ConfigurationError)
+
+
+def _destinations(tmp_path: Path, sender: Sender, *whens: str | None, **values: Any) -> tuple[str, ...]:
+    source = Dataset()
+    source.SOPClassUID, source.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
+    for keyword, value in values.items():
+        setattr(source, keyword, value)
+    source.file_meta = FileMetaDataset()
+    source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = tmp_path / "in.dcm"
+    source.save_as(path, enforce_file_format=True)
+    names = [f"to-{number}" for number in range(len(whens))]
+    project = Project(destinations=tuple(names))
+    settings = Settings.model_construct(
+        routes=(),
+        destinations={
+            name: FolderDestination(type="folder", path=tmp_path, when=when)
+            for name, when in zip(names, whens, strict=True)
+        },
+        projects={"only": project},
+    )
+    with open_instance(path, work=tmp_path, limits=Limits(), max_reencode_bytes=1) as instance:
+        return Router(settings, settings.projects).destinations("only", sender, instance)
+
+
+@pytest.mark.parametrize(
+    ("whens", "expected"),
+    [
+        # without conditions every destination, in the project's order
+        ((None, None), ("to-0", "to-1")),
+        # each condition decides for itself; the first match does not end it
+        (("Modality == 'CT'", None, "Rows > 100", "Modality == 'MR'"), ("to-0", "to-1", "to-2")),
+        # who sent it counts as well
+        (("calling_ae == 'PACS'", "source == 'ward'"), ("to-0",)),
+    ],
+)
+def test_conditions_choose_among_the_destinations(
+    tmp_path: Path, whens: tuple[str | None, ...], expected: tuple[str, ...]
+) -> None:
+    assert _destinations(tmp_path, Sender("", "PACS", ""), *whens, Modality="CT", Rows=512) == expected
+
+
+def test_what_no_destination_takes_is_an_error_of_the_instance(tmp_path: Path) -> None:
+    with pytest.raises(NoDestination, match="project only"):
+        _destinations(tmp_path, Sender("", "", ""), "Modality == 'MR'", "Rows > 600", Modality="CT", Rows=512)
+
+
+def test_a_condition_that_cannot_be_decided_holds_the_instance(tmp_path: Path) -> None:
+    # Rows is missing and reads as empty text: neither yes nor no.
+    with pytest.raises(RuleFailed):
+        _destinations(tmp_path, Sender("", "", ""), None, "Rows > 600", Modality="CT")
+
+
+def test_a_condition_with_an_error_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"destinations\.to-0\.when"):
+        _destinations(tmp_path, Sender("", "", ""), "Modalty == 'CT'")

@@ -1,0 +1,337 @@
+"""The reference pages of the profile language and of its coverage of PS3.15, made from the code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.cli.reference import GENERATED
+from gateway.dicom.tag import show
+from gateway.profile import Verb, load_profile, shipped_profiles
+from gateway.profile.condition import EXTRA_NAMES, FUNCTIONS, MACROS
+from gateway.profile.element import ElementName
+from gateway.profile.explain import candidates
+from gateway.profile.language import KEYS_OF_VERBS, ProfileFile, Rule
+from gateway.profile.load import load_layers
+from gateway.profile.methods import METHODS, NEEDED_PARTS
+from gateway.profile.pseudonym import ALPHABETS
+from gateway.profile.table import BASIC, VERB_OF_CODE, Row, edition, rows
+from gateway.profile.verb import resolve
+from gateway.profile.wording import VERBS
+
+__all__ = ["EXAMPLES", "TARGETS", "coverage_reference", "rules_reference"]
+
+#: Key of a profile file -> what it holds.
+_KEYS: Final[dict[str, str]] = {
+    "profile": "The name: small letters, digits and hyphens. Others `use` it by this name if the file is called so.",
+    "version": "The version, stamped into every output. `1` without it.",
+    "describes": "What the profile is for, in one line.",
+    "option": "For layers that carry out the profile or an option of PS3.15: its code of PS3.16 CID 7050.",
+    "clause": "The clause of the standard that the rules of this file follow.",
+    "use": "The layers, in order. Each may use others; one that two layers use applies once.",
+    "identity": "`patient: {pseudonym: ...}`: where the patient's pseudonym comes from (below).",
+    "dates": "`removed`, `unmodified`, or `{shift: per-patient, days: -730..-1}`: whole days, never 0.",
+    "vocabulary": "Files with words of the site, one a line, that `clean` keeps; paths are relative to the profile.",
+    "when-unsure": "Where `clean` or `shift-date` cannot tell: `remove` the value, or `hold` the instance.",
+    "accept": "Which instances are taken (below).",
+    "attributes": "The rules (below).",
+    "pixels": "Rules for pixel data. This version refuses any.",
+    "tests": "Examples that must come out as said (below). A profile whose tests fail is not activated.",
+}
+#: Key of a rule beside its action -> what it says.
+_RULE_KEYS: Final[dict[str, str]] = {
+    "because": "The reason. `gateway profile check` warns of a rule that weakens the basic profile without one.",
+    "clause": "The clause of the standard that the rule follows; by default the file's.",
+    "when": "A condition (below): the rule applies to instances for which it holds.",
+    "to": "`year` or `month`: the precision that is left.",
+    "format": "Form of a computed pseudonym.",
+    "table": "CSV file with the columns `value,pseudonym`; its path is relative to the profile.",
+    "missing": "What happens to a value that the table lacks: `hold` (default), `remove` or `empty`.",
+    "sequential": "Form of a numbered pseudonym: `{number:06}`.",
+    "otherwise": "What happens to a value that the list lacks: `hold` (default), `remove`, `empty` or `keep`.",
+}
+#: Verb -> a rule with it, as it stands in ``attributes``.
+EXAMPLES: Final[dict[Verb, str]] = {
+    Verb.KEEP: "keep: [PatientSex]",
+    Verb.REMOVE: 'remove: [RequestingService, "(0019,xx10) SIEMENS MR HEADER"]',
+    Verb.EMPTY: "empty: [ReferringPhysicianName]",
+    Verb.DUMMY: "dummy: [PerformedStationName]",
+    Verb.HASH_UID: "hash-uid: [FrameOfReferenceUID]",
+    Verb.CLEAN: "clean: [StudyDescription, ImageComments]",
+    Verb.REPLACE: "replace: {InstitutionName: Regional Health Service}",
+    Verb.SHIFT_DATE: "shift-date: [StudyDate, AcquisitionDateTime]",
+    Verb.TRUNCATE_DATE: "truncate-date: [PatientBirthDate]\n    to: year",
+    Verb.PSEUDONYMISE: 'pseudonymise: [AccessionNumber]\n    format: "A{base32:12}"',
+    Verb.INSERT: "insert: {ClinicalTrialProtocolID: LUNG-7}",
+    Verb.COPY: "copy: {ClinicalTrialSubjectID: PatientID}",
+    Verb.MAP: "map: {StationName: {CT1: scanner A, CT2: scanner B}}\n    otherwise: remove",
+    Verb.GENERALISE: "generalise: {PatientAge: {bins: 5Y, top: 090Y}, PatientWeight: {round: 5}}",
+    Verb.REGEX: 'regex: {ProtocolName: {pattern: "^([A-Z]+) .*", replacement: "\\\\1", otherwise: remove}}',
+    Verb.REMOVE_OR_EMPTY: "remove-or-empty: [StudyID]",
+    Verb.REMOVE_OR_DUMMY: "remove-or-dummy: [DeviceSerialNumber]",
+    Verb.EMPTY_OR_DUMMY: "empty-or-dummy: [ContentDate]",
+    Verb.REMOVE_OR_EMPTY_OR_DUMMY: "remove-or-empty-or-dummy: [OperatorsName]",
+    Verb.REMOVE_OR_EMPTY_OR_HASH_UID: "remove-or-empty-or-hash-uid: [SourceImageSequence]",
+}
+#: Form of a target -> which elements it names.
+TARGETS: Final[dict[str, str]] = {
+    "PatientName": "the element with this keyword, at every depth",
+    '"(0010,0010)"': "the element with this tag, at every depth",
+    '"(60xx,3000)"': "the element of every group or number that fits; an x stands for any hexadecimal digit",
+    "private": "every private element, of an odd group, that no rule below names by its creator",
+    '"(0019,xx10) SIEMENS MR HEADER"': "the private element 10 of this creator, whatever block the creator reserves",
+    "safe-private": "private elements that Table E.3.10-1 or the instance's own (0008,0300) call safe",
+    "unknown": "elements that the data dictionary does not know",
+    "unlisted": "elements of the standard that no rule names",
+    "/PatientName": "the element at the top level only",
+    "RequestAttributesSequence/ScheduledProcedureStepID": "the element in the items of this sequence at the top level",
+    '"*/PatientName"': "the element in the items of any sequence at the top level",
+    '"**/PatientName"': "the element at any depth below the top level",
+    '"VR:PN"': "every element of the standard with this value representation",
+}
+_CONDITION_EXAMPLES: Final = (
+    ('Modality in ["CR", "DX"] && Manufacturer.startsWith("GE")', "values of the top level"),
+    ('present("Rows") && Rows > 512', "an absent element reads as empty text: ask first"),
+    ('"SECONDARY" in ImageType', "an element that may have several values is a list"),
+    (
+        'items("RequestAttributesSequence", "ScheduledProcedureStepID").exists(id, id.startsWith("X"))',
+        "inside a sequence",
+    ),
+    ('called_ae == "RESEARCH"', "who sent it, and on which way"),
+)
+
+_RULES: Final = """\
+# The rules of a profile
+
+A profile is one YAML file. [Write your first profile](../tutorial/first-profile.md) shows how to make one;
+`gateway profile check FILE` finds what is wrong in it.
+
+An unknown key, element or function is an error with file, line, column and the nearest right word. A profile with an
+error never becomes active.
+
+## Keys of a profile
+
+| key | holds |
+|---|---|"""
+_ACTIONS: Final = """\
+
+## Rules
+
+`attributes` is a list of rules. Each has one action with the elements that it is about. Later rules override earlier
+ones, and the profile's own rules override its layers. Rules apply at every depth of nested sequences unless a target
+says otherwise. A kept sequence is kept as a container: the rules apply inside."""
+_TARGETS: Final = """\
+
+## Targets
+
+What stands in quotes here needs them in the file.
+
+| target | elements |
+|---|---|"""
+_IDENTITY: Final = """\
+
+## Identity
+
+Patient's Name and Patient ID become the patient's pseudonym wherever a rule touches them at the top level.
+
+| `identity: {patient: ...}` | pseudonym |
+|---|---|
+| `{pseudonym: keyed, format: "BIMCV-{base32:10}"}` | computed from the project's secret and the patient's identity |
+| `{pseudonym: lookup, table: subjects.csv, missing: hold}` | from a CSV file (below) |
+| `{pseudonym: sequential, format: "SUBJ-{number:05}"}` | a number in order of arrival, from the ledger |
+
+A table of patients has the columns `patient_id,pseudonym` and perhaps `issuer`. A patient who is not in it holds the
+instance; with `missing: keyed` and a `format` the pseudonym is computed instead.
+
+A format is fixed text with placeholders: """
+_ACCEPT: Final = """\
+
+## Which instances are taken
+
+`accept` is a list of decisions; the first whose condition holds counts, and without one the instance is accepted.
+
+```yaml
+accept:
+  - reject: Modality in ["SR", "KO"]
+    because: no images
+  - hold: BurnedInAnnotation == "YES"
+    because: burned-in text is reviewed
+```
+
+## Conditions
+
+Conditions are written in CEL, the Common Expression Language. A name is the keyword of an element and stands for its
+value at the top level. One that cannot be decided for an instance holds it.
+
+| condition | asks |
+|---|---|"""
+_TESTS: Final = """\
+
+## Tests
+
+Each test gives the values of a small instance, runs it through the real engine and verifier, and says what comes out.
+
+```yaml
+tests:
+  - name: the description loses the name
+    given:
+      PatientName: GARCIA LOPEZ^MARIA
+      StudyDescription: TORAX PA GARCIA
+    expect:
+      PatientName: "{patient}"        # the pseudonym
+      StudyDescription: TORAX PA
+      InstitutionName: null           # absent
+      AccessionNumber: ""             # there, without a value
+    never: [GARCIA, LOPEZ]            # nowhere in the output
+  - given: {Modality: SR}
+    outcome: rejected                 # or held; accepted without it
+```
+
+A list gives several values, a list of mappings the items of a sequence; `source`, `calling_ae`, `called_ae` and `route`
+say who sent it. `gateway profile test` also lists the profile's rules that applied in no test."""
+
+#: Column of the table -> the shipped layer that carries it out.
+_LAYERS: Final[dict[str, str]] = {
+    "basic": "basic",
+    "retain_safe_private": "retain-safe-private",
+    "retain_uids": "retain-uids",
+    "retain_device": "retain-device-identity",
+    "retain_institution": "retain-institution-identity",
+    "retain_patient_chars": "retain-patient-characteristics",
+    "retain_long_full_dates": "retain-longitudinal-full-dates",
+    "retain_long_modified_dates": "retain-longitudinal-modified-dates",
+    "clean_descriptors": "clean-descriptors",
+    "clean_structured_content": "clean-structured-content",
+    "clean_graphics": "clean-graphics",
+}
+
+
+def rules_reference() -> str:
+    """The reference of the profile language as Markdown."""
+    lines = [GENERATED, _RULES]
+    lines += [f"| `{key}` | {_KEYS[key]} |" for key in _names(ProfileFile)]
+    lines += [_ACTIONS, "", "| action | the element | example |", "|---|---|---|"]
+    lines += [f"| `{verb}` | {VERBS[verb]} | {_example(EXAMPLES[verb])} |" for verb in Verb]
+    lines += ["", "Beside its action a rule has these keys:", "", "| key | of | says |", "|---|---|---|"]
+    for key in _names(Rule):
+        if key not in tuple(Verb):
+            owner = KEYS_OF_VERBS.get(key)
+            lines.append(f"| `{key}` | {f'`{owner}`' if owner else 'any'} | {_RULE_KEYS[key]} |")
+    lines += ["", *_types()]
+    lines += [_TARGETS]
+    lines += [f"| `{target}` | {elements} |" for target, elements in TARGETS.items()]
+    placeholders = ", ".join(f"`{{{kind}:N}}` (N of {alphabet})" for kind, alphabet in ALPHABETS.items())
+    lines += [_IDENTITY + f"{placeholders}, or for numbers `{{number:0N}}`."]
+    lines += [_ACCEPT]
+    lines += [f"| `{_cell(text)}` | {what} |" for text, what in _CONDITION_EXAMPLES]
+    functions = ", ".join(f"`{name}`" for name in sorted(FUNCTIONS))
+    macros = ", ".join(f"`{name}`" for name in sorted(MACROS))
+    extra = ", ".join(f"`{name}`" for name in sorted(EXTRA_NAMES))
+    lines += ["", f"Functions: {functions}. Macros over lists: {macros}. Names that are no elements: {extra}.", _TESTS]
+    return "\n".join(lines) + "\n"
+
+
+def coverage_reference() -> str:
+    """How the shipped layers carry out Table E.1-1 of PS3.15, as Markdown."""
+    columns = list(dict.fromkeys(column for row in rows() for column in row.codes))
+    lines = [
+        GENERATED,
+        "# Coverage of PS3.15",
+        "",
+        f"DICOM PS3.15 Annex E, Table E.1-1, edition {edition()}: {len(rows())} rows. Each column is one shipped",
+        "layer; `use: [basic, retain-uids]` in a profile enables it. A test compares every layer with its column.",
+        "",
+        "| profile or option | code | layer | rows | in the table | rules of the layer |",
+        "|---|---|---|---|---|---|",
+    ]
+    codes = _option_codes()
+    for column in columns:
+        counted = Counter(row.codes[column] for row in rows() if column in row.codes)
+        actions = ", ".join(f"{count} {code}" for code, count in counted.most_common())
+        layer = _LAYERS[column]
+        option = METHODS[codes[layer]]
+        cells = (option.meaning, option.value, f"`{layer}`", str(counted.total()), actions, _carried_out(layer))
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        f"| {METHODS[code].meaning} | {code} | not in this version: needs {part} | - | - | - |"
+        for code, part in sorted(NEEDED_PARTS.items())
+    ]
+    lines += ["", "## Action codes", "", "| code | action of the gateway | the element |", "|---|---|---|"]
+    lines += [f"| {code} | `{verb}` | {VERBS[verb]} |" for code, verb in VERB_OF_CODE.items()]
+    lines += ["", *_types(), "", "## Beyond the table", "", *_beyond(), "", "## The table", ""]
+    lines += ["Empty cells: the option leaves the attribute to the basic profile.", ""]
+    lines.append(f"| attribute | tag | {' | '.join(_LAYERS[column] for column in columns)} |")
+    lines.append(f"|---|---|{'---|' * len(columns)}")
+    lines += [
+        f"| {row.keyword or row.name} | {_tag(row)} | {' | '.join(row.codes.get(column, '') for column in columns)} |"
+        for row in rows()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _names(model: type[ProfileFile | Rule]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield field.alias or name
+
+
+def _example(text: str) -> str:
+    return "<br>".join(f"`{_cell(line.strip())}`" for line in text.splitlines())
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _types() -> list[str]:
+    """What compound actions become by the Type of the attribute."""
+    head = "An action that leaves a choice is decided by the Type of the attribute in the IOD of the instance:"
+    lines = [head, "", "| action | Type 1 | Type 2 | Type 3 or not in the IOD |", "|---|---|---|---|"]
+    lines += [
+        f"| `{verb}` | {' | '.join(f'`{resolve(verb, one)}`' for one in ('1', '2', '3'))} |"
+        for verb in Verb
+        if verb.is_compound
+    ]
+    return [*lines, "", "Where nothing is known of the SOP class, the action of Type 1 is taken."]
+
+
+def _carried_out(layer: str) -> str:
+    """How many elements and patterns the layer treats in which way, on top of the basic profile."""
+    program = load_layers(layer, beneath=BASIC).program
+    actions = [*program.actions.values(), *(one.action for one in program.patterns)]
+    actions += [one.action for one in program.paths]
+    actions += [program.safe] if program.safe is not None else []
+    counted = Counter(action.verb for action in actions if action.origin.layer == layer)
+    return ", ".join(f"{count} `{verb}`" for verb, count in counted.most_common())
+
+
+def _option_codes() -> dict[str, str]:
+    """Shipped layer -> its code."""
+    found = {}
+    for layer in _LAYERS.values():
+        text = (shipped_profiles() / f"{layer}.yaml").read_text(encoding="utf-8")
+        found[layer] = next(line for line in text.splitlines() if line.startswith("option:")).split('"')[1]
+    return found
+
+
+def _beyond() -> list[str]:
+    """What the basic profile treats although the table does not list it, by action."""
+    program = load_profile(BASIC)
+    listed = {row.value for row in rows() if not row.is_pattern}
+    found: dict[Verb, list[str]] = {}
+    for tag in program.actions:
+        action = candidates(program, ElementName((), tag))[-1]
+        if tag not in listed and action.origin.layer == BASIC:
+            found.setdefault(action.verb, []).append(f"{ElementName((), tag).name} {show(tag)}")
+    lines = ["The basic profile also treats elements that the table does not list and that can identify:"]
+    for verb in Verb:
+        if verb in found:
+            lines += ["", f"- `{verb}`: {', '.join(found[verb])}"]
+    return lines
+
+
+def _tag(row: Row) -> str:
+    if not row.is_pattern:
+        return show(row.value)
+    group, element = f"{row.value >> 16:04X}", f"{row.value & 0xFFFF:04X}"
+    return f"({group[:2]}xx,{element if row.mask & 0xFFFF else 'xxxx'})"

@@ -1,0 +1,91 @@
+"""``gateway receipts``: the proofs of deliveries."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.ledger import opened_ledger
+from gateway.cli.options import ConfigFile
+from gateway.errors import ConfigurationError
+
+receipts = typer.Typer(help="Receipts: the proof of every confirmed delivery.", no_args_is_help=True)
+
+
+@receipts.command()
+def show(
+    instance: Annotated[int, typer.Argument(help="Number of the instance, as the log and the lists give it.")],
+    config: ConfigFile = None,
+) -> None:
+    """Show the receipts of an instance, one per destination that confirmed it."""
+    with opened_ledger(config) as ledger:
+        found = list(ledger.receipts(instance_id=instance))
+    if not found:
+        raise ConfigurationError(place="receipts", problem=f"there is no receipt of instance {instance}")
+    for receipt in found:
+        document = {**json.loads(receipt.document), "digest": receipt.digest}
+        typer.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+@receipts.command()
+def export(
+    file: Annotated[Path | None, typer.Argument(help="Where to; standard output without it.")] = None,
+    *,
+    project: Annotated[str | None, typer.Option(help="Only this project.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write all receipts, one JSON document per line. Keep the file elsewhere: it shows later what was changed."""
+    with opened_ledger(config) as ledger:
+        found = ledger.receipts(project=project)
+        if file is None:
+            for receipt in found:
+                sys.stdout.write(f"{receipt.document}\n")
+            return
+        draft = file.with_name(f".{file.name}.part")
+        count = 0
+        with draft.open("w", encoding="utf-8", newline="\n") as lines:
+            for receipt in found:
+                lines.write(f"{receipt.document}\n")
+                count += 1
+        draft.replace(file)
+    typer.echo(f"{count} receipts written to {file}")
+
+
+@receipts.command()
+def verify(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files that were exported earlier, to be compared as well.")
+    ] = None,
+    *,
+    config: ConfigFile = None,
+) -> None:
+    """Check that no receipt was changed, inserted or removed. Exit code 1 if one was."""
+    from gateway.pipeline.receipts import Flaw, compare_export, read_export, verify_chains
+
+    flaws: list[tuple[str, Flaw]] = []
+    with opened_ledger(config) as ledger:
+        # The ends first: receipts that are written meanwhile are beyond them, and not yet to be judged.
+        ends = ledger.receipt_chains()
+        known = {end.project: end.number for end in ends}
+        present = [one for one in ledger.receipts() if one.number <= known.get(one.project, one.number)]
+    flaws += [("ledger", flaw) for flaw in verify_chains(present, ends)]
+    for file in files or ():
+        try:
+            exported = list(read_export(file.read_text(encoding="utf-8").splitlines()))
+        except OSError as error:
+            raise ConfigurationError(place=str(file), problem=error.strerror or "it cannot be read") from None
+        except ValueError as error:
+            raise ConfigurationError(place=str(file), problem=str(error)) from None
+        flaws += [(file.name, flaw) for flaw in verify_chains(exported, ())]
+        flaws += [(file.name, flaw) for flaw in compare_export(exported, present)]
+    for place, flaw in flaws:
+        typer.echo(f"{place}: project {flaw.project}, receipt {flaw.number}: {flaw.problem}")
+    for end in ends:
+        typer.echo(f"project {end.project}: {end.number} receipts, the last is {end.digest}")
+    typer.echo("verified" if not flaws else "NOT verified")
+    if flaws:
+        raise typer.Exit(1)

@@ -1,0 +1,224 @@
+"""Receipts: what is written down of a confirmed delivery, and how a chain of receipts is verified.
+
+A receipt says which output went where, what made it, and how the destination confirmed it, without identity: the
+original is named by a keyed digest, since unkeyed ones of small objects can be guessed, and no UID or pseudonym stands
+in it. Whoever has the original and the project's secret can compute the keyed digest again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.deliver import Outcome
+from gateway.dicom.segments import FileRange
+from gateway.errors import SpoolCorrupt, SpoolUnavailable
+from gateway.ledger import DeliveryClaim, Evidence, Receipt, ReceiptChain
+from gateway.version import __version__
+
+#: Version of the documents' form.
+FORM: Final = 1
+_CHUNK: Final = 1 << 20
+#: Outputs that are remembered: an instance is confirmed by its several destinations about the same time.
+_REMEMBERED: Final = 4096
+
+
+class OutputDigests:
+    """SHA-256 of outputs, each computed once for all destinations. Safe for use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[int, tuple[tuple[FileRange, ...], str]] = OrderedDict()
+
+    def of(self, instance_id: int, parts: Sequence[FileRange]) -> str:
+        """The SHA-256 of the output of an instance, in hexadecimal.
+
+        Parameters
+        ----------
+        instance_id: row id of the instance
+        parts: byte ranges whose concatenation is the output
+
+        Raises
+        ------
+        SpoolUnavailable: a file cannot be read
+        SpoolCorrupt: a file is shorter than its range
+        """
+        key = tuple(parts)
+        with self._lock:
+            known = self._known.get(instance_id)
+        if known is not None and known[0] == key:
+            return known[1]
+        digest = _sha256(parts)
+        with self._lock:
+            self._known[instance_id] = (key, digest)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return digest
+
+
+def receipt_of(
+    claim: DeliveryClaim,
+    outcome: Outcome,
+    evidence: Evidence,
+    *,
+    kind: str,
+    output_digest: str,
+    confirmed_at: datetime,
+) -> dict[str, object]:
+    """What the receipt of a confirmed delivery says; the ledger adds number and digest of the receipt before it.
+
+    Parameters
+    ----------
+    claim: the delivery
+    outcome: the destination's confirmation
+    evidence: how the output came to be
+    kind: type of the destination, such as ``dicomweb``
+    output_digest: SHA-256 of the output
+    confirmed_at: when the confirmation arrived
+    """
+    return {
+        "form": FORM,
+        "project": evidence.project,
+        "gateway": __version__,
+        "instance": claim.instance_id,
+        "delivery": claim.delivery_id,
+        "profile": {"name": evidence.profile, "digest": evidence.profile_digest},
+        "original": {"keyed_digest": evidence.content_key, "received_at": _moment(evidence.received_at)},
+        "output": {"sha256": output_digest, "bytes": evidence.output_size},
+        "actions": dict(sorted(evidence.actions.items())),
+        # Pixel data goes from the original to the output byte by byte.
+        "pixels_treated": False,
+        "destination": {"name": claim.destination, "type": kind},
+        "confirmation": {
+            "code": outcome.code,
+            "detail": outcome.detail,
+            "asked": claim.state.value == "sent",
+            "attempts": claim.attempts,
+            "at": _moment(confirmed_at),
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something that a chain of receipts should not show; ``problem`` says it in words, without identity."""
+
+    project: str
+    number: int
+    problem: str
+
+
+def verify_chains(receipts: Iterable[Receipt], ends: Iterable[ReceiptChain]) -> Iterator[Flaw]:
+    """Compare every receipt with its digest and with the receipt before it, and the last with the chain's end.
+
+    Parameters
+    ----------
+    receipts: all receipts of the chains, by project and number
+    ends: the ends that the ledger keeps; none for an exported copy, whose last receipts nothing vouches for
+    """
+    expected = {end.project: end for end in ends}
+    reached: dict[str, tuple[int, str]] = {}
+    for receipt in receipts:
+        number, digest = reached.get(receipt.project, (0, ""))
+        yield from _flaws(receipt, number, digest)
+        reached[receipt.project] = (receipt.number, receipt.digest)
+    for project, end in expected.items():
+        number, digest = reached.get(project, (0, ""))
+        if number < end.number:
+            yield Flaw(project, end.number, f"{end.number - number} receipts are missing at the end of the chain")
+        elif number > end.number:
+            yield Flaw(project, number, "there are more receipts than the end of the chain knows of")
+        elif digest != end.digest:
+            yield Flaw(project, number, "is not the receipt that the end of the chain names")
+    for project in reached.keys() - expected.keys() if expected else ():
+        yield Flaw(project, reached[project][0], "the end of the chain is missing")
+
+
+def _flaws(receipt: Receipt, number: int, digest: str) -> Iterator[Flaw]:
+    def flaw(problem: str) -> Flaw:
+        return Flaw(receipt.project, receipt.number, problem)
+
+    if receipt.number != number + 1:
+        yield flaw(f"follows receipt {number}: those between are missing")
+    if hashlib.sha256(receipt.document.encode("utf-8")).hexdigest() != receipt.digest:
+        yield flaw("was changed: its digest is another")
+    facts = facts_of(receipt.document)
+    if facts is None:
+        yield flaw("is no JSON object")
+        return
+    if facts.get("number") != receipt.number or facts.get("project") != receipt.project:
+        yield flaw("stands in another place than it says")
+    if receipt.number == number + 1 and facts.get("previous") != digest:
+        yield flaw("names another receipt before it than is there")
+
+
+def facts_of(document: str) -> Mapping[str, object] | None:
+    """The content of a receipt; None if it is not a JSON object."""
+    try:
+        facts = json.loads(document)
+    except (ValueError, RecursionError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def read_export(lines: Iterable[str]) -> Iterator[Receipt]:
+    """The receipts of an export, in its order.
+
+    Raises
+    ------
+    ValueError: a line is no receipt; its number is in the message
+    """
+    for number, line in enumerate(lines, 1):
+        document = line.rstrip("\n")
+        match facts_of(document):
+            case {"project": str(project), "number": int(link), "delivery": int(delivery)}:
+                pass
+            case _:
+                raise ValueError(f"line {number} is no receipt")
+        digest = hashlib.sha256(document.encode("utf-8")).hexdigest()
+        yield Receipt(project=project, number=link, delivery_id=delivery, digest=digest, document=document)
+
+
+def compare_export(export: Iterable[Receipt], present: Iterable[Receipt]) -> Iterator[Flaw]:
+    """What an earlier export holds that the ledger's receipts do not hold, or hold otherwise.
+
+    Parameters
+    ----------
+    export: receipts that were exported earlier
+    present: all receipts of the ledger
+    """
+    digests = {(receipt.project, receipt.number): receipt.digest for receipt in present}
+    for receipt in export:
+        found = digests.get((receipt.project, receipt.number))
+        if found is None:
+            yield Flaw(receipt.project, receipt.number, "was exported and is missing")
+        elif found != receipt.digest:
+            yield Flaw(receipt.project, receipt.number, "was exported with another content")
+
+
+def _sha256(parts: Sequence[FileRange]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        try:
+            with part.path.open("rb", buffering=0) as file:
+                file.seek(part.offset)
+                left = part.length
+                while left:
+                    chunk = file.read(min(left, _CHUNK))
+                    if not chunk:
+                        raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
+                    digest.update(chunk)
+                    left -= len(chunk)
+        except OSError as error:
+            raise SpoolUnavailable(operation="read", name=part.path.name, reason=error.strerror) from None
+    return digest.hexdigest()
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

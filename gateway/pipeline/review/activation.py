@@ -1,0 +1,29 @@
+"""Whether a profile may be used: a gateway does not activate one whose own tests fail."""
+
+from __future__ import annotations
+
+from gateway.errors import ProfileError
+from gateway.profile import Program
+
+__all__ = ["require_passing"]
+
+
+def require_passing(program: Program) -> Program:
+    """``program``, if its own tests pass; a profile without tests is taken.
+
+    Raises
+    ------
+    ProfileError: names the first test that fails; its values are not told
+    """
+    if not program.tests:
+        return program
+    # Profiles without tests shall not cost every worker the modules that build instances.
+    from gateway.pipeline.review.trial import run_tests
+
+    failed = [verdict.test for verdict in run_tests(program).verdicts if not verdict.passed]
+    if failed:
+        first = failed[0]
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        problem = f'the test "{first.name}"{more} fails; "gateway profile test" with this profile tells how'
+        raise ProfileError(place=f"{first.origin.file}:{first.origin.line}", problem=problem)
+    return program

@@ -1,0 +1,172 @@
+"""The dispatcher: what is sent, what is asked for, and what is written down of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import Settings
+from gateway.deliver import MockDestination, Outcome, Parcel
+from gateway.dicom.segments import FileRange
+from gateway.errors import SpoolUnavailable
+from gateway.ledger import DeliveryClaim, DeliveryState, InstanceState, Ledger
+from gateway.metrics import Metrics
+from gateway.pipeline.dispatcher import Dispatcher
+from gateway.pipeline.process import Child
+from gateway.pipeline.receipts import OutputDigests, verify_chains
+from tests.unit.ledger.build import bring
+
+CONTENT = b"header and pixels"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An output in two ranges."""
+
+    path: Path
+
+    @property
+    def length(self) -> int:
+        return len(CONTENT)
+
+    def parts(self) -> list[FileRange]:
+        return [FileRange(self.path, 0, 6), FileRange(self.path, 6, len(CONTENT) - 6)]
+
+
+class StoredOutputs:
+    """The outputs of the dispatcher's instances: all of them the same file."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(CONTENT)
+        self._path = path
+        self.unreadable = False
+
+    def open(self, _claim: DeliveryClaim) -> Any:
+        if self.unreadable:
+            raise SpoolUnavailable(operation="read", name="output", reason="i/o error")
+        return Stored(self._path)
+
+
+class Bench:
+    """A dispatcher on a ledger of its own, batch by batch."""
+
+    def __init__(self, folder: Path, ledger: Ledger, destination: MockDestination) -> None:
+        settings = Settings.model_validate(
+            {
+                "data": folder / "data",
+                "destinations": {"archive": {"type": "folder", "path": folder / "archive"}},
+                "retry": {"first_seconds": 1e-6, "longest_seconds": 1e-6, "attempts": 3},
+            }
+        )
+        self.ledger = ledger
+        self.outputs = StoredOutputs(folder / "output")
+        stopping = threading.Event()
+        child = Child("deliver", "node/deliver", settings, {}, Metrics(), stopping, False, None)  # type: ignore[arg-type]
+        self._dispatcher = Dispatcher(
+            child,
+            destination,
+            owner="node/deliver/archive.0",
+            ledger=ledger,
+            outputs=self.outputs,  # type: ignore[arg-type]
+            digests=OutputDigests(),
+        )
+
+    def batch(self) -> DeliveryState:
+        assert self._dispatcher._batch()
+        (entry,) = self.ledger.deliveries()
+        return entry.state
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., tuple[Bench, MockDestination]]]:
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+
+        def make(*script: Any) -> tuple[Bench, MockDestination]:
+            destination = MockDestination("archive", script=script, read=False)
+            bring(ledger, InstanceState.DEIDENTIFIED)
+            return Bench(tmp_path, ledger, destination), destination
+
+        yield make
+
+
+def at_once(state: Any, code: str = "scripted") -> Callable[[Parcel], Outcome]:
+    return lambda parcel: Outcome(parcel.delivery_id, state, code, retry_after=0.0)
+
+
+def test_what_was_sent_is_asked_for_and_not_sent_again(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
+    one, destination = bench(at_once("sent"), at_once("sent"), "confirmed")
+    assert one.batch() is DeliveryState.SENT
+    assert one.batch() is DeliveryState.SENT
+    assert one.batch() is DeliveryState.CONFIRMED
+    assert (len(destination.batches), len(destination.asked)) == (1, 2)
+    assert one.ledger.account().balanced
+
+
+def test_what_the_destination_lost_is_sent_again(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
+    one, destination = bench(at_once("sent"), "failed", at_once("sent"), "confirmed")
+    states = [one.batch() for _ in range(4)]
+    assert states == [DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.SENT, DeliveryState.CONFIRMED]
+    assert (len(destination.batches), len(destination.asked)) == (2, 2)
+
+
+def test_asking_often_does_not_use_up_the_attempts(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
+    one, _ = bench(*[at_once("sent")] * 10, "confirmed")
+    assert [one.batch() for _ in range(11)][-1] is DeliveryState.CONFIRMED
+
+
+def test_losing_it_again_and_again_ends(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
+    one, destination = bench(*[at_once("sent"), "failed"] * 3)
+    assert [one.batch() for _ in range(6)][-1] is DeliveryState.DEAD
+    assert len(destination.batches) == 3
+
+
+def test_an_output_that_cannot_be_read_does_not_unsend_it(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
+    one, destination = bench(at_once("sent"), "confirmed")
+    one.batch()
+    one.outputs.unreadable = True
+    assert one.batch() is DeliveryState.SENT
+    assert destination.asked == []
+
+
+def test_a_confirmation_has_a_receipt_without_identity(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
+    one, _ = bench(at_once("sent"), at_once("confirmed", "found"))
+    one.batch()
+    assert list(one.ledger.receipts()) == []
+    one.batch()
+    (receipt,) = one.ledger.receipts()
+    document = json.loads(receipt.document)
+    assert document["output"] == {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": 500}
+    assert document["original"]["keyed_digest"] == "content-1"
+    assert document["profile"] == {"name": "basic", "digest": "d" * 64}
+    assert document["actions"] == {"remove": 12, "hash-uid": 5}
+    assert document["destination"] == {"name": "archive", "type": "folder"}
+    confirmation = document["confirmation"]
+    assert (confirmation["code"], confirmation["asked"], confirmation["attempts"]) == ("found", True, 1)
+    # Neither UIDs nor the pseudonym: under some profiles they are the original ones.
+    assert "2.25." not in receipt.document
+    assert "SUBJECT-1" not in receipt.document
+    assert list(verify_chains(one.ledger.receipts(), one.ledger.receipt_chains())) == []
+
+
+def test_without_a_receipt_there_is_no_confirmation(
+    bench: Callable[..., tuple[Bench, MockDestination]], tmp_path: Path
+) -> None:
+    one, _ = bench(lambda parcel: _torn(tmp_path / "output", parcel), "confirmed")
+    assert one.batch() is DeliveryState.FAILED
+    assert list(one.ledger.receipts()) == []
+    (tmp_path / "output").write_bytes(CONTENT)
+    assert one.batch() is DeliveryState.CONFIRMED
+    assert len(list(one.ledger.receipts())) == 1
+
+
+def _torn(path: Path, parcel: Parcel) -> Outcome:
+    """The output is damaged at the moment at which the destination confirms it."""
+    path.write_bytes(CONTENT[:3])
+    return Outcome(parcel.delivery_id, "confirmed", "stored")
