@@ -6,7 +6,7 @@ value that parses as a sequence is read as one, whatever VR it travels with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,18 +20,26 @@ from pydicom.multival import MultiValue
 #: What may hold a hidden sequence: it begins with an item (PS3.5 7.5) in either byte order.
 _ITEM: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
+_NUMBERS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+
 Place = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An element at any depth: ``path`` holds (sequence tag, item number) from outside in; ``items`` if a sequence."""
+    """An element at any depth: ``path`` holds (sequence tag, item number) from outside in; ``items`` if a sequence.
+
+    ``numbers`` are the numbers by which the items appear in paths; ``creator`` is the private creator of a private
+    element, without padding and in capitals (PS3.5 7.8.1), empty if its block is not reserved.
+    """
 
     path: Place
     tag: int
     vr: str
     value: object
     items: tuple[Dataset, ...] | None
+    numbers: tuple[int, ...] = ()
+    creator: str = ""
 
     @property
     def place(self) -> str:
@@ -68,17 +76,71 @@ def read(path: Path) -> Dataset:
     return dcmread(BytesIO(path.read_bytes()), force=True)
 
 
-def leaves(dataset: Dataset, path: Place = ()) -> Iterator[Leaf]:
+def leaves(dataset: Dataset, path: Place = (), *, like: Dataset | None = None) -> Iterator[Leaf]:
     """Every element at every depth, sequences before what they hold.
 
-    An element that pydicom cannot convert appears with its bytes.
+    An element that pydicom cannot convert appears with its bytes. Where ``dataset`` was made of another, ``like``,
+    and a sequence has lost items, those that are left have the numbers that they had there.
     """
-    for tag in sorted(dataset.keys()):
-        element = _element(dataset, int(tag))
+    for key in sorted(dataset.keys()):
+        tag = int(key)
+        element = _element(dataset, tag)
         items = _items(dataset, element)
-        yield Leaf(path, int(tag), str(element.VR), None if items is not None else element.value, items)
-        for number, item in enumerate(items or ()):
-            yield from leaves(item, (*path, (int(tag), number)))
+        value = None if items is not None else element.value
+        if items is None:
+            yield Leaf(path, tag, str(element.VR), value, items, creator=_creator(dataset, tag))
+            continue
+        before = _items(like, _element(like, tag)) if like is not None and tag in like else None
+        numbers = tuple(range(len(items))) if before is None else align(items, before)
+        yield Leaf(path, tag, str(element.VR), value, items, numbers, _creator(dataset, tag))
+        for number, item in zip(numbers, items, strict=True):
+            below = before[number] if before is not None and number < len(before) else None
+            yield from leaves(item, (*path, (tag, number)), like=below)
+
+
+def align(items: Sequence[Dataset], before: Sequence[Dataset]) -> tuple[int, ...]:
+    """For every item the number of the one in ``before`` that it was made of, or a number beyond them."""
+    if len(items) >= len(before):
+        return tuple(range(len(items)))
+    numbers, following = [], 0
+    for invented, item in enumerate(items, len(before)):
+        found = next((n for n in range(following, len(before)) if _may_be_made_of(item, before[n])), None)
+        if found is None:
+            numbers.append(invented)
+        else:
+            numbers.append(found)
+            following = found + 1
+    return tuple(numbers)
+
+
+def _may_be_made_of(item: Dataset, before: Dataset) -> bool:
+    """Whether value type and concept of a content item, or all numbers of another item, are the same."""
+    if "ValueType" in item or "ValueType" in before:
+        return item.get("ValueType") == before.get("ValueType") and concept(item) == concept(before)
+    numbers = [tag for tag in item.keys() if tag in before and before[tag].VR in _NUMBERS]  # noqa: SIM118
+    return all(item[tag].value == before[tag].value for tag in numbers)
+
+
+def concept(item: Dataset) -> tuple[str, str]:
+    """Code value and coding scheme designator of a content item's concept name; empty where it has none."""
+    names = item.get("ConceptNameCodeSequence") or []
+    if not names:
+        return "", ""
+    name = names[0]
+    value = name.get("CodeValue") or name.get("LongCodeValue") or name.get("URNCodeValue") or ""
+    return str(value).strip(), str(name.get("CodingSchemeDesignator") or "").strip()
+
+
+def _creator(dataset: Dataset, tag: int) -> str:
+    if not tag >> 16 & 1 or tag & 0xFFFF < 0x1000:
+        return ""
+    reservation = (tag & 0xFFFF0000) | (tag & 0xFFFF) >> 8
+    return normal_creator(_element(dataset, reservation).value) if reservation in dataset else ""
+
+
+def normal_creator(value: object) -> str:
+    """A private creator as it is compared: without padding, in capitals."""
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0").upper()
 
 
 def _element(dataset: Dataset, tag: int) -> DataElement | RawDataElement:

@@ -1,7 +1,7 @@
-"""Scores one de-identified output against its input: what the Basic Profile demands and did not get.
+"""Scores one de-identified output against its input: what profile and options demand and did not get.
 
-Independent of the engine: pydicom reads both files, ``table`` reads the standard's table, and nothing of
-``gateway`` is imported.
+Independent of the engine: pydicom reads both files, ``table`` and ``content`` read the standard's tables, and nothing
+of ``gateway`` is imported.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +19,16 @@ from pydicom.datadict import dictionary_has_tag
 from pydicom.datadict import repeater_has_tag as is_repeater
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from tests.scorer import table
+from tests.scorer import content, table
+from tests.scorer import identities as own
+from tests.scorer.case import Case, Original
+from tests.scorer.dates import Pair, Shifts, is_date
 from tests.scorer.reading import Leaf, leaves, read
+from tests.scorer.table import Ruling
 from tests.scorer.validity import is_valid
+from tests.scorer.violation import Kind, Violation
+
+__all__ = ["CLASS_UIDS", "NEUTRAL", "Kind", "Original", "Scorer", "Violation"]
 
 _PIXELS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 #: UI elements that name kinds of things and not things; Table E.1-1 lists none of them.
@@ -32,6 +38,9 @@ CLASS_UIDS: Final = frozenset({
     0x04000510,
 })  # fmt: skip
 _META_ALLOWED: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
+_STAMPS: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
+#: Option -> what Longitudinal Temporal Information Modified says (PS3.3 C.12.1).
+_DATES: Final = {content.FULL: "UNMODIFIED", content.MODIFIED: "MODIFIED"}
 #: VRs whose values say who, when or where; a code value or number may well come back in a dummy.
 _TELLING_VRS: Final = frozenset({"PN", "DA", "TM", "DT", "UT", "LT", "ST", "UI", "AS"})
 #: Values that say nothing: a dummy may be equal to them.
@@ -41,85 +50,72 @@ NEUTRAL: Final = frozenset({
 })  # fmt: skip
 
 
-class Kind(StrEnum):
-    """What is wrong."""
-
-    NOT_REMOVED = "an element that must go is present"
-    NOT_REPLACED = "an original value is present where a dummy or nothing must be"
-    LOST = "an element that must be there, empty or with a dummy, is not"
-    EMPTIED = "an element that must have a dummy is empty"
-    PRIVATE = "a private element is present"
-    UNKNOWN = "an element that no dictionary knows is present"
-    GROUP_LENGTH = "a group length is present"
-    UID_KEPT = "an original UID is present"
-    UID_INVALID = "a UID is not valid"
-    UID_INCONSISTENT = "one UID became two, or two became one"
-    IDENTITY = "a planted identity is present"
-    PREAMBLE = "the preamble is not zero"
-    META = "the file meta information has what it must not have, or lacks what it must"
-    STAMP = "a stamp of de-identification is missing or wrong"
-    INVALID = "a value is not valid for its VR, and is not the original's"
-    PIXELS = "pixel data is not the original's"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One thing wrong at one place of the output."""
-
-    kind: Kind
-    place: str
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.kind.value}{': ' if self.detail else ''}{self.detail}"
-
-
 @dataclass(slots=True)
 class Scorer:
-    """Scores outputs one after another and remembers how UIDs were mapped (PS3.15 E.3.9).
+    """Scores outputs one after another and remembers how UIDs were mapped and dates shifted (PS3.15 E.3.9, E.3.6).
 
-    ``options`` names the profile and options that were applied: the Basic Profile alone. ``neutral`` holds values
-    that say nothing, which an original and a dummy may share. One scorer is for outputs of one project key.
+    ``options`` names the options that were applied on top of the Basic Profile, as the shipped layers are called.
+    ``unjudged`` are tags that the profile treats by rules of its own: what the table says of them does not count.
+    ``neutral`` holds values that say nothing, which an original and a dummy may share. One scorer is for outputs of
+    one project key.
     """
 
     options: frozenset[str] = frozenset({"basic"})
+    unjudged: frozenset[int] = frozenset()
     neutral: frozenset[str] = NEUTRAL
+    shifts: Shifts = field(default_factory=Shifts)
     _new: dict[str, str] = field(default_factory=dict)
     _old: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.options != {"basic"}:
-            raise ValueError(f"only the Basic Profile is scored, not {sorted(self.options)}")
+        unknown = self.options - table.METHODS.keys()
+        if unknown:
+            raise ValueError(f"no such option: {', '.join(sorted(unknown))}")
+        if {content.FULL, content.MODIFIED} <= self.options:
+            raise ValueError("full and modified dates contradict each other")
 
-    def score(self, original: Path, output: Path, *, identities: Iterable[str] = ()) -> list[Violation]:
+    def score(self, original: Path | Original, output: Path, *, identities: Iterable[str] = ()) -> list[Violation]:
         """The violations of one output; ``identities`` are values planted in the original."""
         with warnings.catch_warnings():
             # Broken originals are part of the corpus; what pydicom thinks of them does not matter here.
             warnings.simplefilter("ignore")
-            before, after = read(original), read(output)
-            old, new = list(leaves(before)), list(leaves(after))
-            content = _without_pixels(output.read_bytes(), after)
+            before = Original.of(read(original)) if isinstance(original, Path) else original
+            after = read(output)
+            case = Case.of(before, after, options=self.options, unjudged=self.unjudged, neutral=self.neutral)
+            whole = output.read_bytes()
+            rest = _without_pixels(whole, after)
             return [
-                *_meta(before, after, output.read_bytes()),
-                *_elements(old, new, self.neutral),
-                *_lost(old, new),
-                *self._uids([*leaves(getattr(before, "file_meta", Dataset())), *old], new, content),
-                *_identities(identities, content),
-                *_stamps(after),
-                *_validity(old, new),
-                *_pixels(before, after),
+                *_meta(before.dataset, after, whole),
+                *_elements(case),
+                *_lost(case),
+                *_not_kept(case),
+                *content.judge(case),
+                *self.shifts.judge(before.patient, _date_pairs(case), self.neutral),
+                *self._uids(case, rest),
+                *own.planted(identities, rest),
+                *own.judge(case),
+                *_stamps(case),
+                *_validity(case),
+                *_pixels(before.dataset, after),
             ]
 
-    def _uids(self, old: Sequence[Leaf], new: Sequence[Leaf], content: bytes) -> Iterator[Violation]:
-        originals = {uid for leaf in old for uid in _instance_uids(leaf)}
+    def _uids(self, case: Case, rest: bytes) -> Iterator[Violation]:
+        meta = leaves(getattr(case.original.dataset, "file_meta", Dataset()))
+        new_meta = leaves(getattr(case.output, "file_meta", Dataset()))
+        old = [*meta, *case.original.leaves]
+        kept = {uid for leaf in (*new_meta, *case.leaves) if _keeps_uid(case, leaf) for uid in _instance_uids(leaf)}
+        originals = {uid for leaf in old for uid in _instance_uids(leaf)} - kept
         for uid in sorted(originals):
-            if re.search(rb"(?<![0-9.])" + re.escape(uid.encode("ascii", "replace")) + rb"(?![0-9.])", content):
-                places = [leaf.place for leaf in new if uid in leaf.text.split("\\")]
+            if re.search(rb"(?<![0-9.])" + re.escape(uid.encode("ascii", "replace")) + rb"(?![0-9.])", rest):
+                places = [leaf.place for leaf in case.leaves if uid in leaf.text.split("\\")]
                 yield Violation(Kind.UID_KEPT, ", ".join(places) or "in no element")
-        by_place = {(leaf.path, leaf.tag): leaf for leaf in old}
-        for leaf in new:
-            before = by_place.get((leaf.path, leaf.tag))
-            if before is None or leaf.vr != "UI" or not _instance_uids(before) or _was_dummied(leaf):
+        for leaf in case.leaves:
+            before = case.before(leaf)
+            if before is None or leaf.vr != "UI" or not _instance_uids(before) or case.is_dummy(leaf.path):
+                continue
+            ruling = case.ruling(leaf)
+            if ruling is not None and ruling.code == "K" and "retain-uids" not in ruling.options:
+                # The UID of a device stays here, and only here.
                 continue
             one, two = before.text.split("\\"), leaf.text.split("\\")
             if len(one) != len(two):
@@ -132,36 +128,80 @@ class Scorer:
                     yield Violation(Kind.UID_INCONSISTENT, leaf.place)
 
 
-def _elements(old: Sequence[Leaf], new: Sequence[Leaf], neutral: frozenset[str]) -> Iterator[Violation]:
-    by_place = {(leaf.path, leaf.tag): leaf for leaf in old}
-    for leaf in new:
-        before = by_place.get((leaf.path, leaf.tag))
+def _keeps_uid(case: Case, leaf: Leaf) -> bool:
+    """Whether an option retains the UIDs of an element, or of a content item."""
+    if content.is_value(case, leaf):
+        return content.keeps(case, leaf)
+    ruling = case.ruling(leaf)
+    if ruling is None:
+        # Attributes that the table does not list refer to the same instances.
+        return "retain-uids" in case.options and leaf.vr == "UI" and not leaf.tag >> 16 & 1
+    return ruling.code == "K"
+
+
+def _elements(case: Case) -> Iterator[Violation]:
+    for leaf in case.leaves:
         if leaf.tag >> 16 & 1:
-            yield Violation(Kind.PRIVATE, leaf.place)
+            yield from _private(case, leaf)
         elif not leaf.tag & 0xFFFF:
             yield Violation(Kind.GROUP_LENGTH, leaf.place)
         else:
-            code = table.action(leaf.tag)
-            if code is None:
+            ruling = case.ruling(leaf)
+            if ruling is None:
                 if not (dictionary_has_tag(leaf.tag) or is_repeater(leaf.tag)):
                     yield Violation(Kind.UNKNOWN, leaf.place)
-            elif leaf.tag not in _STAMPS:
-                yield from _element(code, leaf, before, neutral)
+            elif leaf.tag not in _STAMPS and case.is_judged(leaf) and not content.is_value(case, leaf):
+                yield from _element(case, ruling, leaf)
 
 
-def _element(code: str, leaf: Leaf, before: Leaf | None, neutral: frozenset[str]) -> Iterator[Violation]:
+def _element(case: Case, ruling: Ruling, leaf: Leaf) -> Iterator[Violation]:
+    code, before = ruling.code, case.before(leaf)
+    had_value = before is not None and not before.empty
     if code == "X":
         yield Violation(Kind.NOT_REMOVED, leaf.place)
     elif code == "U":
-        if leaf.empty and before is not None and not before.empty:
+        if leaf.empty and had_value:
             yield Violation(Kind.EMPTIED, leaf.place)
         yield from (Violation(Kind.UID_INVALID, leaf.place) for uid in leaf.text.split("\\") if not _is_uid(uid))
-    elif code == "D" and leaf.empty and before is not None and not before.empty:
+    elif code == "D" and leaf.empty and had_value:
         yield Violation(Kind.EMPTIED, leaf.place)
-    elif code == "X/Z/U*":
-        return
-    elif before is not None and not before.empty and not leaf.empty and _same(leaf, before, neutral):
+    elif code == "K":
+        if before is not None and not case.is_dummy(leaf.path) and not _is_kept(case, leaf, before):
+            yield Violation(Kind.NOT_KEPT, leaf.place)
+    elif code == "C":
+        # A time of day stays, and every other date is judged with all dates of the patient.
+        if leaf.vr in ("OB", "UN") and before is not None and had_value and leaf.value == before.value:
+            yield Violation(Kind.NOT_REPLACED, leaf.place, code)
+    elif code != "X/Z/U*" and before is not None and had_value and not leaf.empty and _same(leaf, before, case.neutral):
         yield Violation(Kind.NOT_REPLACED, leaf.place, code)
+
+
+def _private(case: Case, leaf: Leaf) -> Iterator[Violation]:
+    """Private elements stay only where they are known to be safe, and creators only with one of those."""
+    if "retain-safe-private" not in case.options:
+        yield Violation(Kind.PRIVATE, leaf.place)
+    elif leaf.tag & 0xFFFF < 0x1000:
+        block = (leaf.tag & 0xFFFF0000) | (leaf.tag & 0xFF) << 8
+        used = any((leaf.path, tag) in case.by_place for tag in range(block, block + 0x100))
+        if leaf.tag & 0xFFFF < 0x0010 or not used:
+            yield Violation(Kind.PRIVATE, leaf.place, "it reserves nothing")
+    elif leaf.tag in case.unjudged:
+        return
+    elif case.original.safe.treats(leaf):
+        before = case.before(leaf)
+        if before is not None and not before.empty and _same(leaf, before, case.neutral):
+            yield Violation(Kind.NOT_REPLACED, leaf.place, "it is declared to be identifying")
+    elif leaf not in case.original.safe:
+        yield Violation(Kind.PRIVATE, leaf.place, leaf.creator and "of a block that is reserved")
+
+
+def _is_kept(case: Case, leaf: Leaf, before: Leaf) -> bool:
+    if leaf.items is not None and before.items is not None:
+        return len(leaf.items) == len(before.items)
+    if isinstance(leaf.value, bytes) and isinstance(before.value, bytes):
+        return leaf.value.rstrip(b"\0 ") == before.value.rstrip(b"\0 ") or _is_big_endian(case.original.dataset)
+    # An element that pydicom could read in one of the two only.
+    return leaf.text.rstrip(" \0") == before.text.rstrip(" \0") or isinstance(before.value, bytes)
 
 
 def _same(leaf: Leaf, before: Leaf, neutral: frozenset[str]) -> bool:
@@ -174,28 +214,64 @@ def _same(leaf: Leaf, before: Leaf, neutral: frozenset[str]) -> bool:
     return any(below.text in telling for item in leaf.items for below in leaves(item) if below.vr in _TELLING_VRS)
 
 
-def _lost(old: Sequence[Leaf], new: Sequence[Leaf]) -> Iterator[Violation]:
+def _lost(case: Case) -> Iterator[Violation]:
     """Z, D, Z/D and U never remove (PS3.15 E.1.1); below a sequence only where that is still there."""
-    present = {(leaf.path, leaf.tag) for leaf in new}
-    for leaf in old:
-        if table.action(leaf.tag) not in ("Z", "D", "Z/D", "U") or leaf.tag >> 16 in (0x0000, 0x0002, 0x0004):
+    for leaf in case.original.leaves:
+        if leaf.tag >> 16 in (0x0000, 0x0002, 0x0004) or not case.is_judged(leaf):
             continue
-        levels = [leaf.path[: depth + 1] for depth in range(len(leaf.path))]
-        kept = all((level[:-1], level[-1][0]) in present for level in levels)
-        replaced = any(table.action(tag) is not None for tag, _ in leaf.path)
-        if kept and not replaced and (leaf.path, leaf.tag) not in present:
+        ruling, after = case.ruling(leaf), case.after(leaf)
+        if ruling is None:
+            if after is not None and len(after.items or ()) < len(leaf.items or ()) and case.reaches(leaf):
+                yield Violation(Kind.LOST, leaf.place, "an item")
+            continue
+        # A date that cannot be shifted becomes what the Basic Profile makes of it. A text of which nothing is left goes
+        # where its Type lets it: whether it did is for a validator to say.
+        code = ruling.basic if content.MODIFIED in ruling.options else ruling.code
+        if code in ("Z", "D", "Z/D", "U") and after is None and case.reaches(leaf):
             yield Violation(Kind.LOST, leaf.place)
+
+
+def _not_kept(case: Case) -> Iterator[Violation]:
+    """What options retain, unchanged or shifted, is there; below a sequence only where that is still there."""
+    for leaf in case.original.leaves:
+        if leaf.tag >> 16 in (0x0000, 0x0002, 0x0004) or not case.is_judged(leaf) or case.after(leaf) is not None:
+            continue
+        ruling = case.ruling(leaf)
+        if ruling is None or not case.reaches(leaf) or content.is_value(case, leaf):
+            continue
+        if leaf.tag >> 16 & 1:
+            retained = ruling.code == "C" and leaf in case.original.safe
+        elif ruling.code == "C":
+            retained = content.MODIFIED in ruling.options and leaf.vr in ("DA", "DT") and _is_dated(case, leaf)
+        else:
+            retained = ruling.code == "K"
+        if retained:
+            yield Violation(Kind.NOT_KEPT, leaf.place)
+
+
+def _is_dated(case: Case, leaf: Leaf) -> bool:
+    values = leaf.text.split("\\")
+    return all(is_date(one.strip()) for one in values) and not case.neutral.issuperset(values)
+
+
+def _date_pairs(case: Case) -> Iterator[Pair]:
+    """Every date that must be shifted, of elements and of content items: original and output."""
+    if content.MODIFIED not in case.options:
+        return
+    for leaf in case.leaves:
+        before, ruling = case.before(leaf), case.ruling(leaf)
+        if before is None or ruling is None or ruling.code != "C" or content.MODIFIED not in ruling.options:
+            continue
+        judged = case.is_judged(leaf) and not case.is_dummy(leaf.path) and not content.is_value(case, leaf)
+        if leaf.vr in ("DA", "DT") and judged:
+            yield before, leaf
+    yield from content.date_pairs(case)
 
 
 def _instance_uids(leaf: Leaf) -> list[str]:
     if leaf.vr != "UI" or leaf.tag in CLASS_UIDS:
         return []
     return [uid for uid in leaf.text.split("\\") if len(uid) > 6 and not uid.startswith("1.2.840.10008.")]
-
-
-def _was_dummied(leaf: Leaf) -> bool:
-    """Whether an enclosing sequence was to be replaced by a dummy, whose items are not the original's."""
-    return any((table.action(tag) or "X/Z/U*") != "X/Z/U*" for tag, _ in leaf.path)
 
 
 def _is_uid(uid: str) -> bool:
@@ -213,14 +289,6 @@ def _without_pixels(content: bytes, dataset: Dataset) -> bytes:
         if isinstance(value, bytes) and len(value) > 64:
             content = content.replace(value, b"")
     return content
-
-
-def _identities(identities: Iterable[str], content: bytes) -> Iterator[Violation]:
-    lowered = content.lower()
-    for number, identity in enumerate(identities):
-        forms = {identity.lower().encode(encoding, "ignore") for encoding in ("utf-8", "latin-1", "utf-16-le")}
-        if any(len(form) >= 4 and form in lowered for form in forms):
-            yield Violation(Kind.IDENTITY, f"identity {number}")
 
 
 def _meta(before: Dataset, after: Dataset, content: bytes) -> Iterator[Violation]:
@@ -245,30 +313,33 @@ def _meta(before: Dataset, after: Dataset, content: bytes) -> Iterator[Violation
         yield Violation(Kind.META, "ImplementationVersionName", "is the sender's")
 
 
-_STAMPS: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
-
-
-def _stamps(after: Dataset) -> Iterator[Violation]:
+def _stamps(case: Case) -> Iterator[Violation]:
+    after = case.output
     if after.get("PatientIdentityRemoved") != "YES":
         yield Violation(Kind.STAMP, "PatientIdentityRemoved")
-    codes = after.get("DeidentificationMethodCodeSequence") or []
-    if ("113100", "DCM") not in {(item.get("CodeValue"), item.get("CodingSchemeDesignator")) for item in codes}:
+    expected = {table.METHODS[option] for option in case.options | {"basic"}}
+    earlier = _method_codes(case.original.dataset)
+    # Nothing is claimed that was not done; what an earlier de-identification claims stays.
+    if not expected <= _method_codes(after) <= expected | earlier:
         yield Violation(Kind.STAMP, "DeidentificationMethodCodeSequence")
     if not after.get("DeidentificationMethod"):
         yield Violation(Kind.STAMP, "DeidentificationMethod")
-    if after.get("LongitudinalTemporalInformationModified") != "REMOVED":
+    dates = next((word for option, word in _DATES.items() if option in case.options), "REMOVED")
+    if after.get("LongitudinalTemporalInformationModified") != dates:
         yield Violation(Kind.STAMP, "LongitudinalTemporalInformationModified")
 
 
-def _validity(old: Sequence[Leaf], new: Sequence[Leaf]) -> Iterator[Violation]:
-    originals = {(leaf.path, leaf.tag): leaf.text for leaf in old}
-    for leaf in new:
-        if (
-            leaf.items is None
-            and not is_valid(leaf.vr, leaf.text)
-            and originals.get((leaf.path, leaf.tag)) != leaf.text
-        ):
-            yield Violation(Kind.INVALID, leaf.place, leaf.vr)
+def _method_codes(dataset: Dataset) -> set[str]:
+    items = dataset.get("DeidentificationMethodCodeSequence") or []
+    return {str(item.get("CodeValue")) for item in items if item.get("CodingSchemeDesignator") == "DCM"}
+
+
+def _validity(case: Case) -> Iterator[Violation]:
+    for leaf in case.leaves:
+        if leaf.items is None and not is_valid(leaf.vr, leaf.text):
+            before = case.before(leaf)
+            if before is None or before.text != leaf.text:
+                yield Violation(Kind.INVALID, leaf.place, leaf.vr)
 
 
 def _pixels(before: Dataset, after: Dataset) -> Iterator[Violation]:
@@ -283,7 +354,7 @@ def _same_pixels(before: Dataset, after: Dataset, tag: int) -> bool:
     one, two = before.get_item(tag).value, after.get_item(tag).value
     if one == two:
         return True
-    if getattr(before.file_meta, "TransferSyntaxUID", "") != ExplicitVRBigEndian:
+    if not _is_big_endian(before):
         return False
     if not isinstance(one, bytes) or not isinstance(two, bytes) or len(one) != len(two):
         return False
@@ -291,3 +362,7 @@ def _same_pixels(before: Dataset, after: Dataset, tag: int) -> bool:
         return bool((before.pixel_array == after.pixel_array).all())
     except Exception:  # noqa: BLE001 - not an image: words of two bytes are all that can be compared
         return one[0::2] == two[1::2] and one[1::2] == two[0::2]
+
+
+def _is_big_endian(dataset: Dataset) -> bool:
+    return bool(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID") == ExplicitVRBigEndian)

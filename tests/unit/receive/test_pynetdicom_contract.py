@@ -34,7 +34,7 @@ def test_the_reactor_calls_the_methods_that_are_shadowed() -> None:
 
 def test_nothing_received_is_a_time_out_to_the_associations_thread() -> None:
     association = Association(ApplicationEntity(), "acceptor")
-    association.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # what the receiver does
+    association.dul.to_user_queue.put(None)  # type: ignore[arg-type, unused-ignore]  # what the receiver does
     assert association.dul.receive_pdu(wait=True, timeout=60) is None
     source = inspect.getsource(Association.run_reactor)
     assert source.index("if primitive is None:") < source.index("self.kill()") < source.index("requestor.primitive =")
