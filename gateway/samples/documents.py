@@ -59,7 +59,7 @@ def structured_report(study: Study, numbers: Iterator[int], of: Sequence[Dataset
     text = _item("CONTAINS", "TEXT", code("121071", "DCM", "Finding"))
     text.TextValue = f"{identity.plain_name()}, born {identity.date()}, of {identity.address()}: no abnormality."
     text.ObservationDateTime = identity.date_time()
-    findings.ContentSequence = [text, image]
+    findings.ContentSequence = [text, image, _measurement(study)]
     dataset.ContentSequence = [
         _person_item(study, "HAS OBS CONTEXT", code("121008", "DCM", "Person Observer Name")),
         _person_item(study, "HAS OBS CONTEXT", code("121029", "DCM", "Subject Name")),
@@ -67,6 +67,7 @@ def structured_report(study: Study, numbers: Iterator[int], of: Sequence[Dataset
         _date_item(study, code("121031", "DCM", "Subject Birth Date")),
         _date_time_item(study, code("111526", "DCM", "DateTime Started")),
         findings,
+        _text_item("HAS OBS CONTEXT", code("121013", "DCM", "Device Observer Name"), identity.device("DEVICE")),
     ]
     return dataset
 
@@ -126,8 +127,15 @@ def presentation_state(study: Study, numbers: Iterator[int], of: Sequence[Datase
     text.BoundingBoxAnnotationUnits, text.BoundingBoxTopLeftHandCorner = "PIXEL", [1, 1]
     text.BoundingBoxBottomRightHandCorner, text.BoundingBoxTextHorizontalJustification = [20, 10], "LEFT"
     text.UnformattedTextValue = f"{identity.plain_name()} {identity.phone()}"
+    side = Dataset()
+    side.AnchorPointAnnotationUnits, side.AnchorPoint, side.AnchorPointVisibility = "PIXEL", [5, 5], "N"
+    side.UnformattedTextValue = "LEFT"
+    graphic = Dataset()
+    graphic.GraphicAnnotationUnits, graphic.GraphicDimensions, graphic.NumberOfGraphicPoints = "PIXEL", 2, 2
+    graphic.GraphicData, graphic.GraphicType = [2.0, 2.0, 12.0, 12.0], "POLYLINE"
     annotation = Dataset()
-    annotation.GraphicLayer, annotation.TextObjectSequence = "NOTES", [text]
+    annotation.GraphicLayer, annotation.TextObjectSequence = "NOTES", [text, side]
+    annotation.GraphicObjectSequence = [graphic]
     dataset.GraphicAnnotationSequence = [annotation]
     layer = Dataset()
     layer.GraphicLayer, layer.GraphicLayerOrder = "NOTES", 1
@@ -175,6 +183,25 @@ def _item(relationship: str, value_type: str, concept: Dataset) -> Dataset:
 def _person_item(study: Study, relationship: str, concept: Dataset) -> Dataset:
     item = _item(relationship, "PNAME", concept)
     item.PersonName = study.identity.name()
+    return item
+
+
+def _text_item(relationship: str, concept: Dataset, text: str) -> Dataset:
+    item = _item(relationship, "TEXT", concept)
+    item.TextValue = text
+    return item
+
+
+def _measurement(study: Study) -> Dataset:
+    """A diameter, inferred from the text before it, to which it refers by position (PS3.3 C.17.3.2.5)."""
+    item = _item("CONTAINS", "NUM", code("81827009", "SCT", "Diameter"))
+    value = Dataset()
+    value.NumericValue, value.MeasurementUnitsCodeSequence = "12.5", [code("mm", "UCUM", "mm")]
+    item.MeasuredValueSequence = [value]
+    source = Dataset()
+    source.RelationshipType, source.ReferencedContentItemIdentifier = "INFERRED FROM", [1, 6, 1]
+    comment = _text_item("HAS PROPERTIES", code("121106", "DCM", "Comment"), study.identity.remark("measured by"))
+    item.ContentSequence = [source, comment]
     return item
 
 

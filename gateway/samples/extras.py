@@ -9,7 +9,15 @@ from pydicom import DataElement, Dataset
 from gateway.samples.identity import Identity
 from gateway.samples.modules import Study, code
 
-__all__ = ["add_curve", "add_deep_nesting", "add_digital_signature", "add_icon", "add_overlay", "add_private_block"]
+__all__ = [
+    "add_curve",
+    "add_deep_nesting",
+    "add_digital_signature",
+    "add_icon",
+    "add_overlay",
+    "add_private_block",
+    "add_safe_private_block",
+]
 
 _SIDE: Final = 16
 _DIGEST: Final = bytes(range(32))
@@ -36,6 +44,22 @@ def add_private_block(study: Study, dataset: Dataset) -> None:
     second = dataset.private_block(0x0009, "FAKE VENDOR IDENT", create=True)
     second.add_new(0x01, "UN", _even(identity.number("HIDDEN").encode("ascii")))
     dataset.add(DataElement(0x00111001, "LO", identity.remark("no creator for")))
+
+
+def add_safe_private_block(study: Study, dataset: Dataset) -> None:
+    """Private elements that PS3.15 Table E.3.10-1 lists as safe, beside others of the same creator that are not.
+
+    The block is not the first of its group, and a block of another creator has an element at a safe offset.
+    """
+    identity = study.identity
+    decoy = dataset.private_block(0x0019, "FAKE VENDOR DECOY", create=True)
+    decoy.add_new(0x0C, "LO", identity.number("DECOY"))
+    block = dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x0C, "IS", "1000")
+    block.add_new(0x0D, "CS", "DIRECTIONAL")
+    block.add_new(0x0E, "FD", [0.0, 0.6, 0.8])
+    block.add_new(0x08, "LO", identity.remark("header of"))
+    block.add_new(0x0A, "LO", identity.plain_name())
 
 
 def add_overlay(study: Study, dataset: Dataset) -> None:

@@ -24,6 +24,7 @@ from gateway.samples.extras import (
     add_icon,
     add_overlay,
     add_private_block,
+    add_safe_private_block,
 )
 from gateway.samples.modules import Study, code, common, equipment, general_image, other_study, reference, series
 
@@ -83,6 +84,7 @@ def mr_series(study: Study, numbers: Iterator[int], slices: int) -> list[Dataset
         dataset.MRAcquisitionType, dataset.RepetitionTime, dataset.EchoTime = "2D", "500", "15"
         dataset.EchoTrainLength, dataset.PatientPosition = 1, "HFS"
         add_private_block(study, dataset)
+        add_safe_private_block(study, dataset)
         add_deep_nesting(study.identity, dataset)
         images.append(dataset)
     return images
