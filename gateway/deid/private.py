@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.private_dictionary import private_vr
-from gateway.dicom.tag import is_group_length, is_private, is_private_creator
+from gateway.dicom.tag import is_private_creator
 from gateway.profile import Action, Program, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
-__all__ = ["Characteristics", "PrivateElement", "PrivateElements", "block_of", "characteristics"]
+__all__ = ["Characteristics", "PrivateElement", "PrivateElements", "characteristics"]
 
 _CHARACTERISTICS: Final = 0x00080300
 _GROUP: Final = 0x00080301
@@ -28,6 +29,7 @@ _NONIDENTIFYING: Final = 0x00080304
 _DEIDENTIFICATION_ACTIONS: Final = 0x00080305
 _IDENTIFYING: Final = 0x00080306
 _ACTION: Final = 0x00080307
+_ODD_GROUP: Final = 0x00010000
 #: PS3.5 7.8.1: these odd groups hold no private elements.
 _ILLEGAL_GROUPS: Final = frozenset((0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF))
 #: Deidentification Action (0008,0307).
@@ -82,6 +84,12 @@ class PrivateElements:
         self._rules = program.private_elements
         self._safe = program.safe
         self._default = program.private
+        #: Group and creator of all elements that rules or the standard's table name.
+        self._creators = {(rule.group, rule.creator) for rule in self._rules}
+        if self._safe is not None:
+            self._creators |= {(group, creator) for group, _offset, creator in SAFE_PRIVATE}
+        # Without what an instance says of itself, few elements are met again and again.
+        self._decided = lru_cache(maxsize=4096)(lambda tag, creator: self._decide(tag, creator, {}))
         self.active = bool(self._rules) or self._safe is not None or self._default.verb is not Verb.REMOVE
 
     def known(self, instance: Instance) -> Known:
@@ -97,22 +105,30 @@ class PrivateElements:
         known: what the instance says of private elements
         """
         found: dict[int, PrivateElement] = {}
-        creators: dict[tuple[int, int], str] = {}
+        #: First tag of a block -> its creator, for blocks in which something may stay.
+        creators: dict[int, str] = {}
         for tag, vr, _start, value, end, items in elements:
-            if not is_private(tag) or is_group_length(tag) or tag >> 16 in _ILLEGAL_GROUPS:
+            if not tag & _ODD_GROUP:
                 continue
             if is_private_creator(tag):
-                if items is None:
-                    creators[tag >> 16, tag & 0xFF] = _text(buffer, value, end)
+                if items is None and tag >> 16 not in _ILLEGAL_GROUPS:
+                    creator = _text(buffer, value, end)
+                    if creator and self._concerns(tag >> 16, creator, known):
+                        creators[tag & 0xFFFF0000 | (tag & 0xFF) << 8] = creator
                 continue
-            creator = creators.get((tag >> 16, block_of(tag)), "")
-            if not creator:
+            if not creators or tag & 0xFFFFFF00 not in creators:
                 continue
-            action, told = self._decide(tag, creator, known)
+            creator = creators[tag & 0xFFFFFF00]
+            action, told = self._decide(tag, creator, known) if known else self._decided(tag & 0xFFFF00FF, creator)
             if action is not None and action.verb is not Verb.REMOVE:
                 known_vr = vr if vr != b"UN" else told or private_vr(tag, creator)
                 found[tag] = PrivateElement(action, known_vr, f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}")
         return found
+
+    def _concerns(self, group: int, creator: str, known: Known) -> bool:
+        """Whether an element of this creator may stay."""
+        place = (group, creator)
+        return self._default.verb is not Verb.REMOVE or place in self._creators or place in known
 
     def _decide(self, tag: int, creator: str, known: Known) -> tuple[Action | None, bytes]:
         """The action for an element, and its VR if the rule or the table knows it."""
@@ -135,12 +151,6 @@ class PrivateElements:
                 # What the instance says of itself counts before what the standard says in general.
                 return None, vr
         return self._default, b""
-
-
-def block_of(tag: int) -> int:
-    """The block of a private element, 0x10 to 0xFF; 0 for elements that are in none (PS3.5 7.8.1)."""
-    block = tag >> 8 & 0xFF
-    return block if block >= 0x10 else 0
 
 
 def characteristics(instance: Instance) -> Known:
