@@ -86,7 +86,9 @@ class _Collector:
     def level(self, elements: list[Element], sets: CharacterSets) -> None:
         buffer = self._buffer
         for tag, coded_vr, _start, value, end, items in elements:
-            kind = KINDS.get(tag) or KIND_OF_VR.get(coded_vr)
+            kind = KINDS[tag] if tag in KINDS else KIND_OF_VR.get(coded_vr)
+            if kind is None and items is None and tag != _SPECIFIC_CHARACTER_SET:
+                continue
             if items is not None:
                 for item in items:
                     if kind in _CODED:

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.private_dictionary import private_vr
-from gateway.dicom.tag import is_private_creator
 from gateway.profile import Action, Program, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
@@ -30,6 +29,7 @@ _DEIDENTIFICATION_ACTIONS: Final = 0x00080305
 _IDENTIFYING: Final = 0x00080306
 _ACTION: Final = 0x00080307
 _ODD_GROUP: Final = 0x00010000
+_FIRST_BLOCK: Final = 0x10
 #: PS3.5 7.8.1: these odd groups hold no private elements.
 _ILLEGAL_GROUPS: Final = frozenset((0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF))
 #: Deidentification Action (0008,0307).
@@ -110,7 +110,7 @@ class PrivateElements:
         for tag, vr, _start, value, end, items in elements:
             if not tag & _ODD_GROUP:
                 continue
-            if is_private_creator(tag):
+            if tag & 0xFF00 == 0 and tag & 0xFFFF >= _FIRST_BLOCK:  # a creator: PS3.5 7.8.1
                 if items is None and tag >> 16 not in _ILLEGAL_GROUPS:
                     creator = _text(buffer, value, end)
                     if creator and self._concerns(tag >> 16, creator, known):
