@@ -20,7 +20,7 @@ from pydicom.uid import UID
 from gateway.config import load_settings
 from gateway.ledger import DeliveryEntry, DeliveryState, Ledger
 from gateway.pipeline.resources import open_ledger
-from tests.fixtures.dcmtk import dcmsend
+from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.ports import wait_until
 from tests.fixtures.xnat import XnatDouble, xnat_server
@@ -149,7 +149,7 @@ def test_every_fault_ends_in_a_state_that_names_it(tmp_path: Path) -> None:
         doubles(tmp_path / "xnat") as running,
         gateway_server(tmp_path / "gateway", configuration=configuration(running), environ=environ) as gateway,
     ):
-        assert dcmsend(gateway.dicom_port, [study(tmp_path / "in")]).status == 0
+        assert storescu(gateway.dicom_port, [study(tmp_path / "in")], options=["+sd", "+r"]).status == 0
         settings = load_settings(tmp_path / "gateway" / "gateway.yaml", gateway.environ | environ)
         ledger = open_ledger(settings)
         try:
