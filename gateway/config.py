@@ -9,27 +9,29 @@ example``. Relative paths are relative to the directory of the file, or to the w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
-    StrictBool,
-    StrictStr,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from gateway.destination_settings import (
+    Destination,
+    DicomDestination,
+    DicomWebDestination,
+    FolderDestination,
+    XnatDestination,
+)
 from gateway.errors import ConfigurationError
+from gateway.listener_settings import Dicom, Http, Source
 from gateway.setting import (
-    AETitle,
     AETitles,
     ByteSize,
     Count,
@@ -38,20 +40,40 @@ from gateway.setting import (
     Duration,
     FilePath,
     Form,
-    HttpUrl,
     Name,
-    Networks,
-    Port,
     ProjectName,
     Seconds,
     Secret,
     SecretUrl,
+    Section,
     SourceName,
     Text,
     reading,
     surrounding,
 )
 from gateway.yamlfile import load_yaml
+
+__all__ = [
+    "OVERRIDES",
+    "Destination",
+    "Dicom",
+    "DicomDestination",
+    "DicomWebDestination",
+    "FolderDestination",
+    "Http",
+    "LimitSettings",
+    "Log",
+    "Project",
+    "Retry",
+    "Route",
+    "Settings",
+    "Source",
+    "Storage",
+    "Workers",
+    "XnatDestination",
+    "default_data",
+    "load_settings",
+]
 
 #: The environment variables that stand above the file, with the key that each one sets.
 OVERRIDES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -65,50 +87,7 @@ OVERRIDES: Final[Mapping[str, tuple[str, ...]]] = {
 _ABSENT: Final[dict[str, Any]] = {}
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Dicom(_Section):
-    """The DICOM listener: Storage SCP and Verification SCP."""
-
-    ae_title: AETitle = Field("GATEWAY", description="AE title of the gateway")
-    host: Text = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a PACS is another machine
-    port: Port = Field(11112, description="port to listen on; 0 takes a free one")
-    max_associations: Count = Field(64, description="associations at the same time; more are refused for now")
-    max_pdu_bytes: Annotated[ByteSize, Field(ge=4096, le=16 * 1024 * 1024)] = Field(
-        131072, description="longest PDU that peers may send"
-    )
-    network_timeout_seconds: Seconds = Field(
-        60.0, description="silence after which an association is aborted, or given up before it is established"
-    )
-    accept_unknown_sop_classes: StrictBool = Field(
-        default=True, description="accept storage SOP classes that the standard does not know, private ones included"
-    )
-
-
-class Http(_Section):
-    """The HTTP listener: `/metrics`, `/healthz` and `/readyz`."""
-
-    host: Text = Field("127.0.0.1", description="address to listen on")
-    port: Port = Field(8080, description="port to listen on; 0 takes a free one")
-
-
-class Source(_Section):
-    """A peer that may send. An association must meet every condition that is given."""
-
-    calling_ae: AETitles = Field((), description="AE titles that the peer calls itself", examples=["PACS"])
-    called_ae: AETitles = Field((), description="AE titles that it may call", examples=["GATEWAY"])
-    addresses: Networks = Field((), description="addresses that it comes from", examples=[["10.1.0.0/16"]])
-
-    @model_validator(mode="after")
-    def _has_a_condition(self) -> Source:
-        if not (self.calling_ae or self.called_ae or self.addresses):
-            raise ValueError("a source needs calling_ae, called_ae or addresses")
-        return self
-
-
-class Project(_Section):
+class Project(Section):
     """The unit of isolation: secret, profile, destinations. Without a secret here one is made and kept in the data."""
 
     profile: Text = Field("basic", description="name of the profile, or path of its file")
@@ -140,7 +119,7 @@ class Project(_Section):
         return self
 
 
-class Route(_Section):
+class Route(Section):
     """A line of the table that decides an instance's project. An instance must meet every condition that is given."""
 
     project: ProjectName = Field(description="project of the instances that match", examples=["chest"])
@@ -160,302 +139,7 @@ class Route(_Section):
         return not (self.source or self.called_ae or self.calling_ae or self.when)
 
 
-class BasicAuth(_Section):
-    """User name and password (RFC 7617)."""
-
-    type: Literal["basic"] = Field(description="user name and password")
-    username: Text = Field(description="user name", examples=["gateway"])
-    password: Secret = Field(description="password", examples=["${ARCHIVE_PASSWORD}"])
-
-
-class BearerAuth(_Section):
-    """A bearer token (RFC 6750)."""
-
-    type: Literal["bearer"] = Field(description="a token")
-    token: Secret = Field(description="token", examples=["${ARCHIVE_TOKEN}"])
-
-
-class ClientCertificateAuth(_Section):
-    """A TLS client certificate."""
-
-    type: Literal["client-certificate"] = Field(description="a TLS client certificate")
-    certificate_file: FilePath = Field(description="PEM file of the certificate", examples=["client.pem"])
-    key_file: FilePath | None = Field(
-        None, description="PEM file of its key, unless that is in the certificate's file", examples=["client.key"]
-    )
-    key_password: Secret | None = Field(None, description="password of the key", examples=["${CLIENT_KEY_PASSWORD}"])
-
-
-Auth: TypeAlias = Annotated[BasicAuth | BearerAuth | ClientCertificateAuth, Field(discriminator="type")]
-
-
-class Completeness(_Section):
-    """When a study is whole: nothing of it goes to the destination before. A study may still grow afterwards."""
-
-    quiet_seconds: Seconds = Field(120.0, description="time after which a study that got no instance is whole")
-    expected_instances: Count | None = Field(
-        None, description="instances with which a study is whole at once", examples=[2]
-    )
-
-
-class _Destination(_Section):
-    """What every destination has."""
-
-    type: str
-    when: Text | None = Field(
-        None,
-        description="condition in CEL on the elements of the original: which instances go there; every one by default",
-        examples=["Modality in ['CR', 'DX']"],
-    )
-    completeness: Completeness | None = Field(
-        None, description="send whole studies only; instances as they come by default"
-    )
-
-    @property
-    def threads(self) -> int:
-        """Batches that are delivered at the same time."""
-        return 1
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a batch."""
-        return 50
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a batch; a larger instance is a batch of its own."""
-        return 256 * 1024**2
-
-
-class FolderDestination(_Destination):
-    """A folder, laid out as `PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm` of the new values."""
-
-    type: Literal["folder"] = Field(description="a folder")
-    path: FilePath = Field(description="the folder; created when missing", examples=["/srv/archive"])
-
-
-class DicomWebDestination(_Destination):
-    """A DICOMweb server that takes instances by STOW-RS (PS3.18 10.5)."""
-
-    type: Literal["dicomweb"] = Field(description="a DICOMweb server")
-    url: HttpUrl = Field(
-        description="base URL of the service; `/studies` is appended", examples=["https://archive.example/dicom-web"]
-    )
-    auth: Auth | None = Field(None, description="how the gateway proves who it is; nothing by default")
-    verify_tls: StrictBool = Field(default=True, description="check the server's certificate")
-    ca_file: FilePath | None = Field(
-        None, description="PEM file of the authorities to trust instead of the system's", examples=["ca.pem"]
-    )
-    study_in_url: StrictBool = Field(
-        default=False, description="store to `/studies/{study}` with the new Study Instance UID instead of `/studies`"
-    )
-    max_instances: Count = Field(50, description="instances per request")
-    max_bytes: Annotated[ByteSize, Field(ge=1)] = Field(
-        256 * 1024**2, description="bytes per request; a larger instance goes alone"
-    )
-    connections: Annotated[Count, Field(le=64)] = Field(2, description="requests at the same time")
-    timeout_seconds: Seconds = Field(60.0, description="silence after which a request has failed")
-    duplicates: Literal["confirm", "refuse"] = Field(
-        "confirm",
-        description="an instance that the server says it already has: `confirm` counts it as delivered, `refuse` makes "
-        "the delivery dead, for a human to decide",
-    )
-    confirm: Literal["response", "qido"] = Field(
-        "response",
-        description="what confirms a delivery: the server's `response` to the store request, or that the server then "
-        "finds the instance by QIDO-RS, with the new UIDs in the URL",
-    )
-    confirm_seconds: Seconds = Field(
-        300.0, description="time in which QIDO-RS must find an instance; after that it is stored again"
-    )
-
-    @property
-    def threads(self) -> int:
-        """Requests at the same time."""
-        return self.connections
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a request."""
-        return self.max_instances
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a request."""
-        return self.max_bytes
-
-
-class TlsSettings(_Section):
-    """TLS of a DICOM destination (PS3.15 B)."""
-
-    verify: StrictBool = Field(default=True, description="check the node's certificate and host name")
-    ca_file: FilePath | None = Field(
-        None, description="PEM file of the authorities to trust instead of the system's", examples=["ca.pem"]
-    )
-    certificate_file: FilePath | None = Field(
-        None, description="PEM file of the gateway's certificate", examples=["client.pem"]
-    )
-    key_file: FilePath | None = Field(
-        None, description="PEM file of its key, unless that is in the certificate's file", examples=["client.key"]
-    )
-    key_password: Secret | None = Field(None, description="password of the key", examples=["${CLIENT_KEY_PASSWORD}"])
-
-
-class CommitmentSettings(_Section):
-    """Storage Commitment (PS3.4 J): a delivery is confirmed when the node has committed itself to keep the instance."""
-
-    host: Text = Field("0.0.0.0", description="address to listen on for the node's reports")  # noqa: S104
-    port: Annotated[Port, Field(ge=1)] | None = Field(
-        None,
-        description="port to listen on for the node's reports; without one they must come on the association that "
-        "asked, which then stays open",
-        examples=[11113],
-    )
-    timeout_seconds: Seconds = Field(3600.0, description="time without a report after which instances are sent again")
-
-
-class DicomDestination(_Destination):
-    """A DICOM node that takes instances by C-STORE (PS3.4 B)."""
-
-    type: Literal["dicom"] = Field(description="a DICOM node")
-    host: Text = Field(description="name or address of the node", examples=["pacs.example"])
-    port: Annotated[Port, Field(ge=1)] = Field(104, description="its DICOM port")
-    called_ae: AETitle = Field(description="its AE title", examples=["ARCHIVE"])
-    calling_ae: AETitle = Field("GATEWAY", description="AE title that the gateway calls itself")
-    tls: TlsSettings | None = Field(None, description="use TLS; plain DICOM by default")
-    connections: Annotated[Count, Field(le=64)] = Field(2, description="associations at the same time")
-    max_instances: Count = Field(100, description="instances per batch")
-    max_bytes: Annotated[ByteSize, Field(ge=1)] = Field(1024**3, description="bytes per batch; a larger one goes alone")
-    max_pdu_bytes: Annotated[ByteSize, Field(ge=4096, le=1024 * 1024)] = Field(
-        262144, description="longest PDU that is sent, if the node takes as long ones"
-    )
-    timeout_seconds: Seconds = Field(60.0, description="silence after which an association is aborted")
-    idle_seconds: Seconds = Field(10.0, description="time that an association without work is kept")
-    duplicates: Literal["confirm", "refuse"] = Field(
-        "confirm",
-        description="an instance that the node says it already has: `confirm` counts it as delivered, `refuse` makes "
-        "the delivery dead, for a human to decide",
-    )
-    commitment: CommitmentSettings | None = Field(
-        None, description="ask for Storage Commitment; by default the answer to C-STORE confirms"
-    )
-
-    @property
-    def threads(self) -> int:
-        """Associations at the same time."""
-        return self.connections
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a batch."""
-        return self.max_instances
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a batch."""
-        return self.max_bytes
-
-
-class AliasTokenAuth(_Section):
-    """An XNAT alias token, which stands for a user without that user's password."""
-
-    type: Literal["alias-token"] = Field(description="an alias token")
-    alias: Secret = Field(description="its alias", examples=["${XNAT_ALIAS}"])
-    secret: Secret = Field(description="its secret", examples=["${XNAT_SECRET}"])
-
-
-XnatAuth: TypeAlias = Annotated[BasicAuth | AliasTokenAuth, Field(discriminator="type")]
-
-
-class XnatDestination(_Destination):
-    """A project of an XNAT server, by its REST interface. What has arrived is read from the server's own listings."""
-
-    type: Literal["xnat"] = Field(description="a project of an XNAT server")
-    url: HttpUrl = Field(description="base URL of the server, without `/data`", examples=["https://xnat.example"])
-    auth: XnatAuth = Field(description="how the gateway proves who it is")
-    project: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"), Form("text")] = Field(
-        description="ID of the XNAT project: 1 to 64 letters, digits, `_` and `-`; it must exist, and the user must be "
-        "allowed to create subjects in it",
-        examples=["CHEST"],
-    )
-    subject: Text = Field(
-        "{patient}", description="label of the subject: text and `{patient}`, the pseudonym in Patient ID"
-    )
-    session: Text = Field(
-        "{patient}-{study}",
-        description="label of the session: text, `{patient}` and `{study}`, 10 characters made from the new Study "
-        "Instance UID",
-    )
-    into: Literal["archive", "prearchive", "project"] = Field(
-        "archive",
-        description="where studies go: into the `archive`, into the `prearchive`, where a human archives them, or "
-        "where the setting of the XNAT `project` puts them",
-    )
-    mode: Literal["zip", "gradual", "stow"] = Field(
-        "zip",
-        description="how instances travel: a `zip` per batch of a study, one request per instance (`gradual`), or "
-        "STOW-RS of XNAT's DICOMweb plugin (`stow`)",
-    )
-    verify_tls: StrictBool = Field(default=True, description="check the server's certificate")
-    ca_file: FilePath | None = Field(
-        None, description="PEM file of the authorities to trust instead of the system's", examples=["ca.pem"]
-    )
-    max_instances: Annotated[Count, Field(le=1000)] = Field(500, description="instances per batch")
-    max_bytes: Annotated[ByteSize, Field(ge=1)] = Field(
-        1024**3, description="bytes per batch; a larger instance goes alone"
-    )
-    connections: Annotated[Count, Field(le=64)] = Field(2, description="studies at the same time")
-    timeout_seconds: Seconds = Field(
-        300.0, description="silence after which a request has failed; the server answers when it has filed a batch"
-    )
-    ask_seconds: Seconds = Field(
-        15.0, description="time between questions about a study that XNAT has taken and is still at work on"
-    )
-
-    @field_validator("subject")
-    @classmethod
-    def _tells_patients_apart(cls, template: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_-]*\{patient\}[A-Za-z0-9_-]*", template):
-            raise ValueError("a subject's label is {patient} between letters, digits, _ and -")
-        return template
-
-    @field_validator("session")
-    @classmethod
-    def _tells_studies_apart(cls, template: str) -> str:
-        parts = re.split(r"\{(patient|study)\}", template)
-        if "study" not in parts[1::2] or not all(re.fullmatch("[A-Za-z0-9_-]*", text) for text in parts[::2]):
-            raise ValueError("a session's label holds {study} and may hold {patient}, letters, digits, _ and -")
-        return template
-
-    @model_validator(mode="after")
-    def _has_labels(self) -> XnatDestination:
-        # The plug-in takes no labels: they are given when the gateway archives the session.
-        if self.mode == "stow" and self.into == "project":
-            raise ValueError("mode: stow needs into: archive or prearchive")
-        return self
-
-    @property
-    def threads(self) -> int:
-        """Studies at the same time."""
-        return self.connections
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a batch."""
-        return self.max_instances
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a batch."""
-        return self.max_bytes
-
-
-Destination: TypeAlias = Annotated[
-    FolderDestination | DicomWebDestination | DicomDestination | XnatDestination, Field(discriminator="type")
-]
-
-
-class Storage(_Section):
+class Storage(Section):
     """The spool and the ledger."""
 
     durability: Literal["full", "data", "none"] = Field(
@@ -481,7 +165,7 @@ class Storage(_Section):
         return url
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """What an instance may be; beyond that it is refused or held."""
 
     instance_bytes: Annotated[ByteSize, Field(ge=1024)] = Field(8 * 1024**3, description="size of a data set received")
@@ -492,7 +176,7 @@ class LimitSettings(_Section):
     elements: Count = Field(500_000, description="data elements at all levels")
 
 
-class Workers(_Section):
+class Workers(Section):
     """The processes that de-identify."""
 
     deidentify: Annotated[Count, Field(le=256)] | None = Field(
@@ -502,7 +186,7 @@ class Workers(_Section):
     stop_seconds: Seconds = Field(30.0, description="time that running work gets to finish when the gateway stops")
 
 
-class Retry(_Section):
+class Retry(Section):
     """Failed deliveries: wait, then try again, longer each time, at random within the wait."""
 
     first_seconds: Seconds = Field(5.0, description="first wait")
@@ -519,7 +203,7 @@ class Retry(_Section):
         return self
 
 
-class Log(_Section):
+class Log(Section):
     """The log on standard error."""
 
     format: Literal["console", "json"] = Field("console", description="for people, or one JSON object per line")
@@ -533,7 +217,7 @@ def default_data(environ: Mapping[str, str]) -> Path:
     return base / "deid-gateway"
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be configured."""
 
     data: FilePath = Field(

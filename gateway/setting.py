@@ -19,11 +19,17 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, SecretStr, StrictStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, SecretStr, StrictStr
 
 from gateway.yamlfile import suggestion
 
 Value = TypeVar("Value")
+
+
+class Section(BaseModel):
+    """A mapping of the file: it has the keys that its fields say, and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True)

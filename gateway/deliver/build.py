@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from gateway import config
+from gateway import destination_settings
 from gateway.deliver.association import Node
 from gateway.deliver.base import Destination
 from gateway.deliver.dicom_node import CommitmentOptions, DicomNodeDestination, NodeOptions
@@ -15,7 +15,7 @@ from gateway.deliver.xnat import LabelTemplates, XnatDestination, XnatOptions
 from gateway.errors import ConfigurationError
 
 
-def build_destination(name: str, settings: config.Destination) -> Destination:
+def build_destination(name: str, settings: destination_settings.Destination) -> Destination:
     """The destination that the settings describe. Nothing is sent or connected.
 
     Parameters
@@ -27,13 +27,13 @@ def build_destination(name: str, settings: config.Destination) -> Destination:
     ------
     ConfigurationError: the URL, a certificate or the credentials cannot be used
     """
-    if isinstance(settings, config.FolderDestination):
+    if isinstance(settings, destination_settings.FolderDestination):
         return FolderDestination(name, settings.path)
     place = f"destinations.{name}"
-    if isinstance(settings, config.DicomDestination):
+    if isinstance(settings, destination_settings.DicomDestination):
         return _dicom_node(name, settings, place)
     endpoint = Endpoint.parse(settings.url, place=place)
-    if isinstance(settings, config.XnatDestination):
+    if isinstance(settings, destination_settings.XnatDestination):
         return _xnat(name, settings, endpoint, place)
     options = StowOptions(
         max_instances=settings.max_instances,
@@ -54,9 +54,9 @@ def build_destination(name: str, settings: config.Destination) -> Destination:
     )
 
 
-def _xnat(name: str, settings: config.XnatDestination, endpoint: Endpoint, place: str) -> XnatDestination:
+def _xnat(name: str, settings: destination_settings.XnatDestination, endpoint: Endpoint, place: str) -> XnatDestination:
     auth = settings.auth
-    if isinstance(auth, config.AliasTokenAuth):
+    if isinstance(auth, destination_settings.AliasTokenAuth):
         user, password = auth.alias.get_secret_value(), auth.secret.get_secret_value()
     else:
         user, password = auth.username, auth.password.get_secret_value()
@@ -80,7 +80,7 @@ def _xnat(name: str, settings: config.XnatDestination, endpoint: Endpoint, place
     )
 
 
-def _dicom_node(name: str, settings: config.DicomDestination, place: str) -> DicomNodeDestination:
+def _dicom_node(name: str, settings: destination_settings.DicomDestination, place: str) -> DicomNodeDestination:
     tls = settings.tls
     files = None if tls is None else _tls(tls)
     node = Node(
@@ -110,7 +110,7 @@ def _dicom_node(name: str, settings: config.DicomDestination, place: str) -> Dic
     return DicomNodeDestination(name, node, options=options)
 
 
-def _tls(settings: config.TlsSettings) -> Tls:
+def _tls(settings: destination_settings.TlsSettings) -> Tls:
     password = settings.key_password
     return Tls(
         verify=settings.verify,
@@ -122,10 +122,12 @@ def _tls(settings: config.TlsSettings) -> Tls:
 
 
 def _context(
-    settings: config.DicomWebDestination | config.XnatDestination, endpoint: Endpoint, place: str
+    settings: destination_settings.DicomWebDestination | destination_settings.XnatDestination,
+    endpoint: Endpoint,
+    place: str,
 ) -> ssl.SSLContext | None:
     auth = settings.auth
-    certificate = auth if isinstance(auth, config.ClientCertificateAuth) else None
+    certificate = auth if isinstance(auth, destination_settings.ClientCertificateAuth) else None
     if not endpoint.secure:
         if certificate is not None:
             raise ConfigurationError(place=place, problem="a client certificate needs an https:// URL")
@@ -140,10 +142,10 @@ def _context(
     ).context(place=place)
 
 
-def _authorization(settings: config.DicomWebDestination, place: str) -> Authorization | None:
+def _authorization(settings: destination_settings.DicomWebDestination, place: str) -> Authorization | None:
     auth = settings.auth
-    if isinstance(auth, config.BasicAuth):
+    if isinstance(auth, destination_settings.BasicAuth):
         return Authorization.basic(auth.username, auth.password.get_secret_value(), place=place)
-    if isinstance(auth, config.BearerAuth):
+    if isinstance(auth, destination_settings.BearerAuth):
         return Authorization.bearer(auth.token.get_secret_value(), place=place)
     return None

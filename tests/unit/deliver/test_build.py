@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from gateway import config
+from gateway import destination_settings
 from gateway.deliver import Destination, FolderDestination, StowDestination, build_destination
 from gateway.errors import ConfigurationError
 from gateway.setting import reading
 from tests.unit.deliver.peers import Exchange, Peer, listing, make_parcel, uids_of
 
 SECRET = "s3cr3t"
-SETTINGS: TypeAdapter[config.Destination] = TypeAdapter(config.Destination)
+SETTINGS: TypeAdapter[destination_settings.Destination] = TypeAdapter(destination_settings.Destination)
 
 
 def build(**fields: object) -> Destination:

@@ -7,20 +7,21 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway import config
+from gateway import destination_settings
+from gateway.config import Settings
 from gateway.deliver import Destination, XnatDestination, build_destination
 from gateway.errors import ConfigurationError
 from gateway.setting import reading
 from tests.fixtures.xnat import xnat_server
 from tests.unit.deliver.peers import make_parcel
 
-SETTINGS: TypeAdapter[config.Destination] = TypeAdapter(config.Destination)
+SETTINGS: TypeAdapter[destination_settings.Destination] = TypeAdapter(destination_settings.Destination)
 BASIC = {"type": "basic", "username": "gateway", "password": "${XNAT_PASSWORD}"}
 TOKEN = {"type": "alias-token", "alias": "${XNAT_ALIAS}", "secret": "${XNAT_SECRET}"}
 ENVIRON = {"XNAT_PASSWORD": "s3cret", "XNAT_ALIAS": "an-alias", "XNAT_SECRET": "t0ken"}
 
 
-def settings(**fields: object) -> config.Destination:
+def settings(**fields: object) -> destination_settings.Destination:
     with reading(environ=ENVIRON):
         given = {"type": "xnat", "url": "https://xnat.example", "project": "CHEST", "auth": BASIC} | fields
         return SETTINGS.validate_python(given)
@@ -103,6 +104,6 @@ def test_what_is_hardly_meant() -> None:
     }
     with reading(environ=ENVIRON):
         projects = {"default": {"destinations": list(destinations)}}
-        found = config.Settings.model_validate({"destinations": destinations, "projects": projects}).warnings()
+        found = Settings.model_validate({"destinations": destinations, "projects": projects}).warnings()
     assert "destinations.open: credentials travel unencrypted" in found
     assert "destinations.unchecked: the server's certificate is not checked" in found
