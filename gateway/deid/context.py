@@ -21,7 +21,7 @@ from gateway.dicom.instance import Instance
 from gateway.errors import LimitExceeded
 from gateway.profile import Program, Verb
 
-__all__ = ["Context", "study_context"]
+__all__ = ["Context", "Contexts", "study_context"]
 
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _CODE_VALUE: Final = 0x00080100
@@ -34,6 +34,9 @@ _CODED: Final = {
 _LONGEST: Final = 1024
 #: No real instance comes near (promise P7).
 _MOST_VALUES: Final = 5_000
+#: Contexts that are remembered, each under at most this many bytes of its instance.
+_MOST_CONTEXTS: Final = 256
+_LONGEST_KEY: Final = 65_536
 #: Shorter ones are compared with whole values.
 _SHORTEST_IDENTIFIER: Final = 4
 _SHORTEST_ADDRESS: Final = 8
@@ -71,6 +74,37 @@ def study_context(instance: Instance, program: Program) -> Context:
     collector = _Collector(instance.buffer, program, words_of(frozenset()))
     collector.level(instance.elements, DEFAULT_REPERTOIRE)
     return Context(frozenset(collector.names), frozenset(collector.phrases), frozenset(collector.short))
+
+
+class Contexts:
+    """The contexts of the studies that come through, collected once for the instances that have the same values.
+
+    Parameters
+    ----------
+    program: its conditions decided
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._known: dict[tuple[object, ...], Context] = {}
+
+    def of(self, instance: Instance) -> Context:
+        """As ``study_context``."""
+        buffer, size = instance.buffer, 0
+        key: list[object] = [instance.implicit]
+        for tag, vr, start, _value, end, items in instance.elements:
+            if items is not None or tag in KINDS or vr in KIND_OF_VR or tag == _SPECIFIC_CHARACTER_SET:
+                size += end - start
+                if size > _LONGEST_KEY:
+                    return study_context(instance, self._program)
+                key.append(bytes(buffer[start:end]))
+        place = tuple(key)
+        context = self._known.get(place)
+        if context is None:
+            if len(self._known) >= _MOST_CONTEXTS:
+                self._known.clear()
+            context = self._known[place] = study_context(instance, self._program)
+        return context
 
 
 class _Collector:

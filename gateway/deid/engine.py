@@ -14,22 +14,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.deid import coded, uids
 from gateway.deid.clean import Cleaner
-from gateway.deid.context import study_context
 from gateway.deid.dates import patient_shift, shift_value, truncate_value
 from gateway.deid.dummies import dummy_document, dummy_sequence, dummy_value
 from gateway.deid.graphics import keeps
 from gateway.deid.identity import ProjectKey
-from gateway.deid.level import Level, Piece, Rope, content_length
+from gateway.deid.insert import NO_MORE, Insert, changed
+from gateway.deid.layout import KEEP, PUT, RULE, Layout
+from gateway.deid.level import COPY_LIMIT, Level, Piece, Rope, bytes_of, content_length, joined
+from gateway.deid.memory import Memory, is_repeatable
 from gateway.deid.numbers import NumberSource
 from gateway.deid.patient import PATIENT_ID, PATIENT_NAME, Patient, identify
 from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement
+from gateway.deid.recording import item_numbers, numbers_of_items, record, record_new
 from gateway.deid.sequences import clean_sequence
-from gateway.deid.trace import Trace, TraceEntry
+from gateway.deid.trace import Trace
 from gateway.deid.values import Gone, Unsure, ValueRules, encode_value, read_values, written_vr
 from gateway.dicom import encode
 from gateway.dicom.charset import CharacterSets
@@ -38,9 +41,10 @@ from gateway.dicom.encoded import Buffer, Element, Item, find, index_items
 from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import lists_references
-from gateway.dicom.segments import FileRange, Segment
+from gateway.dicom.pixel_change import PixelChange
+from gateway.dicom.segments import Segment
 from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
-from gateway.dicom.vr import HEADER_SIZE, VALUE_REPRESENTATIONS
+from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, UnsupportedEncoding
 from gateway.profile import Action, Origin, Program, Source, Truncation, Verb
 from gateway.profile.situation import situation
@@ -52,29 +56,18 @@ SOP_CLASS_UID: Final = 0x00080016
 _ENCAPSULATED_DOCUMENT: Final = 0x00420011
 _ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
 _MEDIA_TYPE: Final = 0x00420012
-#: Unchanged stretches up to this many bytes are copied into the output's own bytes; longer ones stay in the file.
-_COPY_LIMIT: Final = 64 * 1024
 #: Programs for different outcomes of the conditions, kept ready.
 _MOST_PLANS: Final = 64
 _ODD_GROUP: Final = 0x00010000
 _ITEM_TAG: Final = (ITEM >> 16).to_bytes(2, "little") + (ITEM & 0xFFFF).to_bytes(2, "little")
+#: A longer value is hardly met twice.
+_LONGEST_REMEMBERED: Final = 128
 #: Verbs of Patient's Name and Patient ID in whose stead the pseudonym is written.
 _PSEUDONYM_INSTEAD: Final = frozenset((Verb.EMPTY, Verb.DUMMY))
 _CLEANED_TEXT: Final = frozenset((b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
 #: Codes, their scheme, version, and meaning (PS3.3 8.8).
 _CODED: Final = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080122))
 _STAMPED: Final = Action(Verb.INSERT, Origin("standard", "PS3.15 E.1.1", "", 0))
-
-
-class _Insert(NamedTuple):
-    """An element that the engine writes itself: its encoding, and the rule behind it."""
-
-    tag: int
-    element: bytes
-    action: Action
-
-
-_NO_MORE: Final = _Insert(1 << 32, b"", _STAMPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +116,12 @@ class Deidentifier:
         return self._program
 
     def apply(
-        self, instance: Instance, sender: Mapping[str, str] | None = None, *, trace: Trace | None = None
+        self,
+        instance: Instance,
+        sender: Mapping[str, str] | None = None,
+        *,
+        trace: Trace | None = None,
+        pixels: PixelChange | None = None,
     ) -> Deidentified:
         """De-identify ``instance``.
 
@@ -132,6 +130,7 @@ class Deidentifier:
         instance: the instance as received
         sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known, for conditions
         trace: gets one entry for every element that is met
+        pixels: what the pixel rules made of it; its elements stand above the rules for attributes
 
         Raises
         ------
@@ -140,7 +139,7 @@ class Deidentifier:
         truths: tuple[bool, ...] = ()
         if self._program.conditions:
             truths = self._program.truths(situation(instance, self._names, sender))
-        return _Run(self, self._plan(truths), instance, trace).output()
+        return _Run(self, self._plan(truths), instance, trace, pixels).output()
 
     def _plan(self, truths: tuple[bool, ...]) -> Plan:
         plan = self._plans.get(truths)
@@ -154,16 +153,25 @@ class Deidentifier:
 class _Run:
     """One instance on its way through the engine; what ``gateway.deid.host.Host`` describes."""
 
-    def __init__(self, deidentifier: Deidentifier, plan: Plan, instance: Instance, trace: Trace | None) -> None:
+    def __init__(
+        self,
+        deidentifier: Deidentifier,
+        plan: Plan,
+        instance: Instance,
+        trace: Trace | None,
+        pixels: PixelChange | None,
+    ) -> None:
         self._deidentifier = deidentifier
         self._plan = plan
         self._instance = instance
         self._trace = trace
+        self._pixels = pixels
+        self._transfer_syntax = instance.transfer_syntax if pixels is None else pixels.transfer_syntax
         self._counts: Counter[str] = Counter()
         self._sop_class = instance.text(SOP_CLASS_UID) or instance.meta.sop_class_uid
         self._lists_references = lists_references(instance.elements)
         self._known = plan.private.known(instance)
-        self._numbers = _numbers(instance.elements) if trace is not None else {}
+        self._numbers = item_numbers(instance.elements) if trace is not None else {}
         self._cleaning: Action = _STAMPED
         self.key = deidentifier.key
         self.program = plan.program
@@ -172,7 +180,24 @@ class _Run:
     @cached_property
     def cleaner(self) -> Cleaner:
         """The cleaner of free text, with the context of this instance."""
-        return Cleaner(self.program, study_context(self._instance, self.program))
+        return self._plan.cleaner(self._instance)
+
+    @cached_property
+    def _rewritten(self) -> Memory:
+        """What came of values that no other element has a say in."""
+        return self._plan.memory(self._make)
+
+    @cached_property
+    def _cleaned(self) -> Memory:
+        """What came of values that are cleaned by what identifies the study."""
+        return self._plan.memory((*self._make, self.cleaner))
+
+    @cached_property
+    def _make(self) -> tuple[object, ...]:
+        """What the encoding of a new value depends on, besides the old one."""
+        instance = self._instance
+        subject = self._patient.subject if self.program.shift is not None else ()
+        return instance.implicit, instance.character_sets, self._sop_class, self._lists_references, subject
 
     @cached_property
     def _patient(self) -> Patient:
@@ -195,23 +220,27 @@ class _Run:
         begin = elements[0][2] if elements else 0
         top = Level(elements, path=(), numbers=(), implicit=instance.implicit, outer=instance.character_sets)
         inserts = self._inserts(top)
-        pieces, _ = self._level(top, (begin, begin), inserts)
+        layout = self._layout(top, inserts)
+        if layout is None:
+            pieces, _ = self._level(top, (begin, begin), inserts)
+        else:
+            pieces = self._laid_out(layout, top, inserts)
         new_sop_uid = self._new_uid(SOP_INSTANCE_UID, sop_uid)
         meta = write_file_meta(
             FileMeta(
-                transfer_syntax=instance.transfer_syntax,
+                transfer_syntax=self._transfer_syntax,
                 sop_class_uid=self._sop_class,
                 sop_instance_uid=new_sop_uid,
             )
         )
         return Deidentified(
-            segments=self._segments(meta, pieces),
+            segments=joined([meta, *pieces], instance.buffer, instance.path),
             patient_id=self._patient_id(inserts),
             study_uid=self._new_uid(STUDY_INSTANCE_UID, instance.text(STUDY_INSTANCE_UID)),
             series_uid=self._new_uid(SERIES_INSTANCE_UID, instance.text(SERIES_INSTANCE_UID)),
             sop_uid=new_sop_uid,
             sop_class_uid=self._sop_class,
-            transfer_syntax=instance.transfer_syntax,
+            transfer_syntax=self._transfer_syntax,
             sop_key=self.key.token("instance", sop_uid),
             actions=dict(self._counts),
         )
@@ -223,23 +252,21 @@ class _Run:
         start, content, _end, implicit, nested = item
         numbers = self._numbers.get(start, ())
         level = Level(nested, path=path, numbers=numbers, implicit=implicit, outer=sets, cleaned=True)
-        inserts = [_Insert(tag, element, self._cleaning) for tag, element in sorted(overrides.items())]
+        inserts = [Insert(tag, element, self._cleaning) for tag, element in sorted(overrides.items())]
         pieces, _ = self._level(level, (content, content), inserts)
-        return b"".join(piece if isinstance(piece, bytes) else self.buffer[slice(*piece)] for piece in pieces)
+        return b"".join(bytes_of(piece, self.buffer) for piece in pieces)
 
     # What the engine writes itself at the top level.
 
-    def _inserts(self, top: Level) -> list[_Insert]:
+    def _inserts(self, top: Level) -> list[Insert]:
         """Elements that take the place of received ones, in tag order."""
-        found: dict[int, _Insert] = {}
+        found: dict[int, Insert] = {}
         for tag, vr in ((PATIENT_NAME, b"PN"), (PATIENT_ID, b"LO")):
             rule = self._plan.rule_at_top(tag)
             if rule is None or find(top.elements, tag) is None:
                 continue
             if rule.verb.is_compound or rule.verb in _PSEUDONYM_INSTEAD:
-                text = encode_value(tag, vr, self._patient.pseudonym, top.sets(self.buffer))
-                element = encode.element(tag, vr, text, implicit=top.implicit)
-                found[tag] = _Insert(tag, element, replace(rule, verb=Verb.PSEUDONYMISE))
+                found[tag] = self._pseudonymised(tag, vr, rule, top)
                 self._counts[Verb.PSEUDONYMISE.value] += 1
         for insert in self._document(top):
             found[insert.tag] = insert
@@ -248,11 +275,25 @@ class _Run:
             if written is not None:
                 found[tag] = written
                 self._counts[action.verb.value] += 1
-        for tag, element in self._plan.stamp.elements(self.buffer, top.elements, implicit=top.implicit):
-            found[tag] = _Insert(tag, element, _STAMPED)
+        if self._pixels is not None:
+            found.update(changed(self._pixels))
+        stamp = self._plan.stamp
+        for tag, element in stamp.elements(self.buffer, top.elements, implicit=top.implicit, pixels=self._pixels):
+            found[tag] = Insert(tag, element, _STAMPED)
         return [found[tag] for tag in sorted(found)]
 
-    def _document(self, top: Level) -> list[_Insert]:
+    def _pseudonymised(self, tag: int, vr: bytes, rule: Action, top: Level) -> Insert:
+        """The patient's pseudonym as an element: the same for all instances of a patient."""
+        pseudonym, sets = self._patient.pseudonym, top.sets(self.buffer)
+        key = tag, pseudonym, sets, top.implicit
+        insert = self._plan.pseudonyms.get(key)
+        if insert is None:
+            element = encode.element(tag, vr, encode_value(tag, vr, pseudonym, sets), implicit=top.implicit)
+            insert = Insert(tag, element, replace(rule, verb=Verb.PSEUDONYMISE))
+            self._plan.remember_pseudonym(key, insert)
+        return insert
+
+    def _document(self, top: Level) -> list[Insert]:
         """A dummy document of the right media type with its length, where the rule asks for a dummy."""
         rule = self._plan.rule_at_top(_ENCAPSULATED_DOCUMENT)
         if find(top.elements, _ENCAPSULATED_DOCUMENT) is None or rule is None or rule.verb is not Verb.DUMMY:
@@ -261,14 +302,14 @@ class _Run:
         document = dummy_document(self._instance.text(_MEDIA_TYPE))
         length = len(document).to_bytes(4, "little")
         return [
-            _Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), rule)
+            Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), rule)
             for tag, vr, value in (
                 (_ENCAPSULATED_DOCUMENT, b"OB", document),
                 (_ENCAPSULATED_DOCUMENT_LENGTH, b"UL", length),
             )
         ]
 
-    def _written(self, tag: int, action: Action, top: Level, *, pseudonyms: Mapping[int, _Insert]) -> _Insert | None:
+    def _written(self, tag: int, action: Action, top: Level, *, pseudonyms: Mapping[int, Insert]) -> Insert | None:
         """The element that ``insert`` or ``copy`` writes; None if there is nothing to copy."""
         vr, sets = vr_of(tag), top.sets(self.buffer)
         if not isinstance(action.options, Source):
@@ -283,7 +324,7 @@ class _Run:
             if source[5] is not None or vr == b"SQ":
                 raise RuleFailed(where=show(tag), reason="sequences cannot be copied")
             value = self._copied(source, tag, vr, sets)
-        return _Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), action)
+        return Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), action)
 
     def _copied(self, source: Element, tag: int, vr: bytes, sets: CharacterSets) -> bytes:
         """The value of ``source`` for an element of VR ``vr``."""
@@ -296,7 +337,7 @@ class _Run:
             raise RuleFailed(where=show(source[0]), reason="its text does not fit its character set")
         return encode_value(tag, vr, "\\".join(values), sets)
 
-    def _patient_id(self, inserts: Sequence[_Insert]) -> str:
+    def _patient_id(self, inserts: Sequence[Insert]) -> str:
         """What the output has as Patient ID, if a rule made it: what is kept would be identity in the ledger."""
         rule = self._plan.rule_at_top(PATIENT_ID)
         if rule is not None and rule.verb in (Verb.PSEUDONYMISE, Verb.REPLACE):
@@ -323,7 +364,7 @@ class _Run:
 
     # The walk.
 
-    def _level(self, level: Level, content: tuple[int, int], inserts: Sequence[_Insert]) -> tuple[list[Piece], bool]:
+    def _level(self, level: Level, content: tuple[int, int], inserts: Sequence[Insert]) -> tuple[list[Piece], bool]:
         """One data set or item: its pieces, and whether it stays as received.
 
         ``content`` is the byte range that the level occupies in the source; ``inserts`` take the place of received
@@ -333,22 +374,22 @@ class _Run:
         # Private elements that stay are in ``private``.
         rules, rule_of, remove_private = plan.rules, plan.rule, plan.remove_private
         special = plan.at(level.path)
-        private = self._private(level) if plan.private.active else {}
         if plan.cleans_codes:
             inserts = self._coded(level, inserts)
+        private = self._private(level) if plan.private.active else {}
         rope, removed = Rope(), 0
         waiting = iter(inserts)
-        insert = next(waiting, _NO_MORE)
+        insert = next(waiting, NO_MORE)
         insert_tag = insert.tag
         for element in level.elements:
             tag, _vr, start, _value, end, items = element
             while tag > insert_tag:
                 self._put(rope, insert, level, None)
-                insert = next(waiting, _NO_MORE)
+                insert = next(waiting, NO_MORE)
                 insert_tag = insert.tag
             if tag == insert_tag:
                 self._put(rope, insert, level, element)
-                insert = next(waiting, _NO_MORE)
+                insert = next(waiting, NO_MORE)
                 insert_tag = insert.tag
                 continue
             if private and tag in private:
@@ -368,20 +409,72 @@ class _Run:
                     replaced = self._apply(rule, element, level)
             if trace is not None:
                 action = private[tag][1] if tag in private else plan.action(level.path, tag)
-                self._record(level, element, action, replaced)
+                record(trace, self.buffer, level, element, action=action, replaced=replaced)
             if replaced is None:
                 rope.keep(start, end)
             elif replaced:
                 rope.put(replaced)
-        while insert is not _NO_MORE:
+        while insert is not NO_MORE:
             self._put(rope, insert, level, None)
-            insert = next(waiting, _NO_MORE)
+            insert = next(waiting, NO_MORE)
         rope.flush()
         self._counts[Verb.REMOVE.value] += removed
         unchanged = rope.pieces == [content] or (not rope.pieces and content[0] == content[1])
         return rope.pieces, unchanged
 
-    def _coded(self, level: Level, inserts: Sequence[_Insert]) -> Sequence[_Insert]:
+    def _layout(self, top: Level, inserts: Sequence[Insert]) -> Layout | None:
+        """What becomes of data sets of this make; None if every element has to be looked at."""
+        if self._trace is not None or self._known:
+            return None
+        if self._plan.cleans_codes and find(top.elements, coded.CODE_MEANING) is not None:
+            return None
+        tags = tuple([insert.tag for insert in inserts])
+        return self._plan.layouts.find(
+            self.buffer, top.elements, tags, self._sop_class, references=self._lists_references
+        )
+
+    def _laid_out(self, layout: Layout, level: Level, inserts: Sequence[Insert]) -> list[Piece]:
+        """The pieces of a top level whose make is known."""
+        elements, rope = level.elements, Rope()
+        for kind, first, last, rule in layout.steps:
+            if kind == KEEP:
+                rope.keep(elements[first][2], elements[last][4])
+                continue
+            if kind == PUT:
+                self._put(rope, inserts[first], level, None)
+                continue
+            element = elements[first]
+            if kind == RULE:
+                assert rule is not None
+                replaced = self._remembered(rule, element, level)
+            else:
+                replaced = self._items(element, element[5] or [], level)
+            if replaced is None:
+                rope.keep(element[2], element[4])
+            elif replaced:
+                rope.put(replaced)
+        rope.flush()
+        self._counts[Verb.REMOVE.value] += layout.removed
+        return rope.pieces
+
+    def _remembered(self, rule: Action, element: Element, level: Level) -> list[Piece] | None:
+        """As ``_apply``; what came of a short value is remembered for the next instance that has it."""
+        tag, vr, _start, value, end, items = element
+        if items is not None or end - value > _LONGEST_REMEMBERED or not is_repeatable(rule):
+            return self._apply(rule, element, level)
+        memory = self._cleaned if rule.verb is Verb.CLEAN else self._rewritten
+        key = tag, vr, bytes(self.buffer[value:end])
+        known = memory.get(key)
+        if known is None:
+            pieces = self._apply(rule, element, level)
+            verb = self._plan.resolve(rule.verb, (self._sop_class, level.path, tag, self._lists_references))
+            memory.put(key, (verb, pieces))
+            return pieces
+        verb, pieces = known
+        self._counts[verb.value] += 1
+        return pieces
+
+    def _coded(self, level: Level, inserts: Sequence[Insert]) -> Sequence[Insert]:
         """``inserts`` with what takes the place of the elements of a coded entry, where a rule does not say it."""
         if (
             find(level.elements, coded.CODE_MEANING) is None
@@ -393,18 +486,18 @@ class _Run:
             return inserts
         self._counts[Verb.CLEAN.value] += len(changed)
         own = {insert.tag for insert in inserts}
-        added = [_Insert(tag, element, self._plan.cleaning) for tag, element in changed.items() if tag not in own]
+        added = [Insert(tag, element, self._plan.cleaning) for tag, element in changed.items() if tag not in own]
         return sorted((*inserts, *added))
 
-    def _put(self, rope: Rope, insert: _Insert, level: Level, received: Element | None) -> None:
+    def _put(self, rope: Rope, insert: Insert, level: Level, received: Element | None) -> None:
         if insert.element:
-            rope.put([insert.element])
+            rope.put([insert.element, *insert.rest])
         if self._trace is not None:
             pieces: list[Piece] = [insert.element] if insert.element else []
             if received is not None:
-                self._record(level, received, insert.action, pieces)
+                record(self._trace, self.buffer, level, received, action=insert.action, replaced=pieces)
             elif pieces:
-                self._record_new(level, insert)
+                record_new(self._trace, level, insert.tag, insert.element, action=insert.action)
 
     def _items(self, element: Element, items: list[Item], level: Level) -> list[Piece] | None:
         """A kept sequence with the rules applied inside; None if nothing inside changes."""
@@ -465,7 +558,7 @@ class _Run:
             items = index_items(self.buffer, value, end, tag=tag, implicit=level.implicit)
             element = tag, vr, start, value, end, items
             if self._trace is not None:
-                self._numbers.update(_item_numbers(items, level.numbers))
+                self._numbers.update(numbers_of_items(items, level.numbers))
         if private.action.verb is not Verb.KEEP:
             return self._apply(private.action, element, level, private=private)
         return None if items is None else self._items(element, items, level)
@@ -613,95 +706,8 @@ class _Run:
 
     def _check_length(self, element: Element) -> None:
         length = element[4] - element[3]
-        if length > _COPY_LIMIT:
+        if length > COPY_LIMIT:
             raise UnsupportedEncoding(reason=f"{show(element[0])} is rewritten by a rule but has {length} bytes")
-
-    # What comes out.
-
-    def _segments(self, meta: bytes, pieces: list[Piece]) -> tuple[Segment, ...]:
-        """Join short pieces; leave long stretches of the source as ranges of its file."""
-        segments: list[Segment] = []
-        joined: list[bytes | Buffer] = [meta]
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                joined.append(piece)
-            elif piece[1] - piece[0] <= _COPY_LIMIT:
-                joined.append(self.buffer[piece[0] : piece[1]])
-            else:
-                if joined:
-                    segments.append(b"".join(joined))
-                    joined = []
-                segments.append(FileRange(self._instance.path, piece[0], piece[1] - piece[0]))
-        if joined:
-            segments.append(b"".join(joined))
-        return tuple(segments)
-
-    def _record(self, level: Level, element: Element, action: Action, replaced: list[Piece] | None) -> None:
-        tag, vr, _start, value, end, items = element
-        before = b"" if items is not None else bytes(self.buffer[value : min(end, value + _COPY_LIMIT)])
-        after: bytes | None
-        if replaced is None:
-            after = before
-        elif not replaced:
-            after = None
-        else:
-            after = b"" if items is not None else _value_of(replaced, implicit=level.implicit)
-        assert self._trace is not None
-        self._trace.add(
-            TraceEntry(
-                path=level.path,
-                items=level.numbers,
-                tag=tag,
-                vr=vr,
-                before=before,
-                after=after,
-                action=action,
-                is_sequence=items is not None,
-            )
-        )
-
-    def _record_new(self, level: Level, insert: _Insert) -> None:
-        vr = vr_of(insert.tag)
-        sequence = vr == b"SQ"
-        assert self._trace is not None
-        self._trace.add(
-            TraceEntry(
-                path=level.path,
-                items=level.numbers,
-                tag=insert.tag,
-                vr=vr,
-                before=b"",
-                after=b"" if sequence else _value_of([insert.element], implicit=level.implicit),
-                action=insert.action,
-                is_sequence=sequence,
-                is_new=True,
-            )
-        )
 
 
 _SIMPLE: Final = frozenset((Verb.REMOVE, Verb.EMPTY, Verb.DUMMY, Verb.HASH_UID, Verb.KEEP))
-
-
-def _value_of(pieces: list[Piece], *, implicit: bool) -> bytes:
-    """The value of an element that the engine wrote."""
-    element = pieces[0]
-    if not isinstance(element, bytes):
-        return b""
-    return element[8 if implicit else HEADER_SIZE[element[4:6]] :]
-
-
-def _numbers(elements: list[Element], around: tuple[int, ...] = ()) -> dict[int, tuple[int, ...]]:
-    """Where an item starts -> its number and those of the items around it."""
-    found: dict[int, tuple[int, ...]] = {}
-    for element in elements:
-        if element[5]:
-            found.update(_item_numbers(element[5], around))
-    return found
-
-
-def _item_numbers(items: list[Item], around: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
-    found: dict[int, tuple[int, ...]] = {}
-    for number, item in enumerate(items):
-        found[item[0]] = (*around, number)
-        found.update(_numbers(item[4], (*around, number)))
-    return found

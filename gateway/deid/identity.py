@@ -43,6 +43,11 @@ class ProjectKey:
     def __repr__(self) -> str:
         return "ProjectKey(...)"
 
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that tell this key from others, and nothing of the secret."""
+        return self.digest("key-id")[:8].hex()
+
     def digest(self, purpose: str, *parts: str) -> bytes:
         """32 bytes that depend on the secret, the purpose and the parts, in order.
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from gateway.dicom.charset import CharacterSets, character_sets
 from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.segments import FileRange, Segment
 
-__all__ = ["Level", "Piece", "Rope", "content_length"]
+__all__ = ["COPY_LIMIT", "Level", "Piece", "Rope", "bytes_of", "content_length", "joined"]
 
-#: What takes the place of an element or a level: own bytes, or a (start, stop) range of the source.
-Piece: TypeAlias = "bytes | tuple[int, int]"
+#: What takes the place of an element or a level: own bytes, a (start, stop) range of the source, or a range of another
+#: file.
+Piece: TypeAlias = "bytes | tuple[int, int] | FileRange"
 
+#: Unchanged stretches up to this many bytes are copied into the output's own bytes; longer ones stay in the file.
+COPY_LIMIT: Final = 64 * 1024
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 
 
@@ -87,6 +93,43 @@ class Rope:
         self._start = self._end = -1
 
 
+def bytes_of(piece: Piece, buffer: Buffer) -> Buffer:
+    """The bytes of a piece inside an item: only elements at the top level lie in other files."""
+    if isinstance(piece, bytes):
+        return piece
+    assert isinstance(piece, tuple)
+    return buffer[piece[0] : piece[1]]
+
+
 def content_length(pieces: list[Piece]) -> int:
     """How many bytes pieces are together."""
-    return sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces)
+    return sum(piece[1] - piece[0] if isinstance(piece, tuple) else _size(piece) for piece in pieces)
+
+
+def _size(piece: bytes | FileRange) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece.length
+
+
+def joined(pieces: Sequence[Piece], buffer: Buffer, path: Path) -> tuple[Segment, ...]:
+    """The pieces as segments: short ones joined, long stretches of the source as ranges of its file.
+
+    Parameters
+    ----------
+    pieces: in order
+    buffer, path: the source, mapped and on disk
+    """
+    segments: list[Segment] = []
+    short: list[bytes | Buffer] = []
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            short.append(piece)
+        elif isinstance(piece, tuple) and piece[1] - piece[0] <= COPY_LIMIT:
+            short.append(buffer[piece[0] : piece[1]])
+        else:
+            if short:
+                segments.append(b"".join(short))
+                short = []
+            segments.append(FileRange(path, piece[0], piece[1] - piece[0]) if isinstance(piece, tuple) else piece)
+    if short:
+        segments.append(b"".join(short))
+    return tuple(segments)

@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from gateway.deid import coded
+from gateway.deid.clean import Cleaner
+from gateway.deid.context import Context, Contexts
+from gateway.deid.insert import Insert
+from gateway.deid.layout import Layouts
+from gateway.deid.memory import Memory
 from gateway.deid.private import PrivateElements
 from gateway.deid.sequences import also_cleaned
 from gateway.deid.stamp import Stamp
+from gateway.dicom.charset import CharacterSets
 from gateway.dicom.dictionary import VR_OF
+from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
 from gateway.dicom.tag import is_private
 from gateway.profile import Action, Origin, Program, Verb, resolve
@@ -21,6 +28,9 @@ Place: TypeAlias = tuple[str, tuple[int, ...], int, bool]
 #: Private SOP classes and made-up sequences could fill the memory otherwise.
 _MOST_PLACES: Final = 100_000
 _MOST_PATHS: Final = 10_000
+_MOST_PSEUDONYMS: Final = 4096
+#: Studies that come at the same time.
+_MOST_STUDIES: Final = 64
 _NO_RULES: Final[Mapping[int, Action | None]] = {}
 
 
@@ -41,6 +51,8 @@ class Plan:
     top: as ``rules``, for places: what overrides them at the top level
     inserts: tag -> action, for elements that are written at the top level whether received or not
     cleans_codes: whether codes and their meanings are cleaned wherever they stand
+    layouts: what becomes of data sets of one make
+    pseudonyms: tag, pseudonym, character sets and encoding -> the element
     cleaning: the action of what is cleaned although no rule names it
     """
 
@@ -63,6 +75,41 @@ class Plan:
         self._resolved: dict[tuple[Verb, Place], Verb] = {}
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())
+        self.layouts = Layouts(self)
+        self.pseudonyms: dict[tuple[int, str, CharacterSets, bool], Insert] = {}
+        self._contexts = Contexts(program)
+        self._cleaners: dict[Context, Cleaner] = {}
+        self._memories: dict[tuple[object, ...], Memory] = {}
+
+    def remember_pseudonym(self, key: tuple[int, str, CharacterSets, bool], insert: Insert) -> None:
+        """Keep a patient's pseudonym as an element."""
+        if len(self.pseudonyms) >= _MOST_PSEUDONYMS:
+            self.pseudonyms.clear()
+        self.pseudonyms[key] = insert
+
+    def cleaner(self, instance: Instance) -> Cleaner:
+        """The cleaner of free text for ``instance``: the same object for all instances with the same context.
+
+        Raises
+        ------
+        LimitExceeded: as ``study_context``
+        """
+        context = self._contexts.of(instance)
+        cleaner = self._cleaners.get(context)
+        if cleaner is None:
+            if len(self._cleaners) >= _MOST_STUDIES:
+                self._cleaners.clear()
+            cleaner = self._cleaners[context] = Cleaner(self.program, context)
+        return cleaner
+
+    def memory(self, key: tuple[object, ...]) -> Memory:
+        """What the rules made of values so far, where everything else that counts is ``key``."""
+        memory = self._memories.get(key)
+        if memory is None:
+            if len(self._memories) >= _MOST_STUDIES:
+                self._memories.clear()
+            memory = self._memories[key] = Memory()
+        return memory
 
     def rule(self, tag: int) -> Action | None:
         """The action for ``tag`` wherever nothing overrides it, None to keep it."""

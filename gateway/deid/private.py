@@ -18,7 +18,7 @@ from gateway.dicom.private_dictionary import private_vr
 from gateway.profile import Action, Program, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
-__all__ = ["Characteristics", "PrivateElement", "PrivateElements", "characteristics"]
+__all__ = ["Characteristics", "PrivateElement", "PrivateElements", "characteristics", "staying"]
 
 _CHARACTERISTICS: Final = 0x00080300
 _GROUP: Final = 0x00080301
@@ -30,6 +30,9 @@ _IDENTIFYING: Final = 0x00080306
 _ACTION: Final = 0x00080307
 _ODD_GROUP: Final = 0x00010000
 _FIRST_BLOCK: Final = 0x10
+#: PS3.5 6.2: a value of VR LO, with room for several bytes per character.
+_LONGEST_CREATOR: Final = 256
+_MAY_HIDE_ITEMS: Final = frozenset((b"SQ", b"UN"))
 #: PS3.5 7.8.1: these odd groups hold no private elements.
 _ILLEGAL_GROUPS: Final = frozenset((0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF))
 #: Deidentification Action (0008,0307).
@@ -125,6 +128,20 @@ class PrivateElements:
                 found[tag] = PrivateElement(action, known_vr, f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}")
         return found
 
+    def make(self, buffer: Buffer, elements: list[Element]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
+        """What ``find`` looks at of a data set besides its tags: the creators, and the VRs of private elements.
+
+        None if a creator is longer than any can be.
+        """
+        private = [element for element in elements if element[0] & _ODD_GROUP]
+        creators = []
+        for tag, _vr, _start, value, end, items in private:
+            if tag & 0xFF00 == 0 and items is None:
+                if end - value > _LONGEST_CREATOR:
+                    return None
+                creators.append(bytes(buffer[value:end]))
+        return tuple(creators), tuple([element[1] for element in private])
+
     def _concerns(self, group: int, creator: str, known: Known) -> bool:
         """Whether an element of this creator may stay."""
         place = (group, creator)
@@ -151,6 +168,16 @@ class PrivateElements:
                 # What the instance says of itself counts before what the standard says in general.
                 return None, vr
         return self._default, b""
+
+
+def staying(found: Mapping[int, PrivateElement]) -> frozenset[int] | None:
+    """The elements of ``PrivateElements.find`` that stay as they are, and their creators.
+
+    None if that cannot be told without their values: a rule changes one, or it may hide items.
+    """
+    if any(one.action.verb is not Verb.KEEP or one.vr in _MAY_HIDE_ITEMS for one in found.values()):
+        return None
+    return frozenset(found) | {tag & 0xFFFF0000 | tag >> 8 & 0xFF for tag in found}
 
 
 def characteristics(instance: Instance) -> Known:

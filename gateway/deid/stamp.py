@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.dicom import encode
 from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.pixel_change import PixelChange
 from gateway.profile import Code, Program
 from gateway.profile.methods import METHODS
 from gateway.version import SOFTWARE
@@ -17,6 +18,9 @@ LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Final = 0x00280303
 _CODE_VALUE: Final = 0x00080100
 _CODING_SCHEME_DESIGNATOR: Final = 0x00080102
 _CODE_MEANING: Final = 0x00080104
+#: Options that are claimed of an instance only when its pixels were treated (PS3.15 E.3.1, E.3.2).
+_CLEAN_PIXELS: Final = "113101"
+_CLEAN_FEATURES: Final = "113102"
 #: PS3.5 6.2: a value of VR LO.
 _LONGEST_VALUE: Final = 64
 
@@ -35,30 +39,39 @@ class Stamp:
         )
         self._texts = [text.replace("\\", "/")[:_LONGEST_VALUE].encode("ascii", "replace") for text in texts]
         self._dates = program.dates.encode()
-        self._codes = program.codes
-        self._fresh = {implicit: self._elements(b"", [], implicit=implicit) for implicit in (False, True)}
+        self._codes = {code.value: code for code in program.codes if code.value not in (_CLEAN_PIXELS, _CLEAN_FEATURES)}
+        self._fresh: dict[tuple[bool, tuple[str, ...]], list[tuple[int, bytes]]] = {}
 
-    def elements(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> list[tuple[int, bytes]]:
+    def elements(
+        self, buffer: Buffer, elements: list[Element], *, implicit: bool, pixels: PixelChange | None = None
+    ) -> list[tuple[int, bytes]]:
         """The stamp as (tag, encoded element), sorted by tag.
 
         Parameters
         ----------
         buffer, elements: the instance as received, whose earlier stamps are kept
         implicit: the encoding to write
+        pixels: what was done to the pixels, which adds its codes
         """
+        treated = _treated(pixels)
         for tag in (DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE):
             if find(elements, tag) is not None:
-                return self._elements(buffer, elements, implicit=implicit)
-        return list(self._fresh[implicit])
+                return self._elements(buffer, elements, treated, implicit=implicit)
+        fresh = self._fresh.get((implicit, treated))
+        if fresh is None:
+            fresh = self._fresh[implicit, treated] = self._elements(b"", [], treated, implicit=implicit)
+        return fresh
 
-    def _elements(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> list[tuple[int, bytes]]:
+    def _elements(
+        self, buffer: Buffer, elements: list[Element], treated: tuple[str, ...], *, implicit: bool
+    ) -> list[tuple[int, bytes]]:
         return [
             (
                 PATIENT_IDENTITY_REMOVED,
                 encode.element(PATIENT_IDENTITY_REMOVED, b"CS", b"YES", implicit=implicit),
             ),
             (DEIDENTIFICATION_METHOD, self._method(buffer, elements, implicit=implicit)),
-            (DEIDENTIFICATION_METHOD_CODE_SEQUENCE, self._method_codes(buffer, elements, implicit=implicit)),
+            (DEIDENTIFICATION_METHOD_CODE_SEQUENCE, self._method_codes(buffer, elements, treated, implicit=implicit)),
             (
                 LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED,
                 encode.element(
@@ -75,11 +88,19 @@ class Stamp:
         texts = [text for text in earlier if text and text not in self._texts] + self._texts
         return encode.element(DEIDENTIFICATION_METHOD, b"LO", b"\\".join(texts), implicit=implicit)
 
-    def _method_codes(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> bytes:
-        codes = {code.value: code for code in self._codes}
+    def _method_codes(
+        self, buffer: Buffer, elements: list[Element], treated: tuple[str, ...], *, implicit: bool
+    ) -> bytes:
+        codes = {**self._codes, **{value: METHODS[value] for value in treated}}
         earlier = [code for code in _earlier(buffer, elements) if code.value not in codes]
         items = [_item(code, implicit=implicit) for code in (*earlier, *codes.values())]
         return encode.sequence(DEIDENTIFICATION_METHOD_CODE_SEQUENCE, items, implicit=implicit)
+
+
+def _treated(pixels: PixelChange | None) -> tuple[str, ...]:
+    if pixels is None:
+        return ()
+    return (_CLEAN_PIXELS,) * pixels.cleaned + (_CLEAN_FEATURES,) * pixels.features_cleaned
 
 
 def _earlier(buffer: Buffer, elements: list[Element]) -> list[Code]:

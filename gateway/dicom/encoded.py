@@ -19,6 +19,7 @@ Elements of a level are sorted by tag, whatever the order of the bytes.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -162,9 +163,10 @@ def walk(elements: list[Element], path: tuple[int, ...] = ()) -> Iterator[tuple[
 
 def find(elements: list[Element], tag: int) -> Element | None:
     """The element ``tag`` of this level, or None."""
-    for element in elements:
-        if element[0] >= tag:
-            return element if element[0] == tag else None
+    # A tuple sorts before a longer one that begins with it.
+    place = bisect_left(elements, (tag,))
+    if place < len(elements) and elements[place][0] == tag:
+        return elements[place]
     return None
 
 

@@ -8,6 +8,7 @@ sequential one has a single ``{number:0N}``, a number of at least N digits, for 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from math import log2
 from typing import Final
 
@@ -33,6 +34,7 @@ _NUMBER = re.compile(r"number(?::0([1-9]))?")
 _FIXED_TEXT = re.compile(r"[A-Za-z0-9 ._-]*")
 
 
+@lru_cache(maxsize=4096)
 def keyed(text: str, digest: bytes) -> str:
     """The pseudonym of the keyed format ``text`` that belongs to ``digest``.
 

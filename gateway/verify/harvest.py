@@ -7,7 +7,8 @@ unlisted elements too. Free text, characteristics and times of day are not colle
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode, split_values
 from gateway.dicom.dictionary import vr_of
@@ -30,6 +31,8 @@ _MEDIA_STORAGE_SOP_INSTANCE_UID: Final = 0x00020003
 _SOP_INSTANCE_UID: Final = 0x00080018
 #: The beginning of a long value is enough to find a copy of it.
 _LONGEST: Final = 1024
+#: A longer value is hardly met twice.
+_LONGEST_REMEMBERED: Final = 256
 #: No real instance comes near; a hostile one must not make the search quadratic (promise P7).
 _MOST_FINDINGS: Final = 20_000
 #: The device's own type: a station that is named after it names no station.
@@ -41,8 +44,7 @@ _CODED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One identifying value: its kind, the attribute that held it, and the decoded text of one of its
     values; of a date and time only the date, as eight digits.
     """
@@ -116,6 +118,9 @@ class _Collector:
         buffer, rules = self._buffer, self._rules
         private = {} if rules is None else rules.private(buffer, elements, self._said)
         for tag, coded_vr, _start, value, end, items in elements:
+            # Most elements tell nothing.
+            if not (tag in KINDS or coded_vr in KIND_OF_VR or items is not None or tag == SPECIFIC_CHARACTER_SET):
+                continue
             kind = KINDS.get(tag) or KIND_OF_VR.get(coded_vr)
             if items is not None:
                 below = (*path, tag)
@@ -138,9 +143,10 @@ class _Collector:
         if kind is Kind.UID:
             for one in raw.decode("latin-1").split("\\"):
                 self.uid(tag, one.strip("\0 "))
-            return
-        for one in split_values(decode(raw, vr, sets).text, vr):
-            self.add(kind, tag, one)
+        elif len(raw) <= _LONGEST_REMEMBERED:
+            self._add(_remembered(kind, tag, vr, raw, sets))
+        else:
+            self._add(_findings(kind, tag, vr, raw, sets))
 
     def _coded(self, elements: list[Element], sets: CharacterSets, kind: Kind) -> None:
         """Code Value and Code Meaning of a person or an institution (PS3.3 Table 10-1, PS3.3 8.8)."""
@@ -150,17 +156,32 @@ class _Collector:
                 self._value(meaning, tag, found[1], bytes(self._buffer[found[3] : found[4]]), sets)
 
     def add(self, kind: Kind, tag: int, text: str) -> None:
-        text = text.strip("\0 \r\n\t")[:_LONGEST]
-        if kind in (Kind.DATE, Kind.BIRTH_DATE):
-            # A thousand frames have a thousand times of one date.
-            text = date_digits(text)
-        if text:
-            (self.kept if self.keeps else self.findings).add(Finding(kind, tag, text))
-            if len(self.findings) + len(self.kept) > _MOST_FINDINGS:
-                raise LimitExceeded(limit=_MOST_FINDINGS, unit="identifying values", where="the leak scan")
+        self._add(_finding(kind, tag, text))
+
+    def _add(self, found: tuple[Finding, ...]) -> None:
+        (self.kept if self.keeps else self.findings).update(found)
+        if len(self.findings) + len(self.kept) > _MOST_FINDINGS:
+            raise LimitExceeded(limit=_MOST_FINDINGS, unit="identifying values", where="the leak scan")
 
     def uid(self, tag: int, uid: str) -> None:
         if uid and not is_well_known(uid):
             self.uids.setdefault(uid, set()).add(tag)
             if self.keeps:
                 self.kept_uids.add(uid)
+
+
+def _findings(kind: Kind, tag: int, vr: bytes, raw: bytes, sets: CharacterSets) -> tuple[Finding, ...]:
+    """What the values of an element other than a UID tell."""
+    return tuple(one for text in split_values(decode(raw, vr, sets).text, vr) for one in _finding(kind, tag, text))
+
+
+#: The instances of a study share most of their values.
+_remembered: Final = lru_cache(maxsize=16_384)(_findings)
+
+
+def _finding(kind: Kind, tag: int, text: str) -> tuple[Finding, ...]:
+    text = text.strip("\0 \r\n\t")[:_LONGEST]
+    if kind in (Kind.DATE, Kind.BIRTH_DATE):
+        # A thousand frames have a thousand times of one date.
+        text = date_digits(text)
+    return (Finding(kind, tag, text),) if text else ()

@@ -38,6 +38,8 @@ class Rules:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._actions: dict[int, Action] = {}
+        #: Elements of the standard that were asked for and stay wherever they stand.
+        self.kept: set[int] = set()
         self._paths: dict[tuple[tuple[int, ...], int], Action | None] = {}
         self._path_tags = frozenset(rule.tag for rule in program.paths)
         self._named = frozenset(program.actions)
@@ -59,6 +61,8 @@ class Rules:
             action = self.program.action(tag)
             if len(self._actions) < _MOST_TAGS:
                 self._actions[tag] = action
+                if action.verb is Verb.KEEP and not is_private(tag) and tag not in self._path_tags:
+                    self.kept.add(tag)
         return action
 
     def keeps(self, path: tuple[int, ...], tag: int) -> bool:
@@ -95,13 +99,16 @@ class Rules:
         """
         if not self.has_private:
             return {}
+        private = [element for element in elements if element[0] & 0x10000]
+        if not private:
+            return {}
         creators = {
             tag: bytes(buffer[value:end]).strip(b"\0 ").upper()
-            for tag, _vr, _start, value, end, items in elements
+            for tag, _vr, _start, value, end, items in private
             if is_private_creator(tag) and items is None
         }
         found: dict[int, Verb] = {}
-        for tag, *_ in elements:
+        for tag, *_ in private:
             if not is_private(tag) or is_group_length(tag) or tag & 0xFFFF < 0x1000:
                 continue
             reserved = tag & 0xFFFF0000 | tag >> 8 & 0xFF

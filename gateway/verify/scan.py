@@ -15,6 +15,7 @@ for leaks:
 | IS, DS | whole numbers of at least seven digits |
 | UI | whole UIDs, and UIDs that continue an original one |
 | other binary values | needles of at least six bytes, also in UTF-8 and UTF-16 |
+| compressed Pixel Data | comment and application segments, as other binary values |
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets
+from gateway.dicom.comments import comments
 from gateway.dicom.dictionary import tag_of, vr_of
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.identifying import Kind
-from gateway.dicom.tag import show
+from gateway.dicom.tag import PIXEL_DATA, show
+from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import LimitExceeded
 from gateway.profile import Program
 from gateway.verify import words
@@ -132,8 +135,8 @@ class Scanner:
         blob.level(output.buffer, output.elements, DEFAULT_REPERTOIRE, top=True)
         sought = tuple(needles)
         suspects = blob.suspects(sought, uids)
-        for _tag, vr, value, end in _scanned_holes(output):
-            for chunk in _chunks(source, value, end):
+        for _tag, vr, buffer, value, end in _long_values(output, source):
+            for chunk in _chunks(buffer, value, end):
                 part = _Blob()
                 part.value(vr, chunk, DEFAULT_REPERTOIRE)
                 suspects |= part.suspects(sought, uids)
@@ -158,23 +161,38 @@ class _Blob:
         self._dates: list[bytes] = []
         self._uids: list[bytes] = []
         self._binaries: list[bytes] = []
+        put = {"number": self._numbers.append, "date": self._dates.append, "uid": self._uids.append, "": _pass_over}
+        #: VR -> what belongs in its values, and where such values go.
+        self._plain = {vr: (_PLAIN_VALUES[kind], put[kind]) for vr, kind in _SEARCHED_AS.items() if kind in put}
 
     def level(self, buffer: bytes, elements: list[Element], sets: CharacterSets, *, top: bool = False) -> None:
-        texts, search = self._texts.append, _SEARCHED_AS.get
+        texts, plain = self._texts.append, self._plain
         for tag, coded_vr, _start, value, end, items in elements:
             if items is not None:
                 for item in items:
                     self.level(buffer, item[4], sets)
-            elif value == end or (top and tag in PIXELS):
                 continue
-            elif search(coded_vr) == "text" and (raw := buffer[value:end]).isascii() and b"\x1b" not in raw:
-                texts(raw)
-            else:
-                vr = _true_vr(tag, coded_vr)
+            if value == end or (top and tag in PIXELS):
+                continue
+            # What most elements are is told at once; the rest goes the long way.
+            if coded_vr in plain:
+                belongs, put = plain[coded_vr]
+                raw = buffer[value:end]
+                if not raw.translate(None, belongs):
+                    put(raw)
+                    continue
+            elif coded_vr in _TEXT:
+                raw = buffer[value:end]
                 if tag == SPECIFIC_CHARACTER_SET:
-                    sets = character_sets(buffer[value:end])
-                for chunk in _chunks(buffer, value, end):
-                    self.value(vr, chunk, sets)
+                    sets = character_sets(raw)
+                if raw.isascii() and b"\x1b" not in raw:
+                    texts(raw)
+                    continue
+            elif end - value < _SHORTEST_BINARY and coded_vr != b"UN":
+                continue
+            vr = _true_vr(tag, coded_vr)
+            for chunk in _chunks(buffer, value, end):
+                self.value(vr, chunk, sets)
 
     def value(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
         searched = _SEARCHED_AS.get(vr)
@@ -225,6 +243,10 @@ class _Blob:
         return found
 
 
+def _pass_over(raw: bytes) -> None:
+    """An age identifies nobody."""
+
+
 def _uids_of(values: bytes, *texts: bytes) -> set[str]:
     found = {one.strip(b"\0 ").decode("latin-1") for one in values.split(b"\\")}
     for text in texts:
@@ -244,8 +266,23 @@ def _named(uid: str, uids: frozenset[str]) -> Iterator[str]:
             yield prefix
 
 
-def _scanned_holes(output: Output) -> Iterator[tuple[int, bytes, int, int]]:
-    return (hole for hole in output.holes if hole[0] not in PIXELS)
+def _long_values(output: Output, source: Buffer) -> Iterator[tuple[int, bytes, Buffer, int, int]]:
+    """The values that are searched besides those of ``output.buffer``: long ones, and what stands beside pixels."""
+    for tag, vr, value, end in output.holes:
+        if tag not in PIXELS:
+            yield tag, vr, source, value, end
+    syntax = transfer_syntax(output.meta.transfer_syntax)
+    if syntax is None or not syntax.encapsulated:
+        return
+    pixels: list[tuple[Buffer, int, int]] = [
+        (source, value, end) for tag, _vr, value, end in output.holes if tag == PIXEL_DATA
+    ]
+    element = find(output.elements, PIXEL_DATA)
+    if element is not None:
+        pixels.append((output.buffer, element[3], element[4]))
+    for buffer, value, end in pixels:
+        for start, stop in comments(buffer, value, end):
+            yield PIXEL_DATA, b"OB", buffer, start, stop
 
 
 def _chunks(buffer: Buffer, start: int, stop: int) -> Iterator[bytes]:
@@ -271,8 +308,8 @@ class _Search:
         yield from self._level(output.buffer, meta, DEFAULT_REPERTOIRE, "", frozenset())
         elements = [element for element in output.elements if element[0] not in PIXELS]
         yield from self._level(output.buffer, elements, DEFAULT_REPERTOIRE, "", frozenset())
-        for tag, vr, value, end in _scanned_holes(output):
-            for chunk in _chunks(source, value, end):
+        for tag, vr, buffer, value, end in _long_values(output, source):
+            for chunk in _chunks(buffer, value, end):
                 kinds = self._value(tag, vr, chunk, DEFAULT_REPERTOIRE, frozenset(), coded=False)
                 yield from self._kinds(show(tag), kinds)
 

@@ -1,0 +1,40 @@
+"""What a rule made of a value, for the next instance that has the same: those of a study share most of their values."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from gateway.deid.level import Piece
+from gateway.profile import Action, Pseudonym, Verb
+
+__all__ = ["Memory", "is_repeatable"]
+
+#: Tag, VR and value as received.
+Key: TypeAlias = "tuple[int, bytes, bytes]"
+#: Verb and what is in the element's place; None where it stays.
+Made: TypeAlias = "tuple[Verb, list[Piece] | None]"
+
+_MOST: Final = 4096
+
+
+class Memory:
+    """A bounded memory: when it is full it forgets everything."""
+
+    __slots__ = ("_made", "get")
+
+    def __init__(self) -> None:
+        self._made: dict[Key, Made] = {}
+        self.get = self._made.get
+
+    def put(self, key: Key, made: Made) -> None:
+        """Remember what was made of a value, unless it tells where in its file the value is."""
+        if made[1] is not None and not all(isinstance(piece, bytes) for piece in made[1]):
+            return
+        if len(self._made) >= _MOST:
+            self._made.clear()
+        self._made[key] = made
+
+
+def is_repeatable(rule: Action) -> bool:
+    """Whether a rule makes the same of the same value every time: the ledger is asked for its numbers each time."""
+    return not (isinstance(rule.options, Pseudonym) and rule.options.kind == "sequential")

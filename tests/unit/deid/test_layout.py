@@ -1,0 +1,135 @@
+"""What the engine remembers of other instances never changes what it makes of this one."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from gateway.deid import Deidentifier, ProjectKey
+from gateway.deid.trace import Trace
+from gateway.dicom.encoded import Limits
+from gateway.dicom.instance import open_instance
+from gateway.dicom.segments import copy_to
+from gateway.errors import InstanceError
+from gateway.profile import load_profile, shipped_profiles
+from tests.fixtures.corpus import corpus_files
+
+PROFILES = ["basic", "research-default", "chest-radiographs", "full-dates-cohort", "share-with-industry"]
+CREATORS = ["GEMS_PARM_01", "SIEMENS MR HEADER", "ACME 1.1", "", "GEMS_PARM_01 " + "X" * 40]
+
+
+class Numbers:
+    """Counts for each purpose from 1."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[str, str], int] = {}
+
+    def number(self, purpose: str, token: str) -> int:
+        return self._given.setdefault((purpose, token), len(self._given) + 1)
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def deidentifier(request: pytest.FixtureRequest) -> Deidentifier:
+    return Deidentifier(
+        load_profile(request.param, search=[shipped_profiles()]), ProjectKey(b"k" * 32), numbers=Numbers()
+    )
+
+
+def variants() -> Iterator[Dataset]:
+    """Instances of few makes: the same tags with other values, creators, VRs, lengths and character sets."""
+    choose = random.Random(20260115)
+    for number in range(60):
+        found = Dataset()
+        found.SpecificCharacterSet = choose.choice(["ISO_IR 100", "ISO_IR 192"])
+        found.SOPClassUID = choose.choice(["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.1"])
+        found.SOPInstanceUID = f"1.2.3.{number}"
+        found.StudyInstanceUID = choose.choice(["1.2.7", "1.2.8"])
+        found.SeriesInstanceUID = "1.2.7.1"
+        found.StudyDate = choose.choice(["20240101", "20240229", ""])
+        found.SeriesDate = found.ContentDate = found.AcquisitionDate = "20240101"
+        found.StudyTime = found.SeriesTime = "101112"
+        found.Modality = choose.choice(["CT", "CR"])
+        found.Manufacturer = choose.choice(["ACME", "Peñalara"])
+        found.StudyDescription = choose.choice(["TORAX PA", "TORAX GARCIA", "Garcia torax", "X" * 60])
+        found.SeriesDescription = choose.choice(["AX", "GARCIA", "TORAX PA"])
+        found.PatientName = choose.choice(["GARCIA^MARIA", "TORAX^PA", "Peñalara^Ana"])
+        found.PatientID = choose.choice(["4711", "4712", ""])
+        found.PatientBirthDate = "19500101"
+        found.PatientSex = "F"
+        found.PatientAge = choose.choice(["074Y", "091Y", "003Y"])
+        found.BodyPartExamined = "CHEST"
+        found.ProtocolName = "TORAX"
+        found.AccessionNumber = choose.choice(["A1", "GARCIA"])
+        found.ReferringPhysicianName = "TORAX^DR"
+        found.StationName = "CT4711"
+        inner = Dataset()
+        inner.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        inner.ReferencedSOPInstanceUID = choose.choice(["1.2.3.900", "1.2.3.901"])
+        found.ReferencedImageSequence = Sequence([inner] * choose.randint(0, 2))
+        block = choose.choice([0x10, 0x11])
+        for group in (0x0019, 0x0043):
+            found.add_new((group, block), "LO", choose.choice(CREATORS))
+            vr = choose.choice(["DS", "LO", "UN"])
+            found.add_new((group, block << 8 | 0x02), vr, b"4711" if vr == "UN" else "4711")
+            found.add_new((group, block << 8 | 0x27), "SL", 7)
+            found.add_new((group, block << 8 | 0x39), "IS", "5")
+        found.Rows = found.Columns = 2
+        found.BitsAllocated = 16
+        found.add_new("PixelData", "OW", bytes(8))
+        found.file_meta = FileMetaDataset()
+        found.file_meta.TransferSyntaxUID = choose.choice([ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        yield found
+
+
+def made(deidentifier: Deidentifier, path: Path, work: Path, *, trace: Trace | None = None) -> object:
+    """The bytes and the account of the output, or the reason to hold."""
+    try:
+        with open_instance(path, work=work, limits=Limits(), max_reencode_bytes=1 << 26) as instance:
+            output = deidentifier.apply(instance, trace=trace)
+            file = io.BytesIO()
+            copy_to(output.segments, file)
+    except InstanceError as error:
+        return error.message
+    counts = {verb: count for verb, count in output.actions.items() if count}
+    return file.getvalue(), output.patient_id, output.sop_uid, counts
+
+
+def test_variants_of_a_make_are_told_apart(deidentifier: Deidentifier, tmp_path: Path) -> None:
+    """A traced run looks at every element and remembers nothing."""
+    paths = []
+    for number, dataset in enumerate(variants()):
+        paths.append(tmp_path / f"{number}.dcm")
+        dataset.save_as(paths[-1], enforce_file_format=True)
+    expected = [made(deidentifier, path, tmp_path, trace=Trace()) for path in paths]
+    order = [*range(len(paths)), *random.Random(1).sample(range(len(paths)), len(paths))]
+    for number in order:
+        assert made(deidentifier, paths[number], tmp_path) == expected[number], number
+    assert len({str(one) for one in expected}) > 50
+
+
+def test_corpus_files(deidentifier: Deidentifier, tmp_path: Path) -> None:
+    files = [path for path in corpus_files() if path.stat().st_size < 1 << 20]
+    assert len(files) > 100
+    for path in files:
+        expected = made(deidentifier, path, tmp_path, trace=Trace())
+        assert made(deidentifier, path, tmp_path) == expected, path.name
+        assert made(deidentifier, path, tmp_path) == expected, path.name
+
+
+def test_outputs_are_dicom(deidentifier: Deidentifier, tmp_path: Path) -> None:
+    dataset = next(iter(variants()))
+    dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    for _ in range(2):
+        found = made(deidentifier, tmp_path / "one.dcm", tmp_path)
+        assert isinstance(found, tuple)
+        output = pydicom.dcmread(io.BytesIO(found[0]))
+        assert output.Rows == 2
+        assert output.PixelData == bytes(8)
