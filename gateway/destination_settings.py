@@ -60,6 +60,11 @@ class _Destination(Section):
     completeness: Completeness | None = Field(
         None, description="send whole studies only; instances as they come by default"
     )
+    transfer_syntax: Literal["as-is", "explicit", "jpeg-ls", "jpeg-2000", "htj2k", "rle"] = Field(
+        "as-is",
+        description="encoding of the images that are sent: `as-is`, Explicit VR Little Endian, or compressed without "
+        "loss; what the syntax cannot hold goes in Explicit VR Little Endian",
+    )
 
     @property
     def threads(self) -> int:

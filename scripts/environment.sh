@@ -65,7 +65,7 @@ prepare_environment() (
 
 _prepare_environment() {
     local extras=$1 python stamp=$venv/.installed wanted
-    wanted="$extras $(cksum <"$root/pyproject.toml")"
+    wanted="$extras $(cksum <"$root/pyproject.toml") $(cksum <"$root/gateway/ocr.py")"
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return 0
     fi
@@ -79,5 +79,12 @@ _prepare_environment() {
     fi
     printf 'installing the gateway with its dependencies\n' >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extras]"
+    case ,$extras, in
+        # Of this wheel only its models are used, so that it goes without what it depends on.
+        *,ocr,*)
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
+                "$("$venv/bin/python" -c 'from gateway import ocr; print(f"{ocr.MODELS_DISTRIBUTION}=={ocr.MODELS_VERSION}")')"
+            ;;
+    esac
     printf '%s' "$wanted" >"$stamp"
 }

@@ -112,6 +112,9 @@ def show(name: ProfileName, *, as_json: Json = False, config: ConfigFile = None)
         print_table(("instances for which", "", "because"), found.accept)
     say()
     print_table(("elements", "action", ""), ((str(count), verb, words) for verb, words, count in found.verbs))
+    if found.pixels:
+        say()
+        print_table(("pixel data", "condition", "layer", "because"), found.pixels)
     if found.rules:
         say()
         print_table(("own rule", "line", "what becomes of it", "condition", "because"), found.rules)
@@ -285,6 +288,7 @@ def import_ctp(
         Path | None, typer.Option(metavar="FILE", help="DicomAnonymizer script, XML or properties.")
     ] = None,
     filter_script: Annotated[Path | None, typer.Option("--filter", metavar="FILE", help="DicomFilter script.")] = None,
+    pixels: Annotated[Path | None, typer.Option(metavar="FILE", help="DicomPixelAnonymizer script.")] = None,
     lookup: Annotated[Path | None, typer.Option(metavar="FILE", help="Look-up table of the anonymizer.")] = None,
     folder: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the profile and its tables.")
@@ -298,7 +302,7 @@ def import_ctp(
     """
     from gateway.profile.ctp import import_ctp as import_scripts
 
-    imported = import_scripts(anonymizer, filter_script, lookup, name)
+    imported = import_scripts(anonymizer, filter_script, lookup, name, pixels=pixels)
     contents = {f"{name}.yaml": imported.profile_text, **imported.tables}
     existing = [file for file in contents if (folder / file).exists()]
     if existing and not force:

@@ -12,9 +12,9 @@ from gateway.profile import Verb, load_profile, shipped_profiles
 from gateway.profile.condition import EXTRA_NAMES, FUNCTIONS, MACROS
 from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
-from gateway.profile.language import KEYS_OF_VERBS, ProfileFile, Rule
+from gateway.profile.language import KEYS_OF_VERBS, PIXEL_KEYS, PixelRuleForm, ProfileFile, Rule
 from gateway.profile.load import load_layers
-from gateway.profile.methods import METHODS, NEEDED_PARTS
+from gateway.profile.methods import METHODS
 from gateway.profile.pseudonym import ALPHABETS
 from gateway.profile.table import BASIC, VERB_OF_CODE, Row, edition, rows
 from gateway.profile.verb import resolve
@@ -36,7 +36,7 @@ _KEYS: Final[dict[str, str]] = {
     "when-unsure": "Where `clean` or `shift-date` cannot tell: `remove` the value, or `hold` the instance.",
     "accept": "Which instances are taken (below).",
     "attributes": "The rules (below).",
-    "pixels": "Rules for pixel data. This version refuses any.",
+    "pixels": "What is done with pixel data (below).",
     "tests": "Examples that must come out as said (below). A profile whose tests fail is not activated.",
 }
 #: Key of a rule beside its action -> what it says.
@@ -50,6 +50,39 @@ _RULE_KEYS: Final[dict[str, str]] = {
     "missing": "What happens to a value that the table lacks: `hold` (default), `remove` or `empty`.",
     "sequential": "Form of a numbered pseudonym: `{number:06}`.",
     "otherwise": "What happens to a value that the list lacks: `hold` (default), `remove`, `empty` or `keep`.",
+}
+#: Key of a pixel rule -> what it does, and an example.
+_PIXEL_RULES: Final[dict[str, tuple[str, str]]] = {
+    "mask": ("blackens rectangles in all frames", "mask: [[0, 0, 1024, 60], [-200, -40, -, -]]"),
+    "keep-region": ("blackens everything outside the rectangles", "keep-region: [[150, 60, 724, 650]]"),
+    "ultrasound-regions": (
+        "blackens everything outside the regions of (0018,6011), if they are possible; if not, the instance is held",
+        "ultrasound-regions: keep",
+    ),
+    "crop": (
+        "takes edges away: blackened, or with `geometry: change` cut off",
+        "crop: {top: 150, bottom: 150, left: 0, right: 0, geometry: keep}",
+    ),
+    "find-text": (
+        (
+            "finds text (needs the extra `ocr`): `blank` `all`, what is `identifying`, or `nothing`, which holds; "
+            "`when-unsure` `hold` or `blank`; `strict` for signs that do not read as text; `scan` `every` instance or "
+            "only `risky` kinds"
+        ),
+        "find-text: {blank: all, when-unsure: hold, strict: false, scan: every}",
+    ),
+    "pass": ("vouches that no text is burned in; needs `because`", "pass: true"),
+    "hold": ("has a person look first; needs `because`", "hold: true"),
+    "encode": (
+        "how changed frames are written: `same`, `explicit`, `jpeg-ls`, `jpeg-2000`, `htj2k`, `rle`",
+        "encode: jpeg-2000",
+    ),
+}
+#: Key of a pixel rule beside what it does -> what it says.
+_PIXEL_RULE_KEYS: Final[dict[str, str]] = {
+    "because": "The reason; `pass` and `hold` need one.",
+    "clause": "The clause of the standard that the rule follows; by default the file's.",
+    "when": "A condition (below): the rule applies to instances for which it holds.",
 }
 #: Verb -> a rule with it, as it stands in ``attributes``.
 EXAMPLES: Final[dict[Verb, str]] = {
@@ -145,6 +178,33 @@ A table of patients has the columns `patient_id,pseudonym` and perhaps `issuer`.
 instance; with `missing: keyed` and a `format` the pseudonym is computed instead.
 
 A format is fixed text with placeholders: """
+_PIXELS: Final = """\
+
+## Pixel data
+
+`pixels` is a list of rules, and all that apply to an instance count: their areas add up. Of several `find-text` and
+`pass`, and of several `encode`, the last one counts.
+
+| rule | does | example |
+|---|---|---|"""
+_PIXEL_NOTES: Final = """\
+
+A rectangle is `[x, y, width, height]` in pixels, from 0 at the upper left; a negative x or y counts from the right or
+bottom edge, and a width or height of `-` goes up to the edge. One that begins outside an image holds the instance, and
+so does a `keep-region` that ends outside.
+
+Black is Pixel Padding Value where there is one, otherwise the darkest value. Compressed frames that change are written
+as lossless JPEG-LS, native ones stay native; what is already lossy keeps its history. An instance in implicit VR stays
+native. Thumbnails, bits that are no part of a sample, and the smallest and largest pixel values go; Image Type becomes
+DERIVED. Burned In Annotation (0028,0301) becomes NO and 113101 is stamped only where areas went, text was looked for,
+or a person looked.
+
+`geometry: change` makes Rows and Columns smaller and adapts Image Position (Patient), ultrasound regions, shutters and
+collimators; an instance in which anything else depends on the positions of pixels (functional groups with positions,
+overlays, slides, projections of radiotherapy) is held. References to places in the image from other instances are not
+adapted: `keep`, the default, leaves them right.
+
+Instances of kinds that often have text burned in are held if no rule treats or vouches for them."""
 _ACCEPT: Final = """\
 
 ## Which instances are taken
@@ -207,6 +267,13 @@ _LAYERS: Final[dict[str, str]] = {
 }
 
 
+#: Code of an option that the table has no column for -> the layer that carries it out, and how.
+_PIXEL_LAYERS: Final[dict[str, tuple[str, str]]] = {
+    "113101": ("clean-pixel-data", "1 pixel rule; rules of one's own add to it"),
+    "113102": ("clean-recognizable-visual-features", "none: such images are held for a person"),
+}
+
+
 def rules_reference() -> str:
     """The reference of the profile language as Markdown."""
     lines = [GENERATED, _RULES]
@@ -223,6 +290,11 @@ def rules_reference() -> str:
     lines += [f"| `{target}` | {elements} |" for target, elements in TARGETS.items()]
     placeholders = ", ".join(f"`{{{kind}:N}}` (N of {alphabet})" for kind, alphabet in ALPHABETS.items())
     lines += [_IDENTITY + f"{placeholders}, or for numbers `{{number:0N}}`."]
+    lines += [_PIXELS]
+    lines += [f"| `{key}` | {_PIXEL_RULES[key][0]} | `{_PIXEL_RULES[key][1]}` |" for key in PIXEL_KEYS]
+    lines += ["", "Beside it a pixel rule has these keys:", "", "| key | says |", "|---|---|"]
+    lines += [f"| `{key}` | {_PIXEL_RULE_KEYS[key]} |" for key in _names(PixelRuleForm) if key not in PIXEL_KEYS]
+    lines += [_PIXEL_NOTES]
     lines += [_ACCEPT]
     lines += [f"| `{_cell(text)}` | {what} |" for text, what in _CONDITION_EXAMPLES]
     functions = ", ".join(f"`{name}`" for name in sorted(FUNCTIONS))
@@ -254,8 +326,8 @@ def coverage_reference() -> str:
         cells = (option.meaning, option.value, f"`{layer}`", str(counted.total()), actions, _carried_out(layer))
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
-        f"| {METHODS[code].meaning} | {code} | not in this version: needs {part} | - | - | - |"
-        for code, part in sorted(NEEDED_PARTS.items())
+        f"| {METHODS[code].meaning} | {code} | `{layer}` | - | - | {does} |"
+        for code, (layer, does) in sorted(_PIXEL_LAYERS.items())
     ]
     lines += ["", "## Action codes", "", "| code | action of the gateway | the element |", "|---|---|---|"]
     lines += [f"| {code} | `{verb}` | {VERBS[verb]} |" for code, verb in VERB_OF_CODE.items()]
@@ -270,7 +342,7 @@ def coverage_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _names(model: type[ProfileFile | Rule]) -> Iterator[str]:
+def _names(model: type[ProfileFile | Rule | PixelRuleForm]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield field.alias or name
 

@@ -22,6 +22,7 @@ from gateway.deliver import output_path
 from gateway.dicom.segments import Segment, copy_to
 from gateway.errors import GatewayError, RejectedByRule
 from gateway.pipeline.numbers import OfflineNumbers
+from gateway.pipeline.pixels import PixelStage
 from gateway.pipeline.resources import opening_rules
 from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import OpeningRules, Treatment, holding
@@ -149,7 +150,9 @@ class _Offline:
         search = (*task.settings.profiles, shipped_profiles())
         program = require_passing(load_profile(task.profile, search=search))
         numbers = OfflineNumbers(task.settings, task.project) if task.project else None
-        self._treatment = Treatment(program, ProjectKey(task.secret), numbers=numbers)
+        self._treatment = Treatment(
+            program, ProjectKey(task.secret), numbers=numbers, pixels=PixelStage(task.settings.pixels)
+        )
 
     def deidentify(self, path: Path, relative: Path) -> OfflineResult:
         self._task.output.mkdir(parents=True, exist_ok=True)
@@ -160,16 +163,19 @@ class _Offline:
                 with holding("opening"):
                     opened = rules.open(path)
                 with opened as instance:
-                    treated = self._treatment.treat(instance, lambda segments: segments)
-                    target = self._target(relative, treated.output)
-                    size = _write(target, treated.stored)
+                    draft = Path(work) / secrets.token_hex(8)
+                    treated = self._treatment.treat(instance, lambda segments: _write(draft, segments), opening=rules)
+                target = self._target(relative, treated.output)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # The work directory is on the same file system: the file appears at once or not at all.
+                draft.replace(target)
             except RejectedByRule as rejected:
                 return OfflineResult(path, "rejected", str(rejected.facts["rule"]), str(rejected.facts["because"]))
             except GatewayError as error:
                 return OfflineResult(path, "held", error.code, error.message)
             except OSError as error:
                 return OfflineResult(path, "held", "disk", error.strerror or type(error).__name__)
-        return OfflineResult(path, "deidentified", size=size)
+        return OfflineResult(path, "deidentified", size=treated.stored)
 
     def _target(self, relative: Path, output: Deidentified) -> Path:
         if self._task.keep_names:
@@ -182,15 +188,6 @@ class _Offline:
         )
 
 
-def _write(target: Path, segments: Sequence[Segment]) -> int:
-    """Write a file at once or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with draft.open("xb") as file:
-            size = copy_to(segments, file)
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return size
+def _write(draft: Path, segments: Sequence[Segment]) -> int:
+    with draft.open("xb") as file:
+        return copy_to(segments, file)

@@ -15,6 +15,7 @@ from gateway.config import Settings
 from gateway.errors import InstanceError, PermanentError, RejectedByRule, SpoolCorrupt
 from gateway.ledger import DeliveryClaim, Ledger
 from gateway.pipeline.numbers import LedgerNumbers
+from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.projects import Project, make_projects
 from gateway.pipeline.resources import open_spool, opening_rules
 from gateway.pipeline.routing import Router, Sender
@@ -64,19 +65,25 @@ class Outputs:
                 self._programs,
                 established=self._settings.projects,
                 numbers=lambda project: LedgerNumbers(self._ledger, project),
+                pixels=PixelStage(self._settings.pixels),
             )
         project = self._projects.get(made.project)
         if project is None or project.treatment.program.digest != made.profile_digest:
             raise OutputLost(
                 instance=claim.instance_id, reason=f"project {made.project} or its profile has changed since"
             )
+        review = review_of(self._ledger.reviews([claim.instance_id]).get(claim.instance_id))
         try:
             with self._opening.open(self._spool.path(claim.spool_name)) as instance:
                 _, sender = Router(self._settings, self._projects).route(
                     Sender(made.source, made.calling_ae, made.called_ae), instance
                 )
                 project.treatment.treat(
-                    instance, lambda segments: self._spool.write_output(claim.spool_name, segments), sender.facts
+                    instance,
+                    lambda segments: self._spool.write_output(claim.spool_name, segments),
+                    sender.facts,
+                    opening=self._opening,
+                    review=review,
                 )
         except (InstanceError, RejectedByRule, SpoolCorrupt) as error:
             raise OutputLost(instance=claim.instance_id, reason=error.message) from None

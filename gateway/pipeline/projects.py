@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.config import Settings
 from gateway.deid import ProjectKey
 from gateway.deid.numbers import NumberSource
+from gateway.pipeline.pixels import PixelStage
 from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import Treatment
 from gateway.profile import Program, load_profile, shipped_profiles
@@ -46,6 +47,7 @@ def make_projects(
     *,
     established: Collection[str],
     numbers: Callable[[str], NumberSource] | None = None,
+    pixels: PixelStage | None = None,
 ) -> Mapping[str, Project]:
     """Join every project's program with its secret.
 
@@ -56,6 +58,7 @@ def make_projects(
     established: projects that have instances already; a secret is made for others only, because with a new one the
         same patient would become another
     numbers: project -> where its sequential pseudonyms come from; needed to treat instances, not to check a profile
+    pixels: what treats pixels in this process; needed to treat instances by other than the settings' defaults
 
     Raises
     ------
@@ -64,6 +67,7 @@ def make_projects(
     projects = {}
     for name, project in settings.projects.items():
         key = ProjectKey(project_secret(settings, name, create=name not in established))
-        treatment = Treatment(programs[name], key, numbers=None if numbers is None else numbers(name))
+        source = None if numbers is None else numbers(name)
+        treatment = Treatment(programs[name], key, numbers=source, pixels=pixels)
         projects[name] = Project(name, treatment, key, tuple(project.destinations))
     return projects

@@ -1,4 +1,4 @@
-"""What happens to one instance between the spool and its output: open, de-identify, verify, store.
+"""What happens to one instance between the spool and its output: open, treat pixels, de-identify, verify, store.
 
 The gateway's workers and ``gateway deid`` use this same sequence. Any error on the way means that no output exists;
 so does a rule of the profile that rejects or holds the instance.
@@ -6,11 +6,13 @@ so does a rule of the profile that rejects or holds the instance.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
 from gateway.deid.acceptance import decide
@@ -18,21 +20,40 @@ from gateway.deid.numbers import NumberSource
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment
+from gateway.dicom.tag import PIXEL_DATA
 from gateway.errors import GatewayError, HeldByRule, RejectedByRule, RuleFailed
+from gateway.pipeline.pixels import PixelStage, specialised
+from gateway.pixel_settings import PixelSettings
+from gateway.pixels.review import Review
+from gateway.pixels.treatment import PixelOutcome
 from gateway.profile import Program
 from gateway.verify import Verifier
 
 Stored = TypeVar("Stored")
+#: Among the actions of an output: its pixels are not those received.
+PIXELS_TREATED: Final = "treat-pixels"
 
 
 @dataclass(frozen=True, slots=True)
 class Treated(Generic[Stored]):
-    """A verified output: what de-identification says of it, what storing it gave, and the seconds that it took."""
+    """A verified output: what de-identification says of it, what storing it gave, and the seconds that it took.
+
+    ``areas`` counts what was blackened on every frame; None if the pixels are those received.
+    """
 
     output: Deidentified
     stored: Stored
+    areas: int | None
+    pixel_seconds: float
     deidentify_seconds: float
     verify_seconds: float
+
+    @property
+    def actions(self) -> dict[str, int]:
+        """How often each verb was applied, and on how many areas pixels were treated, if they were."""
+        if self.areas is None:
+            return self.output.actions
+        return {**self.output.actions, PIXELS_TREATED: self.areas}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +82,20 @@ class Treatment:
     program: the compiled profile
     key: the project's key
     numbers: where sequential pseudonyms come from; without it a rule that asks for one holds the instance
+    pixels: what treats pixels, one for all projects of a process; without it one with the settings' defaults
     """
 
-    def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        key: ProjectKey,
+        *,
+        numbers: NumberSource | None = None,
+        pixels: PixelStage | None = None,
+    ) -> None:
         self._deidentifier = Deidentifier(program, key, numbers=numbers)
         self._verifier = Verifier(program)
+        self._pixels = PixelStage(PixelSettings()) if pixels is None else pixels
 
     @property
     def program(self) -> Program:
@@ -97,36 +127,67 @@ class Treatment:
         instance: Instance,
         store: Callable[[Sequence[Segment]], Stored],
         sender: Mapping[str, str] | None = None,
+        *,
+        opening: OpeningRules,
+        review: Review | None = None,
     ) -> Treated[Stored]:
-        """De-identify and verify ``instance``, if it is admitted, then hand the output to ``store``.
+        """Treat the pixels of ``instance``, de-identify and verify it, if it is admitted; hand the output to ``store``.
 
         Parameters
         ----------
         instance: open; its file must stay open while ``store`` runs
         store: called once, only with a verified output
         sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+        opening: how ``instance`` was opened; frames that are written lie in its work directory until this returns
+        review: what a person decided who looked at the pixels
 
         Raises
         ------
         RejectedByRule: a rule of the profile rejects it; ``store`` was not called
         InstanceError: the instance has to be held; ``store`` was not called
-        GatewayError: ``store`` failed
+        GatewayError: ``store`` failed, or the codecs cannot be started
         """
         self.admit(instance, sender)
         started = time.perf_counter()
-        with holding("de-identification"):
-            output = self._deidentifier.apply(instance, sender)
-        deidentified = time.perf_counter()
-        with holding("verification"):
-            self._verifier.check(instance, output.segments, sender)
-        verified = time.perf_counter()
-        return Treated(output, store(output.segments), deidentified - started, verified - deidentified)
+        with ExitStack() as stack:
+            with holding("the pixels"):
+                program = specialised(self.program, instance, sender)
+                outcome = stack.enter_context(self._pixels.treated(program, instance, work=opening.work, review=review))
+            pixels_done = time.perf_counter()
+            with holding("de-identification"):
+                output = self._deidentifier.apply(instance, sender, pixels=outcome.change)
+            deidentified = time.perf_counter()
+            with holding("verification"):
+                self._verifier.check(instance, output.segments, sender, pixels=outcome.change)
+                self._pixels.check(
+                    program,
+                    instance,
+                    output.segments,
+                    outcome,
+                    work=opening.work,
+                    limits=opening.limits,
+                    review=review,
+                )
+            verified = time.perf_counter()
+            return Treated(
+                output=output,
+                stored=store(output.segments),
+                areas=len(outcome.areas) if _has_new_pixels(outcome) else None,
+                pixel_seconds=pixels_done - started,
+                deidentify_seconds=deidentified - pixels_done,
+                verify_seconds=verified - deidentified,
+            )
+
+
+def _has_new_pixels(outcome: PixelOutcome) -> bool:
+    return outcome.change is not None and PIXEL_DATA in outcome.change.elements
 
 
 class holding:  # noqa: N801  (reads as a statement)
     """Turns any foreign error of a step into one that holds the instance, without its text (promises P2, P9).
 
-    Errors of the operating system pass: they tell of the disk, not of the instance.
+    Errors of the operating system pass: they tell of the disk, not of the instance. That it has no memory for an
+    instance is the instance's: another try would meet it before all that wait behind it.
 
     Parameters
     ----------
@@ -140,7 +201,9 @@ class holding:  # noqa: N801  (reads as a statement)
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, GatewayError | OSError) or not isinstance(error, Exception):
+        if error is None or isinstance(error, GatewayError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
             return
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
@@ -149,4 +212,4 @@ class holding:  # noqa: N801  (reads as a statement)
         raise RuleFailed(where=self._step, reason=f"{type(error).__name__} at {place}") from None
 
 
-__all__ = ["OpeningRules", "Treated", "Treatment", "holding"]
+__all__ = ["PIXELS_TREATED", "OpeningRules", "Treated", "Treatment", "holding"]

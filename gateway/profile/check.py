@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway import ocr
 from gateway.dicom.dictionary import entry, is_known
 from gateway.dicom.tag import show
 from gateway.errors import ProfileError
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
+from gateway.profile.pixel_wording import key_of
+from gateway.profile.pixels import Encode, FindText, Pass
 from gateway.profile.program import Action, Program
 from gateway.profile.resolve import Disagreement
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT, private_vr
@@ -94,8 +97,20 @@ def check_profile(name_or_path: str | Path, *, search: Sequence[Path] = ()) -> R
         loaded = load_layers(name_or_path, search=search, beneath=_BASIC)
     except ProfileError as failed:
         return Report((_error(failed),), (), None)
+    missing = _missing_finder(loaded)
+    if missing is not None:
+        return Report((missing,), (), None)
     warnings = sorted(_warnings(loaded), key=lambda finding: (finding.file, finding.line, finding.text))
     return Report((), tuple(dict.fromkeys(warnings)), loaded.program)
+
+
+def _missing_finder(loaded: Loaded) -> Finding | None:
+    """Why a profile that looks for text cannot be used here."""
+    rule = next((rule for rule in loaded.program.pixels if isinstance(rule, FindText)), None)
+    missing = ocr.missing() if rule is not None else None
+    if rule is None or missing is None:
+        return None
+    return Finding(missing, rule.origin.file, rule.origin.line)
 
 
 def _error(failed: ProfileError) -> Finding:
@@ -118,6 +133,7 @@ def _warnings(loaded: Loaded) -> Iterator[Finding]:
     yield from _weak(ranked)
     yield from _disagreements(loaded.resolved.disagreements)
     yield from _settings(loaded)
+    yield from _pixels(loaded, own)
 
 
 def _at(action: Action, text: str) -> Finding:
@@ -296,3 +312,17 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         place = top.document.place("profile")
         text = "the profile does not use basic: everything that no rule names stays as the rule for unlisted says"
         yield Finding(text, place.file, place.line, place.column)
+
+
+def _pixels(loaded: Loaded, own: set[str]) -> Iterator[Finding]:
+    """Pixel rules of the profile that a later one overrides for every instance."""
+    rules = tuple(loaded.program.pixels)
+    for number, rule in enumerate(rules):
+        kinds = next((kinds for kinds in (Encode, FindText | Pass) if isinstance(rule, kinds)), None)
+        if kinds is None or rule.origin.file not in own:
+            continue
+        later = next((one for one in rules[number + 1 :] if isinstance(one, kinds) and one.condition is None), None)
+        if later is not None:
+            where = f"{Path(later.origin.file).name}, line {later.origin.line}"
+            text = f"{key_of(rule)} never counts, for {where} says {key_of(later)} of every instance"
+            yield Finding(text, rule.origin.file, rule.origin.line)

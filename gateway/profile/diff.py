@@ -10,6 +10,8 @@ from gateway.dicom.dictionary import VR_OF
 from gateway.dicom.tag import show
 from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
+from gateway.profile.pixel_wording import pixels_in_words
+from gateway.profile.pixels import PixelProgram, PixelRule
 from gateway.profile.program import AcceptRule, Action, Program
 from gateway.profile.wording import (
     OUTCOMES,
@@ -81,6 +83,19 @@ def _settings(before: Program, after: Program) -> Iterator[Change]:
     yield from _changed("where clean is unsure", before.when_unsure, after.when_unsure)
     yield from _sets("option", codes_in_words(before.codes), codes_in_words(after.codes))
     yield from _sets("word that clean keeps", before.vocabulary, after.vocabulary)
+    yield from _pixels(before.pixels, after.pixels)
+
+
+def _pixels(before: PixelProgram, after: PixelProgram) -> Iterator[Change]:
+    one, other = ([_pixel_rule(rule) for rule in pixels] for pixels in (before, after))
+    yield from _sets("pixel rule", one, other)
+    if sorted(one) == sorted(other) and one != other:
+        yield Change("order of the pixel rules", "", " -> ".join(one), " -> ".join(other))
+
+
+def _pixel_rule(rule: PixelRule) -> str:
+    condition = "" if rule.condition is None else f"if {rule.condition.text}: "
+    return f"{condition}{pixels_in_words(rule)}"
 
 
 def _patient(program: Program) -> object:

@@ -58,6 +58,10 @@ def digest_of(program: Program) -> str:
         "vocabulary": sorted(program.vocabulary),
         "when-unsure": program.when_unsure,
     }
+    if program.pixels:
+        resolved["pixels"] = [
+            [_plain(rule.says), None if rule.condition is None else rule.condition.text] for rule in program.pixels
+        ]
     return sha256(dumps(resolved, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")).hexdigest()
 
 

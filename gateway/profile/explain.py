@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from gateway.dicom.dictionary import entry
 from gateway.dicom.iod import element_type, is_known_sop_class
-from gateway.dicom.tag import is_group_length, is_private, is_private_creator, show
+from gateway.dicom.tag import PIXEL_DATA, is_group_length, is_private, is_private_creator, show
 from gateway.errors import ConfigurationError
 from gateway.profile.element import ElementName
+from gateway.profile.pixel_wording import key_of, pixels_in_words
 from gateway.profile.program import Action, Program
 from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.profile.verb import Verb, resolve
@@ -54,7 +55,8 @@ class Explanation:
     tag: its tag as the standard writes it
     vr, title: VR and name of the dictionary; empty where it has none
     element_type: its Type in the IOD asked for, empty if none was
-    reasons: the rules that may apply, strongest first; the last one applies where no condition before it holds
+    reasons: the rules that may apply, strongest first; the last one applies where no condition before it holds. Of
+        Pixel Data the pixel rules come first, all of which count that apply
     """
 
     element: str
@@ -139,12 +141,29 @@ def _private(program: Program, element: ElementName) -> Iterator[Action]:
 
 
 def _reasons(program: Program, element: ElementName, sop_class_uid: str) -> Iterator[Reason]:
+    if element.tag == PIXEL_DATA and not element.path:
+        yield from _pixel_reasons(program)
     for action in candidates(program, element):
         safe = program.safe
         if safe is not None and action == program.private and not is_private_creator(element.tag):
             reason = _reason(program, element, safe, sop_class_uid=sop_class_uid)
             yield replace(reason, when=_when_safe(element))
         yield _reason(program, element, action, sop_class_uid=sop_class_uid)
+
+
+def _pixel_reasons(program: Program) -> Iterator[Reason]:
+    """The pixel rules, in their order: all that apply to an instance count together."""
+    for rule in program.pixels:
+        yield Reason(
+            words=pixels_in_words(rule),
+            verb=key_of(rule),
+            when="" if rule.condition is None else rule.condition.text,
+            layer=rule.origin.layer,
+            clause=rule.origin.clause,
+            place=place_of(rule.origin),
+            because=rule.because,
+            types=(),
+        )
 
 
 def _when_safe(element: ElementName) -> str:

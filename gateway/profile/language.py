@@ -16,6 +16,8 @@ _Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 _Text = Annotated[str, StringConstraints(min_length=1)]
 _Elements = Annotated[list[str], Field(min_length=1)]
 _Values = Annotated[dict[str, str], Field(min_length=1)]
+_Rectangles = Annotated[list[list[int | Literal["-"]]], Field(min_length=1)]
+_Edge = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class _Part(BaseModel):
@@ -121,6 +123,53 @@ KEYS_OF_VERBS: Final[dict[str, Verb]] = {
 }
 
 
+class CropForm(_Part):
+    """What goes at the edges of an image, in pixels."""
+
+    top: _Edge = 0
+    bottom: _Edge = 0
+    left: _Edge = 0
+    right: _Edge = 0
+    geometry: Literal["keep", "change"] = "keep"
+
+
+class FindTextForm(_Part):
+    """How text in images is looked for, and what happens to it."""
+
+    blank: Literal["all", "identifying", "nothing"] = "all"
+    when_unsure: Literal["hold", "blank"] = Field("hold", alias="when-unsure")
+    strict: bool = False
+    scan: Literal["every", "risky"] = "every"
+
+
+class PixelRuleForm(_Part):
+    """One entry of ``pixels``: one thing to do with pixel data, for which instances, and why."""
+
+    mask: _Rectangles | None = None
+    keep_region: _Rectangles | None = Field(None, alias="keep-region")
+    ultrasound_regions: Literal["keep"] | None = Field(None, alias="ultrasound-regions")
+    crop: CropForm | None = None
+    find_text: FindTextForm | None = Field(None, alias="find-text")
+    pass_: Literal[True] | None = Field(None, alias="pass")
+    hold: Literal[True] | None = None
+    encode: Literal["same", "explicit", "jpeg-ls", "jpeg-2000", "htj2k", "rle"] | None = None
+    because: str = ""
+    clause: str | None = None
+    when: _Text | None = None
+
+    def said(self) -> list[str]:
+        """The keys that say what to do, as written."""
+        return [key for key, name in PIXEL_KEYS.items() if getattr(self, name) is not None]
+
+
+#: Key of a pixel rule that says what to do -> the field of ``PixelRuleForm`` that holds it.
+PIXEL_KEYS: Final[dict[str, str]] = {
+    field.alias or name: name
+    for name, field in PixelRuleForm.model_fields.items()
+    if name not in ("because", "clause", "when")
+}
+
+
 class ExampleForm(_Part):
     """One entry of ``tests``: what an instance has, and what becomes of it."""
 
@@ -146,5 +195,5 @@ class ProfileFile(_Part):
     when_unsure: Literal["remove", "hold"] | None = Field(None, alias="when-unsure")
     accept: list[AcceptForm] = []
     attributes: list[Rule] = []
-    pixels: Any = None
+    pixels: list[PixelRuleForm] = []
     tests: list[ExampleForm] = []

@@ -20,7 +20,9 @@ from gateway.profile.condition import Condition
 from gateway.profile.digest import digest_of
 from gateway.profile.example import read_tests
 from gateway.profile.language import ProfileFile
-from gateway.profile.methods import METHODS, NEEDED_PARTS
+from gateway.profile.methods import METHODS
+from gateway.profile.pixel_reading import read_pixels
+from gateway.profile.pixels import PixelProgram, PixelRule
 from gateway.profile.program import AcceptRule, Action, Code, Origin, Program
 from gateway.profile.resolve import LayerRules, Resolved, resolve_rules
 from gateway.profile.setting import read_dates, read_identity, read_vocabulary
@@ -33,6 +35,7 @@ _SUFFIX: Final = ".yaml"
 _BASIC: Final = "113100"
 _FULL_DATES: Final = "113106"
 _MODIFIED_DATES: Final = "113107"
+_CLEAN_PIXELS: Final = "113101"
 _DECISIONS: Final[dict[str, Literal["accept", "reject", "hold"]]] = {
     "accept": "accept",
     "reject": "reject",
@@ -49,11 +52,13 @@ class Layer:
     document: its content with positions
     file: where it was found
     readings: what its rules say, in their order
+    pixels: what its rules for pixel data say, in their order
     """
 
     document: Document[ProfileFile]
     file: Path
     readings: tuple[Reading, ...]
+    pixels: tuple[PixelRule, ...] = ()
 
     @property
     def model(self) -> ProfileFile:
@@ -154,7 +159,7 @@ def _load(name_or_path: str | Path, search: Sequence[Path], beneath: str | None)
         top = loader.read(Path(name_or_path))
     else:
         top = loader.read(loader.find(name_or_path, place=name_or_path), expected=name_or_path)
-    _refuse_options(top, top, ("option",))
+    _refuse_options(top)
     loader.add(top, ())
     return _resolve(top, loader.layers)
 
@@ -207,18 +212,16 @@ class _Loader:
             if name not in [known.name for known in self.layers]:
                 path = self.find(name, place=str(layer.document.place("use", number)))
                 used = self.read(path, expected=name)
-                _refuse_options(used, layer, ("use", number))
+                _refuse_options(used)
                 self.add(used, (*users, layer))
         self.layers.append(layer)
 
 
 def _read(path: Path) -> Layer:
     document = read_yaml(path, ProfileFile, error=ProfileError)
-    if document.model.pixels:
-        raise document.error("pixels", problem="pixel rules are not supported by this version")
     readings = tuple(read_actions(document, path))
     _refuse_duplicates(document, readings)
-    return Layer(document, path, readings)
+    return Layer(document, path, readings, read_pixels(document, path))
 
 
 @lru_cache(maxsize=64)
@@ -227,18 +230,14 @@ def _read_shipped(path: Path, modified: int, size: int) -> Layer:  # noqa: ARG00
     return _read(path)
 
 
-def _refuse_options(layer: Layer, user: Layer, at: tuple[str | int, ...]) -> None:
-    """Refuse an option that no code names or that this version does not carry out; claiming it would be untrue."""
+def _refuse_options(layer: Layer) -> None:
+    """Refuse an option that no code names."""
     option = layer.model.option
     if option is None:
         return
     if option not in METHODS:
         problem = f'"{option}" is no code of PS3.16 CID 7050'
         raise layer.document.error("option", problem=problem, word=option, words=METHODS)
-    if option in NEEDED_PARTS:
-        meaning, part = METHODS[option].meaning, NEEDED_PARTS[option]
-        problem = f"the {meaning} is not supported by this version: it needs {part}"
-        raise user.document.error(*at, problem=problem)
 
 
 def _refuse_duplicates(document: Document[ProfileFile], readings: Sequence[Reading]) -> None:
@@ -266,6 +265,7 @@ def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
         dates=dates,
         identity=read_identity([(layer.document, layer.file) for layer in layers]),
         accept=_accept(layers),
+        pixels=PixelProgram(tuple(rule for layer in layers for rule in layer.pixels)),
         shift=shift,
         vocabulary=frozenset(
             word for layer in layers for word in read_vocabulary(layer.document, layer.file)
@@ -301,6 +301,9 @@ def _check_options(top: Layer, layers: list[Layer]) -> None:
         full, modified = by_option[_FULL_DATES].name, by_option[_MODIFIED_DATES].name
         problem = f'"{full}" and "{modified}" contradict each other: dates either stay or are shifted (PS3.15 E.3.6)'
         raise top.document.error("use", problem=problem)
+    if _CLEAN_PIXELS in options and not any(layer.pixels for layer in layers):
+        problem = f'"{METHODS[_CLEAN_PIXELS].meaning}" needs rules for pixel data: "pixels: [...]"'
+        raise by_option[_CLEAN_PIXELS].document.error("option", problem=problem)
 
 
 def _check_shift(top: Layer, layers: Sequence[Layer], program: Program) -> None:

@@ -20,12 +20,3 @@ def _table() -> dict[str, Code]:
 
 #: Code value -> code, by ``scripts/generate-deidentification-methods``.
 METHODS: Final[Mapping[str, Code]] = MappingProxyType(_table())
-
-#: Options that this version does not carry out -> the part of the product that they need. Claiming one is untrue.
-NEEDED_PARTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "113101": "the pixel part of the gateway, which finds and blanks text in images",
-        "113102": "the pixel part of the gateway, which defaces reconstructions of the head",
-    }
-)
-UNSUPPORTED: Final = frozenset(NEEDED_PARTS)

@@ -16,6 +16,7 @@ from gateway.dicom.tag import is_group_length, is_private
 from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
 from gateway.profile.options import Options
+from gateway.profile.pixels import PixelProgram
 from gateway.profile.verb import Verb
 
 __all__ = [
@@ -285,6 +286,7 @@ class Program:
         overrides ``safe`` and ``private`` as far as it matches
     safe: the rule that keeps the private elements that the standard or the instance itself calls safe, or None
     accept: which instances go on; without a match they do
+    pixels: what is done with pixel data
     shift: range of the date shift, or None if the profile shifts none
     vocabulary: words of the site that ``clean`` keeps, as written
     when_unsure: what is done where ``clean`` or ``shift-date`` cannot tell: the value goes, or the instance is held
@@ -310,6 +312,7 @@ class Program:
     private_elements: tuple[PrivateRule, ...] = ()
     safe: Action | None = None
     accept: tuple[AcceptRule, ...] = ()
+    pixels: PixelProgram = field(default_factory=PixelProgram)
     shift: Shift | None = None
     vocabulary: frozenset[str] = frozenset()
     when_unsure: Literal["remove", "hold"] = "remove"
@@ -381,6 +384,7 @@ class Program:
             private_elements=tuple(
                 rule for rule in self.private_elements if holds(rule.action) and rule.rank > private.rank
             ),
+            pixels=self.pixels.specialised(true),
             conditions=(),
             rules={tag: (action,) for tag, action in changed.items()},
             defaults={},

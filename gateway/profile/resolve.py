@@ -63,9 +63,9 @@ class Resolved:
 
 
 def resolve_rules(layers: Sequence[LayerRules], empty: Program) -> Resolved:
-    """Resolve the rules of ``layers``, the earliest first, into ``empty``, a program without rules."""
+    """Resolve the rules of ``layers``, the earliest first, into ``empty``, a program without rules for elements."""
     ordered = _ordered(layers)
-    conditions = _shared_conditions(ordered)
+    conditions = _shared_conditions(ordered, empty)
     ranked: list[tuple[Target, Action]] = []
     options: dict[int, str | None] = {}
     for rank, (reading, option) in enumerate(ordered, start=1):
@@ -86,6 +86,7 @@ def resolve_rules(layers: Sequence[LayerRules], empty: Program) -> Resolved:
         private=_last(defaults, Default.PRIVATE, empty.private),
         unknown=_last(defaults, Default.UNKNOWN, empty.unknown),
         unlisted=_last(defaults, Default.UNLISTED, empty.unlisted),
+        pixels=empty.pixels.sharing(conditions),
         conditions=tuple(conditions.values()),
     )
     rules, disagreements = _rules(strongest_first, program, defaults, options)
@@ -138,12 +139,13 @@ def _specificity(reading: Reading) -> tuple[int, int]:
             return (4, 0)
 
 
-def _shared_conditions(ordered: Iterable[tuple[Reading, str | None]]) -> dict[str, Condition]:
+def _shared_conditions(ordered: Iterable[tuple[Reading, str | None]], empty: Program) -> dict[str, Condition]:
     """One condition per text: equal ones are decided once."""
     conditions: dict[str, Condition] = {}
-    for reading, _ in ordered:
-        if reading.action.when is not None:
-            conditions.setdefault(reading.action.when.text, reading.action.when)
+    found = [*(reading.action.when for reading, _ in ordered), *(rule.condition for rule in empty.pixels)]
+    for condition in found:
+        if condition is not None:
+            conditions.setdefault(condition.text, condition)
     return conditions
 
 

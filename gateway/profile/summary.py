@@ -9,6 +9,7 @@ from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
 from gateway.profile.load import Loaded
 from gateway.profile.own import own_rules
+from gateway.profile.pixel_wording import pixels_in_words
 from gateway.profile.verb import Verb
 from gateway.profile.wording import OUTCOMES, VERBS, codes_in_words, dates_in_words, in_words, patient_in_words
 
@@ -31,6 +32,7 @@ class Summary:
     accept: (condition, what becomes of the instance, reason)
     verbs: (action, what it does, number of elements of the standard with a rule of their own that get it at the top
         level where no condition holds)
+    pixels: (what becomes of pixel data, condition, layer, reason)
     rules: the profile's own rules: (target, line, what becomes of it, condition, reason)
     """
 
@@ -47,6 +49,7 @@ class Summary:
     tests: int
     accept: tuple[tuple[str, str, str], ...]
     verbs: tuple[tuple[str, str, int], ...]
+    pixels: tuple[tuple[str, str, str, str], ...]
     rules: tuple[tuple[str, str, str, str, str], ...]
 
 
@@ -68,6 +71,15 @@ def summarise(loaded: Loaded) -> Summary:
         tests=len(program.tests),
         accept=tuple((rule.condition.text, OUTCOMES[rule.decision], rule.because) for rule in program.accept),
         verbs=tuple((verb.value, VERBS[verb], verbs[verb]) for verb in Verb if verbs[verb]),
+        pixels=tuple(
+            (
+                pixels_in_words(rule),
+                "" if rule.condition is None else rule.condition.text,
+                rule.origin.layer,
+                rule.because,
+            )
+            for rule in program.pixels
+        ),
         rules=tuple(
             (rule.target, str(rule.origin.line), in_words(rule.action), rule.when, rule.action.because)
             for rule in own_rules(program)

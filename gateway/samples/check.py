@@ -20,6 +20,8 @@ from gateway.samples.study import Sample
 __all__ = ["CheckReport", "Finding", "check", "examine", "print_report"]
 
 _POLL_SECONDS: Final = 0.5
+#: Once everything else has arrived, how long those are waited for that the gateway may hold.
+_PATIENCE_SECONDS: Final = 2.0
 #: Preamble, ``DICM`` and the element (0002,0000), whose value counts from its own end (PS3.10 7.1).
 _META_START: Final = 128 + 4 + 12
 
@@ -43,12 +45,14 @@ class CheckReport:
     missing: tuple[Sample, ...]
     #: Instances of the run that arrived twice or were never sent.
     unexpected: int = 0
+    #: Not there, and of a kind that a profile without pixel rules holds for a person.
+    waiting: tuple[Sample, ...] = ()
     #: Why the destination could not be read at the last try; empty if it could.
     fault: str = ""
 
     @property
     def clean(self) -> bool:
-        """Whether everything arrived, once, and nothing planted was found."""
+        """Whether everything arrived that was not held, once, and nothing planted was found."""
         return not (self.missing or self.unexpected or self.fault or any(self.findings.values()))
 
 
@@ -79,7 +83,9 @@ def check(
         pause: waits so many seconds.
     """
     expected = {sample.number: sample for sample in samples}
+    certain = {number for number, sample in expected.items() if not sample.may_be_held}
     state, deadline = _Progress(), clock() + timeout_seconds
+    patience: float | None = None
     while True:
         state.fault = ""
         try:
@@ -87,13 +93,18 @@ def check(
                 _enter(state, expected, arrived)
         except OSError as error:
             state.fault = type(error).__name__
-        if len(state.findings) == len(expected) or clock() >= deadline:
+        now = clock()
+        if patience is None and certain <= state.findings.keys():
+            patience = now + _PATIENCE_SECONDS
+        if len(state.findings) == len(expected) or now >= (deadline if patience is None else min(deadline, patience)):
             break
         pause(_POLL_SECONDS)
+    absent = {number: sample for number, sample in expected.items() if number not in state.findings}
     return CheckReport(
         samples=tuple(expected.values()),
         findings=state.findings,
-        missing=tuple(sample for number, sample in expected.items() if number not in state.findings),
+        missing=tuple(sample for number, sample in absent.items() if number in certain),
+        waiting=tuple(sample for number, sample in absent.items() if number not in certain),
         unexpected=state.unexpected,
         fault=state.fault,
     )
@@ -172,7 +183,8 @@ def print_report(report: CheckReport, console: Console, *, details: bool = False
         findings = report.findings.get(sample.number)
         planted = len(sample.planted)
         if findings is None:
-            table.add_row(str(sample.number), sample.title, Text("missing", "red"), str(planted), "", "")
+            word = Text("held?", "yellow") if sample.may_be_held else Text("missing", "red")
+            table.add_row(str(sample.number), sample.title, word, str(planted), "", "")
         else:
             found = Text(str(len(findings)), "red" if findings else "green")
             table.add_row(str(sample.number), sample.title, "yes", str(planted), str(planted - len(findings)), found)
@@ -185,6 +197,12 @@ def print_report(report: CheckReport, console: Console, *, details: bool = False
     if report.fault:
         console.print(Text(f"The destination could not be read: {report.fault}.", "red"), soft_wrap=True)
     console.print(_summary(report, len(rows)), soft_wrap=True)
+    if report.waiting:
+        text = (
+            f"{len(report.waiting)} are of a kind that often has text burned in, and are held unless the profile says "
+            "what becomes of their pixels: see gateway held list."
+        )
+        console.print(Text(text), soft_wrap=True)
 
 
 def _summary(report: CheckReport, found: int) -> Text:

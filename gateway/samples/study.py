@@ -24,6 +24,8 @@ __all__ = ["STUDIES", "Sample", "generate"]
 
 _Objects: TypeAlias = list[tuple[Dataset, Encoding]]
 
+#: Modalities of the samples whose images often have text burned in.
+_SUSPECT: Final = frozenset(("US",))
 #: A TIFF header makes a file readable as TIFF as well (PS3.10 7.1); whatever is in it must not go on.
 _DUAL_PURPOSE: Final = b"II*\0"
 
@@ -32,7 +34,8 @@ _DUAL_PURPOSE: Final = b"II*\0"
 class Sample:
     """One SOP Instance with all that is known of the identity in it.
 
-    ``number`` is its Instance Number, unique over the run; ``content`` is the whole file of PS3.10.
+    ``number`` is its Instance Number, unique over the run; ``content`` is the whole file of PS3.10. ``may_be_held``
+    says that it is of a kind that often has text burned in, so that a profile without pixel rules holds it.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Sample:
     transfer_syntax: str
     content: bytes
     planted: tuple[Planted, ...]
+    may_be_held: bool = False
 
     def write(self, folder: Path) -> Path:
         """Write the file into ``folder`` and return its path."""
@@ -94,6 +98,7 @@ def _sample(number: int, study: Study, dataset: Dataset, encoding: Encoding) -> 
         transfer_syntax=str(encoding.transfer_syntax),
         content=encode(dataset, meta, encoding, preamble=preamble),
         planted=tuple(planted),
+        may_be_held=str(dataset.Modality) in _SUSPECT,
     )
 
 

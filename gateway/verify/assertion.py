@@ -18,6 +18,7 @@ from gateway.dicom.encoded import Element, Item, find, index_items
 from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type, lists_references
+from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.tag import is_private, show
 from gateway.dicom.uid import is_well_known
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
@@ -26,6 +27,7 @@ from gateway.profile import Action, Mapping_, Program, Verb, resolve
 from gateway.verify import words
 from gateway.verify.fold import squash_bytes
 from gateway.verify.output import Output
+from gateway.verify.pixels import methods
 from gateway.verify.rules import Rules, Said
 from gateway.verify.shift import check_shift, dates_of
 
@@ -79,8 +81,14 @@ class Assertion:
         self._resolved: dict[tuple[Verb, _Iod, tuple[int, ...], int], Verb] = {}
         self._codes = frozenset(code.value for code in program.codes)
 
-    def check(self, instance: Instance, output: Output) -> frozenset[str]:
+    def check(self, instance: Instance, output: Output, pixels: PixelChange | None = None) -> frozenset[str]:
         """Assert the program on ``output``, which was made of ``instance``.
+
+        Parameters
+        ----------
+        instance: the original
+        output: what was made of it
+        pixels: what was done to the pixels; its elements stand above the rules for them at the top level
 
         Returns
         -------
@@ -91,11 +99,12 @@ class Assertion:
         LeakSuspected: names the first element that is not as the program wants it
         """
         self._check_meta(output)
-        self._check_stamps(output)
+        self._check_stamps(output, pixels)
         self._check_inserts(output)
         sop_class = _text(output.buffer, output.elements, _SOP_CLASS_UID) or output.meta.sop_class_uid
         iod = (sop_class, lists_references(instance.elements))
-        walk = _Walk(self, output.buffer, iod, self._rules.said_by(instance) if self._rules.has_private else {})
+        said = self._rules.said_by(instance) if self._rules.has_private else {}
+        walk = _Walk(self, output.buffer, iod, said, frozenset() if pixels is None else frozenset(pixels.elements))
         walk.level(output.elements, (), "", implicit=output.implicit, cleaned=False)
         found = walk.found
         tags = frozenset(element[0] for _, element, _ in (*found.changed, *found.dated))
@@ -199,7 +208,7 @@ class Assertion:
             if expected and _text(output.buffer, output.meta_elements, tag) != expected:
                 raise LeakSuspected(where=show(tag), reason="it does not agree with the data set or the gateway")
 
-    def _check_stamps(self, output: Output) -> None:
+    def _check_stamps(self, output: Output, pixels: PixelChange | None) -> None:
         for tag, expected in ((_PATIENT_IDENTITY_REMOVED, "YES"), (_DATES_MODIFIED, self._program.dates)):
             if _text(output.buffer, output.elements, tag) != expected:
                 raise LeakSuspected(where=show(tag), reason="it does not say what was done")
@@ -207,19 +216,21 @@ class Assertion:
             raise LeakSuspected(where=show(_METHOD), reason="it does not say what was done")
         sequence = find(output.elements, _METHOD_CODES)
         items = (sequence[5] or []) if sequence is not None else []
-        if not self._codes <= {_text(output.buffer, item[4], _CODE_VALUE) for item in items}:
+        if not methods(self._codes, pixels) <= {_text(output.buffer, item[4], _CODE_VALUE) for item in items}:
             raise LeakSuspected(where=show(_METHOD_CODES), reason="it does not say what was done")
 
 
 class _Walk:
     """The elements of one output: what can be told from it alone is checked, the rest is collected."""
 
-    def __init__(self, assertion: Assertion, buffer: bytes, iod: _Iod, said: Said) -> None:
+    def __init__(self, assertion: Assertion, buffer: bytes, iod: _Iod, said: Said, written: frozenset[int]) -> None:
         self._assertion = assertion
         self._rules = assertion.rules
         self._buffer = buffer
         self._iod = iod
         self._said = said
+        #: Elements at the top level that are checked elsewhere.
+        self._written = written
         self.found = _Findings()
 
     def level(
@@ -227,9 +238,11 @@ class _Walk:
     ) -> None:
         """Check one data set or item."""
         rules = self._rules
-        private = rules.private(self._buffer, elements, self._said)
+        private, kept = rules.private(self._buffer, elements, self._said), rules.kept
         for element in elements:
             tag, items = element[0], element[5]
+            if items is None and tag in kept:
+                continue
             action = rules.action(path, tag)
             verb = action.verb
             if is_private(tag):
@@ -237,7 +250,8 @@ class _Walk:
                 verb = private.get(tag, Verb.REMOVE)
                 if verb is not action.verb:
                     action = Action(verb, action.origin)
-            if verb is not Verb.KEEP and (not cleaned or is_private(tag) or not is_known(tag)):
+            own = not path and tag in self._written
+            if verb is not Verb.KEEP and not own and (not cleaned or is_private(tag) or not is_known(tag)):
                 place = f"{where}{show(tag)}"
                 self._check(element, verb, path, place)
                 if items is None and (path or not self._assertion.is_inserted(tag)):

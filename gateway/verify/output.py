@@ -15,6 +15,7 @@ from typing import Final
 from gateway.dicom.encoded import Element, index
 from gateway.dicom.file_meta import FileMeta, read_file_meta
 from gateway.dicom.instance import Instance
+from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import FileRange, Segment
 from gateway.dicom.tag import PIXEL_DATA, show
 from gateway.dicom.transfer_syntax import transfer_syntax
@@ -42,6 +43,7 @@ class Output:
     elements: the elements of the data set, positions in ``buffer``; a value in a hole is empty here
     implicit: whether the data set is implicit VR
     holes: long values of the received file: tag, VR and the byte range of the value there
+    replaced: elements of a change of pixels whose values lie in files of their own, found as they were written
     """
 
     buffer: bytes
@@ -50,22 +52,30 @@ class Output:
     elements: list[Element]
     implicit: bool
     holes: tuple[tuple[int, bytes, int, int], ...]
+    replaced: frozenset[int] = frozenset()
 
 
-def read_output(instance: Instance, segments: Sequence[Segment]) -> Output:
+def read_output(instance: Instance, segments: Sequence[Segment], pixels: PixelChange | None = None) -> Output:
     """Read back the output that ``segments`` make of ``instance``.
+
+    Parameters
+    ----------
+    instance: the original
+    segments: the whole output
+    pixels: what was done to the pixels; values of it that lie in files are not loaded
 
     Raises
     ------
     InstanceError: the output is not a readable Part 10 file: it must not leave
     SpoolCorrupt: a segment's file is shorter than the segment
     """
-    reader = _Reader(instance)
+    reader = _Reader(instance, pixels)
     for segment in segments:
         if isinstance(segment, FileRange):
             reader.range(segment)
         else:
-            reader.data += segment
+            reader.bytes(segment)
+    reader.end()
     buffer = bytes(reader.data)
     meta, first = read_file_meta(buffer)
     start = first
@@ -89,18 +99,63 @@ def read_output(instance: Instance, segments: Sequence[Segment]) -> Output:
         elements=elements,
         implicit=syntax.implicit,
         holes=tuple((element[0], element[1], element[3], element[4]) for _, element in reader.holes),
+        replaced=frozenset(reader.replaced),
     )
 
 
 class _Reader:
     """Joins segments, leaving out the values that become holes."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, pixels: PixelChange | None) -> None:
         self._instance = instance
+        self._written = {
+            tag: list(parts)
+            for tag, parts in (pixels.elements if pixels is not None else {}).items()
+            if parts is not None and any(isinstance(part, FileRange) for part in parts)
+        }
+        #: What has to come next of an element that is being skipped.
+        self._awaited: list[Segment] = []
         self.data = bytearray()
         self.holes: list[tuple[int, Element]] = []
+        self.replaced: list[int] = []
+
+    def bytes(self, segment: bytes) -> None:
+        while self._awaited and segment:
+            awaited = self._awaited.pop(0)
+            if not isinstance(awaited, bytes) or not segment.startswith(awaited):
+                raise LeakSuspected(where=show(PIXEL_DATA), reason="it is not what the change of pixels wrote")
+            segment = segment[len(awaited) :]
+        self.data += segment
+
+    def end(self) -> None:
+        if self._awaited:
+            raise LeakSuspected(where=show(PIXEL_DATA), reason="a part of what the change of pixels wrote is missing")
+
+    def _is_written(self, segment: FileRange) -> bool:
+        """Whether the range is a part of an element of the change, which becomes a hole."""
+        if self._awaited:
+            if self._awaited.pop(0) != segment:
+                raise LeakSuspected(where=show(PIXEL_DATA), reason="it is not what the change of pixels wrote")
+            return True
+        for tag, parts in self._written.items():
+            first = next(place for place, part in enumerate(parts) if isinstance(part, FileRange))
+            before = b"".join(part for part in parts[:first] if isinstance(part, bytes))
+            if parts[first] == segment and self.data.endswith(before):
+                header = 8 if self._instance.implicit else 12
+                vr = b"OW" if self._instance.implicit else before[4:6]
+                del self.data[len(self.data) - len(before) + header :]
+                end = len(self.data)
+                # The value lies in no file that the scan reads, so that its range is empty.
+                self.holes.append((end, (tag, vr, -header, 0, 0, None)))
+                self._awaited = parts[first + 1 :]
+                self.replaced.append(tag)
+                del self._written[tag]
+                return True
+        return False
 
     def range(self, segment: FileRange) -> None:
+        if self._is_written(segment):
+            return
         if segment.path != self._instance.path:
             with segment.path.open("rb") as file:
                 file.seek(segment.offset)

@@ -9,6 +9,7 @@ from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_s
 from gateway.dicom.encoded import Element
 from gateway.dicom.identifying import Kind
 from gateway.dicom.instance import Instance
+from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import Segment
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
@@ -19,6 +20,7 @@ from gateway.verify.fold import squash
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, harvest
 from gateway.verify.needle import Needle, needles
 from gateway.verify.output import Output, read_output
+from gateway.verify.pixels import check_change
 from gateway.verify.rules import Rules
 from gateway.verify.scan import Scanner
 
@@ -47,7 +49,14 @@ class Verifier:
         if not program.conditions:
             self._ready(())
 
-    def check(self, instance: Instance, output: Sequence[Segment], sender: Mapping[str, str] | None = None) -> None:
+    def check(
+        self,
+        instance: Instance,
+        output: Sequence[Segment],
+        sender: Mapping[str, str] | None = None,
+        *,
+        pixels: PixelChange | None = None,
+    ) -> None:
         """Verify ``output``, the whole Part 10 file that was made of ``instance``.
 
         Parameters
@@ -55,6 +64,7 @@ class Verifier:
         instance: the original
         output: what is to leave
         sender: who sent the original, for conditions, as the engine had it
+        pixels: what was done to the pixels, as the engine had it; what is in them, others check
 
         Raises
         ------
@@ -66,7 +76,7 @@ class Verifier:
         truths: tuple[bool, ...] = ()
         if self._program.conditions:
             truths = self._program.truths(situation(instance, self._names, sender))
-        self._ready(truths).check(instance, read_output(instance, output))
+        self._ready(truths).check(instance, read_output(instance, output, pixels), pixels)
 
     def _ready(self, truths: tuple[bool, ...]) -> Checks:
         checks = self._checks.get(truths)
@@ -92,14 +102,15 @@ class Checks:
         self._written = frozenset(squash(text) for text in _texts(program))
         self._changing = frozenset(_changing(program))
 
-    def check(self, instance: Instance, output: Output) -> None:
-        """Check what the program's output of ``instance`` holds.
+    def check(self, instance: Instance, output: Output, pixels: PixelChange | None = None) -> None:
+        """Check what the program's output of ``instance`` holds, with ``pixels`` done to its pixels.
 
         Raises
         ------
         LeakSuspected: as ``Verifier.check``
         """
-        dates = self._assertion.check(instance, output)
+        check_change(instance, output, pixels)
+        dates = self._assertion.check(instance, output, pixels)
         harvested = harvest(instance, self._rules)
         wanted = self.needles(harvested, output, dates)
         hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested))

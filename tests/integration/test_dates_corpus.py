@@ -30,6 +30,9 @@ profile: dates
 version: "1"
 describes: Dates shifted by up to two years
 use: [basic, retain-longitudinal-modified-dates, clean-structured-content]
+pixels:
+  - pass: true
+    because: public test images show nobody
 dates: {shift: per-patient, days: -730..-1}
 """
 KEY: Final = b"the key of a project with dates."
@@ -83,7 +86,11 @@ def deidentified(profile: Path, originals: Iterable[tuple[str, Path]], folder: P
             with holding("opening"):
                 opened = rules.open(path)
             with opened as instance, output.open("wb") as file:
-                treatment.treat(instance, lambda segments, file=file: copy_to(segments, file))  # type: ignore[misc]
+                treatment.treat(
+                    instance,
+                    lambda segments, file=file: copy_to(segments, file),  # type: ignore[misc]
+                    opening=rules,
+                )
         except InstanceError:
             output.unlink(missing_ok=True)
         else:

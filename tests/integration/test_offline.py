@@ -13,6 +13,7 @@ from gateway.samples import generate
 from tests.fixtures.corpus import corpus_files, corpus_name
 from tests.fixtures.dcmtk import dciodvfy_errors
 from tests.fixtures.tools import tool
+from tests.fixtures.vouched import vouched_profile
 from tests.scorer.scorer import Scorer
 
 #: How many of the files are held, at most: a change that holds more must be looked at.
@@ -30,7 +31,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[d
         copy.write_bytes(path.read_bytes())
     report = folder / "report.csv"
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "deid", "--profile", "basic", "--keep-names", "--jobs", "2",
+        [sys.executable, "-m", "gateway", "deid", "--profile", str(vouched_profile()), "--keep-names", "--jobs", "2",
          "--report", str(report), str(source), str(target)],
         env={"PATH": "/usr/bin:/bin", "GATEWAY_DATA": str(folder / "data"), "HOME": str(folder)},
         capture_output=True, text=True, timeout=600, check=False,
@@ -114,7 +115,8 @@ def test_sample_outputs_are_as_valid_as_their_inputs(tmp_path: Path) -> None:
     source.mkdir()
     samples = {sample.write(source).name: sample for sample in generate(1, "RUN1")}
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "deid", "--keep-names", "--jobs", "2", str(source), str(target)],
+        [sys.executable, "-m", "gateway", "deid", "--profile", str(vouched_profile()), "--keep-names", "--jobs", "2",
+         str(source), str(target)],
         env={"PATH": "/usr/bin:/bin", "GATEWAY_DATA": str(tmp_path / "data"), "HOME": str(tmp_path)},
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip

@@ -26,16 +26,19 @@ from tests.scorer.scorer import Scorer
 #: How many of the public files are held under an option, at most: a change that holds more must be looked at.
 MOST_HELD: Final = 33
 
-#: How many files an example lets through, at least; it rejects and holds others by its own rules.
-FEWEST: Final = {"chest-radiographs": 1, "full-dates-cohort": 240, "research-default": 200, "share-with-industry": 100}
+#: How many files an example lets through, at least; others are rejected or held by its rules, or as screen captures.
+FEWEST: Final = {"chest-radiographs": 1, "full-dates-cohort": 125, "research-default": 120, "share-with-industry": 100}
 #: Why a sample is held whose overlay spells a name.
 OVERLAY: Final = "still present in (6000,3000)"
 
 PROFILE: Final = """\
 profile: single
 version: "1"
-describes: One option on top of the basic profile
+describes: One option on top of the basic profile, for public images, of which every kind goes through
 use: [basic, {option}]
+pixels:
+  - pass: true
+    because: public test images show nobody
 """
 
 
@@ -121,11 +124,14 @@ def test_every_file_is_de_identified_or_held_with_a_reason(swept: dict[str, Futu
     assert all(found.held.values())
     public = {one for one in found.held if one.startswith("pydicom")}
     own_rule = f"The rule {name}:"
-    # The samples and the files that hold every element are whole.
+    # The samples and the files that hold every element are whole; ultrasound waits for a person in the examples.
     assert {
         one: why
         for one, why in found.held.items()
-        if one not in public and OVERLAY not in why and not why.startswith(own_rule)
+        if one not in public
+        and OVERLAY not in why
+        and not why.startswith(own_rule)
+        and not (name in EXAMPLES and one.startswith("sample") and " US, " in one and "ultrasound" in why)
     } == {}
     if name in OPTIONS:
         assert found.rejected == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway import ocr
 from gateway.errors import ProfileError
 from gateway.profile import Program
 
@@ -13,8 +14,12 @@ def require_passing(program: Program) -> Program:
 
     Raises
     ------
-    ProfileError: names the first test that fails; its values are not told
+    ProfileError: a rule looks for text and the parts for it are not installed; or a test fails, of which the first is
+        named; its values are not told
     """
+    missing = ocr.missing() if program.pixels.needs_text_finder else None
+    if missing is not None:
+        raise ProfileError(place=program.profile, problem=missing)
     if not program.tests:
         return program
     # Profiles without tests shall not cost every worker the modules that build instances.

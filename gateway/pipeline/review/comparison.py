@@ -60,8 +60,11 @@ def changed_samples(before: Program, after: Program) -> tuple[int, tuple[Changed
     How many samples there are, and those that differ.
     """
     changed, count = [], 0
-    one, other = Rehearser(before, DEMONSTRATION_KEY), Rehearser(after, DEMONSTRATION_KEY)
-    with tempfile.TemporaryDirectory(prefix="profile-diff-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="profile-diff-") as folder,
+        Rehearser(before, DEMONSTRATION_KEY) as one,
+        Rehearser(after, DEMONSTRATION_KEY) as other,
+    ):
         for sample in generate(_SEED, _RUN):
             count += 1
             path = sample.write(Path(folder))

@@ -88,8 +88,8 @@ def preview(
     SpoolUnavailable: it cannot be read
     """
     # A re-encoded copy is as well protected as the file beside which it stands for the moment (promise P9).
-    with opening(path.parent).open(path) as instance:
-        outcome = Rehearser(program, key).rehearse(instance, sender)
+    with opening(path.parent).open(path) as instance, Rehearser(program, key) as rehearser:
+        outcome = rehearser.rehearse(instance, sender)
         rows = tuple(_row(instance, entry) for entry in sorted(outcome.trace.entries, key=_order))
     return Preview(outcome.state, outcome.reason, rows)
 

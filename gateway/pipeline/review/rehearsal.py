@@ -1,11 +1,12 @@
-"""One instance through accept rules, engine and verifier, without storing anything."""
+"""One instance through accept rules, pixel rules, engine and verifier, without storing anything."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
 from gateway.deid.acceptance import decide
@@ -13,7 +14,9 @@ from gateway.deid.trace import Trace
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance
 from gateway.errors import InstanceError
+from gateway.pipeline.pixels import PixelStage, specialised
 from gateway.pipeline.treatment import OpeningRules, holding
+from gateway.pixel_settings import PixelSettings
 from gateway.profile import Origin, Program
 from gateway.verify import Verifier
 
@@ -45,7 +48,7 @@ class Rehearsal:
     state: ``accepted`` means de-identified and verified
     reason: why it is rejected or held; never a value of the instance
     rule: where the accept rule stands that decided, if one did
-    output: the verified output, whose segments need the instance open; None unless accepted
+    output: the verified output, whose segments need the instance and the rehearser open; None unless accepted
     trace: what happened to each element, as far as the engine came
     """
 
@@ -62,7 +65,7 @@ def opening(work: Path) -> OpeningRules:
 
 
 class Rehearser:
-    """Treats instances as the gateway would.
+    """Treats instances as the gateway would; a context manager that deletes frames which were written for it.
 
     Parameters
     ----------
@@ -74,9 +77,18 @@ class Rehearser:
         self._program = program
         self._deidentifier = Deidentifier(program, key, numbers=Numbers())
         self._verifier = Verifier(program)
+        self._pixels = PixelStage(PixelSettings())
+        self._frames = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._frames.close()
+        self._pixels.close()
 
     def rehearse(self, instance: Instance, sender: Mapping[str, str] | None = None) -> Rehearsal:
-        """Treat ``instance``, which is open.
+        """Treat ``instance``, which is open. Frames that are written for it lie beside its file until the end.
 
         Parameters
         ----------
@@ -84,16 +96,32 @@ class Rehearser:
         sender: ``source``, ``calling_ae``, ``called_ae``, ``route`` for conditions; those missing are empty
         """
         trace, rule = Trace(), None
+        # What is written of an image is as well protected as the file beside which it stands (promise P9).
+        opened = opening(instance.path.parent)
         try:
             with holding("acceptance"):
                 decision = decide(self._program, instance, sender)
             rule = decision.origin
             if decision.kind != "accepted":
                 return Rehearsal(decision.kind, decision.because, rule, None, trace)
+            with holding("the pixels"):
+                program = specialised(self._program, instance, sender)
+                outcome = self._frames.enter_context(
+                    self._pixels.treated(program, instance, work=opened.work, review=None)
+                )
             with holding("de-identification"):
-                output = self._deidentifier.apply(instance, sender, trace=trace)
+                output = self._deidentifier.apply(instance, sender, trace=trace, pixels=outcome.change)
             with holding("verification"):
-                self._verifier.check(instance, output.segments, sender)
+                self._verifier.check(instance, output.segments, sender, pixels=outcome.change)
+                self._pixels.check(
+                    program,
+                    instance,
+                    output.segments,
+                    outcome,
+                    work=opened.work,
+                    limits=opened.limits,
+                    review=None,
+                )
         except InstanceError as error:
             return Rehearsal("held", error.message, rule, None, trace)
         return Rehearsal("accepted", "", rule, output, trace)

@@ -14,6 +14,7 @@ from gateway.profile.element import ElementName, show_element
 from gateway.profile.explain import candidates
 from gateway.profile.load import Loaded
 from gateway.profile.own import own_rules
+from gateway.profile.pixel_wording import pixels_in_words
 from gateway.profile.wording import (
     OUTCOMES,
     VERBS,
@@ -32,6 +33,8 @@ from gateway.version import SOFTWARE
 __all__ = ["report"]
 
 _BASIC: Final = "basic"
+#: Clean Pixel Data Option (PS3.16 CID 7050).
+_CLEAN_PIXELS: Final = "113101"
 #: Verb -> the part of the document that its elements stand in.
 _STAYS: Final = "What stays"
 _GOES: Final = "What is removed"
@@ -53,6 +56,7 @@ def report(loaded: Loaded) -> Document:
         _summary(program, loaded.layers[-1].model.describes),
         _method(program, layers),
         _accept(program),
+        _pixels(program),
         _own(program),
         _options(program, layers),
         *_parts(program),
@@ -108,6 +112,9 @@ def _method(program: Program, layers: list[str]) -> Section:
         "holds name, version and digest of the profile, and De-identification Method Code Sequence (0012,0064) these "
         "codes of DICOM PS3.15 Annex E and PS3.16 CID 7050:"
     )
+    if any(code.value == _CLEAN_PIXELS for code in program.codes):
+        only = f"{_CLEAN_PIXELS} only where the pixels of the instance were treated or searched"
+        stamp = f"{stamp.removesuffix(':')}, {only}:"
     words = sorted(program.vocabulary, key=str.casefold)
     vocabulary = f"Words of the site that cleaned text may keep: {len(words)}." if words else ""
     blocks: list[Block] = [text, layers, *([stamp, codes] if codes else []), *([vocabulary] if vocabulary else [])]
@@ -223,10 +230,35 @@ def _tests(trial: Trial) -> Section:
     return Section("Tests", tuple(blocks))
 
 
+def _pixels(program: Program) -> Section:
+    """What is done with pixel data, and what is held because nothing is."""
+    blocks: list[Block] = []
+    if program.pixels:
+        rows = tuple(
+            (
+                pixels_in_words(rule),
+                "" if rule.condition is None else rule.condition.text,
+                rule.origin.layer,
+                rule.because or rule.origin.clause,
+            )
+            for rule in program.pixels
+        )
+        text = "All rules that apply to an instance count together."
+        blocks = [text, Table(("what is done", "condition", "layer", "because"), rows, _CODE)]
+    return Section("Pixel data", (*blocks, _CAUTION))
+
+
+#: What the gateway does whatever a profile says of pixel data.
+_CAUTION: Final = (
+    "Instances of kinds that often have text burned in (ultrasound, captures of screens, film, documents, and whatever "
+    "says so itself) are held for a person unless a rule blackens, searches or vouches for them; that an instance says "
+    "that it has none is not believed. Where pixels change, the output is read again and compared with the original: "
+    "blackened areas are one value, everything else is what it was."
+)
 #: What the profile does not do, and what the gateway does beside it.
 _PIXELS: Final = (
-    "Pixel data is passed on unchanged: the profile does not find or remove text that is burned into images, and does "
-    "not alter faces that a volume could show."
+    "Pixel data that no rule is about and that is of no such kind is passed on unchanged. Faces are not altered, in "
+    "photographs or in what a volume could show."
 )
 _VERIFIED: Final = (
     "Every output is read back before it leaves. It is compared with the profile, and the identifying values of its "

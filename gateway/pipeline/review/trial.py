@@ -79,8 +79,7 @@ def run_tests(program: Program) -> Trial:
                 verdicts.append(Verdict(test, "held", "", (str(failed),)))
                 continue
             # Numbers are given anew.
-            rehearser = Rehearser(program, DEMONSTRATION_KEY)
-            with opening(Path(folder)).open(path) as instance:
+            with opening(Path(folder)).open(path) as instance, Rehearser(program, DEMONSTRATION_KEY) as rehearser:
                 outcome = rehearser.rehearse(instance, test.sender)
                 verdicts.append(Verdict(test, outcome.state, outcome.reason, tuple(problems(test, outcome))))
                 fired |= _fired(rules, outcome)

@@ -43,15 +43,23 @@ class Imported:
     not_carried: tuple[NotCarried, ...]
 
 
-def import_ctp(anonymizer: Path | None, filter: Path | None, lookup: Path | None, name: str) -> Imported:  # noqa: A002
+def import_ctp(
+    anonymizer: Path | None,
+    filter: Path | None,  # noqa: A002
+    lookup: Path | None,
+    name: str,
+    *,
+    pixels: Path | None = None,
+) -> Imported:
     """Translate scripts of CTP.
 
     Parameters
     ----------
     anonymizer: a script of the DicomAnonymizer, XML or properties
-    filter: a script of the DicomFilter; or one of the DicomPixelAnonymizer, whose images are held
+    filter: a script of the DicomFilter; or one of the DicomPixelAnonymizer
     lookup: a look-up table, properties or CSV
     name: the name of the profile, that of its file without ``.yaml``
+    pixels: a script of the DicomPixelAnonymizer
 
     Returns
     -------
@@ -63,15 +71,21 @@ def import_ctp(anonymizer: Path | None, filter: Path | None, lookup: Path | None
     """
     if not _NAME.fullmatch(name):
         raise ProfileError(place=name, problem="the name of a profile has lower-case letters, digits and hyphens")
-    if anonymizer is None and filter is None:
-        raise ProfileError(place=name, problem="there is nothing to import: give an anonymizer script or a filter")
-    draft = Draft(name, [path.name for path in (anonymizer, filter, lookup) if path is not None])
+    if anonymizer is None and filter is None and pixels is None:
+        problem = "there is nothing to import: give an anonymizer script, a filter or a pixel script"
+        raise ProfileError(place=name, problem=problem)
+    draft = Draft(name, [path.name for path in (anonymizer, filter, pixels, lookup) if path is not None])
     lookups = {} if lookup is None else read_lookup(_text(lookup), file=lookup.name)
     if anonymizer is not None:
         file = read_anonymizer(_text(anonymizer), file=anonymizer.name)
         Translation(file, lookups=lookups, basic=_basic(), draft=draft).run()
     if filter is not None:
         _import_filter(_text(filter), filter.name, draft)
+    if pixels is not None:
+        text = _text(pixels)
+        if not is_pixel_script(text):
+            raise ProfileError(place=pixels.name, problem="the script has no signature with areas to blank")
+        import_pixels(text, file=pixels.name, draft=draft)
     return Imported(write_profile(draft), draft.tables, tuple(draft.not_carried))
 
 

@@ -94,6 +94,15 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
+class PixelMask:
+    """One pixel rule: rectangles as a profile writes them, condition and reason; without a rectangle it holds."""
+
+    rectangles: tuple[str, ...]
+    condition: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Patient:
     """The ``identity`` of the profile: kind of pseudonym, its format, the table, and the script that asked for it."""
 
@@ -114,6 +123,7 @@ class Draft:
     shift: tuple[int, int] | None = None
     dates_kept: bool = False
     accept: list[Acceptance] = field(default_factory=list)
+    pixels: list[PixelMask] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     not_carried: list[NotCarried] = field(default_factory=list)

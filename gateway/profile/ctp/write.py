@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
-from gateway.profile.ctp.model import Draft, Outcome, Phase, Rule
+from gateway.profile.ctp.model import Draft, Outcome, Phase, PixelMask, Rule
 
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _WIDTH: Final = 60
@@ -85,6 +85,29 @@ def _lines(draft: Draft) -> Iterator[str]:
         yield "attributes:"
         for phase in Phase:
             yield from _phase(phase, [rule for rule in rules if rule.phase is phase])
+    if draft.pixels:
+        yield ""
+        yield "# CTP takes the first signature that matches; here the areas of all that match are blackened. Every area"
+        yield "# has the one column and row more that CTP's ranges include. What nothing matches is held if its kind"
+        yield "# often has text burned in."
+        yield "pixels:"
+        yield from _pixels(draft.pixels)
+
+
+def _pixels(masks: Iterable[PixelMask]) -> Iterator[str]:
+    for mask in masks:
+        if mask.rectangles:
+            yield from textwrap.wrap(
+                f"- mask: [{', '.join(mask.rectangles)}]",
+                _LONGEST_LINE,
+                initial_indent="  ",
+                subsequent_indent=" " * 6,
+            )
+        else:
+            yield "  - hold: true"
+        if mask.condition:
+            yield f"    when: {quoted(mask.condition)}"
+        yield f"    because: {quoted(mask.because)}"
 
 
 def _identity(draft: Draft) -> Iterator[str]:

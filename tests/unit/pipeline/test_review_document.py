@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 from gateway.pipeline.review.document import Document, Section, Table
 from gateway.pipeline.review.report import report
@@ -86,6 +87,7 @@ def test_report_of_a_shipped_example() -> None:
         "Summary",
         "Method",
         "Which instances are taken",
+        "Pixel data",
         "What this profile decides itself",
         "What each layer decides",
         "What stays",
@@ -95,6 +97,20 @@ def test_report_of_a_shipped_example() -> None:
         "Tests",
         "Limits",
     ]
+
+
+def test_report_tells_the_pixel_rules(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "profile: mine\nuse: [basic, clean-pixel-data]\npixels:\n"
+        '  - mask: [[0, 0, 9, 9]]\n    when: Modality == "US"\n    because: DPO decision 2026-014\n'
+    )
+    text = report(load_layers(path)).markdown()
+    assert "blackened: " in text
+    assert "DPO decision 2026-014" in text
+    assert "text is looked for in images of risky kinds; all of it is blackened" in text
+    assert "113101 only where the pixels of the instance were treated or searched" in text
+    assert "113101" not in report(load_layers("basic")).markdown()
 
 
 def test_report_lists_every_element_once() -> None:

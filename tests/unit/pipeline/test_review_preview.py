@@ -11,6 +11,7 @@ from gateway.deid import ProjectKey
 from gateway.errors import InstanceError
 from gateway.pipeline.review.preview import Preview, Row, preview
 from gateway.profile import Program, load_profile
+from tests.fixtures.vouched import vouched_profile
 from tests.fixtures.walkthrough import write_image
 
 
@@ -63,14 +64,19 @@ def test_the_sender_decides(tmp_path: Path) -> None:
     assert (found.state, found.reason, found.rows) == ("rejected", "not from there", ())
 
 
-def test_a_file_that_must_be_reencoded_leaves_nothing_behind(basic: Program, tmp_path: Path) -> None:
+def test_a_file_that_must_be_reencoded_leaves_nothing_behind(tmp_path: Path) -> None:
     original = Path(str(get_testdata_file("MR_small_bigendian.dcm")))
     path = tmp_path / "image.dcm"
     path.write_bytes(original.read_bytes())
-    found = preview(basic, path)
+    found = preview(load_profile(vouched_profile()), path)
     assert found.state == "accepted"
     assert rows(found)["PixelData"].changed is False
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kind_that_often_has_text_would_be_held(basic: Program) -> None:
+    found = preview(basic, Path(str(get_testdata_file("US1_UNCR.dcm"))))
+    assert (found.state, "ultrasound" in found.reason) == ("held", True)
 
 
 def test_nested_elements_stand_below_their_sequence(basic: Program) -> None:

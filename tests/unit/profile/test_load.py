@@ -214,10 +214,8 @@ def test_retain_options_are_only_yaml(directory: Path) -> None:
         (BASE + "identity: {patnt: {}}\n", "3:11", 'did you mean "patient"?'),
         (BASE + "dates: removd\n", "3:8", 'did you mean "removed"?'),
         (BASE + "dates: 3\n", "3:8", "dates are one of removed, unmodified and {shift: per-patient, days: -730..-1}"),
-        # what this version does not carry out is refused, never ignored
-        (BASE + "pixels:\n  - mask: [[0, 0, 10, 10]]\n", "4:3", "pixel rules are not supported by this version"),
-        (BASE + "option: '113101'\n", "3:9", "the Clean Pixel Data Option is not supported by this version: it needs"),
-        (BASE + "option: '113102'\n", "3:9", "Visual Features Option is not supported by this version: it needs"),
+        # an option that nothing carries out
+        (BASE + "option: '113101'\n", "3:9", '"Clean Pixel Data Option" needs rules for pixel data'),
         (BASE + "option: '113107'\n", "3:9", "needs the range of the shift"),
     ],
 )

@@ -69,9 +69,6 @@ def test_everything_that_goes_together(tmp_path: Path) -> None:
         ),
         # an option that the basic profile undoes
         ("use: [retain-uids, basic]\n", 2, '"retain-uids" comes before the basic profile, which undoes it'),
-        # what this version does not carry out
-        ("use: [basic, clean-pixel-data]\n", 2, "it needs the pixel part of the gateway"),
-        ("use: [basic, clean-recognizable-visual-features]\n", 2, "it needs the pixel part of the gateway"),
         # shifting without a range, and a range without shifting
         ("use: [basic]\nattributes:\n  - shift-date: [StudyDate]\n", 1, "no layer says by how many days"),
         ("use: [basic]\ndates: {shift: per-patient, days: 1..9}\n", 3, "but no rule says shift-date"),

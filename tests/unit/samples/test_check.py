@@ -101,6 +101,23 @@ def test_missing_unfinished_and_unexpected(tmp_path: Path) -> None:
     assert (report.missing, report.unexpected, report.clean) == ((second,), 2, False)
 
 
+def test_what_the_gateway_may_hold_is_not_missing(tmp_path: Path) -> None:
+    """Ultrasound loops: absent, they wait for a person; there, they are examined like the others."""
+    held = [sample for sample in SAMPLES if sample.may_be_held]
+    assert {sample.title.split(",")[0] for sample in held} == {"US"}
+    for sample in SAMPLES:
+        if sample is not held[0]:
+            (tmp_path / f"{sample.number}.dcm").write_bytes(scrubbed(sample))
+    report = run(tmp_path, seconds=60)
+    assert (report.missing, report.waiting, report.clean) == ((), (held[0],), True)
+    assert held[1].number in report.findings
+    text = printed(report)
+    assert "held?" in text
+    assert "1 are of a kind" in text
+    (tmp_path / f"{held[1].number}.dcm").write_bytes(held[1].content)
+    assert not run(tmp_path).clean
+
+
 def test_directory_of_unfinished_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".partial").mkdir()
     for folder in (tmp_path, tmp_path / ".partial"):
@@ -147,7 +164,8 @@ def test_archive_that_is_down_is_tried_again() -> None:
 
 def test_archive_that_stays_down_is_reported() -> None:
     report = check(SAMPLES, Unreadable([], failures=9), run_id=RUN, timeout_seconds=0)
-    assert (report.fault, len(report.missing), report.clean) == ("ConnectionRefusedError", len(SAMPLES), False)
+    assert (report.fault, report.clean) == ("ConnectionRefusedError", False)
+    assert len(report.missing) + len(report.waiting) == len(SAMPLES)
 
 
 def printed(report: CheckReport, *, details: bool = False) -> str:

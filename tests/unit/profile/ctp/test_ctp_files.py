@@ -13,6 +13,7 @@ from gateway.profile.ctp.lookup import read_lookup, table_csv
 from gateway.profile.ctp.names import PrivateName, Reference, UnknownElement, display, parse_name, parse_reference
 from gateway.profile.ctp.pixels import is_pixel_script
 from gateway.profile.ctp.properties import read_properties
+from gateway.profile.pixels import Rectangle
 from tests.unit.profile.ctp.support import load
 
 XML = """<?xml version="1.0" encoding="ISO-8859-1"?>
@@ -222,19 +223,67 @@ def test_pixel_scripts_are_told_from_filters() -> None:
     assert not is_pixel_script('Modality.equals("US") // {x}')
 
 
-def test_images_that_ctp_would_blank_are_held(tmp_path: Path) -> None:
-    (tmp_path / "p.script").write_text(PIXELS)
-    imported = import_ctp(None, tmp_path / "p.script", None, "imported")
+@pytest.mark.parametrize("option", ["filter", "pixels"])
+def test_signatures_become_masks(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "p.script"
+    path.write_text(PIXELS)
+    if option == "filter":
+        imported = import_ctp(None, path, None, "imported")
+    else:
+        imported = import_ctp(None, None, None, "imported", pixels=path)
     assert [(one.place, one.script) for one in imported.not_carried] == [
-        ("p.script:2", '{Modality.equals("US") * StationName.equals("{768}")} (0,0,1024,60) (-100,-50,100,50)'),
-        ("p.script:4", '{Manufacturer.contains("X")} (1,2,3,4)'),
         ("p.script:6", '{Manufacturer.contain("X")} (1,2,3,4)'),
     ]
-    program = load(tmp_path, imported)
-    conditions = [rule.condition.text for rule in program.accept]
-    # The last one cannot be read: CTP takes it as false and blanks nothing, here everything is held.
-    assert conditions == ['Modality == "US" && StationName == "{768}"', 'Manufacturer.contains("X")', "true"]
-    assert {rule.decision for rule in program.accept} == {"hold"}
+    found = [
+        ("" if rule.condition is None else rule.condition.text, rule.says) for rule in load(tmp_path, imported).pixels
+    ]
+    assert found == [
+        # CTP's ranges include their ends; an area that reaches the edge goes up to it
+        (
+            'Modality == "US" && StationName == "{768}"',
+            ("Mask", (Rectangle(0, 0, 1025, 61), Rectangle(-100, -50, 0, 0))),
+        ),
+        ('Manufacturer.contains("X")', ("Mask", (Rectangle(1, 2, 4, 5),))),
+        # one that CTP takes as false, blanking nothing, holds every image
+        ("", ("HoldPixels",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("signature", "rules", "told"),
+    [
+        # three numbers are no area: such images are held
+        ('{ Modality.equals("US") } (0,0,5)', [("HoldPixels", 'Modality == "US"')], "an area is not"),
+        # nor are words
+        ('{ Modality.equals("US") } (a,0,5,5)', [("HoldPixels", 'Modality == "US"')], "an area is not"),
+        # never true: nothing to blank
+        ("{ false. } (0,0,5,5)", [], "never true"),
+        # always true: all images
+        ("{ true. } (0,0,5,5)", [("Mask", "")], ""),
+        # compared otherwise than CTP does: told
+        ('{ SliceThickness.isLessThan("2.0") } (0,0,5,5)', [("Mask", "*")], "digits"),
+    ],
+)
+def test_signatures_that_ctp_reads_otherwise(
+    tmp_path: Path, signature: str, rules: list[tuple[str, str]], told: str
+) -> None:
+    path = tmp_path / "p.script"
+    path.write_text(signature)
+    imported = import_ctp(None, None, None, "imported", pixels=path)
+    found = [
+        (rule.says[0], "" if rule.condition is None else rule.condition.text)
+        for rule in load(tmp_path, imported).pixels
+    ]
+    assert [kind for kind, _ in found] == [kind for kind, _ in rules]
+    assert all(wanted in ("*", is_) for (_, is_), (_, wanted) in zip(found, rules, strict=True))
+    assert [told in one.why for one in imported.not_carried] == [True] * bool(told)
+
+
+def test_a_script_without_signatures_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.script"
+    path.write_text('Modality.equals("US")')
+    with pytest.raises(ProfileError, match="no signature"):
+        import_ctp(None, None, None, "imported", pixels=path)
 
 
 def test_refuses_what_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""The pixels of one instance as rules change them: areas that are blackened, edges that go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from gateway.dicom.instance import Instance
+from gateway.pixels import crop
+from gateway.pixels.areas import Area, area_of, outside, united
+from gateway.pixels.description import PixelDescription
+from gateway.pixels.fill import Frame, blacken, fill_of, without_unused_bits
+from gateway.pixels.regions import ultrasound_regions
+from gateway.profile import Program
+from gateway.profile.pixels import Crop, KeepRegion, Mask, PixelRule, UltrasoundRegions
+
+__all__ = ["Edit", "EditedFrames", "Frames", "edit_of", "has_hidden_bits", "name_of"]
+
+
+class Frames(Protocol):
+    """The frames of an image, read one at a time."""
+
+    @property
+    def photometric_interpretation(self) -> str:
+        """Of the frames as they are handed out."""
+
+    def frame(self, number: int) -> Frame:
+        """Frame ``number``, from 0: stored values, shape (rows, columns[, samples])."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What happens to every frame.
+
+    Attributes
+    ----------
+    areas: what is blackened, in pixels of the received image; they do not overlap
+    kept: what stays of the image where its geometry changes, None where it does not
+    clears: whether bits that are no part of a sample hold something, which goes
+    because: the rules behind it, as ``name_of`` gives them
+    """
+
+    areas: tuple[Area, ...] = ()
+    kept: Area | None = None
+    clears: bool = False
+    because: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.areas) or self.kept is not None or self.clears
+
+    def adding(self, areas: Iterable[Area], because: str) -> Edit:
+        """The edit that blackens ``areas`` as well."""
+        more = tuple(areas)
+        return replace(self, areas=united((*self.areas, *more)), because=(*self.because, because)) if more else self
+
+    def described(self, description: PixelDescription) -> PixelDescription:
+        """The description of the edited image."""
+        if self.kept is None:
+            return description
+        return replace(
+            description, rows=self.kept.bottom - self.kept.top, columns=self.kept.right - self.kept.left
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EditedFrames:
+    """Frames as an edit leaves them; where the geometry changes, edges that go are still there.
+
+    Parameters
+    ----------
+    source: the received frames
+    description: of the received image
+    edit: what happens to them
+    """
+
+    source: Frames
+    description: PixelDescription
+    edit: Edit
+
+    @property
+    def photometric_interpretation(self) -> str:
+        """Of the frames as they are handed out."""
+        return self.source.photometric_interpretation
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+        return len(self.source)
+
+    def frame(self, number: int) -> Frame:
+        """Frame ``number`` of the received size, the areas blackened, bits without meaning cleared.
+
+        Raises
+        ------
+        PixelsUnreadable: the frame cannot be decoded, or nothing says what is black
+        """
+        frame = without_unused_bits(self.source.frame(number), self.description)
+        return blacken(frame, self.edit.areas, fill_of(self.description, self.photometric_interpretation))
+
+    def cropped(self, number: int) -> Frame:
+        """Frame ``number`` as it is written.
+
+        Raises
+        ------
+        PixelsUnreadable: as ``frame``
+        """
+        frame, kept = self.frame(number), self.edit.kept
+        return frame if kept is None else frame[kept.top : kept.bottom, kept.left : kept.right]
+
+
+def has_hidden_bits(frames: Frames, description: PixelDescription) -> bool:
+    """Whether bits of a native image that are no part of a sample hold something, such as an overlay (PS3.5 8.1.1)."""
+    if description.encapsulated or description.bits_allocated in (1, description.bits_stored):
+        return False
+    return any(
+        not np.array_equal(frame, without_unused_bits(frame, description))
+        for frame in map(frames.frame, range(len(frames)))
+    )
+
+
+def name_of(rule: PixelRule) -> str:
+    """A rule as errors and receipts name it: the profile and the line where it stands."""
+    return f"the pixel rule of {rule.origin.layer}, line {rule.origin.line}"
+
+
+def edit_of(program: Program, instance: Instance, description: PixelDescription) -> Edit:
+    """What the rules that need nobody say: rectangles, regions and crops.
+
+    Parameters
+    ----------
+    program: specialised
+    instance: as received
+    description: of its pixels
+
+    Raises
+    ------
+    RuleFailed: a rectangle lies outside the image, regions are impossible, or a crop leaves nothing
+    """
+    rows, columns = description.rows, description.columns
+    edit = Edit()
+    crops: list[Crop] = []
+    for rule in program.pixels:
+        where = name_of(rule)
+        match rule:
+            case Mask():
+                areas = [area_of(one, rows=rows, columns=columns, where=where) for one in rule.rectangles]
+                edit = edit.adding(areas, where)
+            case KeepRegion():
+                keep = [area_of(one, rows=rows, columns=columns, where=where, whole=True) for one in rule.rectangles]
+                edit = edit.adding(outside(keep, rows=rows, columns=columns), where)
+            case UltrasoundRegions():
+                keep = list(ultrasound_regions(instance, rows=rows, columns=columns, where=where))
+                edit = edit.adding(outside(keep, rows=rows, columns=columns), where)
+            case Crop(geometry="change"):
+                crops.append(rule)
+            case Crop():
+                edit = edit.adding(crop.edges(rule, rows=rows, columns=columns, where=where), where)
+    if not crops:
+        return edit
+    names = tuple(name_of(rule) for rule in crops)
+    kept = crop.kept(crops, rows=rows, columns=columns, where=names[-1])
+    inside = tuple(part for area in edit.areas if (part := area.within(kept)) is not None)
+    return Edit(areas=inside, kept=kept, because=(*edit.because, *names))

@@ -1,0 +1,247 @@
+"""Codecs in a child process with limits: what a hostile frame does, it does there (promise P7).
+
+The child is started when it is first needed and serves frame after frame. When it dies, takes too long or answers out
+of form it is ended, the frame is refused, and the next one gets another child.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.errors import DecoderUnavailable, PixelsUnreadable
+from gateway.pixel_settings import PixelSettings
+from gateway.pixels import decoder
+from gateway.pixels.decoder import ANSWER, REQUEST, Codec, Operation, Outcome
+
+_PIPE: Final = 1 << 20
+#: Time for the interpreter and the codecs to load, in seconds, on a busy machine.
+_START_SECONDS: Final = 60.0
+#: What the child's own alarm allows beyond the parent's patience, in seconds.
+_ALARM_MARGIN: Final = 5
+_REASONS: Final = {
+    Outcome.REFUSED: "a codec refuses a frame",
+    Outcome.NO_MEMORY: "a frame needs more than {memory} bytes of memory",
+    Outcome.OTHER_SIZE: "a frame has another size than the header says",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameClaims:
+    """What a codec is told of a frame.
+
+    Attributes
+    ----------
+    shape: rows, columns and, for colour, samples
+    size: bytes of a sample: 1, 2 or 4
+    signed: whether samples are two's complement
+    bits: bits of a sample that count
+    colour: whether red, green and blue may be transformed before coding (JPEG 2000, HTJ2K)
+    """
+
+    shape: tuple[int, ...]
+    size: int
+    signed: bool
+    bits: int
+    colour: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel."""
+        return self.shape[2] if len(self.shape) == 3 else 1
+
+
+class Sandbox:
+    """A decoder process and its limits. Safe for use from several threads, which take turns.
+
+    Args:
+        settings: size of a frame, time and memory for one
+    """
+
+    def __init__(self, settings: PixelSettings | None = None) -> None:
+        self.settings = settings or PixelSettings()
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ready = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child, if there is one. Idempotent; the next frame starts another."""
+        with self._lock:
+            self._end()
+
+    def decode(self, codec: Codec, data: bytes, claims: FrameClaims) -> npt.NDArray[np.generic]:
+        """The frame in ``data``, of the shape claimed and of whatever integer type the codec gives.
+
+        Raises
+        ------
+        PixelsUnreadable: the codec refused it, died, took too long or too much, or the frame has another shape
+        DecoderUnavailable: the child cannot be started
+        """
+        pixels = math.prod(claims.shape)
+        with self._lock:
+            size, signed, content = self._ask(Operation.DECODE, codec, claims, memoryview(data), 4 * pixels)
+            if size not in (1, 2, 4) or len(content) != size * pixels:
+                self._refuse("its decoder answered out of form")
+        return np.frombuffer(content, f"<{'i' if signed else 'u'}{size}").reshape(claims.shape)
+
+    def encode(self, codec: Codec, frame: npt.NDArray[np.generic], claims: FrameClaims) -> bytes:
+        """The frame coded without loss.
+
+        Parameters
+        ----------
+        codec: how
+        frame: samples of the type and shape claimed
+        claims: what the codec is told
+
+        Raises
+        ------
+        PixelsUnreadable, DecoderUnavailable: as for ``decode``
+        """
+        data = np.ascontiguousarray(frame, f"<{'i' if claims.signed else 'u'}{claims.size}")
+        # No lossless coding makes more of noise than twice its size.
+        most = 2 * data.nbytes + (1 << 16)
+        with self._lock:
+            content = data.reshape(-1).view("u1").data
+            return bytes(self._ask(Operation.ENCODE, codec, claims, content, most)[2])
+
+    def _ask(
+        self,
+        operation: Operation,
+        codec: Codec,
+        claims: FrameClaims,
+        data: memoryview,
+        most: int,
+    ) -> tuple[int, bool, bytearray]:
+        """One request and its answer: bytes per sample, sign, data of at most ``most`` bytes."""
+        seconds = self.settings.decode_seconds
+        request = REQUEST.pack(
+            operation,
+            codec,
+            claims.shape[0],
+            claims.shape[1],
+            claims.samples,
+            claims.size,
+            claims.signed,
+            claims.bits,
+            claims.colour,
+            math.ceil(seconds) + _ALARM_MARGIN,
+            data.nbytes,
+        )
+        child = self._started()
+        deadline = time.monotonic() + seconds + (0.0 if self._ready else _START_SECONDS)
+        self._send(child, request, deadline)
+        self._send(child, data, deadline)
+        outcome, size, signed, *_, length = ANSWER.unpack(self._receive(child, ANSWER.size, deadline))
+        self._ready = True
+        if outcome == Outcome.DONE and length <= most:
+            return size, bool(signed), self._receive(child, length, deadline)
+        if outcome not in _REASONS:
+            self._refuse("its decoder answered out of form")
+        raise PixelsUnreadable(reason=_REASONS[outcome].format(memory=self.settings.memory_bytes))
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is not None and self._child.poll() is None:
+            return self._child
+        self._end()
+        command = [sys.executable, "-I", "-B", str(Path(decoder.__file__)), str(self.settings.memory_bytes)]
+        try:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
+                # No secret of the gateway's environment; one thread for linear algebra that nobody uses.
+                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DecoderUnavailable(reason=os.strerror(error.errno or 0)) from None
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                with suppress(OSError):  # the size is a matter of speed
+                    fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+        self._child, self._ready = child, False
+        return child
+
+    def _send(self, child: subprocess.Popen[bytes], data: bytes | memoryview, deadline: float) -> None:
+        assert child.stdin is not None
+        view, descriptor = memoryview(data), child.stdin.fileno()
+        while view.nbytes:
+            self._wait(descriptor, select.POLLOUT, deadline)
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                self._refuse_dead(child)
+
+    def _receive(self, child: subprocess.Popen[bytes], length: int, deadline: float) -> bytearray:
+        assert child.stdout is not None
+        data, at, descriptor = bytearray(length), 0, child.stdout.fileno()
+        view = memoryview(data)
+        while at < length:
+            self._wait(descriptor, select.POLLIN, deadline)
+            try:
+                count = os.readv(descriptor, [view[at:]])
+            except BlockingIOError:
+                continue
+            if not count:
+                self._refuse_dead(child)
+            at += count
+        return data
+
+    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
+        poller = select.poll()
+        poller.register(descriptor, event)
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            self._refuse(f"a codec did not finish within {self.settings.decode_seconds:g} seconds")
+
+    def _refuse_dead(self, child: subprocess.Popen[bytes]) -> NoReturn:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=5)
+        if not self._ready and (child.returncode or 0) > 0:
+            # It ended by itself before its first answer: the codecs are not there, whatever the frame is.
+            self._end()
+            raise DecoderUnavailable(reason="it does not start; is the package imagecodecs whole?")
+        name = signal.Signals(-child.returncode).name if child.returncode and child.returncode < 0 else "an end"
+        self._refuse(f"a codec crashed ({name})")
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self._end()
+        raise PixelsUnreadable(reason=reason)
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()

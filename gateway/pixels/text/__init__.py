@@ -1,0 +1,8 @@
+"""Finding text that is burned into images; needs the extra ``ocr``."""
+
+from __future__ import annotations
+
+from gateway.pixels.text.box import Findings, TextBox
+from gateway.pixels.text.finder import TextFinder
+
+__all__ = ["Findings", "TextBox", "TextFinder"]

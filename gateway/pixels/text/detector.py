@@ -1,0 +1,136 @@
+"""Where text is: the PP-OCRv4 mobile detector, a differentiable binarisation network, over tiles of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from gateway.pixels.text.box import TextBox
+from gateway.pixels.text.models import Network
+
+__all__ = ["Detector", "scales"]
+
+_MODEL: Final = "ch_PP-OCRv4_det_infer.onnx"
+#: Mean and standard deviation of ImageNet's channels, in grey levels of 255.
+_MEAN: Final = np.array((0.485, 0.456, 0.406), dtype=np.float32) * 255
+_DEVIATION: Final = np.array((0.229, 0.224, 0.225), dtype=np.float32) * 255
+#: Edge of a tile and how much neighbours share, in pixels; the network wants multiples of 32.
+_TILE: Final = 960
+_OVERLAP: Final = 64
+_STRIDE: Final = 32
+#: Probability, of 255, above which a pixel is text, and mean probability of a component that is text: usual, and where
+#: a trace of text matters.
+_USUAL: Final = (77, 0.5)
+_SENSITIVE: Final = (51, 0.3)
+#: The network shrinks text; its boxes grow by this times area over perimeter.
+_UNCLIP: Final = 1.6
+#: Shorter edge of the core of a line of text, in pixels: smaller is noise, larger is anatomy. Characters are about
+#: twice as high. In large images text is larger: the second is at least this part of the shorter edge.
+_LOWEST: Final = 3
+_HIGHEST: Final = 48
+_PART: Final = 24
+#: Images whose shorter edge is up to this are looked at in double size, others in half size.
+_SMALL: Final = 1200
+
+
+def scales(rows: int, columns: int) -> tuple[float, float]:
+    """The two scales in which an image is looked at."""
+    return (1.0, 2.0) if min(rows, columns) <= _SMALL else (1.0, 0.5)
+
+
+class Detector:
+    """Finds the rectangles that look like text.
+
+    Raises
+    ------
+    ConfigurationError: the model is missing or is not the known one
+    """
+
+    def __init__(self) -> None:
+        self._network = Network(_MODEL)
+
+    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> list[TextBox]:
+        """The text of ``view`` of shape (rows, columns) or (rows, columns, 3), looked at in ``scale``.
+
+        Parameters
+        ----------
+        view: 8 bits
+        scale: the factor by which the image is enlarged before
+        sensitive: lower limits, for images in which a trace of text matters
+
+        Returns
+        -------
+        Boxes in pixels of ``view``; their confidence is the mean probability.
+        """
+        rows, columns = view.shape[:2]
+        image = view
+        if scale != 1.0:
+            size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+            image = np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BILINEAR))
+        down, across = image.shape[0] / rows, image.shape[1] / columns
+        return [
+            _scaled(box, down=down, across=across, rows=rows, columns=columns)
+            for box in _boxes(self._probability(image), *(_SENSITIVE if sensitive else _USUAL))
+        ]
+
+    def _probability(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The probability, of 255, that each pixel is text; of each tile what is not at its inner edges."""
+        rows, columns = image.shape[:2]
+        found = np.zeros((rows, columns), dtype=np.uint8)
+        for top, bottom, upper, lower in _spans(rows):
+            for left, right, before, after in _spans(columns):
+                tile = self._tile(image[top:bottom, left:right])
+                found[upper:lower, before:after] = tile[upper - top : lower - top, before - left : after - left]
+        return found
+
+    def _tile(self, tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        rows, columns = tile.shape[:2]
+        colour = tile if tile.ndim == 3 else np.broadcast_to(tile[..., None], (rows, columns, 3))
+        batch = np.zeros((1, 3, -(-rows // _STRIDE) * _STRIDE, -(-columns // _STRIDE) * _STRIDE), dtype=np.float32)
+        batch[0, :, :rows, :columns] = ((colour - _MEAN) / _DEVIATION).transpose(2, 0, 1)
+        found = self._network.run(batch)[0, 0, :rows, :columns]
+        return (found * 255).astype(np.uint8)
+
+
+def _spans(length: int) -> Iterator[tuple[int, int, int, int]]:
+    """Tiles of one axis: first and last pixel of the tile, and of the part of it that counts."""
+    start = 0
+    while True:
+        end = min(start + _TILE, length)
+        first = start + _OVERLAP // 2 if start else 0
+        last = end if end == length else end - _OVERLAP // 2
+        yield start, end, first, last
+        if end == length:
+            return
+        start = end - _OVERLAP
+
+
+def _boxes(probability: NDArray[np.uint8], pixel: int, component: float) -> Iterator[TextBox]:
+    """Connected text as rectangles, grown to the size that the network was taught to shrink."""
+    text = probability > pixel
+    labels, _ = ndimage.label(ndimage.binary_dilation(text, structure=np.ones((2, 2), dtype=bool)))
+    highest = max(_HIGHEST, min(probability.shape) // _PART)
+    for number, where in enumerate(ndimage.find_objects(labels), start=1):
+        down, across = where
+        height, width = down.stop - down.start, across.stop - across.start
+        if not _LOWEST <= min(height, width) <= highest:
+            continue
+        inside = probability[where][(labels[where] == number) & text[where]]
+        score = float(inside.mean()) / 255
+        if score < component:
+            continue
+        by = round(height * width * _UNCLIP / (2 * (height + width))) + 1
+        yield TextBox(
+            x=across.start - by, y=down.start - by, width=width + 2 * by, height=height + 2 * by, confidence=score
+        )
+
+
+def _scaled(box: TextBox, *, down: float, across: float, rows: int, columns: int) -> TextBox:
+    x, y = max(0, int(box.x / across)), max(0, int(box.y / down))
+    right, bottom = min(columns, -int(-box.right // across)), min(rows, -int(-box.bottom // down))
+    return TextBox(x=x, y=y, width=right - x, height=bottom - y, confidence=box.confidence)

@@ -1,0 +1,57 @@
+"""The two neural networks, loaded from files whose content is known."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from gateway import ocr
+from gateway.errors import ConfigurationError
+
+__all__ = ["Network"]
+
+#: onnxruntime's level of messages that are errors; what it says of an image must not reach a log.
+_ERRORS: Final = 3
+
+
+class Network:
+    """A network with one input and one output that runs in this thread alone: a gateway's workers are processes.
+
+    Parameters
+    ----------
+    name: its file's name in ``ocr.MODELS``
+
+    Raises
+    ------
+    ConfigurationError: the file is missing or is not the one that is known
+    """
+
+    def __init__(self, name: str) -> None:
+        path = ocr.model_path(name)
+        if path is None:
+            raise ConfigurationError(place="find-text", problem=ocr.missing() or f"the model {name} is missing")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != ocr.MODELS[name]:
+            raise ConfigurationError(
+                place="find-text",
+                problem=f"the model {name} is not that of {ocr.MODELS_DISTRIBUTION} {ocr.MODELS_VERSION}",
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._input: str = self._session.get_inputs()[0].name
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The output for ``batch`` of shape (images, channels, rows, columns)."""
+        (output,) = self._session.run(None, {self._input: batch})
+        return np.asarray(output, dtype=np.float32)
+
+    def described(self, key: str) -> str:
+        """The text that the model's file holds under ``key``; empty if there is none."""
+        return str(self._session.get_modelmeta().custom_metadata_map.get(key, ""))

@@ -1,0 +1,177 @@
+"""Stored values of frames as grey or colour images of 8 bits that the networks can look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from gateway.pixels.description import PixelDescription
+from gateway.pixels.palette import Palette
+
+__all__ = ["Frames", "pictures"]
+
+#: Frames of which one projection is made.
+_BLOCK: Final = 15
+#: Percentiles of the stored values that a window spans.
+_LOW: Final = 0.5
+_HIGH: Final = 99.5
+#: Percentiles that bound most of the anatomy.
+_INNER_LOW: Final = 2
+_INNER_HIGH: Final = 98
+#: Edge of the neighbourhood against which local contrast is taken, in pixels; part of the range that is noise.
+_NEIGHBOURHOOD: Final = 33
+_FLAT: Final = 0.02
+#: Grey levels of one deviation.
+_CONTRAST: Final = 50
+#: Rows that are worked on at a time: intermediate numbers are four times as large as the image.
+_STRIP: Final = 256
+#: Percentiles are of at most about this many pixels.
+_SAMPLED: Final = 1_000_000
+
+
+class Frames(Protocol):
+    """Frames that are decoded one at a time."""
+
+    @property
+    def photometric_interpretation(self) -> str:
+        """Of what ``frame`` gives (PS3.3 C.7.6.3.1.2)."""
+
+    def frame(self, number: int, /) -> NDArray[Any]:
+        """Stored values of frame ``number``, from 0, of shape (rows, columns) or (rows, columns, samples)."""
+
+
+def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[np.uint8]]:
+    """What is looked at: of a block of frames the maximum and the minimum, each in two windows.
+
+    Text that is there in a few frames only is in one of the two projections. At any time two blocks' projections and
+    one frame are in memory.
+
+    Parameters
+    ----------
+    frames: the decoded frames
+    description: their number, bits and palette
+
+    Returns
+    -------
+    Images of 8 bits, of shape (rows, columns) or, in colour, (rows, columns, 3).
+    """
+    shown = _Shown(frames, description)
+    seen: list[NDArray[Any]] = []
+    for start in range(0, description.frames, _BLOCK):
+        highest = lowest = shown.frame(start)
+        for number in range(start + 1, min(start + _BLOCK, description.frames)):
+            values = shown.frame(number)
+            highest = np.maximum(highest, values)
+            lowest = np.minimum(lowest, values)
+        projections = [highest] if np.array_equal(highest, lowest) else [highest, lowest]
+        for projection in projections:
+            # A still picture is the same in every block.
+            if not any(np.array_equal(projection, other) for other in seen):
+                yield from _windows(projection)
+        seen = projections
+
+
+class _Shown:
+    """Frames whose large values are bright, or that are red, green and blue."""
+
+    def __init__(self, frames: Frames, description: PixelDescription) -> None:
+        self._frames = frames
+        self._kind = frames.photometric_interpretation
+        self._signed = description.signed
+        self._bits = description.bits_stored
+        self._below = description.high_bit + 1 - description.bits_stored
+        self._whole = description.bits_stored >= description.bits_allocated
+        colours = description.palette if self._kind == "PALETTE COLOR" else None
+        self._colours = None if colours is None else _colours(colours)
+        self._first = 0 if colours is None else colours.first
+
+    def frame(self, number: int) -> NDArray[Any]:
+        """The frame ``number``."""
+        values = self._stored(self._frames.frame(number))
+        if self._kind == "MONOCHROME1":
+            inverted: NDArray[Any] = np.invert(values)
+            return inverted
+        if self._colours is not None:
+            colours: NDArray[np.uint8] = self._colours[
+                np.clip(values.astype(np.int64) - self._first, 0, len(self._colours) - 1)
+            ]
+            return colours
+        if self._kind in ("YBR_FULL", "YBR_FULL_422") and values.dtype == np.uint8:
+            return _rgb(values)
+        return values
+
+    def _stored(self, cells: NDArray[Any]) -> NDArray[Any]:
+        """The Bits Stored of each cell: what lies above or below them is no part of the picture (PS3.5 8.1.1)."""
+        if self._whole:
+            return cells
+        values = (cells >> self._below) & ((1 << self._bits) - 1)
+        if self._signed:
+            sign = 1 << (self._bits - 1)
+            values = (values ^ sign) - sign
+        return values
+
+
+def _colours(palette: Palette) -> NDArray[np.uint8]:
+    """Red, green and blue of each entry, of shape (entries, 3)."""
+    entries = np.array((palette.red, palette.green, palette.blue), dtype=np.uint16).T
+    return (entries >> (palette.bits - 8)).astype(np.uint8)
+
+
+def _rgb(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Red, green and blue of 8-bit luminance and colour differences (PS3.3 C.7.6.3.1.2)."""
+    luminance, blue, red = (values[..., sample].astype(np.float32) for sample in range(3))
+    blue -= 128
+    red -= 128
+    colour = (luminance + 1.402 * red, luminance - 0.344136 * blue - 0.714136 * red, luminance + 1.772 * blue)
+    converted: NDArray[np.uint8] = np.clip(np.rint(np.stack(colour, axis=-1)), 0, 255).astype(np.uint8)
+    return converted
+
+
+def _windows(values: NDArray[Any]) -> Iterator[NDArray[np.uint8]]:
+    """An image as it is usually displayed, and by its local contrast.
+
+    Faint text shows only in the second, as does text that the first makes as black or white as what it lies on.
+    """
+    grey = values
+    if values.ndim == 3:
+        grey = values.max(axis=-1)
+    step = max(1, int((grey.size / _SAMPLED) ** 0.5))
+    low, high = (float(bound) for bound in np.percentile(grey[::step, ::step], (_LOW, _HIGH)))
+    if values.dtype == np.uint8 and values.ndim == 3:
+        yield values
+    elif high > low:
+        yield _window(values, low, high)
+    if values.min() < values.max():
+        inner = np.percentile(grey[::step, ::step], (_INNER_LOW, _INNER_HIGH))
+        yield _local_contrast(grey, float(inner[0]), float(inner[1]))
+
+
+def _window(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    shown = np.empty(values.shape, dtype=np.uint8)
+    for start in range(0, len(values), _STRIP):
+        strip = values[start : start + _STRIP].astype(np.float32)
+        shown[start : start + _STRIP] = np.clip((strip - low) * (255 / (high - low)), 0, 255)
+    return shown
+
+
+def _local_contrast(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """How far each pixel is from the mean of its neighbourhood, in units of the neighbourhood's deviation."""
+    span = max(high - low, 1.0)
+    shown = np.empty(values.shape, dtype=np.uint8)
+    for start in range(0, len(values), _STRIP):
+        # What is around the strip counts in both filters.
+        first = max(0, start - _NEIGHBOURHOOD)
+        end = min(start + _STRIP, len(values))
+        strip = values[first : end + _NEIGHBOURHOOD].astype(np.float32)
+        # Text at the largest value must not hide, by its deviation, fainter text beside it.
+        strip = np.clip(strip, low - span / 2, high + span / 2)
+        strip -= ndimage.uniform_filter(strip, _NEIGHBOURHOOD)
+        # The filter keeps a running sum, which rounding may leave a little below nothing.
+        deviation = np.sqrt(np.maximum(ndimage.uniform_filter(strip * strip, _NEIGHBOURHOOD), 0))
+        contrast = 128 + strip * (_CONTRAST / (deviation + _FLAT * span))
+        shown[start:end] = np.clip(contrast, 0, 255)[start - first : end - first]
+    return shown

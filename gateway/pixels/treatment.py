@@ -1,0 +1,431 @@
+"""What happens to the pixels of one instance: rules, caution, text to find, and the frames that are written again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from gateway.dicom.instance import Instance
+from gateway.dicom.pixel_change import PixelChange
+from gateway.dicom.segments import Segment
+from gateway.errors import (
+    BurnedInTextSuspected,
+    FeaturesSuspected,
+    HeldByPixelRule,
+    PixelsUnreadable,
+    RuleFailed,
+)
+from gateway.pixels import crop, stamping
+from gateway.pixels.areas import Area, area_of, outside
+from gateway.pixels.description import PixelDescription, describe
+from gateway.pixels.editing import Edit, EditedFrames, Frames, edit_of, has_hidden_bits, name_of
+from gateway.pixels.frames import open_frames
+from gateway.pixels.review import Review
+from gateway.pixels.risk import features_risk_of, risk_of
+from gateway.pixels.sandbox import Sandbox
+from gateway.pixels.syntaxes import output_syntax
+from gateway.pixels.writing import FrameWriter
+from gateway.profile import Program
+from gateway.profile.pixels import FindText, HoldPixels, Pass
+
+__all__ = ["Examination", "Findings", "PixelOutcome", "PixelTreatment", "TextBox", "TextFinder"]
+
+#: Clean Recognizable Visual Features Option (PS3.16 CID 7050).
+_CLEAN_FEATURES: Final = "113102"
+
+
+class TextBox(Protocol):
+    """A place with text."""
+
+    @property
+    def x(self) -> int:
+        """First column."""
+
+    @property
+    def y(self) -> int:
+        """First row."""
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+
+
+class Findings(Protocol):
+    """What a finder of text says."""
+
+    @property
+    def boxes(self) -> tuple[TextBox, ...]:
+        """What is to be blackened, doubtful places included."""
+
+    @property
+    def unsure(self) -> str | None:
+        """Why it is not sure, which the rule settles; None if it is."""
+
+    @property
+    def hold(self) -> str | None:
+        """Why only a person can tell; None if that is not so."""
+
+
+class TextFinder(Protocol):
+    """Finds text in frames, and looks at them again."""
+
+    def find(
+        self,
+        frames: Frames,
+        description: PixelDescription,
+        options: FindText,
+        words: frozenset[str],
+        *,
+        claimed: bool = False,
+    ) -> Findings:
+        """Where text is in any frame."""
+
+    def check(
+        self, frames: Frames, description: PixelDescription, options: FindText, words: frozenset[str]
+    ) -> str | None:
+        """Why edited frames must be held, None if no text is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What would be done, without doing it.
+
+    Attributes
+    ----------
+    areas: what rules blacken
+    boxes: where text was found
+    reasons: why a person has to look, empty if nobody has to
+    """
+
+    areas: tuple[Area, ...]
+    boxes: tuple[Area, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class PixelOutcome:
+    """What became of the pixels; a context manager that deletes the file of written frames.
+
+    Attributes
+    ----------
+    change: what the output has in other elements than the received ones; None if nothing was done
+    edit: what was blackened and cut off, for those who check the output
+    reasons: the rules and findings behind it, in words without values
+    """
+
+    change: PixelChange | None
+    edit: Edit
+    reasons: tuple[str, ...]
+    _file: Path | None = None
+
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        """What was blackened, in pixels of the received image."""
+        return self.edit.areas
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the file of written frames, if there is one: the output is stored, or never will be."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+            self._file = None
+
+
+class PixelTreatment:
+    """Treats the pixels of instances. One per process: the sandbox runs a decoder, the finder loads its models.
+
+    Parameters
+    ----------
+    sandbox: where compressed frames are decoded and encoded
+    finder: finds text; without it an instance in which a rule wants text found is held
+    """
+
+    def __init__(self, *, sandbox: Sandbox, finder: TextFinder | None) -> None:
+        self._sandbox = sandbox
+        self._finder = finder
+
+    def treat(
+        self,
+        program: Program,
+        instance: Instance,
+        *,
+        work: Path,
+        words: Callable[[], frozenset[str]],
+        review: Review | None = None,
+    ) -> PixelOutcome:
+        """Apply the pixel rules of a program.
+
+        Nothing is decoded where no rule touches the pixels and nothing makes them suspect.
+
+        Parameters
+        ----------
+        program: specialised: ``Program.specialise``
+        instance: as received; its file stays open as long as the outcome's change is used
+        work: directory for the file of written frames
+        words: gives what identifies in the instance's header, asked only where text is looked for
+        review: what a person decided who looked at the pixels
+
+        Returns
+        -------
+        The outcome; to be closed once the output is stored.
+
+        Raises
+        ------
+        PixelHold: a person has to look: text or a face is suspected, or a rule says so
+        PixelsUnreadable: the pixels contradict their description or cannot be decoded
+        PixelsUnwritable: they cannot be written as the profile wants
+        RuleFailed: a rule cannot be applied to this image
+        """
+        description = _described(program, instance, review)
+        if description is None:
+            _caution_features(program, instance, review)
+            return _outcome(program, instance, Edit(), review, checked=review is not None)
+        edit = edit_of(program, instance, description)
+        touched = bool(edit)
+        if review is None:
+            _hold(program)
+            risk = risk_of(instance, description)
+            found = self._text(program, instance, description, edit, words, suspect=risk is not None)
+            if found is not None:
+                edit, touched = found, True
+            if risk is not None and not touched and not _is_declared(program):
+                raise BurnedInTextSuspected(reason=risk.reason)
+            _caution_features(program, instance, review)
+        else:
+            edit, touched = _reviewed(edit, review, description), True
+        if touched and not edit:
+            # What nobody sees was not looked at.
+            edit = self._cleared(instance, description, edit)
+        if not edit:
+            return _outcome(program, instance, edit, review, checked=touched)
+        return self._written(program, instance, description, edit, review, work)
+
+    def examine(self, program: Program, instance: Instance, *, words: Callable[[], frozenset[str]]) -> Examination:
+        """Tell a reviewer what rules and the finder of text say, whether they are sure or not.
+
+        Parameters
+        ----------
+        program, instance, words: as for ``treat``
+
+        Raises
+        ------
+        InstanceError: the pixels cannot be read, or a rule cannot be applied
+        """
+        description = describe(instance)
+        reasons = [f"{name_of(rule)}: {rule.because}" for rule in program.pixels if isinstance(rule, HoldPixels)]
+        features = features_risk_of(instance) if _cleans_features(program) else None
+        if description is None:
+            return Examination((), (), (*reasons, *([features.reason] if features is not None else [])))
+        edit = edit_of(program, instance, description)
+        risk = risk_of(instance, description)
+        boxes: tuple[Area, ...] = ()
+        rule = program.pixels.find_text
+        if rule is not None and self._finder is not None and (rule.scan == "every" or risk is not None):
+            findings = self._find(instance, description, edit, rule, words())
+            boxes = _areas(findings, description)
+            reasons += [reason for reason in (findings.unsure, findings.hold) if reason is not None]
+        elif risk is not None and not edit and not _is_declared(program):
+            reasons.append(risk.reason)
+        if features is not None:
+            reasons.append(features.reason)
+        return Examination(edit.areas, boxes, tuple(reasons))
+
+    def _text(
+        self,
+        program: Program,
+        instance: Instance,
+        description: PixelDescription,
+        edit: Edit,
+        words: Callable[[], frozenset[str]],
+        *,
+        suspect: bool,
+    ) -> Edit | None:
+        """The edit with text that was found; None if no rule wants it looked for in this instance."""
+        rule = program.pixels.find_text
+        if rule is None or (rule.scan == "risky" and not suspect):
+            return None
+        identity = words()
+        findings = self._find(instance, description, edit, rule, identity)
+        boxes = _areas(findings, description)
+        reason = findings.hold or (findings.unsure if rule.when_unsure == "hold" else None)
+        if reason is not None:
+            raise BurnedInTextSuspected(reason=reason, boxes=tuple(_numbers(box) for box in boxes))
+        if rule.blank == "nothing" or not boxes:
+            return edit
+        found = edit.adding(boxes, f"{name_of(rule)}: text was found")
+        if self._finder is not None:
+            with open_frames(instance, description, sandbox=self._sandbox) as frames:
+                again = self._finder.check(EditedFrames(frames, description, _seen(found, description)), description,
+                                           rule, identity)  # fmt: skip
+            if again is not None:
+                raise BurnedInTextSuspected(reason=again, boxes=tuple(_numbers(box) for box in boxes))
+        return found if edit.kept is None else _inside(found, edit.kept)
+
+    def _find(
+        self, instance: Instance, description: PixelDescription, edit: Edit, rule: FindText, words: frozenset[str]
+    ) -> Findings:
+        """What the finder says of the frames as the other rules leave them."""
+        if self._finder is None:
+            raise RuleFailed(where=name_of(rule), reason="finding text needs the extra ocr, which is not installed")
+        claimed = instance.text(stamping.BURNED_IN_ANNOTATION).upper() == "YES" and not edit
+        with open_frames(instance, description, sandbox=self._sandbox) as frames:
+            seen = EditedFrames(frames, description, _seen(edit, description))
+            return self._finder.find(seen, description, rule, words, claimed=claimed)
+
+    def _cleared(self, instance: Instance, description: PixelDescription, edit: Edit) -> Edit:
+        """The edit that clears bits which are no part of a sample, if they hold something."""
+        if description.encapsulated or description.bits_allocated == description.bits_stored:
+            return edit
+        with open_frames(instance, description, sandbox=self._sandbox) as frames:
+            hidden = has_hidden_bits(frames, description)
+        return replace(edit, clears=True, because=("bits that are no part of a sample were set",)) if hidden else edit
+
+    def _written(
+        self,
+        program: Program,
+        instance: Instance,
+        description: PixelDescription,
+        edit: Edit,
+        review: Review | None,
+        work: Path,
+    ) -> PixelOutcome:
+        """Write every frame as ``edit`` leaves it, one in memory at a time."""
+        adapted: Mapping[int, tuple[bytes, ...] | None] = {}
+        if edit.kept is not None:
+            adapted = crop.adapted(instance, program, edit.kept, where=edit.because[-1])
+        smaller = edit.described(description)
+        syntax = output_syntax(program.pixels.encoding, smaller)
+        path = work / f"pixels-{secrets.token_hex(8)}"
+        try:
+            with open_frames(instance, description, sandbox=self._sandbox) as frames:
+                edited = EditedFrames(frames, description, edit)
+                with FrameWriter(
+                    path,
+                    smaller,
+                    photometric_interpretation=frames.photometric_interpretation,
+                    transfer_syntax=syntax,
+                    implicit=instance.implicit,
+                    sandbox=self._sandbox,
+                ) as writer:
+                    for number in range(len(frames)):
+                        writer.add(edited.cropped(number))
+                    elements: dict[int, tuple[Segment, ...] | None] = {
+                        **stamping.derived(instance, program, edit),
+                        **adapted,
+                        **writer.elements(instance, frames),
+                    }
+            return _outcome(
+                program, instance, edit, review, checked=True, transfer_syntax=syntax, elements=elements, file=path
+            )
+        except BaseException:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _described(program: Program, instance: Instance, review: Review | None) -> PixelDescription | None:
+    """The description of the pixels; None if there are none, or a person vouches for ones that cannot be described."""
+    try:
+        return describe(instance)
+    except PixelsUnreadable:
+        untouched = all(isinstance(rule, Pass | HoldPixels) for rule in program.pixels)
+        if untouched and (_is_declared(program) or (review is not None and review.decision == "release")):
+            return None
+        raise
+
+
+def _is_declared(program: Program) -> bool:
+    """Whether a rule vouches that no text is burned in."""
+    return any(isinstance(rule, Pass) for rule in program.pixels)
+
+
+def _hold(program: Program) -> None:
+    for rule in program.pixels:
+        if isinstance(rule, HoldPixels):
+            raise HeldByPixelRule(rule=name_of(rule), because=rule.because.rstrip("."))
+
+
+def _cleans_features(program: Program) -> bool:
+    return any(code.value == _CLEAN_FEATURES for code in program.codes)
+
+
+def _caution_features(program: Program, instance: Instance, review: Review | None) -> None:
+    """Hold what may show a face where the profile claims that nothing does: no rule takes faces away."""
+    risk = features_risk_of(instance) if review is None and _cleans_features(program) else None
+    if risk is not None:
+        raise FeaturesSuspected(reason=risk.reason)
+
+
+def _reviewed(edit: Edit, review: Review, description: PixelDescription) -> Edit:
+    """The edit with the boxes that a person drew."""
+    if not review.boxes:
+        return edit
+    where = "the review"
+    areas = [area_of(box, rows=description.rows, columns=description.columns, where=where) for box in review.boxes]
+    found = edit.adding(areas, "boxes that a person drew")
+    return found if edit.kept is None else _inside(found, edit.kept)
+
+
+def _inside(edit: Edit, kept: Area) -> Edit:
+    """The edit without areas that are cut off."""
+    inside = tuple(part for area in edit.areas if (part := area.within(kept)) is not None)
+    return replace(edit, areas=inside)
+
+
+def _seen(edit: Edit, description: PixelDescription) -> Edit:
+    """The edit as a finder of text sees it: what is cut off is black."""
+    if edit.kept is None:
+        return edit
+    away = outside([edit.kept], rows=description.rows, columns=description.columns)
+    return Edit(areas=(*edit.areas, *away), because=edit.because)
+
+
+def _areas(findings: Findings, description: PixelDescription) -> tuple[Area, ...]:
+    image = Area(0, 0, description.columns, description.rows)
+    boxes = (Area(box.x, box.y, box.x + box.width, box.y + box.height).within(image) for box in findings.boxes)
+    return tuple(box for box in boxes if box is not None)
+
+
+def _numbers(area: Area) -> tuple[int, int, int, int]:
+    """An area as people write rectangles: x, y, width, height."""
+    return area.left, area.top, area.right - area.left, area.bottom - area.top
+
+
+def _outcome(
+    program: Program,
+    instance: Instance,
+    edit: Edit,
+    review: Review | None,
+    *,
+    checked: bool,
+    transfer_syntax: str | None = None,
+    elements: Mapping[int, tuple[Segment, ...] | None] | None = None,
+    file: Path | None = None,
+) -> PixelOutcome:
+    features = review is not None and _cleans_features(program)
+    if not checked and not features:
+        return PixelOutcome(None, edit, ())
+    reasons = edit.because or (("a person looked at it",) if review is not None else ("no text was found",))
+    change = PixelChange(
+        transfer_syntax=transfer_syntax or instance.transfer_syntax,
+        elements={**(elements or {}), **stamping.checked(instance, text=checked, features=features)},
+        cleaned=checked,
+        features_cleaned=features,
+    )
+    return PixelOutcome(change, edit, reasons, file)

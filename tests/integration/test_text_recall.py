@@ -1,0 +1,97 @@
+"""Burned-in text of the generated set: found, and gone from what is delivered.
+
+A part of the set: scripts/benchmark-text takes all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+
+from gateway.pixels.sandbox import Sandbox
+from gateway.pixels.text import TextFinder
+from gateway.profile import Program
+from gateway.profile.pixels import FindText
+from gateway.profile.program import Origin
+from tests.burned_in import Case, Total, cases, clean_cases, compressed_cases, deliver, marked_cases, measure
+from tests.burned_in.cases import CLEAN, MARKED, WRITTEN
+from tests.fixtures.treating import program
+
+RULE = FindText(origin=Origin("tested", "", "", 0))
+#: Images of more pixels than this take seconds each.
+LARGEST = 700_000
+
+
+@pytest.fixture(scope="module")
+def finder() -> TextFinder:
+    return TextFinder()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def cleaning(tmp_path: Path) -> Program:
+    return program(tmp_path, "pixels:\n  - find-text: { blank: all, when-unsure: hold }\n")
+
+
+def some(images: Iterator[Case], every: int) -> Iterator[Case]:
+    """Each ``every``-th image that is small."""
+    return islice((case for case in images if case.image.values[0].size <= LARGEST), 0, None, every)
+
+
+def total(finder: TextFinder, images: Iterator[Case]) -> Total:
+    found = Total()
+    for case in images:
+        found.add(measure(finder, case, RULE))
+    return found
+
+
+def test_set_is_as_large_as_it_should_be() -> None:
+    assert sum(images * lines for _, images, lines in WRITTEN) >= 200
+    assert len(MARKED) + sum(seeds for _, seeds in CLEAN) >= 60
+
+
+def test_set_is_the_same_every_time() -> None:
+    first, again = (next(compressed_cases()) for _ in range(2))
+    assert (first.image.values == again.image.values).all()
+    assert [line.text for line in first.lines] == [line.text for line in again.lines]
+
+
+def test_lines_are_found(finder: TextFinder) -> None:
+    measured = [measure(finder, case, RULE) for case in some(cases(), 5)]
+    lines = sum(len(image.case.lines) for image in measured)
+    missed = [line for image in measured for line in image.missed]
+    assert lines >= 40
+    # Of the whole set at least 95 % are found; what is missed is fainter than its surroundings are uneven.
+    assert len(missed) <= 0.1 * lines
+    assert {line.style for line in missed} <= {"low", "faint"}
+
+
+def test_images_without_text_stay_as_they_are(finder: TextFinder) -> None:
+    assert total(finder, some(clean_cases(), 6)).false_area <= 0.01
+
+
+def test_side_markers_and_rulers_stay(finder: TextFinder) -> None:
+    assert total(finder, some(marked_cases(), 6)).false_area <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("syntax", "number"),
+    [(JPEGLSLossless, 1), (JPEG2000Lossless, 0), (RLELossless, 2), (JPEGLosslessSV1, 1)],
+    ids=["JPEG-LS", "JPEG 2000", "RLE", "JPEG lossless"],
+)
+def test_compressed_images_are_cleaned(
+    finder: TextFinder, sandbox: Sandbox, cleaning: Program, tmp_path: Path, syntax: str, number: int
+) -> None:
+    case = next(islice(compressed_cases(), number, None))
+    result = deliver(case, tmp_path, cleaning, finder, sandbox, syntax)
+    assert result.held is None
+    assert result.left == ()

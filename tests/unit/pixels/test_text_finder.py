@@ -1,0 +1,181 @@
+"""The finder with its real models, on small images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from gateway import ocr
+from gateway.errors import ConfigurationError
+from gateway.pixels.text import TextFinder
+from gateway.pixels.text.models import Network
+from gateway.profile.pixels import FindText
+from gateway.profile.program import Origin
+from tests.unit.pixels.test_text_views import Clip
+
+WORDS = frozenset({"MOCKBURY^TESTARIO"})
+ORIGIN = Origin("tested", "", "", 0)
+ALL = FindText(origin=ORIGIN)
+IDENTIFYING = FindText(origin=ORIGIN, blank="identifying")
+
+
+@pytest.fixture(scope="module")
+def finder() -> TextFinder:
+    return TextFinder()
+
+
+def image(*texts: tuple[int, int, str], size: int = 20, frames: int = 1) -> NDArray[np.uint8]:
+    """Texts at (column, row) on a smooth background with grain."""
+    down, across = np.mgrid[0:224, 0:320]
+    grain = np.random.default_rng(3).normal(0, 2, (224, 320))
+    canvas = Image.fromarray((60 + 30 * np.sin(across / 70) + 20 * np.cos(down / 50) + grain).astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    for x, y, text in texts:
+        draw.text((x, y), text, fill=255, font=ImageFont.load_default(size))
+    return np.repeat(np.asarray(canvas)[None], frames, axis=0)
+
+
+def covered(found: Sequence[Any], x: int, y: int) -> bool:
+    return any(box.x <= x < box.right and box.y <= y < box.bottom for box in found)
+
+
+def test_text_is_found_and_nothing_else(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "MOCKBURY TESTARIO"), (150, 180, "KV 80")))
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert len(findings.boxes) == 2
+    assert findings.unsure is None
+    assert findings.hold is None
+    (name,) = (box for box in findings.boxes if box.identifying)
+    assert name.y < 15
+    assert name.bottom > 28
+    assert name.x < 20
+    assert name.right > 200
+    assert covered(findings.boxes, 170, 192)
+    assert 0.5 <= name.confidence <= 1
+
+
+def test_identifying_text_alone_is_blanked(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "TESTARIO MOCKBURY"), (150, 180, "KV 80")))
+    (name,) = finder.find(clip, clip.description, IDENTIFYING, WORDS).boxes
+    assert name.y < 15
+
+
+def test_neighbours_of_identifying_text_go_with_it(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "TESTARIO MOCKBURY"), (20, 38, "ERECT PA"), (150, 180, "KV 80")))
+    boxes = finder.find(clip, clip.description, IDENTIFYING, WORDS).boxes
+    assert covered(boxes, 40, 50)
+    assert not covered(boxes, 170, 192)
+
+
+def test_side_marker_stays(finder: TextFinder) -> None:
+    clip = Clip(image((30, 30, "R"), size=32))
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert findings.boxes == ()
+    assert findings.unsure is None
+
+
+def test_strict_takes_the_side_marker(finder: TextFinder) -> None:
+    clip = Clip(image((30, 30, "R"), size=32))
+    findings = finder.find(clip, clip.description, FindText(origin=ORIGIN, strict=True), WORDS)
+    assert covered(findings.boxes, 40, 50)
+
+
+def test_upright_text_is_found(finder: TextFinder) -> None:
+    pixels = np.ascontiguousarray(np.rot90(image((20, 100, "MOCKBURY TESTARIO"))[0]))[None]
+    clip = Clip(pixels)
+    (name,) = finder.find(clip, clip.description, IDENTIFYING, WORDS).boxes
+    assert name.height > 3 * name.width
+
+
+def test_text_of_some_frames_is_found(finder: TextFinder) -> None:
+    clip = Clip(image(frames=20))
+    clip.values[4:7] = image((20, 10, "MOCKBURY"))[0]
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert covered(findings.boxes, 60, 22)
+
+
+def test_claimed_text_that_is_not_found_needs_a_person(finder: TextFinder) -> None:
+    clip = Clip(image())
+    findings = finder.find(clip, clip.description, ALL, WORDS, claimed=True)
+    assert findings.boxes == ()
+    assert findings.hold == "the instance says that text is burned in, and none was found"
+    assert finder.find(clip, clip.description, ALL, WORDS).hold is None
+
+
+def test_rule_that_blanks_nothing_holds_what_has_text(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "KV 80 MAS 12")))
+    findings = finder.find(clip, clip.description, FindText(origin=ORIGIN, blank="nothing"), WORDS)
+    assert findings.hold == "text is burned in, and the profile blanks none"
+    assert len(findings.boxes) == 1
+
+
+def test_page_of_text_needs_a_person(finder: TextFinder) -> None:
+    clip = Clip(image(*((4, 4 + 30 * row, "MOCKBURY TESTARIO 1961-02-13") for row in range(7)), size=22))
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert findings.hold == "text seems to cover more than 20% of the image"
+
+
+def test_unknown_palette_is_unsure(finder: TextFinder) -> None:
+    clip = Clip(image(), "PALETTE COLOR")
+    assert finder.find(clip, clip.description, ALL, WORDS).unsure == "the colours of the image are not known"
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "held"),
+    [
+        # Text that was overlooked.
+        (((20, 10, "KV 80 MAS 12"),), ALL, True),
+        (((20, 10, "MOCKBURY"),), IDENTIFYING, True),
+        # What the rule leaves.
+        (((20, 10, "KV 80 ERECT"),), IDENTIFYING, False),
+        # A side marker, under a strict rule too: what was blanked has edges.
+        (((30, 30, "R"),), FindText(origin=ORIGIN, strict=True), False),
+        ((), ALL, False),
+    ],
+)
+def test_second_pass(
+    finder: TextFinder, texts: tuple[tuple[int, int, str], ...], options: FindText, *, held: bool
+) -> None:
+    clip = Clip(image(*texts))
+    reason = finder.check(clip, clip.description, options, WORDS)
+    assert (reason is not None) is held
+
+
+def test_blanked_image_passes_the_second_pass(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "MOCKBURY TESTARIO"), (150, 180, "1961-02-13")))
+    for box in finder.find(clip, clip.description, ALL, WORDS).boxes:
+        clip.values[:, box.y : box.bottom, box.x : box.right] = 0
+    assert finder.check(clip, clip.description, ALL, WORDS) is None
+
+
+def test_findings_hold_no_text(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "MOCKBURY TESTARIO")))
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert "MOCK" not in repr(findings).upper()
+
+
+def test_same_image_gives_the_same_boxes(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "MOCKBURY TESTARIO")))
+    assert finder.find(clip, clip.description, ALL, WORDS) == TextFinder().find(clip, clip.description, ALL, WORDS)
+
+
+def test_missing_part_is_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "missing", lambda: "finding text needs scipy")
+    clip = Clip(image())
+    assert not TextFinder.available()
+    with pytest.raises(ConfigurationError, match="finding text needs scipy"):
+        TextFinder().find(clip, clip.description, ALL, WORDS)
+
+
+def test_unknown_model_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = tmp_path / "model.onnx"
+    other.write_bytes(b"something else")
+    monkeypatch.setattr(ocr, "model_path", lambda name: other)
+    with pytest.raises(ConfigurationError, match=r"is not that of rapidocr-onnxruntime 1\.4\.4"):
+        Network("ch_PP-OCRv4_det_infer.onnx")
