@@ -16,12 +16,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
+    StrictBool,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from gateway.access import is_loopback
 from gateway.destination_settings import (
     Destination,
     DicomDestination,
@@ -30,7 +32,8 @@ from gateway.destination_settings import (
     XnatDestination,
 )
 from gateway.errors import ConfigurationError
-from gateway.listener_settings import Dicom, Http, Source
+from gateway.listener_settings import Dicom, Http, Source, UserSettings
+from gateway.pixel_settings import PixelSettings
 from gateway.setting import (
     AETitles,
     ByteSize,
@@ -63,12 +66,14 @@ __all__ = [
     "Http",
     "LimitSettings",
     "Log",
+    "PreviousKey",
     "Project",
     "Retry",
     "Route",
     "Settings",
     "Source",
     "Storage",
+    "UserSettings",
     "Workers",
     "XnatDestination",
     "default_data",
@@ -87,6 +92,22 @@ OVERRIDES: Final[Mapping[str, tuple[str, ...]]] = {
 _ABSENT: Final[dict[str, Any]] = {}
 
 
+class PreviousKey(Section):
+    """A secret that a project had before."""
+
+    version: Annotated[int, Field(strict=True, ge=1), Form("number")] = Field(
+        description="its key_version", examples=[1]
+    )
+    secret: Secret | None = Field(None, description="the secret", examples=["${STUDY_KEY_1}"])
+    secret_file: FilePath | None = Field(None, description="file with the secret", examples=["/etc/study.1.key"])
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> PreviousKey:
+        if (self.secret is None) == (self.secret_file is None):
+            raise ValueError("a previous key has secret or secret_file")
+        return self
+
+
 class Project(Section):
     """The unit of isolation: secret, profile, destinations. Without a secret here one is made and kept in the data."""
 
@@ -97,11 +118,23 @@ class Project(Section):
     secret_file: FilePath | None = Field(
         None, description="file with the secret, readable by the service account alone", examples=["/etc/study.key"]
     )
+    key_version: Annotated[int, Field(strict=True, ge=1), Form("number")] = Field(
+        1,
+        description="number of the secret: a higher one says that another secret, and so another pseudonym for every "
+        "patient, is meant",
+    )
+    previous_keys: tuple[PreviousKey, ...] = Field(
+        (), description="secrets of lower versions, to look up what was pseudonymised with them"
+    )
     destinations: DestinationNames = Field(
         description="where its instances go; may be left out when there is one destination", examples=[["archive"]]
     )
     priority: Annotated[int, Field(strict=True, ge=0, le=9), Form("number")] = Field(
         0, description="0 to 9: at every destination the studies of a higher one go first"
+    )
+    crosswalk: StrictBool = Field(
+        default=False,
+        description="keep, encrypted with the secret, which original became what, for `gateway reidentify`",
     )
 
     @model_validator(mode="before")
@@ -116,6 +149,13 @@ class Project(Section):
     def _one_secret(self) -> Project:
         if self.secret is not None and self.secret_file is not None:
             raise ValueError("secret and secret_file exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _versions_ascend(self) -> Project:
+        versions = [previous.version for previous in self.previous_keys]
+        if len(set(versions)) < len(versions) or any(version >= self.key_version for version in versions):
+            raise ValueError("previous_keys: each has a version of its own, below key_version")
         return self
 
 
@@ -231,6 +271,9 @@ class Settings(Section):
     sources: Annotated[dict[Name, Source], Field(min_length=1)] | None = Field(
         None, description="who may send; everybody when absent"
     )
+    users: Annotated[dict[Name, UserSettings], Field(min_length=1)] | None = Field(
+        None, description="who may ask over HTTP; whoever is on this machine when absent"
+    )
     destinations: Annotated[dict[Name, Destination], Field(min_length=1)] = Field(
         default_factory=lambda: _ABSENT,
         validate_default=True,
@@ -247,6 +290,7 @@ class Settings(Section):
     )
     storage: Storage = Field(default_factory=Storage, description="spool and ledger")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what an instance may be")
+    pixels: PixelSettings = Field(default_factory=PixelSettings, description="what reading and writing frames may take")
     workers: Workers = Field(default_factory=Workers, description="processes that de-identify")
     retry: Retry = Field(default_factory=Retry, description="failed deliveries")
     log: Log = Field(default_factory=Log, description="the log")
@@ -274,10 +318,22 @@ class Settings(Section):
             return {"archive": {"type": "folder", "path": info.data["data"] / "archive"}}
         return value
 
+    @field_validator("sources")
+    @classmethod
+    def _certificates_are_asked_for(cls, sources: dict[str, Source] | None, info: ValidationInfo) -> Any:
+        dicom = info.data.get("dicom")
+        asks = dicom is None or (dicom.tls is not None and dicom.tls.ca_file is not None)
+        for name, source in (sources or {}).items():
+            if source.certificate is not None and not asks:
+                raise ValueError(f"{name}.certificate: dicom.tls does not ask for certificates")
+        return sources
+
     @field_validator("destinations")
     @classmethod
     def _listens_once(cls, destinations: dict[str, Destination], info: ValidationInfo) -> dict[str, Destination]:
-        taken = {one.port for one in (info.data.get("dicom"), info.data.get("http")) if one is not None and one.port}
+        dicom = info.data.get("dicom")
+        listeners = (dicom, info.data.get("http"), dicom and dicom.tls)
+        taken = {one.port for one in listeners if one is not None and one.port}
         for name, destination in destinations.items():
             commitment = destination.commitment if isinstance(destination, DicomDestination) else None
             if commitment is None or commitment.port is None:
@@ -311,6 +367,7 @@ class Settings(Section):
         found = []
         if self.sources is None:
             found.append("sources: everybody who reaches the DICOM port may send")
+        found += self._open_doors()
         if self.storage.durability == "none":
             found.append("storage.durability: a power loss loses acknowledged instances")
         used = {name for project in self.projects.values() for name in project.destinations}
@@ -331,6 +388,17 @@ class Settings(Section):
                 found.append(f"destinations.{name}: the node's certificate is not checked")
         if self.routes:
             found += [f"projects.{name}: no route leads there" for name in self.projects if name not in routed]
+        return found
+
+    def _open_doors(self) -> list[str]:
+        """What the listeners allow and hardly anybody means."""
+        found = []
+        if self.dicom.tls is not None and self.dicom.accepts_plain:
+            found.append("dicom.plain: instances may still come unencrypted")
+        if self.users is None:
+            found.append("users: there are none, so whoever is on this machine, and nobody else, may ask over HTTP")
+        elif self.http.tls is None and not is_loopback(self.http.host):
+            found.append("http.tls: passwords and tokens travel unencrypted")
         return found
 
 

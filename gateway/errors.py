@@ -5,6 +5,8 @@ GatewayError
 │   ├── SpoolFull                   the disk is full or below its reserve (C-STORE status 0xA700)
 │   ├── SpoolUnavailable            the spool cannot be read or written
 │   ├── LedgerUnavailable           the ledger is locked, unreachable or full
+│   │   └── LedgerDamaged           its file is damaged: nothing goes on until a person has repaired it
+│   ├── DecoderUnavailable          the process that runs the image codecs cannot be started
 │   └── DeliveryFailed              the destination is down, slow, or answered something that may pass
 └── PermanentError                  another try with the same input gives the same result
     ├── ConfigurationError          gateway.yaml is wrong; names file, line and column
@@ -18,14 +20,23 @@ GatewayError
     │   │   └── IrregularEncoding   not walkable as it stands; re-encoding may help
     │   ├── UnsupportedEncoding     a transfer syntax or construct that nothing here understands
     │   ├── LimitExceeded           a configured limit (depth, elements, bytes) was passed
+    │   ├── PixelsUnreadable        pixel data contradicts its description, or no decoder makes sense of it
+    │   ├── PixelsUnwritable        pixel data cannot be encoded without loss as asked
     │   ├── RuleFailed              a profile rule or condition could not be applied
     │   ├── HeldByRule              an accept rule of the profile holds it
     │   ├── PseudonymMissing        a look-up table lacks the row that a rule needs
+    │   ├── PixelHold               a person has to look at the pixels before the instance may go on
+    │   │   ├── BurnedInTextSuspected
+    │   │   ├── FeaturesSuspected
+    │   │   └── HeldByPixelRule
     │   └── LeakSuspected           an identifying value of the original was found in the output
     ├── RejectedByRule              an accept rule of the profile keeps this instance out
     ├── InstanceUnusable            the receiver refuses it (C-STORE status 0xA900 or 0xC000)
     ├── ProtocolViolation           a peer broke the DICOM protocol: its association is aborted
     ├── DeliveryRefused             the destination refused for good
+    ├── CrosswalkUnreadable         a row of the crosswalk does not open with the project's keys
+    ├── ReasonNamesPatient          the reason given for a look-up holds identity
+    ├── BackupUnusable              a backup is incomplete, changed, or of a gateway that this one does not know
     ├── IllegalTransition           the ledger was asked for a change of state that its states do not allow
     └── SpoolCorrupt                stored bytes are not what was stored
 
@@ -94,6 +105,16 @@ class LedgerUnavailable(TransientError):
     """The ledger cannot {operation}: {reason}."""
 
 
+class DecoderUnavailable(TransientError):
+    """The process that runs the image codecs cannot be started: {reason}."""
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """The ledger cannot {operation}: its file is damaged ({reason}). Stop the gateway, then restore or rebuild the
+    ledger.
+    """
+
+
 class DeliveryFailed(TransientError):
     """Destination {destination} did not take the instance: {reason}."""
 
@@ -152,6 +173,14 @@ class LimitExceeded(InstanceError):
     """The data set passes the limit of {limit} {unit} at {where}."""
 
 
+class PixelsUnreadable(InstanceError):
+    """The pixel data cannot be read: {reason}."""
+
+
+class PixelsUnwritable(InstanceError):
+    """The pixel data cannot be written as {syntax}: {reason}."""
+
+
 class RuleFailed(InstanceError):
     """The rule for {where} failed: {reason}."""
 
@@ -162,6 +191,22 @@ class HeldByRule(InstanceError):
 
 class PseudonymMissing(InstanceError):
     """The table {table} has no row for {what} with the token {token}: add the row, then resume the instance."""
+
+
+class PixelHold(InstanceError):
+    """A person has to look at the pixels: {reason}."""
+
+
+class BurnedInTextSuspected(PixelHold):
+    """Burned-in text is suspected: {reason}."""
+
+
+class FeaturesSuspected(PixelHold):
+    """A face may be recognised: {reason}."""
+
+
+class HeldByPixelRule(PixelHold):
+    """The pixel rule {rule} holds the instance: {because}."""
 
 
 class LeakSuspected(InstanceError):
@@ -182,6 +227,18 @@ class ProtocolViolation(PermanentError):
 
 class DeliveryRefused(PermanentError):
     """Destination {destination} refused the instance for good: {reason}."""
+
+
+class CrosswalkUnreadable(PermanentError):
+    """A row of the crosswalk of project {project} cannot be opened: {reason}."""
+
+
+class ReasonNamesPatient(PermanentError):
+    """The reason holds what it is to keep secret, so it was not written down and nothing is answered: give another."""
+
+
+class BackupUnusable(PermanentError):
+    """The backup {place} cannot be used: {problem}."""
 
 
 class IllegalTransition(PermanentError):

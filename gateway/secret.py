@@ -21,9 +21,10 @@ SHORTEST: Final = 32
 _DIFFERENT: Final = 8
 
 
-def secret_path(settings: Settings, project: str) -> Path:
-    """Where the secret of ``project`` is kept when the configuration does not give one."""
-    return settings.data / "secrets" / f"{project}.key"
+def secret_path(settings: Settings, project: str, *, version: int = 1) -> Path:
+    """Where a version of the secret of ``project`` is kept when the configuration does not give it."""
+    # No project's name has an @.
+    return settings.data / "secrets" / (f"{project}.key" if version == 1 else f"{project}@{version}.key")
 
 
 def project_secret(settings: Settings, project: str, *, create: bool = True) -> bytes:
@@ -44,10 +45,40 @@ def project_secret(settings: Settings, project: str, *, create: bool = True) -> 
         return _checked(configured.secret.get_secret_value(), place=f"{place}.secret")
     if configured.secret_file is not None:
         return _checked(_read(configured.secret_file), place=str(configured.secret_file))
-    path = secret_path(settings, project)
+    path = secret_path(settings, project, version=configured.key_version)
     if create and not path.exists():
         _create(path)
     return _checked(_read(path), place=str(path))
+
+
+def previous_secrets(settings: Settings, project: str) -> dict[int, bytes]:
+    """The secrets that ``project`` had before, as far as they are there: version -> secret, the latest first.
+
+    Raises:
+        ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
+    """
+    configured = settings.projects[project]
+    place = f"projects.{project}.previous_keys"
+    found = {}
+    for previous in configured.previous_keys:
+        if previous.secret is not None:
+            found[previous.version] = _checked(previous.secret.get_secret_value(), place=place)
+        elif previous.secret_file is not None:
+            found[previous.version] = _checked(_read(previous.secret_file), place=str(previous.secret_file))
+    for version in range(1, configured.key_version):
+        path = secret_path(settings, project, version=version)
+        if version not in found and path.exists():
+            found[version] = _checked(_read(path), place=str(path))
+    return dict(sorted(found.items(), reverse=True))
+
+
+def project_secrets(settings: Settings, project: str) -> tuple[bytes, ...]:
+    """Every secret of ``project`` that is there: its own first, then those that it had before, the latest first.
+
+    Raises:
+        ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
+    """
+    return (project_secret(settings, project, create=False), *previous_secrets(settings, project).values())
 
 
 def _checked(text: str, *, place: str) -> bytes:

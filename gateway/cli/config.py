@@ -16,15 +16,22 @@ config = typer.Typer(help="Check and explain the configuration.", no_args_is_hel
 def check(config: ConfigFile = None) -> None:
     """Read the configuration with all that it names, and tell what is wrong or hardly meant. Changes nothing."""
     settings = load_settings(config, os.environ)
-    _load_profiles(settings)
-    _compile_conditions(settings)
+    _open_doors(settings)
     _read_secrets(settings)
+    _compile_conditions(settings)
+    _load_profiles(settings)
     _build_destinations(settings)
     for warning in settings.warnings():
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{config or 'the embedded defaults'}: correct")
-    typer.echo(f"  DICOM  {settings.dicom.ae_title} on {settings.dicom.host}:{settings.dicom.port}")
-    typer.echo(f"  HTTP   {settings.http.host}:{settings.http.port}")
+    dicom = settings.dicom
+    if dicom.accepts_plain:
+        typer.echo(f"  DICOM  {dicom.ae_title} on {dicom.host}:{dicom.port}")
+    if dicom.tls is not None:
+        typer.echo(f"  DICOM  {dicom.ae_title} on {dicom.host}:{dicom.tls.port}, TLS, "
+                   f"client certificates: {dicom.tls.client_certificates.value}")  # fmt: skip
+    secured = " (TLS)" if settings.http.tls is not None else ""
+    typer.echo(f"  HTTP   {settings.http.host}:{settings.http.port}{secured}")
     typer.echo(f"  data   {settings.data}")
     for name, project in settings.projects.items():
         typer.echo(f"  project {name}: profile {project.profile}, to {', '.join(project.destinations)}")
@@ -36,6 +43,14 @@ def reference() -> None:
     from gateway.cli.reference import configuration_reference
 
     typer.echo(configuration_reference(), nl=False)
+
+
+@config.command()
+def conformance() -> None:
+    """Print the DICOM conformance statement as Markdown."""
+    from gateway.cli.conformance import conformance_statement
+
+    typer.echo(conformance_statement(), nl=False)
 
 
 @config.command()
@@ -66,11 +81,23 @@ def _compile_conditions(settings: Settings) -> None:
 
 
 def _read_secrets(settings: Settings) -> None:
-    from gateway.secret import project_secret, secret_path
+    from gateway.secret import previous_secrets, project_secret, secret_path
 
     for name, project in settings.projects.items():
-        if project.secret is not None or project.secret_file is not None or secret_path(settings, name).exists():
+        own = secret_path(settings, name, version=project.key_version)
+        if project.secret is not None or project.secret_file is not None or own.exists():
             project_secret(settings, name, create=False)
+        previous_secrets(settings, name)
+
+
+def _open_doors(settings: Settings) -> None:
+    from gateway.pipeline.api import doorkeeper
+    from gateway.pipeline.custody import check_custody
+    from gateway.pipeline.reception import receiver_settings
+
+    check_custody(settings)
+    receiver_settings(settings)
+    doorkeeper(settings)
 
 
 def _build_destinations(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Commands that read the ledger: ``status``, ``account``, ``history``, ``deliveries``, ``held``."""
+"""Commands that read the ledger: ``status``, ``account``, ``history``, ``deliveries``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.cli.options import ConfigFile
 from gateway.config import load_settings
 from gateway.errors import ConfigurationError
@@ -21,7 +22,6 @@ from gateway.ledger import DeliveryState, Ledger
 from gateway.pipeline.resources import open_ledger
 
 deliveries = typer.Typer(help="Deliveries to the destinations.", no_args_is_help=True)
-held = typer.Typer(help="Instances that wait for a human.", no_args_is_help=True)
 #: What is piped into another program is not cut to the width of a terminal.
 _console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240)
 
@@ -136,27 +136,22 @@ def retry_deliveries(
     config: ConfigFile = None,
 ) -> None:
     """Send dead deliveries again; with --failed those that wait as well, at once."""
+    person = acting_person()
+    audit = AuditEntry(
+        actor=person,
+        action=AuditAction.DELIVERY_FORCED,
+        subject=destination or "every destination",
+        facts={"asked": "all" if not deliveries else ", ".join(map(str, deliveries[:100]))},
+    )
     with opened_ledger(config) as ledger:
         count = ledger.retry_deliveries(
-            destination=destination, delivery_ids=deliveries or None, only_dead=not failed and not deliveries
+            destination=destination,
+            delivery_ids=deliveries or None,
+            only_dead=not failed and not deliveries,
+            by=person,
+            audit=audit,
         )
     _console.print(f"{count} deliveries will be sent again")
-
-
-@held.command("list")
-def list_held(
-    *,
-    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
-    config: ConfigFile = None,
-) -> None:
-    """List held instances with the reason, oldest first."""
-    with opened_ledger(config) as ledger:
-        rows = ledger.held(limit=limit)
-    table = Table("instance", "project", "source", "since", "code", "detail", box=None, pad_edge=False)
-    for row in rows:
-        since = f"{row.held_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(row.instance_id), row.project or "-", row.source or "-", since, row.code, row.detail)
-    _print(table, "nothing is held")
 
 
 @contextmanager
@@ -172,7 +167,7 @@ def opened_ledger(config: Path | None) -> Iterator[Ledger]:
         raise ConfigurationError(
             place=str(settings.data), problem="there is no ledger: no gateway has run on this data"
         )
-    ledger = open_ledger(settings)
+    ledger = open_ledger(settings, synchronous="full")
     try:
         yield ledger
     finally:

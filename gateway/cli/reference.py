@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum
 from importlib.resources import files
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -128,6 +129,8 @@ def _written(annotation: Any) -> str:
         return _written(get_args(annotation)[0])
     if origin in (Union, UnionType):
         return " or ".join(dict.fromkeys(_written(one) for one in get_args(annotation) if one is not NoneType))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.console.http import Health, StatusServer
+from gateway.console.http import Answer, BadQuery, Doorkeeper, Health, Query, Resource, StatusServer, number, only
 
-__all__ = ["Health", "StatusServer"]
+__all__ = ["Answer", "BadQuery", "Doorkeeper", "Health", "Query", "Resource", "StatusServer", "number", "only"]

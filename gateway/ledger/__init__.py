@@ -3,6 +3,8 @@
 SQLite or PostgreSQL by the same code. It holds no identity: keyed hashes and new values only (promise P9).
 """
 
+from gateway.ledger.audit import AuditEnd, AuditRecord
+from gateway.ledger.keys import KeyVersion
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.records import (
     DUPLICATE,
@@ -30,16 +32,22 @@ from gateway.ledger.records import (
     Recorded,
     RejectedResult,
     Result,
+    ReviewRecord,
     StateCount,
     Status,
     Whole,
 )
+from gateway.ledger.schema import SCHEMA_VERSION
 from gateway.ledger.states import DeliveryState, InstanceState
-from gateway.ledger.writer import LedgerWriter
+from gateway.ledger.writer import MOST_WAITING, LedgerWriter
 
 __all__ = [
     "DUPLICATE",
+    "MOST_WAITING",
+    "SCHEMA_VERSION",
     "Account",
+    "AuditEnd",
+    "AuditRecord",
     "ClaimedInstance",
     "DeidentifiedResult",
     "DeliveryClaim",
@@ -54,6 +62,7 @@ __all__ = [
     "HeldResult",
     "HistoryEntry",
     "InstanceState",
+    "KeyVersion",
     "Ledger",
     "LedgerWriter",
     "ProjectAccount",
@@ -67,6 +76,7 @@ __all__ = [
     "Recorded",
     "RejectedResult",
     "Result",
+    "ReviewRecord",
     "StateCount",
     "Status",
     "Whole",

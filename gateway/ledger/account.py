@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from gateway.ledger.database import OnDatabase
 from gateway.ledger.records import DUPLICATE, Account, ProjectAccount
 from gateway.ledger.schema import deliveries, history, instances, is_state, outputs
-from gateway.ledger.states import DeliveryState, InstanceState
+from gateway.ledger.states import SETTLED, DeliveryState, InstanceState
 
 _WITH_OUTPUT: Final = is_state(
     instances.c.state, InstanceState.DEIDENTIFIED, InstanceState.DELIVERED, InstanceState.PURGED
@@ -21,9 +21,24 @@ _ARRIVED: Final = is_state(instances.c.state, InstanceState.DELIVERED, InstanceS
 _UNEXPLAINED: Final = is_state(instances.c.state, InstanceState.HELD, InstanceState.REJECTED)
 _HAS_OUTPUT: Final = sa.exists().where(outputs.c.instance_id == instances.c.id)
 _HAS_DELIVERY: Final = sa.exists().where(deliveries.c.instance_id == instances.c.id)
-_HAS_UNCONFIRMED: Final = sa.exists().where(
+_HAS_UNSETTLED: Final = sa.exists().where(
     deliveries.c.instance_id == instances.c.id,
-    sa.not_(is_state(deliveries.c.state, DeliveryState.CONFIRMED)),
+    sa.not_(is_state(deliveries.c.state, *SETTLED)),
+)
+_NEWER: Final = instances.alias()
+_NEWER_DELIVERY: Final = deliveries.alias()
+#: A newer version of the instance goes to the same destination.
+_HAS_NEWER: Final = sa.exists().where(
+    _NEWER.c.project == instances.c.project,
+    _NEWER.c.sop_key == instances.c.sop_key,
+    _NEWER.c.id > instances.c.id,
+    _NEWER_DELIVERY.c.instance_id == _NEWER.c.id,
+    _NEWER_DELIVERY.c.destination == deliveries.c.destination,
+)
+_WRONGLY_SUPERSEDED: Final = sa.exists().where(
+    deliveries.c.instance_id == instances.c.id,
+    is_state(deliveries.c.state, DeliveryState.SUPERSEDED),
+    ~_HAS_NEWER,
 )
 _DESTINATIONS: Final = (
     sa.select(outputs.c.destinations).where(outputs.c.instance_id == instances.c.id).scalar_subquery()
@@ -39,9 +54,10 @@ _FAULTS: Final = {
     & instances.c.duplicate_of.is_(None),
     "de-identified without the record of an output": _WITH_OUTPUT & ~_HAS_OUTPUT,
     "without a delivery for each of their destinations": _WITH_OUTPUT & (_DESTINATIONS != _DELIVERIES),
-    "delivered with a delivery that is not confirmed": _ARRIVED & _HAS_UNCONFIRMED,
-    "not delivered although all their deliveries are confirmed": is_state(instances.c.state, InstanceState.DEIDENTIFIED)
-    & ~_HAS_UNCONFIRMED,
+    "delivered with a delivery that is neither confirmed nor superseded": _ARRIVED & _HAS_UNSETTLED,
+    "not delivered although all their deliveries are settled": is_state(instances.c.state, InstanceState.DEIDENTIFIED)
+    & ~_HAS_UNSETTLED,
+    "superseded by nothing newer": _WRONGLY_SUPERSEDED,
     "with deliveries although they are not de-identified": ~_WITH_OUTPUT & _HAS_DELIVERY,
     "with a worker although they are not received": instances.c.lease_owner.is_not(None)
     & ~is_state(instances.c.state, InstanceState.RECEIVED),

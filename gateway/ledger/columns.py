@@ -18,6 +18,11 @@ _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _S = TypeVar("_S", bound=StrEnum)
 
 
+def printable(text: str) -> str:
+    """``text`` with U+FFFD for every control character and lone surrogate."""
+    return _UNSAFE.sub("\ufffd", text)
+
+
 def utc_now() -> datetime:
     """The present moment, timezone-aware."""
     return datetime.now(UTC)
@@ -81,4 +86,4 @@ class Words(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Make the text storable."""
-        return None if value is None else _UNSAFE.sub("\ufffd", value[: self.limit])
+        return None if value is None else printable(value[: self.limit])

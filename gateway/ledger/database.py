@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -24,7 +24,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from gateway.errors import ConfigurationError, LedgerUnavailable
+from gateway.errors import ConfigurationError, LedgerDamaged, LedgerUnavailable
 
 T = TypeVar("T")
 
@@ -107,7 +107,8 @@ class Database:
                     return work(connection)
             except SQLAlchemyError as error:
                 if attempt + 1 == _TRIES or not _lost_race(error):
-                    raise LedgerUnavailable(operation=operation, reason=_reason(error)) from error
+                    kind = LedgerDamaged if _is_damage(error) else LedgerUnavailable
+                    raise kind(operation=operation, reason=_reason(error)) from error
                 time.sleep(0.01 * 2**attempt)
         raise AssertionError("the loop returns or raises")
 
@@ -116,6 +117,23 @@ class Database:
             # Several questions about one moment, as the accounting asks, need one snapshot.
             return {_WRITES: False, "isolation_level": "REPEATABLE READ"}
         return {_WRITES: writes}
+
+    def check(self) -> None:
+        """Look for damage in the database's file; reads it whole. PostgreSQL looks after its own.
+
+        Raises
+        ------
+        LedgerDamaged
+            There is some.
+        LedgerUnavailable
+            The database is locked or unreachable.
+        """
+        if self.dialect != "sqlite":
+            return
+        operation = "be trusted"
+        found = self.read(operation, lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        if found != "ok":
+            raise LedgerDamaged(operation=operation, reason="quick_check found an error")
 
     def migration_lock(self, connection: Connection) -> None:
         """Keep every other process from migrating until the write transaction of ``connection`` ends."""
@@ -129,6 +147,15 @@ class Database:
         """
         if self.dialect == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    def exclude_all(self, connection: Connection, keys: Iterable[int]) -> None:
+        """As ``exclude``, for several keys; all transactions ask in the same order."""
+        wanted = sorted(set(keys))
+        if self.dialect == "postgresql" and wanted:
+            numbers = (
+                sa.func.unnest(sa.cast(wanted, postgresql.ARRAY(sa.BigInteger))).table_valued("key").render_derived()
+            )
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(numbers.c.key))).all()
 
 
 class OnDatabase:
@@ -261,6 +288,12 @@ def _sqlstate(error: SQLAlchemyError) -> str | None:
 
 def _lost_race(error: SQLAlchemyError) -> bool:
     return _sqlstate(error) in _RACES
+
+
+def _is_damage(error: SQLAlchemyError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None) if isinstance(error, DBAPIError) else None
+    # The lower byte is the primary code; the others tell where.
+    return isinstance(code, int) and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _reason(error: SQLAlchemyError) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gateway.audit import AuditEntry
 from gateway.ledger import completeness, history
+from gateway.ledger.audit import append as append_audit
 from gateway.ledger.columns import utc_now
+from gateway.ledger.corrections import SUPERSEDED, end, settle, waits_for_an_older_one
 from gateway.ledger.database import CHUNK, OnDatabase, chunks, insert
 from gateway.ledger.history import Transition
 from gateway.ledger.receipts import append
@@ -33,7 +37,7 @@ from gateway.ledger.schema import (
     outputs,
     turns,
 )
-from gateway.ledger.states import DeliveryState, InstanceState
+from gateway.ledger.states import UNCONFIRMED, DeliveryState
 
 #: A study whose due deliveries are all locked by others at this moment is passed over for so long.
 _PASS_OVER: Final = timedelta(milliseconds=1)
@@ -111,6 +115,7 @@ class Deliveries(OnDatabase):
                 if again_at is not None:
                     _set_turn(connection, destination, study_uid, not_before=again_at)
                     continue
+                _end_superseded(connection, destination, study_uid, now=at, actor=owner)
                 claims = _due(connection, destination, study_uid, now=at, max_count=max_count, max_bytes=max_bytes)
                 if claims:
                     connection.execute(
@@ -159,7 +164,8 @@ class Deliveries(OnDatabase):
         """Record what came of the deliveries that ``owner`` claimed, in one transaction.
 
         An outcome whose lease was lost is discarded: somebody else has the delivery and will record its own. An
-        instance of which every delivery is confirmed becomes delivered.
+        instance of which every delivery is confirmed becomes delivered. Where a newer version of the instance waits
+        for this delivery, it is not tried again, whatever the outcome says.
 
         Parameters
         ----------
@@ -230,6 +236,7 @@ class Deliveries(OnDatabase):
         delivery_ids: Sequence[int] | None = None,
         only_dead: bool = True,
         by: str = "operator",
+        audit: AuditEntry | None = None,
         now: datetime | None = None,
     ) -> int:
         """Make dead deliveries pending again, due at once and with all their attempts before them.
@@ -246,6 +253,8 @@ class Deliveries(OnDatabase):
             If False, failed ones too, unless a deliverer has them.
         by
             Who asks, for the history.
+        audit
+            What the audit trail says of it; how many deliveries is added. Written with each thousand of them.
         now
             The present moment, timezone-aware.
 
@@ -263,6 +272,7 @@ class Deliveries(OnDatabase):
         states = (DeliveryState.DEAD,) if only_dead else (DeliveryState.DEAD, DeliveryState.FAILED)
         # IS_UNCONFIRMED is implied by the states; named, it lets the database use its partial index.
         condition = IS_UNCONFIRMED & is_state(deliveries.c.state, *states) & deliveries.c.lease_owner.is_(None)
+        condition &= deliveries.c.code != SUPERSEDED
         if destination is not None:
             condition &= deliveries.c.destination == destination
         selections = [condition]
@@ -272,7 +282,7 @@ class Deliveries(OnDatabase):
         for selection in selections:
             while count := self._database.write(
                 "retry deliveries",
-                lambda connection, selection=selection: _retry(connection, selection, at, by),  # type: ignore[misc]
+                lambda connection, selection=selection: _retry(connection, selection, at, by, audit),  # type: ignore[misc]
             ):
                 total += count
         return total
@@ -328,7 +338,7 @@ class Deliveries(OnDatabase):
             query = query.where(columns.destination == destination)
         if state is not None:
             query = query.where(is_state(columns.state, state))
-            if state is not DeliveryState.CONFIRMED:
+            if state in UNCONFIRMED:
                 query = query.where(IS_UNCONFIRMED)
         if instance_id is not None:
             query = query.where(columns.instance_id == instance_id)
@@ -444,6 +454,7 @@ def _due(
             deliveries.c.destination == destination,
             deliveries.c.study_uid == study_uid,
             deliveries.c.due_at <= now,
+            sa.not_(waits_for_an_older_one(now)),
         )
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(max_count)
@@ -458,6 +469,26 @@ def _due(
         attempts = row.attempts + (row.state is not DeliveryState.SENT)
         claims.append(DeliveryClaim(**{**row._mapping, "attempts": attempts}))  # noqa: SLF001
     return claims
+
+
+def _end_superseded(connection: Connection, destination: str, study_uid: str, *, now: datetime, actor: str) -> None:
+    """Those of the study that were superseded while somebody had them, and came back without an outcome."""
+    rows = connection.execute(
+        sa.select(deliveries.c.id, deliveries.c.instance_id, deliveries.c.state, deliveries.c.detail)
+        .where(
+            IS_OPEN,
+            deliveries.c.destination == destination,
+            deliveries.c.study_uid == study_uid,
+            deliveries.c.due_at <= now,
+            deliveries.c.code == SUPERSEDED,
+        )
+        .with_for_update(skip_locked=True)
+    ).all()
+    ended = [
+        Transition(row.instance_id, row.state, DeliveryState.SUPERSEDED, row.id, code=SUPERSEDED, detail=row.detail)
+        for row in rows
+    ]
+    end(connection, ended, now=now, actor=actor)
 
 
 def _set_turn(connection: Connection, destination: str, study_uid: str, *, not_before: datetime) -> None:
@@ -491,6 +522,8 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
             deliveries.c.study_uid,
             deliveries.c.state,
             deliveries.c.due_at,
+            deliveries.c.code,
+            deliveries.c.detail,
         )
         .where(deliveries.c.id.in_(ids), deliveries.c.lease_owner == owner)
         .order_by(deliveries.c.id)
@@ -501,9 +534,15 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
     calls: dict[tuple[str, str], datetime] = {}
     confirmed: set[int] = set()
     proofs: list[tuple[int, Mapping[str, object]]] = []
+    superseded: list[Transition] = []
     for row in mine:
         outcome = by_id[row.id]
         state = DeliveryState(outcome.state)
+        if row.code == SUPERSEDED and state is not DeliveryState.CONFIRMED:
+            # What came of this attempt is the history's; a newer version has waited for it.
+            after = DeliveryState.SUPERSEDED
+            superseded.append(Transition(row.instance_id, row.state, after, row.id, code=SUPERSEDED, detail=row.detail))
+            continue
         due_at = outcome.next_attempt_at or row.due_at
         rows.append(
             {
@@ -536,39 +575,15 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
     history.record(connection, transitions, at=now, actor=owner)
     _call(connection, calls)
     append(connection, proofs)
-    delivered = _mark_delivered(connection, sorted(confirmed), now, owner)
+    delivered = settle(connection, sorted(confirmed), now=now, actor=owner)
+    end(connection, superseded, now=now, actor=owner)
     kept = {row.id for row in mine}
     return Recorded(lost=tuple(number for number in by_id if number not in kept), delivered=delivered)
 
 
-def _mark_delivered(connection: Connection, ids: Sequence[int], now: datetime, actor: str) -> tuple[int, ...]:
-    """Move those instances to delivered of which no delivery is unconfirmed."""
-    if not ids:
-        return ()
-    waiting = set(
-        connection.scalars(
-            sa.select(deliveries.c.instance_id).where(
-                deliveries.c.instance_id.in_(ids), deliveries.c.state != DeliveryState.CONFIRMED
-            )
-        )
-    )
-    done = tuple(number for number in ids if number not in waiting)
-    if done:
-        history.record(
-            connection,
-            (Transition(number, InstanceState.DEIDENTIFIED, InstanceState.DELIVERED) for number in done),
-            at=now,
-            actor=actor,
-        )
-        connection.execute(
-            sa.update(instances)
-            .where(instances.c.id.in_(done))
-            .values(state=InstanceState.DELIVERED, changed_at=now, code="", detail="")
-        )
-    return done
-
-
-def _retry(connection: Connection, selection: sa.ColumnElement[bool], now: datetime, by: str) -> int:
+def _retry(
+    connection: Connection, selection: sa.ColumnElement[bool], now: datetime, by: str, audit: AuditEntry | None
+) -> int:
     rows = connection.execute(
         sa.select(
             deliveries.c.id,
@@ -596,4 +611,6 @@ def _retry(connection: Connection, selection: sa.ColumnElement[bool], now: datet
         actor=by,
     )
     _call(connection, {(row.destination, row.study_uid): now for row in rows})
+    if audit is not None:
+        append_audit(connection, replace(audit, facts={**audit.facts, "deliveries": len(rows)}), at=now)
     return len(rows)

@@ -83,6 +83,18 @@ class Histories(OnDatabase):
         """
         self._database.read("answer", lambda connection: connection.execute(sa.select(sa.literal(1))).scalar_one())
 
+    def check(self) -> None:
+        """Look for damage in an SQLite ledger's file; reads it whole, a second or so per gigabyte.
+
+        Raises
+        ------
+        LedgerDamaged
+            There is some.
+        LedgerUnavailable
+            The ledger cannot be read.
+        """
+        self._database.check()
+
     def provenance(self, instance_id: int) -> Provenance:
         """What made the output of a de-identified instance.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from sqlalchemy.engine import Connection
 
 from gateway.ledger import history
 from gateway.ledger.columns import utc_now
+from gateway.ledger.corrections import supersede
+from gateway.ledger.crosswalk import insert_rows
 from gateway.ledger.database import OnDatabase, chunks, insert
 from gateway.ledger.deliveries import create_deliveries
 from gateway.ledger.history import Transition
@@ -28,7 +31,7 @@ from gateway.ledger.records import (
     Result,
 )
 from gateway.ledger.schema import HELD, LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs
-from gateway.ledger.states import InstanceState
+from gateway.ledger.states import INSTANCE_TRANSITIONS, InstanceState, Mover
 
 _CLAIMED: Final = (
     instances.c.id.label("instance_id"),
@@ -45,6 +48,10 @@ _CLAIMED: Final = (
     instances.c.transfer_syntax,
 )
 _NAMES_AT_ONCE: Final = 10_000
+#: What changes of a held instance that goes through the workers again: it stands for nothing meanwhile.
+TAKEN_UP_ANEW: Final[Mapping[str, object]] = {
+    "code": "", "detail": "", "attempts": 0, "sop_key": None, "content_key": None,
+}  # fmt: skip
 
 #: (project, sop_key) -> content_key -> the instance that stands for it.
 _Standing = dict[tuple[str, str], dict[str, tuple[int, InstanceState]]]
@@ -129,7 +136,8 @@ class Instances(OnDatabase):
         """Record what ``owner`` made of the instances that it claimed, in one transaction (promises P2, P6).
 
         A result whose lease was lost is discarded. A result with the project and keys of an instance that stands for
-        the same content is recorded as rejected by the rule ``duplicate``, whatever it was.
+        the same content is recorded as rejected by the rule ``duplicate``, whatever it was. Of several contents of
+        one SOP Instance the one received last goes to each destination; deliveries of the others are superseded.
 
         Parameters
         ----------
@@ -153,25 +161,13 @@ class Instances(OnDatabase):
         if len({result.instance_id for result in results}) != len(results):
             raise ValueError("results must have one result per instance")
         at = now or utc_now()
-        return self._database.write("finish instances", lambda connection: _finish(connection, owner, results, at))
 
-    def resume_held(self, instance_ids: Iterable[int], *, by: str, now: datetime | None = None) -> None:
-        """Send held instances through the workers again: an operator has removed the cause.
+        def work(connection: Connection) -> list[Finished]:
+            # Two workers that finish two versions of one SOP Instance at once must see each other.
+            self._database.exclude_all(connection, filter(None, map(_lock_of, results)))
+            return _finish(connection, owner, results, at)
 
-        Raises
-        ------
-        IllegalTransition
-            One is not held; nothing was changed.
-        LedgerUnavailable
-            The database is locked, unreachable or full.
-        """
-        ids = sorted(set(instance_ids))
-        at = now or utc_now()
-        values = {"code": "", "detail": "", "attempts": 0, "sop_key": None, "content_key": None}
-        self._database.write(
-            "resume held instances",
-            lambda connection: _move(connection, ids, InstanceState.RECEIVED, at, by, values),
-        )
+        return self._database.write("finish instances", work)
 
     def purgeable(self, before: datetime, limit: int) -> list[Purgeable]:
         """Instances whose bytes may go: delivered or rejected earlier than ``before``, oldest first.
@@ -228,6 +224,17 @@ class Instances(OnDatabase):
             yield from (row.spool_name for row in rows)
             last = rows[-1].id
 
+    def held_instance(self, instance_id: int) -> HeldInstance | None:
+        """The held instance with that row id; None if there is none, or it is not held.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        found = self.held(limit=1, after=instance_id - 1)
+        return found[0] if found and found[0].instance_id == instance_id else None
+
     def held(self, *, project: str | None = None, limit: int = 100, after: int = 0) -> list[HeldInstance]:
         """Instances that wait for a human, by row id.
 
@@ -253,6 +260,7 @@ class Instances(OnDatabase):
                 columns.spool_name,
                 columns.source,
                 columns.calling_ae,
+                columns.called_ae,
                 columns.sop_class_uid,
                 columns.size,
                 columns.code,
@@ -372,6 +380,8 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
         )
     history.record(connection, map(_transition, rows), at=now, actor=owner)
     create_deliveries(connection, outgoing, now=now, actor=owner)
+    supersede(connection, _versions(outgoing, standing), now=now, actor=owner)
+    insert_rows(connection, (row for one in outgoing for row in one.crosswalk), at=now)
     return [finished.get(each.instance_id, Finished(instance_id=each.instance_id, state=None)) for each in results]
 
 
@@ -380,6 +390,25 @@ def _keys(result: Result) -> tuple[str, str, str] | None:
     if isinstance(result, RejectedResult) or not (result.project and result.sop_key and result.content_key):
         return None
     return result.project, result.sop_key, result.content_key
+
+
+def _lock_of(result: Result) -> int | None:
+    """A signed 64-bit number for the SOP Instance of a result that has keys."""
+    keys = _keys(result)
+    if keys is None:
+        return None
+    digest = blake2b("\0".join(keys[:2]).encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def _versions(outgoing: Iterable[DeidentifiedResult], standing: _Standing) -> list[list[int]]:
+    """For each SOP Instance of ``outgoing`` that went out with several contents: the instances, oldest first."""
+    sop_instances = {keys[:2] for keys in filter(None, map(_keys, outgoing))}
+    groups = [
+        sorted(number for number, state in standing[one].values() if state is not InstanceState.HELD)
+        for one in sorted(sop_instances)
+    ]
+    return [group for group in groups if len(group) > 1]
 
 
 def _standing(connection: Connection, results: Iterable[Result]) -> _Standing:
@@ -429,7 +458,9 @@ def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished,
     match result:
         case DeidentifiedResult():
             state = InstanceState.DEIDENTIFIED
-            went_out = [other for other, before in contents.values() if before is not InstanceState.HELD]
+            went_out = [
+                other for other, before in contents.values() if before is not InstanceState.HELD and other < number
+            ]
             replaces = max(went_out, default=None)
             row |= {"code": "", "detail": "" if replaces is None else f"replaces instance {replaces}"}
         case HeldResult():
@@ -476,22 +507,34 @@ def _output_row(result: DeidentifiedResult, replaces: int | None) -> dict[str, o
     }
 
 
-def _move(
+def move(
     connection: Connection,
     ids: Sequence[int],
     state: InstanceState,
     now: datetime,
     actor: str,
-    values: dict[str, object],
+    values: Mapping[str, object],
+    *,
+    mover: Mover,
 ) -> None:
-    """Move instances to ``state``, whatever state they are in, if the table of transitions allows it."""
+    """Move instances to ``state``, whatever state they are in, if the table of transitions allows it to ``mover``.
+
+    ``values`` are the columns that change with it; ``code`` and ``detail`` among them are entered into the history.
+
+    Raises
+    ------
+    IllegalTransition
+        One is not there, or in a state from which there is no way; the transaction must not be committed.
+    """
+    code, detail = str(values.get("code", "")), str(values.get("detail", ""))
     for part in chunks(ids):
         query = sa.select(instances.c.id, instances.c.state).where(instances.c.id.in_(part)).order_by(instances.c.id)
         before = {row.id: row.state for row in connection.execute(query.with_for_update())}
         for number in part:
-            if number not in before:
-                raise history.illegal(Transition(number, None, state))
-        history.record(connection, (Transition(number, before[number], state) for number in part), at=now, actor=actor)
+            if INSTANCE_TRANSITIONS.get((before.get(number), state)) is not mover:
+                raise history.illegal(Transition(number, before.get(number), state))
+        moved = [Transition(number, before[number], state, code=code, detail=detail) for number in part]
+        history.record(connection, moved, at=now, actor=actor)
         _update(connection, part, state=state, changed_at=now, **values)
 
 
@@ -506,5 +549,6 @@ def _purge(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     wanted = [number for number in ids if number not in rows or rows[number].purged_at is None]
     rejected = [number for number in wanted if number in rows and rows[number].state is InstanceState.REJECTED]
     others = [number for number in wanted if number not in rejected]
-    _move(connection, rejected, InstanceState.REJECTED, now, "retention", {"purged_at": now})
-    _move(connection, others, InstanceState.PURGED, now, "retention", {"purged_at": now})
+    purged = {"purged_at": now}
+    move(connection, rejected, InstanceState.REJECTED, now, "retention", purged, mover=Mover.RETENTION)
+    move(connection, others, InstanceState.PURGED, now, "retention", purged, mover=Mover.RETENTION)

@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Self
 
 from gateway.ledger.account import Accounts
+from gateway.ledger.audit import Audit
+from gateway.ledger.crosswalk import Crosswalk
 from gateway.ledger.database import Database, Synchronous
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.figures import Figures
 from gateway.ledger.history import Histories
 from gateway.ledger.instances import Instances
+from gateway.ledger.keys import Keys
 from gateway.ledger.migrate import migrate
 from gateway.ledger.numbers import Numbers
 from gateway.ledger.receipts import Receipts
+from gateway.ledger.reviews import Reviews
+from gateway.ledger.snapshot import Snapshots
 
 
-class Ledger(Instances, Deliveries, Histories, Figures, Accounts, Numbers, Receipts):
+class Ledger(
+    Instances, Deliveries, Histories, Figures, Accounts, Numbers, Receipts, Audit, Crosswalk, Reviews, Keys, Snapshots
+):
     """The database of every instance, delivery and decision.
 
     Methods may be called from several threads at once; every one is a transaction of its own. A process opens its

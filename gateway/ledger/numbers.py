@@ -36,6 +36,38 @@ class Numbers(OnDatabase):
             return found
         return self._database.write("give a number", lambda connection: self._give(connection, project, purpose, token))
 
+    def skip_numbers(self, count: int, *, token: str) -> None:
+        """Leave ``count`` numbers out in every project and purpose that has given some.
+
+        After a restore the numbers that were given since the backup are forgotten; they must not become somebody
+        else's.
+
+        Parameters
+        ----------
+        count
+            How many, at least 1.
+        token
+            What the last of them is noted under: no token of anybody.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full; no number was left out.
+        """
+        columns = numbers.c
+        last = sa.select(columns.project, columns.purpose, sa.func.max(columns.number).label("last"))
+
+        def work(connection: Connection) -> None:
+            rows = connection.execute(last.group_by(columns.project, columns.purpose)).all()
+            values = [
+                {"project": row.project, "purpose": row.purpose, "token": token, "number": row.last + count}
+                for row in rows
+            ]
+            if values:
+                connection.execute(sa.insert(numbers), values)
+
+        self._database.write("leave numbers out", work)
+
     def _give(self, connection: Connection, project: str, purpose: str, token: str) -> int:
         # Whoever waited for the lock may find that the number has been given meanwhile.
         self._database.exclude(connection, _lock(project, purpose))

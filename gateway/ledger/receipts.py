@@ -7,14 +7,13 @@ somebody who can write to the database.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gateway.ledger.chain import digest_of, link_document
 from gateway.ledger.database import OnDatabase, chunks, insert
 from gateway.ledger.records import Evidence, Receipt, ReceiptChain
 from gateway.ledger.schema import deliveries, instances, outputs, receipt_chains, receipts
@@ -108,11 +107,6 @@ class Receipts(OnDatabase):
         return sorted(rows)
 
 
-def digest_of(document: str) -> str:
-    """SHA-256 of a receipt's document."""
-    return hashlib.sha256(document.encode("utf-8")).hexdigest()
-
-
 def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, object]]]) -> None:
     """Write receipts in the transaction that confirms their deliveries.
 
@@ -138,12 +132,7 @@ def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, obje
         rows = []
         for delivery_id, facts in links:
             number += 1
-            document = json.dumps(
-                {**facts, "number": number, "previous": digest},
-                sort_keys=True,
-                separators=(",", ":"),
-                ensure_ascii=False,
-            )
+            document = link_document(facts, number=number, previous=digest)
             digest = digest_of(document)
             rows.append(
                 {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from gateway.crosswalk import CrosswalkRow
 from gateway.ledger.states import DeliveryState, InstanceState
 
 #: The rule that rejects a second copy of an instance's content.
@@ -110,6 +111,8 @@ class DeidentifiedResult:
         Names of the destinations, at least one, each once.
     priority
         At every destination, studies of a higher one go first.
+    crosswalk
+        Sealed rows that tell which original became what; empty if the project keeps none.
     """
 
     instance_id: int
@@ -128,6 +131,7 @@ class DeidentifiedResult:
     actions: Mapping[str, int] = field(default_factory=dict)
     destinations: tuple[str, ...] = ()
     priority: int = 0
+    crosswalk: tuple[CrosswalkRow, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.destinations or len(set(self.destinations)) != len(self.destinations):
@@ -413,6 +417,7 @@ class HeldInstance:
     spool_name: str
     source: str
     calling_ae: str
+    called_ae: str
     sop_class_uid: str
     size: int
     code: str
@@ -420,6 +425,27 @@ class HeldInstance:
     attempts: int
     received_at: datetime
     held_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """What a person decided about the pixels of a held instance.
+
+    Attributes
+    ----------
+    decision
+        ``release``, or ``mask`` with boxes.
+    boxes
+        x, y, width and height of each, in pixels of a frame.
+    because
+        Why, in the person's words.
+    """
+
+    instance_id: int
+    decision: Literal["release", "mask"]
+    boxes: tuple[tuple[int, int, int, int], ...]
+    actor: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0003"
+SCHEMA_VERSION: Final = "0005"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -161,6 +161,64 @@ numbers: Final = sa.Table(
     sa.UniqueConstraint("project", "purpose", "number"),
 )
 
+#: The audit trail; ``digest`` is the SHA-256 of ``document``, which names the digest before it.
+audit: Final = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("number", RowId, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+#: The end of the audit trail, one row: without it the last entries could go unnoticed.
+audit_chain: Final = sa.Table(
+    "audit_chain",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+
+#: Originals and what replaced them, sealed with a key that the ledger does not have. Tokens are keyed: ``entry`` stands
+#: for the whole content, ``original`` and ``replacement`` for the values by which a row is looked up.
+crosswalk: Final = sa.Table(
+    "crosswalk",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("project", Words(64), nullable=False),
+    sa.Column("kind", Words(16), nullable=False),
+    sa.Column("entry", sa.Text, nullable=False),
+    sa.Column("original", sa.Text, nullable=False),
+    sa.Column("replacement", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.UniqueConstraint("project", "entry"),
+)
+
+#: Which key a project has used since when; ``key_id`` is a keyed digest that tells keys apart and nothing else.
+project_keys: Final = sa.Table(
+    "project_keys",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+)
+
+#: What a person decided about the pixels of an instance that was held, until the instance is through.
+reviews: Final = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("actor", Words(128), nullable=False),
+    sa.Column("decision", Words(16), nullable=False),
+    sa.Column("boxes", sa.JSON, nullable=False),
+    sa.Column("because", Words(1000), nullable=False),
+)
+
 #: Instances that wait for a worker.
 WAITING: Final = sa.and_(is_state(instances.c.state, InstanceState.RECEIVED), instances.c.lease_owner.is_(None))
 #: Instances that a worker has.
@@ -225,6 +283,8 @@ _partial(
 sa.Index("deliveries_study", deliveries.c.destination, deliveries.c.study_uid)
 sa.Index("turns_next", turns.c.destination, turns.c.priority, turns.c.turn_at)
 sa.Index("history_instance", history.c.instance_id)
+sa.Index("crosswalk_original", crosswalk.c.project, crosswalk.c.original)
+sa.Index("crosswalk_replacement", crosswalk.c.project, crosswalk.c.replacement)
 
 instances.append_constraint(
     sa.CheckConstraint(is_state(instances.c.state, *InstanceState), name="state"),
@@ -232,3 +292,26 @@ instances.append_constraint(
 deliveries.append_constraint(
     sa.CheckConstraint(is_state(deliveries.c.state, *DeliveryState), name="state"),
 )
+
+_REFUSED: Final = "'the audit trail is append-only'"
+_ABORT: Final = f"BEGIN SELECT RAISE(ABORT, {_REFUSED}); END"
+_TAKEN: Final = "WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)"
+_FUNCTION: Final = "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS"
+_EVENTS: Final = "UPDATE OR DELETE OR TRUNCATE"
+#: What keeps the audit trail from being changed, by dialect.
+_APPEND_ONLY: Final = {
+    "sqlite": (
+        f"CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit {_ABORT}",
+        f"CREATE TRIGGER audit_keeps_values BEFORE UPDATE ON audit {_ABORT}",
+        # INSERT OR REPLACE deletes without asking the trigger for deletions.
+        f"CREATE TRIGGER audit_keeps_places BEFORE INSERT ON audit {_TAKEN} {_ABORT}",
+    ),
+    "postgresql": (
+        f"{_FUNCTION} $$BEGIN RAISE EXCEPTION {_REFUSED}; END$$",
+        f"CREATE TRIGGER audit_keeps BEFORE {_EVENTS} ON audit EXECUTE FUNCTION audit_is_append_only()",
+    ),
+}
+for _dialect, _statements in _APPEND_ONLY.items():
+    for _statement in _statements:
+        _guard: sa.schema.ExecutableDDLElement = sa.DDL(_statement)  # type: ignore[no-untyped-call]
+        sa.event.listen(audit, "after_create", _guard.execute_if(dialect=_dialect))

@@ -26,6 +26,7 @@ class DeliveryState(StrEnum):
     CONFIRMED = "confirmed"
     FAILED = "failed"
     DEAD = "dead"
+    SUPERSEDED = "superseded"
 
 
 class Mover(StrEnum):
@@ -47,6 +48,7 @@ INSTANCE_TRANSITIONS: Final[Mapping[tuple[InstanceState | None, InstanceState], 
     (InstanceState.DEIDENTIFIED, InstanceState.DELIVERED): Mover.DELIVERER,
     (InstanceState.DELIVERED, InstanceState.PURGED): Mover.RETENTION,
     (InstanceState.HELD, InstanceState.RECEIVED): Mover.OPERATOR,
+    (InstanceState.HELD, InstanceState.REJECTED): Mover.OPERATOR,
     # A rejected instance stays rejected when its bytes go: the rule that kept it out is its fate.
     (InstanceState.REJECTED, InstanceState.REJECTED): Mover.RETENTION,
 }
@@ -68,6 +70,11 @@ DELIVERY_TRANSITIONS: Final[Mapping[tuple[DeliveryState | None, DeliveryState], 
     (DeliveryState.FAILED, DeliveryState.DEAD): Mover.DELIVERER,
     (DeliveryState.FAILED, DeliveryState.PENDING): Mover.OPERATOR,
     (DeliveryState.DEAD, DeliveryState.PENDING): Mover.OPERATOR,
+    # Only the newest version of an instance goes out.
+    (DeliveryState.PENDING, DeliveryState.SUPERSEDED): Mover.WORKER,
+    (DeliveryState.SENT, DeliveryState.SUPERSEDED): Mover.WORKER,
+    (DeliveryState.FAILED, DeliveryState.SUPERSEDED): Mover.WORKER,
+    (DeliveryState.DEAD, DeliveryState.SUPERSEDED): Mover.WORKER,
 }
 
 #: Instances that stand for their content: another copy of the same content is a duplicate of them (promise P6).
@@ -83,3 +90,6 @@ OPEN: Final = (DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED)
 
 #: Deliveries that have not arrived as far as the ledger knows.
 UNCONFIRMED: Final = (*OPEN, DeliveryState.DEAD)
+
+#: Deliveries of which nothing more will come: an instance with no other is delivered.
+SETTLED: Final = (DeliveryState.CONFIRMED, DeliveryState.SUPERSEDED)

@@ -8,10 +8,9 @@ in it. Whoever has the original and the project's secret can compute the keyed d
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +19,8 @@ from gateway.deliver import Outcome
 from gateway.dicom.segments import FileRange
 from gateway.errors import SpoolCorrupt, SpoolUnavailable
 from gateway.ledger import DeliveryClaim, Evidence, Receipt, ReceiptChain
+from gateway.ledger.chain import ChainCheck, ChainFlaw, digest_of, facts_of
+from gateway.pipeline.treatment import PIXELS_TREATED
 from gateway.version import __version__
 
 #: Version of the documents' form.
@@ -69,6 +70,7 @@ def receipt_of(
     *,
     kind: str,
     output_digest: str,
+    output_bytes: int,
     confirmed_at: datetime,
 ) -> dict[str, object]:
     """What the receipt of a confirmed delivery says; the ledger adds number and digest of the receipt before it.
@@ -79,7 +81,8 @@ def receipt_of(
     outcome: the destination's confirmation
     evidence: how the output came to be
     kind: type of the destination, such as ``dicomweb``
-    output_digest: SHA-256 of the output
+    output_digest: SHA-256 of what was sent: the output, or the output in the destination's transfer syntax
+    output_bytes: its length
     confirmed_at: when the confirmation arrived
     """
     return {
@@ -90,10 +93,9 @@ def receipt_of(
         "delivery": claim.delivery_id,
         "profile": {"name": evidence.profile, "digest": evidence.profile_digest},
         "original": {"keyed_digest": evidence.content_key, "received_at": _moment(evidence.received_at)},
-        "output": {"sha256": output_digest, "bytes": evidence.output_size},
+        "output": {"sha256": output_digest, "bytes": output_bytes},
         "actions": dict(sorted(evidence.actions.items())),
-        # Pixel data goes from the original to the output byte by byte.
-        "pixels_treated": False,
+        "pixels_treated": PIXELS_TREATED in evidence.actions,
         "destination": {"name": claim.destination, "type": kind},
         "confirmation": {
             "code": outcome.code,
@@ -123,48 +125,20 @@ def verify_chains(receipts: Iterable[Receipt], ends: Iterable[ReceiptChain]) -> 
     ends: the ends that the ledger keeps; none for an exported copy, whose last receipts nothing vouches for
     """
     expected = {end.project: end for end in ends}
-    reached: dict[str, tuple[int, str]] = {}
+    checks: dict[str, ChainCheck] = {}
     for receipt in receipts:
-        number, digest = reached.get(receipt.project, (0, ""))
-        yield from _flaws(receipt, number, digest)
-        reached[receipt.project] = (receipt.number, receipt.digest)
-    for project, end in expected.items():
-        number, digest = reached.get(project, (0, ""))
-        if number < end.number:
-            yield Flaw(project, end.number, f"{end.number - number} receipts are missing at the end of the chain")
-        elif number > end.number:
-            yield Flaw(project, number, "there are more receipts than the end of the chain knows of")
-        elif digest != end.digest:
-            yield Flaw(project, number, "is not the receipt that the end of the chain names")
-    for project in reached.keys() - expected.keys() if expected else ():
-        yield Flaw(project, reached[project][0], "the end of the chain is missing")
+        check = checks.setdefault(receipt.project, ChainCheck("receipt", "receipts"))
+        yield from _of(
+            receipt.project,
+            check.follow(receipt, belongs=lambda facts, project=receipt.project: facts.get("project") == project),  # type: ignore[misc]
+        )
+    for project in dict.fromkeys([*expected, *checks]) if expected else ():
+        check = checks.get(project) or ChainCheck("receipt", "receipts")
+        yield from _of(project, check.finish(expected.get(project)))
 
 
-def _flaws(receipt: Receipt, number: int, digest: str) -> Iterator[Flaw]:
-    def flaw(problem: str) -> Flaw:
-        return Flaw(receipt.project, receipt.number, problem)
-
-    if receipt.number != number + 1:
-        yield flaw(f"follows receipt {number}: those between are missing")
-    if hashlib.sha256(receipt.document.encode("utf-8")).hexdigest() != receipt.digest:
-        yield flaw("was changed: its digest is another")
-    facts = facts_of(receipt.document)
-    if facts is None:
-        yield flaw("is no JSON object")
-        return
-    if facts.get("number") != receipt.number or facts.get("project") != receipt.project:
-        yield flaw("stands in another place than it says")
-    if receipt.number == number + 1 and facts.get("previous") != digest:
-        yield flaw("names another receipt before it than is there")
-
-
-def facts_of(document: str) -> Mapping[str, object] | None:
-    """The content of a receipt; None if it is not a JSON object."""
-    try:
-        facts = json.loads(document)
-    except (ValueError, RecursionError):
-        return None
-    return facts if isinstance(facts, dict) else None
+def _of(project: str, flaws: Iterable[ChainFlaw]) -> Iterator[Flaw]:
+    return (Flaw(project, flaw.number, flaw.problem) for flaw in flaws)
 
 
 def read_export(lines: Iterable[str]) -> Iterator[Receipt]:
@@ -181,7 +155,7 @@ def read_export(lines: Iterable[str]) -> Iterator[Receipt]:
                 pass
             case _:
                 raise ValueError(f"line {number} is no receipt")
-        digest = hashlib.sha256(document.encode("utf-8")).hexdigest()
+        digest = digest_of(document)
         yield Receipt(project=project, number=link, delivery_id=delivery, digest=digest, document=document)
 
 

@@ -1,28 +1,33 @@
-"""The receiving process: Storage SCP into the spool, rows into the ledger, and only then success."""
+"""The receiving process: Storage SCP into the spool, and only then success; rows into the ledger."""
 
 from __future__ import annotations
 
+import structlog
+
 from gateway.config import Settings
-from gateway.ledger import LedgerWriter, Received
+from gateway.ledger import LedgerWriter
 from gateway.metrics import ReceiveMetrics
 from gateway.pipeline.process import Child
+from gateway.pipeline.recovery import record_newest
 from gateway.pipeline.resources import open_ledger, open_spool
-from gateway.receive import Receiver, ReceiverSettings, Source
+from gateway.receive import CertificateRule, Receiver, ReceiverSettings, Source
+
+log = structlog.get_logger(__name__)
 
 
 def receive(child: Child) -> None:
     """The job of the receiving process."""
     settings = child.settings
     ledger = open_ledger(settings)
+    spool = open_spool(settings)
+    if child.cautious:
+        # The receiver before this one died: what it had acknowledged may not have come to its row.
+        record_newest(spool, ledger)
     writer = LedgerWriter(ledger)
-
-    def record(received: Received) -> None:
-        writer.submit(received).result()
-
     receiver = Receiver(
         receiver_settings(settings),
-        spool=open_spool(settings),
-        record=record,
+        spool=spool,
+        record=writer.record,
         observer=ReceiveMetrics(child.metrics),
         sources=sources(settings),
     )
@@ -32,17 +37,26 @@ def receive(child: Child) -> None:
         child.stopping.wait()
     finally:
         receiver.stop(settings.workers.stop_seconds)
-        writer.stop()
+        left = writer.stop()
+        if left:
+            log.warning("rows left to the next start", count=len(left))
         ledger.close()
 
 
 def receiver_settings(settings: Settings) -> ReceiverSettings:
-    """The receiver's part of the configuration."""
+    """The receiver's part of the configuration.
+
+    Raises
+    ------
+    ConfigurationError: a file of ``dicom.tls`` cannot be used
+    """
     dicom = settings.dicom
     return ReceiverSettings(
         ae_title=dicom.ae_title,
         host=dicom.host,
-        port=dicom.port,
+        port=dicom.port if dicom.accepts_plain else None,
+        tls_port=0 if dicom.tls is None else dicom.tls.port,
+        tls=None if dicom.tls is None else dicom.tls.context(place="dicom.tls"),
         max_associations=dicom.max_associations,
         max_pdu_bytes=dicom.max_pdu_bytes,
         max_instance_bytes=settings.limits.instance_bytes,
@@ -59,6 +73,13 @@ def sources(settings: Settings) -> list[Source]:
             calling_ae=frozenset(source.calling_ae),
             called_ae=frozenset(source.called_ae),
             addresses=tuple(source.addresses),
+            certificate=None
+            if source.certificate is None
+            else CertificateRule(
+                subjects=frozenset(source.certificate.subject),
+                names=frozenset(source.certificate.name),
+                fingerprints=frozenset(source.certificate.fingerprint),
+            ),
         )
         for name, source in (settings.sources or {}).items()
     ]

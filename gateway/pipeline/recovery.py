@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from gateway.ledger import Ledger, Received
+from gateway.ledger import MOST_WAITING, Ledger, Received
 from gateway.receive import received_of
 from gateway.spool import Spool
 
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 _BATCH: Final = 500
+#: Files that a dead receiver may have acknowledged without a row, and those that came about the same time.
+_NEWEST: Final = 2 * MOST_WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,22 @@ def recover(spool: Spool, ledger: Ledger, *, now: datetime) -> Recovered:
     recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed)
     log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed)
     return recovered
+
+
+def record_newest(spool: Spool, ledger: Ledger) -> None:
+    """Record the newest received files, those that have a row included: a receiver died that had acknowledged them.
+
+    More than these cannot have been without a row; see ``LedgerWriter``. Nobody may be receiving.
+
+    Raises
+    ------
+    SpoolUnavailable: the spool cannot be read
+    LedgerUnavailable: the ledger cannot be written
+    """
+    count = 0
+    for names in _batches(islice(spool.names(newest_first=True), _NEWEST)):
+        count += len(ledger.record_received([received_of(spool.read_record(name)) for name in names]))
+    log.info("recorded again", count=count)
 
 
 def _batches(names: Iterable[Item]) -> Iterator[list[Item]]:

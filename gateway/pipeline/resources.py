@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from gateway.config import Settings
 from gateway.dicom.encoded import Limits
@@ -20,9 +21,9 @@ def open_spool(settings: Settings) -> Spool:
     )
 
 
-def open_ledger(settings: Settings) -> Ledger:
-    """The ledger, migrated to the current schema."""
-    return Ledger.open(settings.ledger_url)
+def open_ledger(settings: Settings, *, synchronous: Literal["normal", "full"] = "normal") -> Ledger:
+    """The ledger, migrated to the current schema; what a person does is flushed (``full``) before it is answered."""
+    return Ledger.open(settings.ledger_url, synchronous=synchronous)
 
 
 def opening_rules(settings: Settings, work: Path) -> OpeningRules:

@@ -24,12 +24,16 @@ from gateway.config import Settings
 from gateway.console import Health, StatusServer
 from gateway.errors import GatewayError, PermanentError, TransientError
 from gateway.ledger import Ledger
+from gateway.pipeline.api import doorkeeper, resources
+from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
+from gateway.pipeline.custody import check_custody
 from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import read_figures
 from gateway.pipeline.housekeeping import purge
+from gateway.pipeline.keys import establish_keys
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.pipeline.projects import activate_profiles, make_projects
-from gateway.pipeline.reception import receive
+from gateway.pipeline.reception import receive, receiver_settings
 from gateway.pipeline.recovery import recover
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router
@@ -108,6 +112,10 @@ class Supervisor:
         """
         settings = self._settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_custody(settings)
+        keeper = doorkeeper(settings)
+        # The receiving process makes its own; what is wrong with a certificate is told here.
+        receiver_settings(settings)
         with ExitStack() as stack:
             spool = self._spool = open_spool(settings)
             stack.enter_context(spool.lock())
@@ -118,19 +126,23 @@ class Supervisor:
             self._metrics = metrics.Metrics.shared(counted)
             ledger = self._ledger = open_ledger(settings)
             stack.callback(ledger.close)
-            established = {row.project for row in ledger.status().instances if row.project is not None}
-            self._programs = activate_profiles(settings)
-            Router(settings, make_projects(settings, self._programs, established=established))
+            ledger.check()
             # Nobody else works under this name: what it still leases was left by a gateway that was killed.
             self._node = node_name(settings.data)
             ledger.release(self._node)
             recover(spool, ledger, now=datetime.now(UTC))
+            establish_keys(settings, ledger, now=datetime.now(UTC))
+            self._programs = self._activated(ledger)
+            Router(settings, make_projects(settings, self._programs, established=settings.projects))
+            audit_start(ledger, self._programs, node=self._node)
             server = StatusServer(
                 settings.http.host,
                 settings.http.port,
                 metrics=lambda: metrics.exposition(counted, lambda: read_figures(ledger, spool, self.children())),
                 alive=self.alive,
                 ready=self.ready,
+                resources=resources(ledger),
+                doorkeeper=keeper,
             )
             server.start()
             stack.callback(server.stop)
@@ -191,15 +203,27 @@ class Supervisor:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
                 self._keep_house()
 
+    def _activated(self, ledger: Ledger) -> Mapping[str, Program]:
+        """The profiles of all projects; that they are refused is audited."""
+        try:
+            return activate_profiles(self._settings)
+        except GatewayError as error:
+            audit_refusal(ledger, error)
+            raise
+
     def _reload(self) -> None:
         """Activate the profiles as they are on disk now, or leave everything as it is."""
         self._reloading.clear()
+        ledger = self._ledger
+        if ledger is None:
+            return
         try:
-            programs = activate_profiles(self._settings)
+            programs = self._activated(ledger)
+            changed = [name for name, program in programs.items() if program.digest != self._programs[name].digest]
+            audit_profiles(ledger, programs, changed)
         except GatewayError as error:
             log.warning("profiles not changed", code=error.code, detail=error.message)
             return
-        changed = [name for name, program in programs.items() if program.digest != self._programs[name].digest]
         for name in changed:
             log.info("profile activated", project=name, profile=programs[name].profile, digest=programs[name].digest)
         if not changed:
@@ -276,6 +300,11 @@ class Supervisor:
                 log.warning("process killed", worker=child.name)
                 child.kill()
             self._bury(child, crashed=False)
+        if self._ledger is not None:
+            try:
+                audit_stop(self._ledger, node=self._node)
+            except TransientError as error:
+                log.warning("stop not audited", code=error.code, detail=error.message)
         log.info("stopped")
 
     @contextmanager

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from gateway.deid.engine import SOP_INSTANCE_UID
 from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import Segment
 from gateway.errors import InstanceError, RejectedByRule, SpoolCorrupt, SpoolUnavailable, TransientError
@@ -25,17 +26,21 @@ from gateway.ledger import (
     DeidentifiedResult,
     Finished,
     HeldResult,
+    InstanceState,
     Ledger,
     RejectedResult,
     Result,
 )
+from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
+from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.process import Child
 from gateway.pipeline.projects import Project, make_projects
 from gateway.pipeline.resources import open_ledger, open_spool, opening_rules
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import holding
+from gateway.pixels.review import Review
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +50,8 @@ _BATCH: Final = 32
 _MOST_ATTEMPTS: Final = 3
 #: A worker that replaces a dead one takes this many instances singly.
 _CAUTIOUS: Final = 100
+#: After a batch that was not full: what comes meanwhile shares the transactions of the next one.
+_GATHER_SECONDS: Final = 0.02
 _SHORTEST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
 #: More than preamble and file meta information take.
@@ -58,8 +65,11 @@ def work(child: Child) -> None:
     ledger = open_ledger(child.settings)
     try:
         worker = Worker(child, ledger)
-        child.is_ready()
-        worker.run()
+        try:
+            child.is_ready()
+            worker.run()
+        finally:
+            worker.close()
     finally:
         ledger.release(child.owner)
         ledger.close()
@@ -73,16 +83,25 @@ class Worker:
         self._ledger = ledger
         self._spool = open_spool(child.settings)
         self._metrics = child.metrics
+        self._pixels = PixelStage(child.settings.pixels)
         self._projects = make_projects(
             child.settings,
             child.programs,
             established=child.settings.projects,
             numbers=lambda project: LedgerNumbers(ledger, project),
+            pixels=self._pixels,
         )
         self._router = Router(child.settings, self._projects)
+        self._crosswalks = crosswalk_keys(child.settings)
         self._opening = opening_rules(child.settings, self._spool.work)
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._cautious = _CAUTIOUS if child.cautious else 0
+        #: Whether the end of a batch may not have come to the ledger, which then holds it for this worker's.
+        self._unfinished = False
+
+    def close(self) -> None:
+        """End the child that runs the codecs, if there is one."""
+        self._pixels.close()
 
     def run(self) -> None:
         """Claim, treat, finish; sleep a little longer each time that there is nothing to do."""
@@ -90,46 +109,58 @@ class Worker:
         with self._lease.keeping(lambda ids, seconds: self._ledger.renew(self._child.owner, ids, seconds)):
             while not self._child.stopping.is_set():
                 try:
-                    busy = self._batch()
+                    taken = self._batch()
                 except TransientError as error:
                     log.warning("work paused", code=error.code, detail=error.message)
-                    busy, pause = False, _LONGEST_PAUSE * 5
-                if busy:
+                    self._unfinished = True
+                    taken, pause = 0, _LONGEST_PAUSE * 5
+                if taken:
                     pause = _SHORTEST_PAUSE
+                    if taken < _BATCH:
+                        self._child.stopping.wait(_GATHER_SECONDS)
                 else:
                     self._child.stopping.wait(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _batch(self) -> bool:
-        """Process one batch; whether there was one."""
+    def _batch(self) -> int:
+        """Process one batch; how many instances it had."""
+        if self._unfinished:
+            # Else it would wait until its lease runs out. The attempt counts: an instance of it may be to blame.
+            self._ledger.release(self._child.owner, crashed=True)
+            self._unfinished = False
         limit = 1 if self._cautious else _BATCH
         claims = self._ledger.claim_received(
             self._child.owner, limit=limit, lease_seconds=self._child.settings.workers.lease_seconds
         )
         self._cautious = max(0, self._cautious - len(claims))
         if not claims:
-            return False
+            return 0
         self._lease.hold(claim.instance_id for claim in claims)
         results: list[Result] = []
         try:
+            reviews = self._ledger.reviews([claim.instance_id for claim in claims])
             for claim in claims:
                 if self._child.stopping.is_set():
                     break
-                results.append(self._process(claim))
+                results.append(self._process(claim, review_of(reviews.get(claim.instance_id))))
         finally:
             self._lease.drop()
             self._finish(results)
             if len(results) < len(claims):
                 self._ledger.release(self._child.owner)
-        return True
+        return len(claims)
 
     def _finish(self, results: Sequence[Result]) -> None:
         if not results:
             return
+        deidentified = 0
         for finished, result in zip(self._ledger.finish(self._child.owner, results), results, strict=True):
             self._count(finished, result)
             code, detail = _reason(result)
-            log.info(
+            usual = finished.state is InstanceState.DEIDENTIFIED
+            deidentified += usual
+            # The ledger's history has them all; a line for each would cost a tenth of what treating them costs.
+            (log.debug if usual else log.info)(
                 "instance finished",
                 instance=finished.instance_id,
                 state="lost" if finished.state is None else finished.state.value,
@@ -138,6 +169,7 @@ class Worker:
                 detail=detail,
                 duplicate_of=finished.duplicate_of,
             )
+        log.info("batch finished", instances=len(results), deidentified=deidentified)
 
     def _count(self, finished: Finished, result: Result) -> None:
         project = result.project or ""
@@ -148,7 +180,7 @@ class Worker:
         elif finished.state is not None and isinstance(result, RejectedResult):
             self._metrics.rejected(project=project, rule=result.rule)
 
-    def _process(self, claim: ClaimedInstance) -> Result:
+    def _process(self, claim: ClaimedInstance, review: Review | None) -> Result:
         if claim.attempts > _MOST_ATTEMPTS:
             return HeldResult(
                 instance_id=claim.instance_id,
@@ -158,6 +190,7 @@ class Worker:
             )
         self._metrics.taken_up(waited_seconds=(datetime.now(UTC) - claim.received_at).total_seconds())
         project: Project | None = None
+        content = sop_uid = ""
         try:
             path = self._spool.path(claim.spool_name)
             with _reading(claim.spool_name), holding("opening"):
@@ -167,13 +200,20 @@ class Worker:
                 with holding("routing"):
                     name, sender = self._router.route(Sender(claim.source, claim.calling_ae, claim.called_ae), instance)
                     project = self._projects[name]
+                    sop_uid = instance.text(SOP_INSTANCE_UID) or instance.meta.sop_instance_uid
                 # What is rejected needs no destination.
                 project.treatment.admit(instance, sender.facts)
                 with holding("routing"):
                     destinations = self._router.destinations(name, sender, instance)
-                treated = project.treatment.treat(instance, self._store(claim.spool_name), sender.facts)
+                treated = project.treatment.treat(
+                    instance, self._store(claim.spool_name), sender.facts, opening=self._opening, review=review
+                )
+                keys = self._crosswalks.get(name)
+                with holding("the crosswalk"):
+                    rows = () if keys is None else crosswalk_rows(keys[0], instance, treated.output)
             self._metrics.deidentified(
                 project=project.name,
+                pixel_seconds=None if treated.areas is None else treated.pixel_seconds,
                 deidentify_seconds=treated.deidentify_seconds,
                 verify_seconds=treated.verify_seconds,
             )
@@ -192,9 +232,10 @@ class Worker:
                 transfer_syntax=output.transfer_syntax,
                 sop_key=output.sop_key,
                 content_key=project.key.token("content", content),
-                actions=output.actions,
+                actions=treated.actions,
                 destinations=destinations,
                 priority=self._child.settings.projects[project.name].priority,
+                crosswalk=rows,
             )
         except RejectedByRule as rejected:
             return RejectedResult(
@@ -209,6 +250,8 @@ class Worker:
                 project=None if project is None else project.name,
                 code=error.code,
                 detail=error.message,
+                sop_key="" if project is None or not sop_uid else project.key.token("instance", sop_uid),
+                content_key="" if project is None or not sop_uid else project.key.token("content", content),
             )
 
     def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:

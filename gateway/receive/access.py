@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from gateway.errors import ConfigurationError
 from gateway.spool.record import SOURCE_BYTES
+from gateway.tls import PeerCertificate
 
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
@@ -25,11 +26,37 @@ class Refusal(Enum):
     #: The title is known, but not from this address; the standard has no reason of its own for that.
     ADDRESS = (1, 1, 1)
     CALLED_AE = (1, 1, 7)
+    #: Title and address are known, but not with this certificate, or not without one.
+    CERTIFICATE = (1, 2, 1)
     #: Stopping, or something here is broken.
     CONGESTION = (2, 3, 1)
     ASSOCIATIONS = (2, 3, 2)
     #: Closed without an answer: so many connections are open that not even a rejection is afforded.
     CONNECTIONS = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRule:
+    """What a certificate must say. What is empty is not asked for.
+
+    Attributes:
+        subjects: distinguished names in the form of ``gateway.tls.normal_subject``
+        names: subject alternative names in the form of ``gateway.tls.normal_name``
+        fingerprints: SHA-256, 64 lower-case hexadecimal digits
+    """
+
+    subjects: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    fingerprints: frozenset[str] = frozenset()
+
+    def accepts(self, certificate: PeerCertificate | None) -> bool:
+        """Whether a certificate is one that is meant."""
+        return (
+            certificate is not None
+            and (not self.subjects or certificate.subject in self.subjects)
+            and (not self.names or not self.names.isdisjoint(certificate.names))
+            and (not self.fingerprints or certificate.fingerprint in self.fingerprints)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +68,7 @@ class Source:
         calling_ae: its own AE titles
         called_ae: the titles by which it may call the gateway
         addresses: networks that it connects from
+        certificate: what the certificate that it shows must say; None asks for none
         max_associations: at the same time; None for no limit of its own
 
     Raises:
@@ -51,6 +79,7 @@ class Source:
     calling_ae: frozenset[str] = frozenset()
     called_ae: frozenset[str] = frozenset()
     addresses: tuple[Network, ...] = ()
+    certificate: CertificateRule | None = None
     max_associations: int | None = None
 
     def __post_init__(self) -> None:
@@ -68,13 +97,16 @@ class AccessRules:
     def __init__(self, sources: Sequence[Source] = ()) -> None:
         self._sources = tuple(sources) or (Source(name=ANY_SOURCE),)
 
-    def match(self, *, calling_ae: str, called_ae: str, address: str) -> Source | Refusal:
+    def match(
+        self, *, calling_ae: str, called_ae: str, address: str, certificate: PeerCertificate | None = None
+    ) -> Source | Refusal:
         """The first source that fits, or why none does.
 
         Args:
             calling_ae: calling AE title without its padding
             called_ae: called AE title without its padding
             address: IP address of the peer
+            certificate: verified certificate of the peer, if it has shown one
         """
         try:
             peer = ipaddress.ip_address(address.partition("%")[0])
@@ -88,7 +120,10 @@ class AccessRules:
         near = [source for source in known if not source.addresses or any(peer in net for net in source.addresses)]
         if not near:
             return Refusal.ADDRESS
-        for source in near:
+        proven = [source for source in near if source.certificate is None or source.certificate.accepts(certificate)]
+        if not proven:
+            return Refusal.CERTIFICATE
+        for source in proven:
             if not source.called_ae or called_ae in source.called_ae:
                 return source
         return Refusal.CALLED_AE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from gateway.receive.store import AcceptedContext, Caller, StoreService
 from gateway.receive.transfer import DataTransfer
 from gateway.receive.upper_layer import ConnectionHandler, ConnectionServer, PduReader
 from gateway.spool import Spool
+from gateway.tls import handshake_failure, peer_certificate
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -48,7 +50,9 @@ class ReceiverSettings:
     Attributes:
         ae_title: title that the gateway goes by; which titles it answers to is the sources' business
         host: address to listen on
-        port: 0 for a free one
+        port: of DICOM without TLS, 0 for a free one, None for none
+        tls_port: of DICOM over TLS, 0 for a free one
+        tls: of DICOM over TLS; None for none
         max_associations: at the same time
         max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for no limit
         max_instance_bytes: longest data set
@@ -58,7 +62,9 @@ class ReceiverSettings:
 
     ae_title: str = "GATEWAY"
     host: str = "0.0.0.0"  # noqa: S104 - a PACS is another host
-    port: int = 11112
+    port: int | None = 11112
+    tls_port: int = 2762
+    tls: ssl.SSLContext | None = None
     max_associations: int = 64
     max_pdu_bytes: int = 131072
     max_instance_bytes: int = 8 << 30
@@ -85,7 +91,7 @@ class Receiver:
     Args:
         settings: how to listen
         spool: where instances go
-        record: makes the ledger's row durable before it returns, or raises; called from many threads
+        record: takes what is on stable storage into the ledger's care, or raises; called from many threads
         observer: counts; nobody by default
         sources: who may send; everybody if there are none
     """
@@ -112,16 +118,24 @@ class Receiver:
         self._lock = threading.Lock()
         self._connections: dict[Association, _Connection] = {}
         self._stopping = False
-        self._server: ConnectionServer | None = None
-        self._thread: threading.Thread | None = None
+        self._servers: dict[str, ConnectionServer] = {}
+        self._threads: list[threading.Thread] = []
 
     @property
     def port(self) -> int:
-        """The port that is listened on; after ``start``."""
-        if self._server is None:
-            message = "the receiver is not started"
+        """The port that is listened on without TLS; after ``start``."""
+        return self._port_of("plain")
+
+    @property
+    def tls_port(self) -> int:
+        """The port that is listened on with TLS; after ``start``."""
+        return self._port_of("tls")
+
+    def _port_of(self, door: str) -> int:
+        if door not in self._servers:
+            message = f"the receiver does not listen: {door}"
             raise RuntimeError(message)
-        return int(self._server.server_address[1])
+        return int(self._servers[door].server_address[1])
 
     @property
     def associations(self) -> int:
@@ -139,6 +153,30 @@ class Receiver:
         pynetdicom_config.LOG_HANDLER_LEVEL = "none"
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
         settings = self._settings
+        doors: list[tuple[str, int, ssl.SSLContext | None]] = []
+        if settings.port is not None:
+            doors.append(("plain", settings.port, None))
+        if settings.tls is not None:
+            doors.append(("tls", settings.tls_port, settings.tls))
+        try:
+            for door, port, context in doors:
+                self._servers[door] = self._listen(port, context)
+        except ConfigurationError:
+            for server in self._servers.values():
+                server.server_close()
+            self._servers.clear()
+            raise
+        for door, server in self._servers.items():
+            thread = threading.Thread(
+                target=server.serve_forever, args=(_POLL_SECONDS,), name=f"dicom-listener-{door}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+            _log.info("receiver started", host=settings.host, port=self._port_of(door), ae_title=settings.ae_title,
+                      tls=door == "tls")  # fmt: skip
+
+    def _listen(self, port: int, context: ssl.SSLContext | None) -> ConnectionServer:
+        settings = self._settings
         try:
             entity = ApplicationEntity(settings.ae_title)
             entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
@@ -150,24 +188,20 @@ class Receiver:
             entity.maximum_associations = settings.max_associations + _SPARE_CONNECTIONS
             entity.add_supported_context(VERIFICATION)
             server = entity.make_server(
-                (settings.host, settings.port),
+                (settings.host, port),
+                ssl_context=context,
                 evt_handlers=[(evt.EVT_REQUESTED, self._requested), (evt.EVT_CONN_CLOSE, self._closed)],
                 server_class=ConnectionServer,
                 request_handler=ConnectionHandler,
             )
         except (OSError, ValueError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the AE title is not valid"
-            problem = f"cannot listen on {settings.host} port {settings.port}: {reason}"
+            problem = f"cannot listen on {settings.host} port {port}: {reason}"
             raise ConfigurationError(place="dicom", problem=problem) from error
         assert isinstance(server, ConnectionServer)
         server.admits = self._admits
         server.opened = self._opened
-        self._server = server
-        self._thread = threading.Thread(
-            target=server.serve_forever, args=(_POLL_SECONDS,), name="dicom-listener", daemon=True
-        )
-        self._thread.start()
-        _log.info("receiver started", host=settings.host, port=self.port, ae_title=settings.ae_title)
+        return server
 
     def stop(self, grace_seconds: float = 30.0) -> None:
         """Accept no more, let messages under way come to their answer, end all associations.
@@ -175,12 +209,14 @@ class Receiver:
         Associations without a message under way are aborted (A-ABORT) at once, the others after their answer, and
         those that need more than ``grace_seconds`` are cut: what was not answered is not kept.
         """
-        if self._server is None or self._thread is None:
+        if not self._servers:
             return
         with self._lock:
             self._stopping = True
-        self._server.shutdown()
-        self._thread.join()
+        for server in self._servers.values():
+            server.shutdown()
+        for thread in self._threads:
+            thread.join()
         with self._lock:
             connections = list(self._connections.values())
         for connection in connections:
@@ -195,7 +231,8 @@ class Receiver:
         _await_end(late, _LAST_WORD_SECONDS)
         with self._lock:
             self._forget_dead()
-        self._server = self._thread = None
+        self._servers.clear()
+        self._threads.clear()
         _log.info("receiver stopped", cut=len(late))
 
     def _admits(self, address: str) -> bool:
@@ -203,7 +240,7 @@ class Receiver:
             self._forget_dead()
             if len(self._connections) < self._settings.max_associations + _SPARE_CONNECTIONS:
                 return True
-        self._refused(Refusal.CONNECTIONS, calling_ae="", address=address)
+        self._refused(_reason(Refusal.CONNECTIONS), calling_ae="", address=address)
         return False
 
     def _opened(self, association: Association, connection: socket.socket) -> None:
@@ -218,11 +255,15 @@ class Receiver:
         def ended(outcome: str) -> None:
             self._end_transfer(entry, outcome)
 
+        def failed(error: OSError) -> None:
+            self._refused(handshake_failure(error), calling_ae="", address=entry.address)
+
         PduReader(
             association.dul,
             negotiation_seconds=self._settings.network_timeout_seconds,
             transfer=transfer,
             ended=ended,
+            failed=failed,
         )
 
     def _requested(self, event: Event) -> None:
@@ -249,11 +290,16 @@ class Receiver:
         if str(request.application_context_name) != _APPLICATION_CONTEXT:
             found = Refusal.APPLICATION_CONTEXT
         else:
-            found = self._access.match(calling_ae=calling_ae, called_ae=called_ae, address=entry.address)
+            found = self._access.match(
+                calling_ae=calling_ae,
+                called_ae=called_ae,
+                address=entry.address,
+                certificate=peer_certificate(entry.socket),
+            )
         if isinstance(found, Source):
             found = self._reserve(entry, found)
         if isinstance(found, Refusal):
-            self._refused(found, calling_ae=calling_ae, address=entry.address)
+            self._refused(_reason(found), calling_ae=calling_ae, address=entry.address)
             return found
         entry.caller = Caller(source=found.name, calling_ae=calling_ae, called_ae=called_ae, address=entry.address)
         association.acceptor.supported_contexts = supported(
@@ -337,10 +383,13 @@ class Receiver:
                 if entry.source is not None:
                     self._observer.closed(entry.source.name)
 
-    def _refused(self, refusal: Refusal, *, calling_ae: str, address: str) -> None:
-        reason = refusal.name.lower().replace("_", "-")
+    def _refused(self, reason: str, *, calling_ae: str, address: str) -> None:
         self._observer.refused(reason)
         _log.warning("association refused", reason=reason, calling_ae=calling_ae, peer=_normalised(address))
+
+
+def _reason(refusal: Refusal) -> str:
+    return refusal.name.lower().replace("_", "-")
 
 
 def _printable(title: object) -> str:

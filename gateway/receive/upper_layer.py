@@ -10,6 +10,7 @@ A test pins the private names that this module depends on.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from struct import Struct
@@ -48,6 +49,7 @@ class PduReader:
         negotiation_seconds: how long the peer may take to request the association
         transfer: makes the data transfer of the association, once it is accepted
         ended: called when data transfer is over
+        failed: called when a TLS handshake fails
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class PduReader:
         negotiation_seconds: float,
         transfer: Callable[[], DataTransfer],
         ended: Callable[[str], None],
+        failed: Callable[[OSError], None],
     ) -> None:
         self._dul = dul
         self._negotiation_seconds = negotiation_seconds
         self._transfer = transfer
         self._ended = ended
+        self._failed = failed
         self._stock_event = dul._is_transport_event  # noqa: SLF001
         # Instance attributes shadow the methods that the reactor calls.
         vars(dul).update(_is_transport_event=self.event, _read_pdu_data=self.read)
@@ -105,10 +109,24 @@ class PduReader:
 
     def _read_one(self) -> None:
         deadline = time.monotonic() + self._negotiation_seconds
+        self._secure()
         kind, length = _HEADER.unpack(self._exactly(_HEADER.size, deadline))
         if kind not in _PDU_TYPES or length > _LONGEST_PDU:
             raise ProtocolViolation(reason="a PDU of no known type, or too long")
         self._decode(_HEADER.pack(kind, length) + self._exactly(length, deadline))
+
+    def _secure(self) -> None:
+        """Do the TLS handshake, if one is to do: in the connection's own thread, where a slow one delays nobody."""
+        connection = self._connection
+        if not isinstance(connection, ssl.SSLSocket) or connection.version() is not None:
+            return
+        connection.settimeout(self._negotiation_seconds)
+        try:
+            connection.do_handshake()
+        except (OSError, ValueError) as error:
+            failure = error if isinstance(error, OSError) else ConnectionError()
+            self._failed(failure)
+            raise failure from None
 
     def _read_data(self) -> None:
         checkpoint = self._dul.assoc._reactor_checkpoint  # noqa: SLF001
@@ -172,7 +190,7 @@ class ConnectionHandler(RequestHandler):
 
 
 class ConnectionServer(AssociationServer):
-    """Accepts connections.
+    """Accepts connections. With an ``ssl_context`` they speak TLS, whose handshake is the ``PduReader``'s.
 
     Attributes:
         admits: whether one more connection from this address is afforded
@@ -185,9 +203,12 @@ class ConnectionServer(AssociationServer):
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection."""
-        connection, address = super().get_request()
+        assert self.socket is not None
+        connection, address = self.socket.accept()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.ssl_context is not None:
+            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as inherited

@@ -8,14 +8,19 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 
+from gateway.audit import AuditAction, AuditEntry
 from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.ledger import DeliveryResult, Ledger
+from gateway.ledger.audit import verify_trail
 from gateway.pipeline.receipts import verify_chains
 from tests.integration.postgresql import postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
 from tests.unit.ledger.build import claim, deidentified, finish, outcome, received, take
 from tests.unit.ledger.contract import LedgerContract
+from tests.unit.ledger.corrections_contract import CorrectionsContract
+from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
+from tests.unit.ledger.reviews_contract import ReviewsContract
 from tests.unit.ledger.versions import differences, pretend_newer
 
 
@@ -25,7 +30,7 @@ def ledger(postgresql_url: str) -> Iterator[Ledger]:  # noqa: F811 - a fixture b
         yield opened
 
 
-class TestPostgresql(LedgerContract):
+class TestPostgresql(LedgerContract, CorrectionsContract, KeysContract, ReviewsContract):
     """The contract on PostgreSQL."""
 
 
@@ -36,6 +41,32 @@ def test_no_hot_statement_walks_what_grows_for_ever(ledger: Ledger) -> None:
         hot(ledger)
     assert len(seen) > 30
     assert full_scans_postgresql(ledger, seen) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE audit SET document = '{}'", "DELETE FROM audit WHERE number = 1", "DELETE FROM audit", "TRUNCATE audit"],
+)
+def test_the_database_refuses_to_change_the_audit_trail(ledger: Ledger, statement: str) -> None:
+    ledger.audit(AuditEntry(actor="dpo", action=AuditAction.PROFILE_ACTIVATED, subject="lungs"))
+    before = list(ledger.audit_trail())
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), ledger._database.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    assert list(ledger.audit_trail()) == before
+
+
+def test_entries_written_at_once_are_one_chain(ledger: Ledger) -> None:
+    start = Barrier(4)
+
+    def write(subject: int) -> None:
+        start.wait()
+        for _ in range(10):
+            ledger.audit(AuditEntry(actor="dpo", action=AuditAction.PROFILE_ACTIVATED, subject=str(subject)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(list(ledger.audit_trail())) == 40
+    assert list(verify_trail(ledger.audit_trail(), ledger.audit_end())) == []
 
 
 def test_the_plan_check_finds_a_full_scan(ledger: Ledger) -> None:

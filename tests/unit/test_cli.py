@@ -22,8 +22,11 @@ ROOT = Path(__file__).parents[2]
 SECRETS = {
     "ARCHIVE_PASSWORD": "a",
     "CHEST_SECRET": "c" * 32,
+    "CHEST_SECRET_1": "d" * 32,
     "CLIENT_KEY_PASSWORD": "k",
+    "GATEWAY_KEY_PASSWORD": "g",
     "LEDGER_PASSWORD": "l",
+    "METRICS_TOKEN": "m" * 32,
     "XNAT_ALIAS": "x",
     "XNAT_SECRET": "s",
 }
@@ -147,7 +150,10 @@ def test_example_is_correct_when_uncommented(tmp_path: Path) -> None:
     settings = load_settings(file, SECRETS)
     assert settings.warnings() == []
     defaults = load_settings(None, {})
-    for section in ("dicom", "http", "limits", "retry", "log"):
+    doors = {"tls": None, "plain": None}
+    assert settings.dicom.model_copy(update=doors) == defaults.dicom
+    assert settings.http.model_copy(update={"tls": None}) == defaults.http
+    for section in ("limits", "retry", "log"):
         assert getattr(settings, section) == getattr(defaults, section), f"the example's {section} is not the default"
     assert settings.storage.model_copy(update={"ledger": None}) == defaults.storage
 

@@ -193,6 +193,7 @@ routes: [{project: a}, {project: a, called_ae: X}]
     places = [warning.split(":")[0] for warning in load(tmp_path, text, T="t").warnings()]
     assert places == [
         "sources",
+        "users",
         "storage.durability",
         "routes[0]",
         "destinations.used",
@@ -203,4 +204,5 @@ routes: [{project: a}, {project: a, called_ae: X}]
 
 
 def test_sound_settings_have_no_warnings(tmp_path: Path) -> None:
-    assert load(tmp_path, "sources: {pacs: {calling_ae: PACS}}\n").warnings() == []
+    text = "sources: {pacs: {calling_ae: PACS}}\nusers: {monitoring: {role: viewer, token: '${TOKEN}'}}\n"
+    assert load(tmp_path, text, TOKEN="t" * 32).warnings() == []

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.access import Authenticator, Person, Role
 from gateway.config import load_settings
 from gateway.metrics import METERS
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
+ENVIRON = {"GATEWAY_DATA": "/data", "METRICS_TOKEN": "t" * 64}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def test_configuration_is_correct_and_fits_the_services(compose: Any) -> None:
-    settings = load_settings(DOCKER / "gateway.yaml", {"GATEWAY_DATA": "/data"})
+    settings = load_settings(DOCKER / "gateway.yaml", ENVIRON)
     ports = [port.rpartition(":")[2] for port in compose["services"]["gateway"]["ports"]]
     assert ports == [str(settings.dicom.port), str(settings.http.port)]
     for destination in settings.destinations.values():
@@ -60,7 +62,7 @@ def test_the_gateway_runs_without_rights(compose: Any) -> None:
 
 def test_stopping_waits_longer_than_the_gateway_needs(compose: Any) -> None:
     seconds = int(compose["services"]["gateway"]["stop_grace_period"].removesuffix("s"))
-    assert seconds > load_settings(DOCKER / "gateway.yaml", {"GATEWAY_DATA": "/data"}).workers.stop_seconds
+    assert seconds > load_settings(DOCKER / "gateway.yaml", ENVIRON).workers.stop_seconds
 
 
 def test_image_copies_what_the_build_needs() -> None:
@@ -73,7 +75,11 @@ def test_image_copies_what_the_build_needs() -> None:
     assert {f"!{name}" for name in {*needed, *wheel["packages"], *wheel["force-include"]}} <= set(ignored)
 
 
-@pytest.mark.parametrize("arguments", [["config", "prometheus.yml"], ["rules", "alerts.yml"]])
+#: The token's file is in the container only.
+CHECKS = [["config", "--syntax-only", "prometheus.yml"], ["rules", "alerts.yml"]]
+
+
+@pytest.mark.parametrize("arguments", CHECKS)
 def test_prometheus_accepts_its_files(arguments: list[str]) -> None:
     done = subprocess.run(["promtool", "check", *arguments], cwd=DOCKER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -84,6 +90,18 @@ def test_prometheus_asks_the_gateway(compose: Any) -> None:
     host, port = scraped["static_configs"][0]["targets"][0].split(":")
     assert host in compose["services"]
     assert port == "8080"
+
+
+def test_p10_prometheus_shows_the_token_that_the_gateway_knows(compose: Any) -> None:
+    scraped = yaml.safe_load((DOCKER / "prometheus.yml").read_text())["scrape_configs"][0]
+    name = scraped["authorization"]["credentials_file"].rpartition("/")[2]
+    assert name in compose["services"]["prometheus"]["secrets"]
+    variable = compose["secrets"][name]["environment"]
+    assert variable in compose["services"]["gateway"]["environment"]
+    users = load_settings(DOCKER / "gateway.yaml", ENVIRON).users or {}
+    door = Authenticator(tuple(user.user(key) for key, user in users.items()))
+    headers = {"Authorization": f"Bearer {ENVIRON[variable]}"}
+    assert door.recognise(headers.get, peer="172.18.0.4") == Person("prometheus", Role.VIEWER)
 
 
 def test_alerts_ask_for_figures_that_exist() -> None:

@@ -28,9 +28,11 @@ LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 NUMBERS = {
     "attempts",
     "bytes",
+    "confirmed",
     "count",
     "cut",
     "damaged",
+    "deidentified",
     "deliveries",
     "delivery",
     "dicom_port",
@@ -38,9 +40,9 @@ NUMBERS = {
     "exit_code",
     "failed",
     "http_port",
-    "pid",
     "instance",
     "instances",
+    "pid",
     "port",
     "rebuilt",
     "removed",
@@ -48,6 +50,8 @@ NUMBERS = {
     "seconds",
     "size",
     "stored",
+    "tls",
+    "waiting",
 }
 UID = "1.2.840.113619.2.55.3.604688119.868.1234567890.1"
 

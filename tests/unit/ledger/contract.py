@@ -539,7 +539,8 @@ class LedgerContract:
             "pending": (1, at(2)),
         }
         status = ledger.status()
-        assert {state: status.delivery_count(state) for state in DeliveryState} == dict.fromkeys(DeliveryState, 1)
+        every = dict.fromkeys(DeliveryState, 1) | {DeliveryState.SUPERSEDED: 0}
+        assert {state: status.delivery_count(state) for state in DeliveryState} == every
         assert ledger.account().balanced
 
     @pytest.mark.parametrize(
@@ -551,8 +552,9 @@ class LedgerContract:
             ("UPDATE instances SET code = 'duplicate' WHERE state = 'rejected'", "duplicate of nothing"),
             ("DELETE FROM outputs", "without the record of an output"),
             ("UPDATE outputs SET destinations = 2", "for each of their destinations"),
-            ("UPDATE deliveries SET state = 'dead' WHERE state = 'confirmed'", "delivery that is not confirmed"),
-            ("UPDATE deliveries SET state = 'confirmed' WHERE state = 'pending'", "all their deliveries are confirmed"),
+            ("UPDATE deliveries SET state = 'dead' WHERE state = 'confirmed'", "neither confirmed nor superseded"),
+            ("UPDATE deliveries SET state = 'confirmed' WHERE state = 'pending'", "all their deliveries are settled"),
+            ("UPDATE deliveries SET state = 'superseded' WHERE state = 'confirmed'", "superseded by nothing newer"),
             ("UPDATE instances SET state = 'held', code = 'x' WHERE state = 'deidentified'", "not de-identified"),
             ("UPDATE instances SET lease_owner = 'x' WHERE state = 'held'", "not received"),
             ("UPDATE instances SET state = 'delivered' WHERE state = 'held'", "should be by the history"),

@@ -91,6 +91,7 @@ def hot(ledger: Ledger) -> None:
     ids = [each.instance_id for each in others]
     finish(ledger, deidentified(first.instance_id, sop_key="a"), held(ids[0], sop_key="b", content_key="c"),
            rejected(ids[1]), deidentified(ids[2], sop_key="a"))  # fmt: skip
+    finish(ledger, deidentified(ids[3], sop_key="a", content_key="d"))
     ledger.release("worker", now=START)
     taken = take(ledger, seconds=9, max_count=10)
     assert taken

@@ -245,6 +245,8 @@ def test_p12_a_queue_survives_the_migration(tmp_path: Path) -> None:
         with ledger._database.engine.begin() as connection:
             # As the schema before receipts left it.
             for statement in (
+                "DROP TABLE reviews", "DROP TABLE crosswalk", "DROP TABLE project_keys", "DROP TABLE audit",
+                "DROP TABLE audit_chain",
                 "DROP TABLE receipts", "DROP TABLE receipt_chains", "DROP TABLE turns", "DROP INDEX deliveries_study",
                 "CREATE TABLE turns (destination TEXT, study_uid TEXT, turn_at BIGINT)",
                 "CREATE INDEX turns_next ON turns (destination, turn_at)",

@@ -11,7 +11,10 @@ from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.ledger import Ledger
 from tests.unit.ledger.build import received
 from tests.unit.ledger.contract import LedgerContract
+from tests.unit.ledger.corrections_contract import CorrectionsContract
+from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
+from tests.unit.ledger.reviews_contract import ReviewsContract
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-class TestSqlite(LedgerContract):
+class TestSqlite(LedgerContract, CorrectionsContract, KeysContract, ReviewsContract):
     """The contract on SQLite."""
 
 

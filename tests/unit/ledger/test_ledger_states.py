@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.errors import IllegalTransition
 from gateway.ledger import DeliveryState, InstanceState, Ledger
-from gateway.ledger.states import DELIVERY_TRANSITIONS, INSTANCE_TRANSITIONS, STANDING
+from gateway.ledger.states import DELIVERY_TRANSITIONS, INSTANCE_TRANSITIONS, SETTLED, STANDING
 from tests.unit.ledger.build import at, deidentified, held, outcome, received, rejected
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "states.md"
@@ -41,6 +41,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.deliveries: dict[int, tuple[int, DeliveryState]] = {}
         self.delivery_leases: dict[int, tuple[str, float]] = {}
         self.due: dict[int, float] = {}
+        #: Superseded while a deliverer had them.
+        self.marked: set[int] = set()
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -99,6 +101,39 @@ class LedgerMachine(RuleBasedStateMachine):
             for entry in self.ledger.deliveries(instance_id=number):
                 self.deliveries[entry.delivery_id] = (number, DeliveryState.PENDING)
                 self.due[entry.delivery_id] = self.now
+            self._supersede()
+
+    def _supersede(self) -> None:
+        """All instances are versions of one; every one goes to each destination."""
+        newest = max(instance for instance, _ in self.deliveries.values())
+        for delivery, (instance, state) in self.deliveries.items():
+            if instance == newest or state in SETTLED:
+                continue
+            if delivery in self.delivery_leases:
+                self.marked.add(delivery)
+            else:
+                self._end(delivery)
+
+    def _end(self, delivery: int) -> None:
+        self.marked.discard(delivery)
+        self.deliveries[delivery] = (self.deliveries[delivery][0], DeliveryState.SUPERSEDED)
+        self._settle(self.deliveries[delivery][0])
+
+    def _settle(self, instance: int) -> bool:
+        if {state for other, state in self.deliveries.values() if other == instance} <= set(SETTLED):
+            self.states[instance] = InstanceState.DELIVERED
+        return self.states[instance] is InstanceState.DELIVERED
+
+    def _waits(self, delivery: int, destination: str) -> bool:
+        """Whether an older version is being sent to the destination."""
+        of_destination = {entry.delivery_id for entry in self.ledger.deliveries(destination=destination, limit=10_000)}
+        return any(
+            other in of_destination
+            and self.deliveries[other][0] < self.deliveries[delivery][0]
+            and self.deliveries[other][1] not in SETTLED
+            and until > self.now
+            for other, (_, until) in self.delivery_leases.items()
+        )
 
     @rule(owner=OWNERS, destination=st.sampled_from(DESTINATIONS), count=st.integers(1, 3))
     def claim_deliveries(self, owner: str, destination: str, count: int) -> None:
@@ -109,8 +144,17 @@ class LedgerMachine(RuleBasedStateMachine):
         due = {
             entry.delivery_id
             for entry in self.ledger.deliveries(destination=destination, limit=10_000)
-            if self.deliveries[entry.delivery_id][1] in open_states and self.due[entry.delivery_id] <= self.now
+            if self.deliveries[entry.delivery_id][1] in open_states
+            and self.due[entry.delivery_id] <= self.now
+            and entry.delivery_id not in self.marked
+            and not self._waits(entry.delivery_id, destination)
         }
+        # Those that came back without an outcome end when their study has its turn.
+        for entry in self.ledger.deliveries(destination=destination, state=DeliveryState.SUPERSEDED, limit=10_000):
+            if entry.delivery_id in self.marked:
+                assert self.due[entry.delivery_id] <= self.now
+                self.delivery_leases.pop(entry.delivery_id, None)
+                self._end(entry.delivery_id)
         assert {each.delivery_id for each in taken} <= due
         assert bool(taken) == bool(due)
         assert len({each.study_uid for each in taken}) <= 1
@@ -130,14 +174,13 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         del self.delivery_leases[delivery]
         instance = self.deliveries[delivery][0]
+        if delivery in self.marked and state != "confirmed":
+            self._end(delivery)
+            return
+        self.marked.discard(delivery)
         self.deliveries[delivery] = (instance, DeliveryState(state))
         self.due[delivery] = self.now + 30
-        siblings = {other_state for other, other_state in self.deliveries.values() if other == instance}
-        if siblings == {DeliveryState.CONFIRMED}:
-            assert recorded.delivered == (instance,)
-            self.states[instance] = InstanceState.DELIVERED
-        else:
-            assert recorded.delivered == ()
+        assert recorded.delivered == ((instance,) if self._settle(instance) else ())
 
     @rule(owner=OWNERS)
     def crash(self, owner: str) -> None:
@@ -158,7 +201,7 @@ class LedgerMachine(RuleBasedStateMachine):
         hit = [
             number
             for number, (_, state) in self.deliveries.items()
-            if state in wanted and number not in self.delivery_leases
+            if state in wanted and number not in self.delivery_leases and number not in self.marked
         ]
         assert self.ledger.retry_deliveries(only_dead=only_dead, now=at(self.now)) == len(hit)
         for number in hit:

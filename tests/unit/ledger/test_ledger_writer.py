@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from gateway.errors import LedgerUnavailable
-from gateway.ledger import Ledger, LedgerWriter, Received
+from gateway.ledger import MOST_WAITING, Ledger, LedgerWriter, Received
+from tests.fixtures.ports import wait_until
 from tests.unit.ledger.build import received
 
 
@@ -24,10 +25,14 @@ class Gate:
     def record_received(self, group: Sequence[Received], /) -> list[int]:
         self.entered.set()
         self.open.wait()
-        self.groups.append(list(group))
         if self.error:
             raise self.error
+        self.groups.append(list(group))
         return [each.crc32 for each in group]
+
+    @property
+    def recorded(self) -> list[int]:
+        return [each.crc32 for group in self.groups for each in group]
 
 
 @pytest.fixture
@@ -36,65 +41,77 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def test_p1_the_future_is_done_when_the_row_is_there(ledger: Ledger) -> None:
-    with LedgerWriter(ledger) as writer:
-        number = writer.submit(received(1)).result()
-        assert [entry.after for entry in ledger.history(number)] == ["received"]
-
-
-def test_threads_get_their_own_ids(ledger: Ledger) -> None:
+def test_what_many_threads_hand_in_is_recorded(ledger: Ledger) -> None:
     with LedgerWriter(ledger, max_group=7) as writer, ThreadPoolExecutor(8) as pool:
-        ids = list(pool.map(lambda number: writer.submit(received(number)).result(), range(200)))
-    claimed = {each.instance_id: each.spool_name for each in ledger.claim_received("w", limit=999, lease_seconds=9)}
-    assert claimed == {ids[number]: received(number).spool_name for number in range(200)}
+        list(pool.map(lambda number: writer.record(received(number)), range(200)))
+    claimed = ledger.claim_received("w", limit=999, lease_seconds=9)
+    assert {each.spool_name for each in claimed} == {received(number).spool_name for number in range(200)}
+    assert [entry.after for entry in ledger.history(claimed[0].instance_id)] == ["received"]
 
 
 def test_what_gathers_during_a_commit_shares_the_next() -> None:
     gate = Gate()
-    with LedgerWriter(gate, max_group=4) as writer:
-        first = writer.submit(received(0))
+    with LedgerWriter(gate, max_group=4, gather_seconds=0) as writer:
+        writer.record(received(0))
         gate.entered.wait()
-        others = [writer.submit(received(number)) for number in range(1, 7)]
-        assert not first.done()
+        for number in range(1, 7):
+            writer.record(received(number))
         gate.open.set()
-        assert [future.result() for future in (first, *others)] == list(range(7))
+    assert gate.recorded == list(range(7))
     assert [len(group) for group in gate.groups] == [1, 4, 2]
 
 
-def test_an_error_reaches_everyone_who_waits_and_the_writer_lives_on() -> None:
+@pytest.mark.parametrize("error", [LedgerUnavailable(operation="record instances", reason="SQLITE_FULL"), OSError()])
+def test_p1_a_ledger_that_fails_loses_nothing_and_takes_no_more(error: Exception) -> None:
     gate = Gate()
-    gate.error = LedgerUnavailable(operation="record instances", reason="SQLITE_FULL")
+    gate.error = error
+    gate.open.set()
     with LedgerWriter(gate) as writer:
-        futures = [writer.submit(received(number)) for number in range(3)]
-        gate.open.set()
-        for future in futures:
-            with pytest.raises(LedgerUnavailable, match="SQLITE_FULL"):
-                future.result()
+        writer.record(received(0))
+        gate.entered.wait()
+
+        def refused() -> bool:
+            try:
+                writer.record(received(9))
+            except LedgerUnavailable:
+                return True
+            return False
+
+        wait_until(refused, what="more is refused")
         gate.error = None
-        assert writer.submit(received(9)).result() == 9
+        wait_until(lambda: not refused(), what="it takes records again")
+    assert gate.recorded[0] == 0
+    assert gate.recorded[-1] == 9
 
 
-def test_stop_records_what_was_submitted_and_takes_no_more() -> None:
+def test_no_more_wait_than_are_looked_at_after_a_crash() -> None:
+    gate = Gate()
+    with LedgerWriter(gate) as writer:
+        for number in range(MOST_WAITING):
+            writer.record(received(number))
+        with pytest.raises(LedgerUnavailable, match="too many"):
+            writer.record(received(MOST_WAITING))
+        gate.open.set()
+    assert gate.recorded == list(range(MOST_WAITING))
+
+
+def test_stop_records_what_was_handed_in_and_takes_no_more() -> None:
     gate = Gate()
     writer = LedgerWriter(gate, max_group=2)
-    futures = [writer.submit(received(number)) for number in range(9)]
+    for number in range(9):
+        writer.record(received(number))
     gate.open.set()
-    writer.stop()
-    assert [future.result(timeout=0) for future in futures] == list(range(9))
+    assert writer.stop() == []
+    assert gate.recorded == list(range(9))
     with pytest.raises(LedgerUnavailable, match="stopped"):
-        writer.submit(received(10))
-    writer.stop()
+        writer.record(received(10))
+    assert writer.stop() == []
 
 
-def test_what_is_cancelled_in_time_is_not_recorded() -> None:
+def test_stop_tells_what_a_failing_ledger_did_not_take() -> None:
     gate = Gate()
-    with LedgerWriter(gate) as writer:
-        first = writer.submit(received(0))
-        gate.entered.wait()
-        second, third = writer.submit(received(1)), writer.submit(received(2))
-        assert second.cancel()
-        gate.open.set()
-        assert (first.result(), third.result()) == (0, 2)
-        with pytest.raises(CancelledError):
-            second.result()
-    assert [each.crc32 for group in gate.groups for each in group] == [0, 2]
+    gate.error = LedgerUnavailable(operation="record instances", reason="SQLITE_BUSY")
+    gate.open.set()
+    writer = LedgerWriter(gate)
+    writer.record(received(3))
+    assert writer.stop() == [received(3)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
+import gateway.ledger
 from gateway.ledger import Ledger
+from gateway.ledger.database import Database
 from gateway.ledger.schema import metadata
 
 
@@ -44,6 +49,20 @@ def _conditions(connection: sa.Connection) -> set[str]:
         " ".join(line.split()).rstrip(",") for text in connection.exec_driver_sql(query).scalars()
         for line in text.splitlines()
     }  # fmt: skip
+
+
+def create_at(url: str, revision: str) -> None:
+    """Make an empty ledger with the schema of an earlier version, by that version's own migrations."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(gateway.ledger.__file__).parent / "migrations"))
+    database = Database(url)
+
+    def upgrade(connection: sa.Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    database.write("be made", upgrade)
+    database.close()
 
 
 def pretend_newer(ledger: Ledger) -> None:

@@ -1,0 +1,307 @@
+"""Who may ask over HTTP (promise P10): people and programs with a role, and how they prove who they are.
+
+A person has a password, of which the configuration holds the Argon2id hash (RFC 9106). A program has a token of 256
+random bits, of which its SHA-256 is kept: nobody guesses such a token, so a slow hash would protect nothing.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import threading
+import time
+from base64 import b64decode
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Final, TypeAlias
+
+from argon2 import PasswordHasher, Type, extract_parameters
+from argon2.exceptions import InvalidHashError, VerificationError
+
+#: Gives a header of a request by its name, in whatever case; None if it has none.
+Header: TypeAlias = Callable[[str], str | None]
+
+#: Shortest password and shortest token, in characters.
+SHORTEST_PASSWORD: Final = 12
+SHORTEST_TOKEN: Final = 32
+
+#: Least cost of a hash: OWASP's minimum for Argon2id. The most keeps a hash from exhausting the machine.
+_LEAST_MEMORY_KIB: Final = 19_456
+_MOST_MEMORY_KIB: Final = 262_144
+_LEAST_PASSES: Final = 2
+_MOST_PASSES: Final = 10
+
+#: Failures of one address within the window after which it must wait.
+FAILURES: Final = 10
+WINDOW_SECONDS: Final = 60.0
+#: How long a verified password is remembered, so that a request every few seconds does not cost a hash each.
+_REMEMBERED_SECONDS: Final = 300.0
+_ADDRESSES: Final = 4096
+#: Hashes computed at the same time: each needs tens of MiB.
+_HASHES_AT_ONCE: Final = 2
+
+
+class Role(StrEnum):
+    """What somebody may see, each role with all of the ones before it."""
+
+    VIEWER = "viewer"
+    DATA_PROTECTION_OFFICER = "data-protection-officer"
+    ADMINISTRATOR = "administrator"
+
+    def includes(self, other: Role) -> bool:
+        """Whether who has this role may do what ``other`` may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody who may ask.
+
+    Attributes:
+        name: name in the configuration
+        role: what the user may see
+        password_hash: Argon2id hash of the password, or ""
+        token_digest: SHA-256 of the token in hexadecimal, or ""
+    """
+
+    name: str
+    role: Role
+    password_hash: str = field(default="", repr=False)
+    token_digest: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks: the name of a user, or ``local`` for whoever is on this machine."""
+
+    name: str
+    role: Role
+
+
+class Denial(Enum):
+    """Why nobody was recognised."""
+
+    #: No credentials, or none of a kind that is understood.
+    MISSING = "credentials-missing"
+    WRONG = "credentials-wrong"
+    #: Too many failures from this address.
+    TOO_MANY = "too-many-failures"
+    #: There are no users, and the peer is not on this machine.
+    NOT_LOCAL = "not-local"
+
+
+#: Who is on this machine, when no users are configured.
+LOCAL: Final = Person("local", Role.ADMINISTRATOR)
+
+
+class Authenticator:
+    """Recognises who asks. Safe to use from several threads.
+
+    Args:
+        users: who may; without any, whoever is on this machine
+        clock: monotonic seconds
+    """
+
+    def __init__(self, users: tuple[User, ...] = (), *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._users = {user.name: user for user in users}
+        self._tokens = tuple((bytes.fromhex(user.token_digest), user) for user in users if user.token_digest)
+        self._clock = clock
+        self._failures = _Failures(clock)
+        self._hashes = threading.BoundedSemaphore(_HASHES_AT_ONCE)
+        self._hasher = PasswordHasher()
+        hashed = [user.password_hash for user in users if user.password_hash]
+        #: What an unknown user's password is compared with, so that the answer takes as long.
+        self._decoy = hashed[0] if hashed else ""
+        self._remembered: dict[str, tuple[bytes, float]] = {}
+        self._key = secrets.token_bytes(32)
+
+    def recognise(self, header: Header, *, peer: str) -> Person | Denial:
+        """Who sends a request.
+
+        Args:
+            header: gives a header of the request by its name
+            peer: IP address that it comes from
+        """
+        if not self._users:
+            return LOCAL if _is_local(header, peer) else Denial.NOT_LOCAL
+        scheme, _, credentials = (header("Authorization") or "").partition(" ")
+        credentials = credentials.strip()
+        if scheme.lower() == "bearer":
+            return self._by_token(credentials, peer)
+        if scheme.lower() == "basic":
+            return self._by_password(credentials, peer)
+        return Denial.MISSING
+
+    def _by_token(self, token: str, peer: str) -> Person | Denial:
+        # A right token passes whatever others at the same address got wrong: guessing is hopeless anyway.
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        found = None
+        for known, user in self._tokens:
+            if hmac.compare_digest(known, digest):
+                found = user
+        if found is not None:
+            return Person(found.name, found.role)
+        return self._failures.add(peer)
+
+    def _by_password(self, credentials: str, peer: str) -> Person | Denial:
+        if self._failures.has_too_many(peer):
+            return Denial.TOO_MANY
+        try:
+            name, colon, password = b64decode(credentials, validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, ValueError):
+            name, colon, password = "", "", ""
+        user = self._users.get(name) if colon else None
+        right = self._verify(name, user.password_hash if user is not None else "", password)
+        if user is not None and right:
+            return Person(user.name, user.role)
+        return self._failures.add(peer)
+
+    def _verify(self, name: str, known: str, password: str) -> bool:
+        mark = hmac.digest(self._key, f"{name}\0{known}\0{password}".encode("utf-8", "replace"), "sha256")
+        remembered, until = self._remembered.get(name, (b"", 0.0))
+        if known and self._clock() < until and hmac.compare_digest(remembered, mark):
+            return True
+        hashed = known or self._decoy
+        if not hashed:
+            return False
+        try:
+            with self._hashes:
+                self._hasher.verify(hashed, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        if not known:
+            return False
+        self._remembered[name] = (mark, self._clock() + _REMEMBERED_SECONDS)
+        return True
+
+
+class _Failures:
+    """Counts failures by address; an IPv6 network of 64 bits is one address."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def has_too_many(self, peer: str) -> bool:
+        with self._lock:
+            count, until = self._counts.get(_network(peer), (0, 0.0))
+            return count >= FAILURES and self._clock() < until
+
+    def add(self, peer: str) -> Denial:
+        now, network = self._clock(), _network(peer)
+        with self._lock:
+            count, until = self._counts.get(network, (0, 0.0))
+            if count >= FAILURES and now < until:
+                return Denial.TOO_MANY
+            count, until = (count + 1, until) if now < until else (1, now + WINDOW_SECONDS)
+            self._counts[network] = (count, until)
+            self._counts.move_to_end(network)
+            if len(self._counts) > _ADDRESSES:
+                self._counts.popitem(last=False)
+        return Denial.WRONG
+
+
+def _network(peer: str) -> str:
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+#: Headers that a proxy adds: behind one everybody seems to be on this machine.
+_PROXIED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or the name ``localhost`` means this machine and no other."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _is_local(header: Header, peer: str) -> bool:
+    # A page from elsewhere can make a browser on this machine ask under a name of its own (DNS rebinding).
+    host = header("Host") or ""
+    front, _, port = host.rpartition(":")
+    name = front if port.isdigit() and not front.endswith(":") else host
+    proxied = any(header(name) is not None for name in _PROXIED)
+    return is_loopback(peer) and not proxied and (not name or is_loopback(name))
+
+
+# Making and checking hashes -----------------------------------------------------------------------------------------
+
+
+def hash_password(password: str) -> str:
+    """The Argon2id hash of a password, by the parameters of RFC 9106 for little memory.
+
+    Raises:
+        ValueError: the password is too short
+    """
+    if len(password) < SHORTEST_PASSWORD:
+        raise ValueError(f"a password has at least {SHORTEST_PASSWORD} characters")
+    return PasswordHasher().hash(password)
+
+
+def make_token() -> str:
+    """A token of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def token_digest(token: str) -> str:
+    """SHA-256 of a token, in hexadecimal.
+
+    Raises:
+        ValueError: it is too short, or not printable ASCII without blanks
+    """
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError(
+            f"a token has at least {SHORTEST_TOKEN} ASCII characters without blanks: make one with "
+            "`gateway access token`"
+        )
+    return hashlib.sha256(token.encode("ascii")).hexdigest()
+
+
+def checked_password_hash(text: str) -> str:
+    """``text``, if it is an Argon2id hash that costs enough and not too much.
+
+    Raises:
+        ValueError: it is not
+    """
+    try:
+        found = extract_parameters(text)
+    except InvalidHashError:
+        found = None
+    if found is None or found.type is not Type.ID:
+        raise ValueError("a password hash is an Argon2id one: make it with `gateway access hash`")
+    if not (
+        _LEAST_MEMORY_KIB <= found.memory_cost <= _MOST_MEMORY_KIB and _LEAST_PASSES <= found.time_cost <= _MOST_PASSES
+    ):
+        raise ValueError("this password hash costs too little or too much: make it with `gateway access hash`")
+    return text
+
+
+def checked_token_hash(text: str) -> str:
+    """The digest in ``sha256:...``.
+
+    Raises:
+        ValueError: it is none
+    """
+    kind, _, digest = text.partition(":")
+    if kind != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise ValueError("a token hash is sha256: and 64 hexadecimal digits: make it with `gateway access token`")
+    return text

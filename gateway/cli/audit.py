@@ -1,0 +1,102 @@
+"""``gateway audit``: who did what, and proof that nothing of it was changed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.audit import AuditAction
+from gateway.cli.ledger import opened_ledger
+from gateway.cli.listing import print_table
+from gateway.cli.options import ConfigFile
+from gateway.errors import ConfigurationError
+
+audit = typer.Typer(help="The audit trail: who did what, and why.", no_args_is_help=True)
+
+
+@audit.command("list")
+def list_entries(
+    *,
+    action: Annotated[AuditAction | None, typer.Option(help="Only this action.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows: the last ones.")] = 100,
+    config: ConfigFile = None,
+) -> None:
+    """List entries, oldest first."""
+    with opened_ledger(config) as ledger:
+        found = list(ledger.audit_trail(newest=limit if action is None else None))
+    if action is not None:
+        found = [one for one in found if one.text("action") == action][-limit:]
+    rows = [
+        (
+            str(one.number),
+            one.text("at"),
+            one.text("actor"),
+            one.text("action"),
+            one.text("subject"),
+            one.text("because"),
+            " ".join(f"{name}={value}" for name, value in sorted(one.facts.items())),
+        )
+        for one in found
+    ]
+    print_table(("number", "when (UTC)", "who", "what", "to what", "because", "facts"), rows)
+
+
+@audit.command()
+def export(
+    file: Annotated[Path | None, typer.Argument(help="Where to; standard output without it.")] = None,
+    *,
+    config: ConfigFile = None,
+) -> None:
+    """Write all entries, one JSON document per line. Keep the file elsewhere: it shows later what was changed."""
+    with opened_ledger(config) as ledger:
+        found = ledger.audit_trail()
+        if file is None:
+            for one in found:
+                sys.stdout.write(f"{one.document}\n")
+            return
+        draft = file.with_name(f".{file.name}.part")
+        count = 0
+        with draft.open("w", encoding="utf-8", newline="\n") as lines:
+            for one in found:
+                lines.write(f"{one.document}\n")
+                count += 1
+        draft.replace(file)
+    typer.echo(f"{count} entries written to {file}")
+
+
+@audit.command()
+def verify(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files that were exported earlier, to be compared as well.")
+    ] = None,
+    *,
+    config: ConfigFile = None,
+) -> None:
+    """Check that no entry was changed, inserted or removed. Exit code 1 if one was."""
+    from gateway.ledger.audit import compare_trail, read_trail, verify_trail
+
+    flaws: list[str] = []
+    with opened_ledger(config) as ledger:
+        # The end first: entries that are written meanwhile are beyond it, and not yet to be judged.
+        end = ledger.audit_end()
+        present = [one for one in ledger.audit_trail() if end is None or one.number <= end.number]
+    flaws += [f"ledger: entry {flaw.number}: {flaw.problem}" for flaw in verify_trail(present, end)]
+    for file in files or ():
+        try:
+            exported = list(read_trail(file.read_text(encoding="utf-8").splitlines()))
+        except OSError as error:
+            raise ConfigurationError(place=str(file), problem=error.strerror or "it cannot be read") from None
+        except ValueError as error:
+            raise ConfigurationError(place=str(file), problem=str(error)) from None
+        found = [*verify_trail(exported, None, whole=False), *compare_trail(exported, present)]
+        flaws += [f"{file.name}: entry {flaw.number}: {flaw.problem}" for flaw in found]
+    for flaw in flaws:
+        typer.echo(flaw)
+    if end is not None:
+        typer.echo(f"{end.number} entries, the last is {end.digest}")
+    typer.echo("verified" if not flaws else "NOT verified")
+    if flaws:
+        raise typer.Exit(1)

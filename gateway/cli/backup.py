@@ -1,0 +1,84 @@
+"""``gateway backup`` and ``gateway restore``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from gateway.cli.ledger import opened_ledger
+from gateway.cli.listing import say
+from gateway.cli.options import ConfigFile
+from gateway.config import load_settings
+from gateway.errors import ConfigurationError
+
+PassphraseFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--passphrase-file", metavar="FILE", help="File with the passphrase of the secrets.")
+]
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="Directory to make; empty, or not there yet.")],
+    *,
+    secrets: Annotated[
+        bool,
+        typer.Option("--secrets", help="Also the secrets of the data directory, encrypted; needs --passphrase-file."),
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    ledger_dump: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What pg_dump made of a PostgreSQL ledger just before."),
+    ] = None,
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Hard links instead of copies: to be copied elsewhere from there, at leisure."),
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Back up ledger and spool, also of a running gateway. Exit code 1 if an original is not what was received."""
+    from gateway.pipeline.backup import BackupOrder, make_backup
+    from gateway.pipeline.resources import open_spool
+    from gateway.pipeline.sealed_secrets import read_passphrase
+
+    if secrets != (passphrase_file is not None):
+        raise ConfigurationError(place="backup", problem="--secrets and --passphrase-file belong together")
+    os.umask(0o077)
+    passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
+    settings = load_settings(config, os.environ)
+    with opened_ledger(config) as ledger:
+        order = BackupOrder(target=target, dump=ledger_dump, passphrase=passphrase, link=link)
+        report = make_backup(settings, ledger, open_spool(settings), order)
+    say(f"{report.manifest.files} files of the spool, {report.manifest.size:,} bytes, and the ledger are in {target}")
+    if not secrets:
+        say("The secrets are not in it: without them no pseudonym can be continued. Keep them elsewhere, or --secrets.")
+    for name in report.damaged:
+        say(f"damaged: {name} is not what was received", error=True)
+    if report.damaged:
+        raise typer.Exit(1)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="The backup.")],
+    *,
+    passphrase_file: PassphraseFile = None,
+    numbers_left_out: Annotated[
+        int,
+        typer.Option(min=1, help="Sequential pseudonyms to leave out: more than were given since the backup."),
+    ] = 1000,
+    config: ConfigFile = None,
+) -> None:
+    """Restore a backup into the empty data directory of the configuration, and check that it is whole."""
+    from gateway.pipeline.restore import RestoreOrder, restore_backup
+    from gateway.pipeline.sealed_secrets import read_passphrase
+
+    os.umask(0o077)
+    passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
+    settings = load_settings(config, os.environ)
+    order = RestoreOrder(source=source, passphrase=passphrase, numbers_left_out=numbers_left_out)
+    report = restore_backup(settings, order)
+    say(f"The backup of {report.manifest.made_at} is restored to {settings.data}: {report.files} files of the spool,")
+    say(f"{report.account.received} instances, account balanced.")
+    if not report.manifest.secrets:
+        say("The secrets are not in it: put them where the configuration has them before the gateway runs.")

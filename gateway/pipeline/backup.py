@@ -1,0 +1,358 @@
+"""A backup of a gateway while it runs: ledger, spool, and what says that all of it is there.
+
+The ledger is copied first, then the spool: every instance that the copied ledger knows has its file, unless it was
+delivered and purged meanwhile; files that came after it get their rows when the restored gateway starts.
+
+::
+
+    <target>/manifest.json       what this is; written last, so a backup without it is none
+    <target>/SHA256SUMS          digest of every file, as ``sha256sum --check`` reads it
+    <target>/ledger.sqlite3      or ledger.dump, made by pg_dump
+    <target>/spool/...           originals and outputs
+    <target>/node                the name of this gateway
+    <target>/secrets.sealed      only if asked for
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from gateway.audit import AuditAction, AuditEntry, acting_person
+from gateway.config import Settings
+from gateway.errors import BackupUnusable, ConfigurationError, SpoolCorrupt, SpoolFull, SpoolUnavailable
+from gateway.ledger import SCHEMA_VERSION, Ledger
+from gateway.pipeline.sealed_secrets import seal_secrets
+from gateway.spool import Spool, SpoolRecord
+from gateway.spool.disk import make_directory
+from gateway.version import __version__
+
+#: Version of a backup's form.
+FORM: Final = 1
+MANIFEST: Final = "manifest.json"
+SUMS: Final = "SHA256SUMS"
+LEDGER: Final = "ledger.sqlite3"
+DUMP: Final = "ledger.dump"
+NODE: Final = "node"
+SECRETS: Final = "secrets.sealed"
+SPOOL: Final = "spool"
+#: The parts of the spool that a gateway needs again.
+PARTS: Final = ("received", "out", "damaged")
+_CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a backup is.
+
+    Attributes
+    ----------
+    form: version of its form
+    gateway, schema: versions of the gateway and of the ledger's schema
+    made_at: when it was begun, ISO 8601, UTC
+    ledger: name of the file with the ledger
+    secrets: whether the secrets of the data directory are in it
+    files, size: number of files below ``spool`` and their bytes
+    sums: SHA-256 of ``SHA256SUMS``
+    """
+
+    form: int
+    gateway: str
+    schema: str
+    made_at: str
+    ledger: str
+    secrets: bool
+    files: int
+    size: int
+    sums: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What was backed up: the manifest, and names of originals that are not what was received."""
+
+    manifest: Manifest
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupOrder:
+    """What to back up.
+
+    Attributes
+    ----------
+    target: directory to make; it must not exist, or be empty
+    dump: what pg_dump made of a PostgreSQL ledger, before
+    passphrase: encrypts the secrets of the data directory; None leaves them out
+    link: files of the spool become hard links: quick, no space, and no help against a broken disk
+    """
+
+    target: Path
+    dump: Path | None = None
+    passphrase: str | None = None
+    link: bool = False
+
+
+def make_backup(settings: Settings, ledger: Ledger, spool: Spool, order: BackupOrder) -> BackupReport:
+    """Back up a gateway, which may be running.
+
+    Parameters
+    ----------
+    settings: its configuration
+    ledger, spool: its own
+    order: what goes where
+
+    Raises
+    ------
+    ConfigurationError: the target is not empty, or the ledger is PostgreSQL and its dump is missing
+    LedgerUnavailable: the ledger cannot be copied
+    SpoolUnavailable, SpoolFull: a file cannot be read or written; the target holds no manifest
+    """
+    if ledger.is_a_file == (order.dump is not None):
+        problem = (
+            "the ledger is PostgreSQL: dump it with pg_dump first, and give the dump with --ledger-dump"
+            if order.dump is None
+            else "the ledger is SQLite: it is copied without a dump"
+        )
+        raise ConfigurationError(place="backup", problem=problem)
+    target = order.target.absolute()
+    begun = datetime.now(UTC)
+    try:
+        make_directory(target, durable=True)
+        if any(target.iterdir()):
+            raise ConfigurationError(place=str(target), problem="a backup goes into an empty directory")
+        target.chmod(0o700)
+    except OSError as error:
+        raise ConfigurationError(place=str(target), problem=f"no backup can be made there: {error.strerror}") from None
+    ledger.audit(
+        AuditEntry(
+            actor=acting_person(),
+            action=AuditAction.BACKUP_MADE,
+            subject="gateway",
+            facts={"gateway": __version__, "secrets": order.passphrase is not None},
+        )
+    )
+    try:
+        return _Backup(settings, ledger, spool, order, target).make(begun)
+    except OSError as error:
+        raise _disk(error) from None
+
+
+class _Backup:
+    def __init__(self, settings: Settings, ledger: Ledger, spool: Spool, order: BackupOrder, target: Path) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._spool = spool
+        self._order = order
+        self._target = target
+        self._sums: list[str] = []
+        self._damaged: list[str] = []
+        self._size = 0
+
+    def make(self, begun: datetime) -> BackupReport:
+        if self._order.dump is None:
+            self._ledger.snapshot(self._target / LEDGER)
+            self._add(LEDGER, digest_of_file(self._target / LEDGER))
+        else:
+            self._add(DUMP, copy_file(self._order.dump, self._target / DUMP))
+        files = sum(1 for _ in self._copy_spool())
+        node = self._settings.data / NODE
+        if node.exists():
+            self._add(NODE, copy_file(node, self._target / NODE))
+        if self._order.passphrase is not None:
+            self._write(SECRETS, seal_secrets(self._secrets(), self._order.passphrase))
+        sums = "".join(self._sums).encode("utf-8")
+        write_file(self._target / SUMS, sums)
+        manifest = Manifest(
+            form=FORM,
+            gateway=__version__,
+            schema=SCHEMA_VERSION,
+            made_at=begun.isoformat(timespec="seconds"),
+            ledger=LEDGER if self._order.dump is None else DUMP,
+            secrets=self._order.passphrase is not None,
+            files=files,
+            size=self._size,
+            sums=hashlib.sha256(sums).hexdigest(),
+        )
+        sync_tree(self._target)
+        write_file(self._target / MANIFEST, json.dumps(asdict(manifest), indent=2).encode("ascii") + b"\n")
+        sync_tree(self._target)
+        return BackupReport(manifest, tuple(self._damaged))
+
+    def _copy_spool(self) -> Iterator[str]:
+        root = self._settings.data / SPOOL
+        for part in PARTS:
+            for path in _files(root / part):
+                name = path.relative_to(root).as_posix()
+                check = self._whole(path) if part == "received" else None
+                if part == "received" and check is None:
+                    continue
+                copy = self._target / SPOOL / name
+                # Purged, or replaced by a newer output, since it was listed.
+                with suppress(FileNotFoundError):
+                    digest = self._copied(path, copy, check)
+                    self._size += copy.stat().st_size
+                    self._add(f"{SPOOL}/{name}", digest)
+                    yield name
+
+    def _whole(self, path: Path) -> SpoolRecord | None:
+        """The record of a received file; None for one that nobody was told of: still arriving, or gone."""
+        name = f"{path.parent.name}/{path.name}"
+        try:
+            return self._spool.read_record(name)
+        except SpoolCorrupt:
+            return None
+
+    def _copied(self, path: Path, copy: Path, record: SpoolRecord | None) -> str:
+        make_directory(copy.parent, durable=False)
+        crc32 = 0
+
+        def see(chunk: bytes, at: int) -> None:
+            nonlocal crc32
+            if record is not None and at + len(chunk) > record.offset:
+                crc32 = zlib.crc32(memoryview(chunk)[max(0, record.offset - at) :], crc32)
+
+        if self._order.link:
+            copy.hardlink_to(path)
+            digest = digest_of_file(copy, see)
+        else:
+            digest = copy_file(path, copy, see)
+        if record is not None and crc32 != record.crc32:
+            self._damaged.append(record.name)
+        return digest
+
+    def _secrets(self) -> dict[str, str]:
+        directory = self._settings.data / "secrets"
+        found = (
+            sorted(path for path in directory.iterdir() if not path.name.startswith(".")) if directory.exists() else []
+        )
+        return {path.name: path.read_text(encoding="utf-8") for path in found}
+
+    def _write(self, name: str, content: bytes) -> None:
+        write_file(self._target / name, content)
+        self._add(name, hashlib.sha256(content).hexdigest())
+
+    def _add(self, name: str, digest: str) -> None:
+        self._sums.append(f"{digest}  {name}\n")
+
+
+def copy_file(source: Path, copy: Path, see: Callable[[bytes, int], None] | None = None) -> str:
+    """Copy a file, flushed and for this account alone; return its SHA-256.
+
+    Parameters
+    ----------
+    source, copy: the second must not exist
+    see: called with every piece and its position
+
+    Raises
+    ------
+    OSError: a file cannot be read or written; nothing is left at ``copy``
+    """
+    digest, at = hashlib.sha256(), 0
+    with source.open("rb", buffering=0) as original:
+        try:
+            with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+                while chunk := original.read(_CHUNK):
+                    digest.update(chunk)
+                    if see is not None:
+                        see(chunk, at)
+                    at += len(chunk)
+                    left = memoryview(chunk)
+                    while left:
+                        left = left[file.write(left) :]
+                os.fsync(file.fileno())
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+    return digest.hexdigest()
+
+
+def digest_of_file(path: Path, see: Callable[[bytes, int], None] | None = None) -> str:
+    """SHA-256 of a file; ``see`` as for :func:`copy_file`."""
+    digest, at = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            if see is not None:
+                see(chunk, at)
+            at += len(chunk)
+    return digest.hexdigest()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that must not exist, flushed and for this account alone."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_tree(root: Path) -> None:
+    """Flush the entries of a directory and of all below it."""
+    for directory, _, _ in os.walk(root):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_manifest(source: Path) -> Manifest:
+    """The manifest of the backup ``source``.
+
+    Raises
+    ------
+    BackupUnusable: there is none, it is damaged, or a later gateway made it
+    """
+    try:
+        facts = json.loads((source / MANIFEST).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        raise BackupUnusable(place=str(source), problem="it has no manifest, so it was never completed") from None
+    except (OSError, ValueError):
+        raise BackupUnusable(place=str(source), problem="its manifest cannot be read") from None
+    if not isinstance(facts, dict) or facts.get("form") != FORM:
+        raise BackupUnusable(place=str(source), problem=f"its form is not version {FORM}, which this gateway reads")
+    try:
+        manifest = Manifest(**facts)
+    except TypeError:
+        raise BackupUnusable(place=str(source), problem="its manifest is damaged") from None
+    if manifest.schema > SCHEMA_VERSION:
+        raise BackupUnusable(place=str(source), problem="a later gateway made it: restore it with that one")
+    return manifest
+
+
+def read_sums(source: Path, manifest: Manifest) -> dict[str, str]:
+    """File -> SHA-256, for every file of a backup.
+
+    Raises
+    ------
+    BackupUnusable: the list is missing or was changed
+    """
+    try:
+        content = (source / SUMS).read_bytes()
+    except OSError:
+        raise BackupUnusable(place=str(source), problem=f"{SUMS} cannot be read") from None
+    if hashlib.sha256(content).hexdigest() != manifest.sums:
+        raise BackupUnusable(place=str(source), problem=f"{SUMS} is not what the manifest names")
+    lines = (line.partition("  ") for line in content.decode("utf-8").splitlines())
+    return {name: digest for digest, _, name in lines}
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    if not directory.exists():
+        return
+    for parent, folders, names in os.walk(directory):
+        folders.sort()
+        yield from (Path(parent, name) for name in sorted(names) if not name.endswith(".tmp"))
+
+
+def _disk(error: OSError) -> SpoolFull | SpoolUnavailable:
+    return SpoolUnavailable(operation="be copied:", name="a file", reason=os.strerror(error.errno or 0))

@@ -1,0 +1,253 @@
+"""The HTTP door: what is for everybody, for users, for roles; TLS; clients that do not behave."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+import gateway.console.http as http_module
+from gateway.access import FAILURES, Authenticator, Role, User, token_digest
+from gateway.audit import AuditAction, AuditEntry
+from gateway.console import Doorkeeper, Health, StatusServer
+from gateway.ledger import Ledger, Received
+from gateway.pipeline.api import resources
+from gateway.tls import server_context
+from tests.fixtures.authority import Authority
+from tests.fixtures.ports import wait_until
+
+PASSWORD = "correct horse battery"
+TOKENS = {role: f"{role.value}-token-0123456789-0123456789" for role in Role}
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+#: Path -> least role that sees it.
+PATHS = {
+    "/metrics": Role.VIEWER,
+    "/api/status": Role.VIEWER,
+    "/api/account": Role.VIEWER,
+    "/api/held": Role.DATA_PROTECTION_OFFICER,
+    "/api/audit": Role.DATA_PROTECTION_OFFICER,
+}
+
+
+def users() -> tuple[User, ...]:
+    hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+    by_token = [User(name=role.value, role=role, token_digest=token_digest(token)) for role, token in TOKENS.items()]
+    return (*by_token, User(name="maria", role=Role.ADMINISTRATOR, password_hash=hasher.hash(PASSWORD)))
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """One instance waits; two entries are in the audit trail."""
+    opened = Ledger.open(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.sqlite3")
+    row = Received(
+        spool_name="2026-11-21/A.dcm", received_at=NOW, size=1000, crc32=1, source="pacs", calling_ae="PACS",
+        called_ae="GATEWAY", peer_address="10.1.2.3",
+    )  # fmt: skip
+    opened.record_received([row])
+    for number in range(2):
+        entry = AuditEntry(actor="gateway", action=AuditAction.KEY_CHANGED, subject="chest", facts={"version": number})
+        opened.audit(entry, now=NOW)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def serving(ledger: Ledger, *, known: tuple[User, ...], tls: ssl.SSLContext | None = None) -> Iterator[StatusServer]:
+    server = StatusServer(
+        "127.0.0.1",
+        0,
+        metrics=lambda: b"# figures\n",
+        alive=Health,
+        ready=Health,
+        resources=resources(ledger),
+        doorkeeper=Doorkeeper(authenticator=Authenticator(known), tls=tls),
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def server(ledger: Ledger) -> Iterator[StatusServer]:
+    with serving(ledger, known=users()) as running:
+        yield running
+
+
+def ask(
+    server: StatusServer, path: str, headers: Mapping[str, str] | None = None, *, tls: ssl.SSLContext | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    connection = (
+        HTTPConnection("127.0.0.1", server.port, timeout=60)
+        if tls is None
+        else HTTPSConnection("localhost", server.port, timeout=60, context=tls)
+    )
+    try:
+        connection.request("GET", path, headers=dict(headers or {}))
+        answer = connection.getresponse()
+        return answer.status, dict(answer.headers), answer.read()
+    finally:
+        connection.close()
+
+
+def bearer(role: Role) -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKENS[role]}"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_p10_health_is_for_everybody(server: StatusServer, path: str) -> None:
+    assert ask(server, path)[0] == 200
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing", "/api/", "/metrics/"])
+def test_p10_everything_else_is_for_users(server: StatusServer, path: str) -> None:
+    status, headers, body = ask(server, path)
+    assert status == 401
+    assert headers["WWW-Authenticate"].startswith('Basic realm="gateway"')
+    assert "Bearer" in headers["WWW-Authenticate"]
+    assert json.loads(body) == {"problem": "credentials-missing"}  # and not whether the path exists
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("path", PATHS)
+def test_p10_roles(server: StatusServer, path: str, role: Role) -> None:
+    status, headers, body = ask(server, path, bearer(role))
+    assert status == (403 if (role, PATHS[path]) == (Role.VIEWER, Role.DATA_PROTECTION_OFFICER) else 200)
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    if status == 403:
+        assert json.loads(body) == {"problem": f"this is for the role {PATHS[path].value}"}
+
+
+def test_passwords(server: StatusServer) -> None:
+    right = b64encode(f"maria:{PASSWORD}".encode()).decode()
+    assert ask(server, "/api/held", {"Authorization": f"Basic {right}"})[0] == 200
+
+
+def test_p10_guessing_is_slowed_down(server: StatusServer) -> None:
+    statuses = [ask(server, "/metrics", {"Authorization": f"Bearer {number}"})[0] for number in range(FAILURES + 1)]
+    assert statuses == [401] * FAILURES + [429]
+    status, headers, _ = ask(server, "/metrics", {"Authorization": "Bearer wrong"})
+    assert (status, headers["Retry-After"]) == (429, "60")
+    assert ask(server, "/metrics", bearer(Role.VIEWER))[0] == 200
+
+
+def test_p9_refusals_are_logged_without_credentials(server: StatusServer, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = b64encode(b"garcia:hunter2-hunter2").decode()
+    ask(server, "/api/status?patient=GARCIA", {"Authorization": f"Basic {secret}"})
+    ask(server, "/api/audit", bearer(Role.VIEWER))
+    logged = "".join(capsys.readouterr())
+    assert logged.count("http access denied") == 2
+    assert "127.0.0.1" in logged
+    for withheld in ("garcia", "GARCIA", "hunter2", secret, TOKENS[Role.VIEWER]):
+        assert withheld not in logged
+
+
+def test_p10_without_users_from_elsewhere_nothing_but_health(ledger: Ledger) -> None:
+    with serving(ledger, known=()) as server:
+        assert ask(server, "/metrics")[0] == 200
+        elsewhere = {"X-Forwarded-For": "10.0.0.5"}
+        assert ask(server, "/metrics", elsewhere)[0] == 403
+        assert ask(server, "/api/held", {"Host": "attacker.example"})[0] == 403
+        assert ask(server, "/readyz", elsewhere)[0] == 200
+
+
+def test_status_and_account(server: StatusServer) -> None:
+    status = json.loads(ask(server, "/api/status", bearer(Role.VIEWER))[2])
+    assert status["instances"] == [
+        {"project": None, "state": "received", "count": 1, "bytes": 1000, "oldest": "2026-11-21T12:00:00+00:00"}
+    ]
+    account = json.loads(ask(server, "/api/account", bearer(Role.VIEWER))[2])
+    assert account["balanced"] is True
+    assert account["projects"][0]["in_progress"] == 1
+
+
+def test_held_and_audit(server: StatusServer) -> None:
+    officer = bearer(Role.DATA_PROTECTION_OFFICER)
+    assert json.loads(ask(server, "/api/held?limit=5&after=0", officer)[2]) == {"held": []}
+    entries = json.loads(ask(server, "/api/audit?limit=1", officer)[2])["entries"]
+    assert [(one["number"], one["action"], one["subject"], one["facts"]) for one in entries] == [
+        (2, "key-changed", "chest", {"version": "1"})
+    ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=ten",
+        "limit=-1",
+        "limit=\N{SUPERSCRIPT TWO}",
+        "limit=1&limit=2",
+        "limits=5",  # misspelt
+        "after=" + "9" * 30,
+        "x=" + "y" * 3000,
+    ],
+)
+def test_parameters_that_are_refused(server: StatusServer, query: str) -> None:
+    from urllib.parse import quote
+
+    path = f"/api/held?{quote(query, safe='=&')}"
+    assert ask(server, path, bearer(Role.ADMINISTRATOR))[0] == 400
+
+
+def test_a_ledger_that_fails_is_told_by_its_code(tmp_path: Path) -> None:
+    broken = Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3")
+    with serving(broken, known=users()) as server:
+        for path in tmp_path.iterdir():
+            path.unlink()
+        (tmp_path / "ledger.sqlite3").write_bytes(b"this is no database" * 100)
+        broken.close()
+        status, _, body = ask(server, "/api/status", bearer(Role.VIEWER))
+        assert status == 503
+        assert json.loads(body)["problem"] in ("ledger-damaged", "ledger-unavailable")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def test_p10_tls(ledger: Ledger, authority: Authority, capsys: pytest.CaptureFixture[str]) -> None:
+    context = server_context(place="http.tls", certificate_file=authority.issue("gateway", names=["localhost"]).file)
+    client = ssl.create_default_context(cafile=str(authority.file))
+    with serving(ledger, known=users(), tls=context) as server:
+        silent = socket.create_connection(("127.0.0.1", server.port), timeout=60)  # never begins its handshake
+        try:
+            assert ask(server, "/metrics", bearer(Role.VIEWER), tls=client)[0] == 200
+            with socket.create_connection(("127.0.0.1", server.port), timeout=60) as plain:
+                plain.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"figures" not in b"".join(iter(lambda: _received(plain), b""))
+            with pytest.raises(ssl.SSLCertVerificationError):
+                ask(server, "/healthz", tls=ssl.create_default_context())
+            assert ask(server, "/healthz", tls=client)[0] == 200
+        finally:
+            silent.close()
+    assert "tls-expected" in "".join(capsys.readouterr())
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(4096)
+    except ConnectionResetError:
+        return b""
+
+
+def test_p7_a_client_that_trickles_loses_its_place(server: StatusServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "_PATIENCE", 0.0)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
+        slow.sendall(b"GET /healthz HT")  # within the time-out between bytes, but never done
+        assert _received(slow) == b""
+    monkeypatch.undo()
+    wait_until(lambda: ask(server, "/healthz")[0] == 200, what="others are answered")
