@@ -31,3 +31,18 @@ def gateway_process(tmp_path: Path) -> Iterator[GatewayProcess]:
     """The gateway on its embedded defaults, ready to receive."""
     with gateway_server(tmp_path / "gateway") as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests recorded, in whatever process they ran."""
+    figures = [
+        (report.nodeid, str(value))
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "figures" and report.when == "call"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        for nodeid, value in sorted(figures):
+            terminalreporter.write_line(f"{nodeid}\n    {value}")

@@ -1,0 +1,91 @@
+"""Clocks that jump: no instance is lost, none is delivered unfinished, nothing unconfirmed is purged.
+
+The jumps are moments given to the ledger, which takes the present from nowhere else when it is told one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.dicom.file_meta import FileMeta
+from gateway.ledger import InstanceState, Ledger
+from gateway.pipeline.housekeeping import purge
+from gateway.receive import received_of
+from gateway.spool import Spool
+from gateway.spool.ulid import UlidSource
+from tests.unit.ledger.build import START, at, claim, deidentified, finish, outcome, received, state_of, take
+
+YEAR = 365 * 86400.0
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR])
+def test_a_worker_s_result_counts_across_a_jump(ledger: Ledger, jump: float) -> None:
+    ledger.record_received([received(1)], now=START)
+    (claimed,) = claim(ledger)
+    (done,) = ledger.finish("worker", [deidentified(claimed.instance_id)], now=at(jump))
+    assert done.state is InstanceState.DEIDENTIFIED
+    assert [each.instance_id for each in take(ledger, seconds=max(jump, 0))] == [claimed.instance_id]
+    assert ledger.account().balanced
+
+
+def test_a_jump_forward_ends_leases_and_the_late_result_is_discarded(ledger: Ledger) -> None:
+    ledger.record_received([received(1)], now=START)
+    (claimed,) = claim(ledger)
+    (again,) = claim(ledger, owner="other", seconds=YEAR)
+    assert again.instance_id == claimed.instance_id
+    assert ledger.finish("worker", [deidentified(claimed.instance_id)], now=at(YEAR))[0].lost
+    assert not ledger.finish("other", [deidentified(claimed.instance_id)], now=at(YEAR))[0].lost
+    assert ledger.account().balanced
+
+
+def test_a_jump_back_delays_what_was_leased_and_nothing_else(ledger: Ledger) -> None:
+    ledger.record_received([received(1)], now=at(YEAR))
+    (claimed,) = claim(ledger, seconds=YEAR)
+    assert claim(ledger, owner="other") == []
+    # The supervisor releases the leases of a process that died, whatever the clock says.
+    ledger.release("worker", crashed=True, now=START)
+    assert [each.instance_id for each in claim(ledger, owner="other")] == [claimed.instance_id]
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR])
+def test_p3_a_jump_purges_nothing_that_is_not_confirmed(tmp_path: Path, ledger: Ledger, jump: float) -> None:
+    spool = Spool(tmp_path / "spool")
+    for number in range(2):
+        meta = FileMeta(
+            transfer_syntax="1.2.840.10008.1.2.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+            sop_instance_uid=f"2.25.{number + 1}",
+            source_ae="CT1",
+            receiving_ae="GATEWAY",
+        )
+        with spool.incoming(meta) as incoming:
+            incoming.write([b"data"])
+            record = incoming.commit(source="any", peer_address="")
+        ledger.record_received([received_of(record)], now=START)
+    waiting, done = claim(ledger, seconds=2 * YEAR)
+    finish(ledger, deidentified(waiting.instance_id, destinations=("backup",)), deidentified(done.instance_id))
+    (sent,) = take(ledger, seconds=0)
+    ledger.record_outcomes("deliverer", [outcome(sent.delivery_id)], now=START)
+    purge(spool, ledger, retention_seconds=7 * 86400, now=START + timedelta(seconds=jump))
+    assert spool.path(waiting.spool_name).exists()
+    assert state_of(ledger, done.instance_id) == ("purged" if jump > 0 else "delivered")
+    assert ledger.account().balanced
+
+
+def test_spool_names_ascend_when_the_clock_jumps_back() -> None:
+    """The order of names is the order of reception, by which rows are rebuilt."""
+    source = UlidSource()
+    moments = [10**18, 10**18 - 86_400 * 10**9, 10**18 + 1]
+    names = [source.next(moment) for moment in moments]
+    assert names == sorted(names)
+    assert len(set(names)) == len(names)

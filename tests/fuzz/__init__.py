@@ -1,0 +1,1 @@
+"""Fuzzing of what strangers can send: data sets, PDUs, profiles, configurations, requests, answers."""

@@ -1,0 +1,208 @@
+"""Breaks one mechanism of the gateway, so that the tests of the promise that rests on it have to fail.
+
+A plugin of pytest (``-p tests.sabotage``) and of ``tests.crash.entry``: the environment variable ``SABOTAGE`` names
+what is broken, in the tests' own process and in the gateways under torture. ``scripts/check-promises`` goes through
+all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+_VARIABLE: Final = "SABOTAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """A mechanism that is broken, and what has to notice.
+
+    Attributes:
+        promise: number in the table of docs/reliability.md
+        breaks: the mechanism, in words
+        apply: breaks it in this process
+        tests: pytest's arguments; without any, a gateway is tortured at ``points``
+        points: names of points of tests.crash.points
+    """
+
+    promise: str
+    breaks: str
+    apply: Callable[[], None]
+    tests: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+
+
+def _replace(module: Any, name: str, value: Any) -> None:
+    setattr(module, name, value)
+
+
+def _no_flush() -> None:
+    from gateway.spool import Durability, incoming
+
+    # What the writer compares with: the strictest wish is taken for none.
+    _replace(incoming, "Durability", SimpleNamespace(NONE=Durability.FULL, FULL=None))
+
+
+def _no_rebuilding() -> None:
+    from gateway.spool import Spool
+
+    _replace(Spool, "names", lambda _spool: iter(()))
+
+
+def _engine_of_straw() -> None:
+    """De-identification leaves everything, and neither check on the output looks."""
+    from dataclasses import replace
+
+    from gateway.deid import Deidentifier
+    from gateway.dicom.segments import FileRange
+    from gateway.verify import Verifier
+
+    apply = Deidentifier.apply
+
+    def pass_on(self: Any, instance: Any, *arguments: Any, **named: Any) -> Any:
+        output = apply(self, instance, *arguments, **named)
+        return replace(output, segments=(FileRange(instance.path, 0, instance.path.stat().st_size),))
+
+    _replace(Deidentifier, "apply", pass_on)
+    _replace(Verifier, "check", lambda *_arguments, **_named: None)
+
+
+def _errors_pass() -> None:
+    from gateway.pipeline.treatment import holding
+
+    _replace(holding, "__exit__", lambda *_arguments: None)
+
+
+def _a_destination_forgotten() -> None:
+    from dataclasses import replace
+
+    instances: Any = import_module("gateway.ledger.instances")
+    create = instances.create_deliveries
+
+    def forget(connection: Any, results: Any, **named: Any) -> None:
+        create(connection, [replace(one, destinations=one.destinations[1:]) for one in results], **named)
+
+    _replace(instances, "create_deliveries", forget)
+
+
+def _every_status_is_success() -> None:
+    from gateway.deliver.dicom_node import DicomNodeDestination
+
+    judged = DicomNodeDestination._judged
+    _replace(DicomNodeDestination, "_judged", lambda self, _status: judged(self, 0))
+
+
+def _failures_in_a_response_unread() -> None:
+    from dataclasses import replace
+
+    stow: Any = import_module("gateway.deliver.stow")
+    read = stow.read_store_response
+
+    def unread(body: bytes) -> Any:
+        response = read(body)
+        return None if response is None else replace(response, failed={})
+
+    _replace(stow, "read_store_response", unread)
+
+
+def _a_full_disk_unnoticed() -> None:
+    from contextlib import contextmanager, suppress
+
+    from gateway.spool import incoming
+
+    @contextmanager
+    def ignore(*_arguments: Any, **_named: Any) -> Any:
+        with suppress(OSError):
+            yield
+
+    _replace(incoming, "disk_errors", ignore)
+
+
+def _duplicates_unrecognised() -> None:
+    from gateway.ledger import instances
+
+    _replace(instances, "_standing", lambda *_arguments: {})
+
+
+def _late_retries() -> None:
+    from gateway.ledger import instances
+
+    _replace(instances, "supersede", lambda *_arguments, **_named: None)
+
+
+def _no_progress_asked() -> None:
+    from gateway.receive import transfer
+
+    _replace(transfer, "_LEAST_PROGRESS", 0)
+
+
+def _heads_unchecked() -> None:
+    from gateway.receive import store
+
+    _replace(store, "check_head", lambda *_arguments, **_named: None)
+
+
+def _pixels_read() -> None:
+    from gateway.dicom import instance
+
+    def read(path: Path) -> bytes:
+        return path.read_bytes()
+
+    _replace(instance, "_map", read)
+
+
+def _leaks_unsearched() -> None:
+    from gateway.verify.scan import Scanner
+
+    _replace(Scanner, "hits", lambda *_arguments: [])
+
+
+def _any_schema_will_do() -> None:
+    from gateway.ledger import migrate
+    from gateway.ledger.schema import SCHEMA_VERSION
+
+    _replace(migrate, "_version", lambda _connection: SCHEMA_VERSION)
+
+
+_LEDGER: Final = "tests/unit/ledger/test_ledger_sqlite.py"
+
+SABOTAGES: Final = {
+    "no-flush": Sabotage("P1", "success before the bytes are flushed", _no_flush,
+                         ("tests/unit/spool/test_spool.py", "-k", "p1_commit_syncs")),
+    "no-rebuilding": Sabotage("P1", "rows that were lost are not made again", _no_rebuilding,
+                              points=("before the row",) * 4),
+    "engine-of-straw": Sabotage("P2", "outputs are the originals, and nobody looks", _engine_of_straw,
+                                points=("verified",)),
+    "errors-pass": Sabotage("P2", "an error of a rule or a codec does not hold", _errors_pass,
+                            ("tests/unit/pipeline/test_holding.py",)),
+    "a-destination-forgotten": Sabotage("P3", "an output without all its deliveries", _a_destination_forgotten,
+                                        (_LEDGER, "-k", "deliver")),
+    "every-status-is-success": Sabotage("P4", "a C-STORE status is taken for success", _every_status_is_success,
+                                        ("tests/unit/deliver/test_dicom_node.py",)),
+    "failures-unread": Sabotage("P4", "failures inside a STOW-RS response of 200", _failures_in_a_response_unread,
+                                ("tests/unit/deliver/test_stow.py",)),
+    "full-disk-unnoticed": Sabotage("P5", "an error of writing is not told", _a_full_disk_unnoticed,
+                                    ("tests/unit/spool/test_spool.py", "-k", "p5")),
+    "duplicates-unrecognised": Sabotage("P6", "a copy goes through again", _duplicates_unrecognised,
+                                        (_LEDGER, "-k", "p6")),
+    "late-retries": Sabotage("P6", "an old version is sent after its correction", _late_retries,
+                             (_LEDGER, "-k", "correction or superseded")),
+    "no-progress-asked": Sabotage("P7", "a sender may trickle for ever", _no_progress_asked,
+                                  ("tests/unit/receive/test_transfer.py", "-k", "trickling")),
+    "heads-unchecked": Sabotage("P7", "data sets that are none are taken", _heads_unchecked,
+                                ("tests/unit/receive/test_transfer.py", "-k", "p7")),
+    "pixels-read": Sabotage("P8", "files are read and not mapped", _pixels_read,
+                            ("tests/unit/dicom/test_instance.py", "-k", "memory")),
+    "leaks-unsearched": Sabotage("P11", "the leak scan is left out", _leaks_unsearched,
+                                 ("tests/unit/verify/test_verifier.py",)),
+    "any-schema": Sabotage("P12", "the schema's version is not looked at", _any_schema_will_do,
+                           ("tests/unit/ledger/test_ledger_migrate.py",)),
+}  # fmt: skip
+
+if _VARIABLE in os.environ:
+    SABOTAGES[os.environ[_VARIABLE]].apply()
