@@ -68,6 +68,7 @@ METERS: Final[tuple[Meter, ...]] = (
     Meter("gateway_worker_restarts_total", "counter", "Processes started again after they died.", ("role",)),
     Meter("gateway_receive_seconds", "histogram", "First byte to durable, per instance.", ("source",), _SHORT),
     Meter("gateway_queue_wait_seconds", "histogram", "Received to taken up by a worker.", (), _LONG),
+    Meter("gateway_pixels_seconds", "histogram", "Treating the pixels of one instance.", ("project",), _SHORT),
     Meter("gateway_deidentify_seconds", "histogram", "De-identifying one instance.", ("project",), _SHORT),
     Meter("gateway_verify_seconds", "histogram", "Verifying one output.", ("project",), _SHORT),
     Meter("gateway_deliver_seconds", "histogram", "One request to a destination.", ("destination",), _SHORT),
@@ -162,9 +163,13 @@ class Metrics:
         """An instance is held; ``reason`` is the code of an error or rule."""
         self._count("gateway_instances_held_total", project=project, reason=reason)
 
-    def deidentified(self, *, project: str, deidentify_seconds: float, verify_seconds: float) -> None:
-        """An instance was de-identified and verified."""
+    def deidentified(
+        self, *, project: str, deidentify_seconds: float, verify_seconds: float, pixel_seconds: float | None = None
+    ) -> None:
+        """An instance was de-identified and verified; ``pixel_seconds`` is None if its pixels are those received."""
         self._count("gateway_instances_deidentified_total", project=project)
+        if pixel_seconds is not None:
+            self._time("gateway_pixels_seconds", pixel_seconds, project=project)
         self._time("gateway_deidentify_seconds", deidentify_seconds, project=project)
         self._time("gateway_verify_seconds", verify_seconds, project=project)
 

@@ -29,10 +29,11 @@ def _statuses() -> tuple[StoreStatus, ...]:
     return tuple(sorted(rows, key=lambda status: -status.mask.bit_count()))
 
 
-_STATUSES: Final = _statuses()
+#: The most exact first.
+STORE_STATUSES: Final = _statuses()
 _UNKNOWN: Final = StoreStatus(0, 0, "retry", "a status that the gateway does not know")
 
 
 def status_of(number: int) -> StoreStatus:
     """What a status (0000,0900) means; unknown ones are worth another try."""
-    return next((status for status in _STATUSES if number & status.mask == status.value), _UNKNOWN)
+    return next((status for status in STORE_STATUSES if number & status.mask == status.value), _UNKNOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -163,6 +164,7 @@ def open_instance(
     NotDicom: empty, or no data set can be recognised
     MalformedDataSet: the data set is broken in every admissible reading; the error is of the declared one
     UnsupportedEncoding: an unknown or private transfer syntax, a DICOMDIR, ambiguous big-endian pixel data
+    MemoryError: there is no memory to map the file
     LimitExceeded: too deep, too many elements, too large once re-encoded
     SpoolUnavailable: the file cannot be read, or the work file not written
     """
@@ -304,6 +306,9 @@ def _map(path: Path) -> mmap.mmap:
     except ValueError:
         raise NotDicom(reason="the file is empty") from None
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            # Not the disk's fault: another try would fail again, before all that wait behind it.
+            raise MemoryError from None
         raise SpoolUnavailable(operation="read", name="an instance", reason=error.strerror) from None
 
 

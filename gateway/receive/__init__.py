@@ -1,12 +1,13 @@
 """The doors: instances come in, are made durable, and only then acknowledged (promise P1)."""
 
-from gateway.receive.access import AccessRules, Refusal, Source
+from gateway.receive.access import AccessRules, CertificateRule, Refusal, Source
 from gateway.receive.observer import NullObserver, ReceiveObserver
 from gateway.receive.server import Receiver, ReceiverSettings
 from gateway.receive.store import received_of
 
 __all__ = [
     "AccessRules",
+    "CertificateRule",
     "NullObserver",
     "ReceiveObserver",
     "Receiver",

@@ -59,7 +59,7 @@ class StoreService:
 
     Attributes:
         spool: where instances go
-        record: makes the ledger's row durable before it returns, or raises
+        record: takes what is on stable storage into the ledger's care, or raises
         observer: counts
         max_instance_bytes: longest data set
         accept_unknown: take SOP classes that the gateway does not know
@@ -123,7 +123,8 @@ class Store:
         """The data set is complete: make it durable.
 
         Returns:
-            Status and Error Comment of the C-STORE-RSP. The status is 0x0000 only if bytes and ledger row are durable.
+            Status and Error Comment of the C-STORE-RSP. The status is 0x0000 only if the bytes are durable, with all
+            that the ledger must know about them.
         """
         size = 0
         if self._error is None:

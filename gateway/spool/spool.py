@@ -188,13 +188,16 @@ class Spool:
             raise SpoolCorrupt(name=name, reason="its checksum is wrong")
         return record
 
-    def names(self) -> Iterator[str]:
+    def names(self, *, newest_first: bool = False) -> Iterator[str]:
         """The complete received files, oldest first. Files that are incomplete or damaged are passed over.
+
+        Args:
+            newest_first: the other way round
 
         Raises:
             SpoolUnavailable: a directory or file cannot be read
         """
-        for name in self._all_names():
+        for name in self._all_names(newest_first=newest_first):
             try:
                 self.read_record(name)
             except SpoolCorrupt:
@@ -305,12 +308,13 @@ class Spool:
                         day.rmdir()
         return Sweep(removed, tuple(damaged))
 
-    def _all_names(self) -> Iterator[str]:
+    def _all_names(self, *, newest_first: bool = False) -> Iterator[str]:
         with disk_errors("list", "the spool", root=self._root, reserve=self._reserve):
-            days = sorted(entry.name for entry in os.scandir(self._received) if entry.is_dir())
+            days = sorted((entry.name for entry in os.scandir(self._received) if entry.is_dir()), reverse=newest_first)
         for day in days:
             with disk_errors("list", day, root=self._root, reserve=self._reserve):
-                names = sorted(f"{day}/{entry.name}" for entry in os.scandir(self._received / day))
+                found = (f"{day}/{entry.name}" for entry in os.scandir(self._received / day))
+                names = sorted(found, reverse=newest_first)
             for name in names:
                 if _NAME.fullmatch(name):
                     yield name

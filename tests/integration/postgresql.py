@@ -25,12 +25,14 @@ import pytest
 _NUMBERS: Final = count(1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
-    """A running server."""
+    """A server, which a test may stop and start again."""
 
     binaries: Path
     directory: Path
+    user: str | None
+    _server: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database."""
@@ -42,45 +44,58 @@ class Cluster:
         _run(self.binaries / "createdb", "-h", str(self.directory), "-U", "gateway", name)
         return self.url(name)
 
+    def start(self) -> None:
+        """Run the server, unless it runs, and wait until it takes connections."""
+        if self._server is not None:
+            return
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.directory),
+            "fsync": "off",
+            "shared_buffers": "64MB",
+        }
+        arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+        with (self.directory / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [self.binaries / "postgres", "-D", self.directory / "data", *arguments],
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                user=self.user,
+                group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
+                extra_groups=None if self.user is None else [],
+            )
+        _wait(self.binaries, self.directory, self._server)
+
+    def stop(self) -> None:
+        """Stop the server, if it runs, by a fast shutdown: transactions are aborted, connections closed."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.send_signal(signal.SIGQUIT)
+            server.wait()
+
 
 @pytest.fixture(scope="session")
 def postgresql_cluster() -> Iterator[Cluster]:
     binaries = _binaries()
     # Not in tmp_path: its parents let only their owner pass, and the server refuses to run as root.
     directory = Path(tempfile.mkdtemp(prefix="gateway-pg-"))
-    server: subprocess.Popen[bytes] | None = None
+    cluster: Cluster | None = None
     try:
         user = _user(directory)
-        data = directory / "data"
         options = ("-U", "gateway", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        _run(binaries / "initdb", "-D", data, *options, user=user)
-        settings = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(directory),
-            "fsync": "off",
-            "shared_buffers": "64MB",
-        }
-        arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
-        with (directory / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, *arguments],
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                user=user,
-                group=None if user is None else pwd.getpwnam(user).pw_gid,
-                extra_groups=None if user is None else [],
-            )
-        _wait(binaries, directory, server)
-        yield Cluster(binaries, directory)
+        _run(binaries / "initdb", "-D", directory / "data", *options, user=user)
+        cluster = Cluster(binaries, directory, user)
+        cluster.start()
+        yield cluster
     finally:
-        if server is not None:
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(60)
-            except subprocess.TimeoutExpired:
-                server.send_signal(signal.SIGQUIT)
-                server.wait()
+        if cluster is not None:
+            cluster.stop()
         shutil.rmtree(directory)
 
 

@@ -12,19 +12,20 @@ from tests.fixtures.dcmtk import dcmsend, storescp
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.orthanc import Orthanc
 from tests.fixtures.ports import free_port, wait_until
+from tests.fixtures.vouched import VOUCHED
 from tests.integration.test_gateway import command, delivered, sources
 
 
 def test_three_destinations_of_which_one_is_down(tmp_path: Path, orthanc: Orthanc) -> None:
     """Promise P4: two confirm, the third waits, the originals stay; it comes back, and all is confirmed by itself."""
     port = free_port()
-    configuration = f"""
+    configuration = f"""{VOUCHED}
 destinations:
   folder: {{type: folder, path: folder}}
   web: {{type: dicomweb, url: "{orthanc.dicomweb}", confirm: qido}}
   node: {{type: dicom, host: 127.0.0.1, port: {port}, called_ae: ARCHIVE}}
 projects:
-  default: {{destinations: [folder, web, node]}}
+  default: {{profile: vouched, destinations: [folder, web, node]}}
 storage: {{retention: 0s}}
 retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
 """
@@ -74,17 +75,17 @@ retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
 
 
 def test_conditions_and_completeness_decide_what_goes_where_and_when(tmp_path: Path) -> None:
-    configuration = """
+    configuration = f"""{VOUCHED}
 destinations:
-  images: {type: folder, path: images, when: 'present("Rows") && Modality != "US"'}
-  plans: {type: folder, path: plans, when: 'Modality == "RTPLAN"'}
+  images: {{type: folder, path: images, when: 'present("Rows") && Modality != "US"'}}
+  plans: {{type: folder, path: plans, when: 'Modality == "RTPLAN"'}}
   ct:
     type: folder
     path: ct
     when: 'Modality == "CT" && calling_ae == "DCMSEND"'
-    completeness: {quiet_seconds: 3600, expected_instances: 2}
+    completeness: {{quiet_seconds: 3600, expected_instances: 2}}
 projects:
-  default: {destinations: [plans, ct, images]}
+  default: {{profile: vouched, destinations: [plans, ct, images]}}
 """
     with gateway_server(tmp_path / "gateway", configuration=configuration) as running:
 

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
+import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
@@ -16,6 +18,7 @@ from tests.fixtures.dcmtk import dcmsend, echoscu, storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.orthanc import Orthanc, orthanc_server
 from tests.fixtures.ports import free_port, wait_until
+from tests.fixtures.vouched import VOUCHED, VOUCHED_PROJECT
 from tests.integration.raw_peer import RawPeer, data_set
 from tests.scorer.scorer import Kind, Scorer
 
@@ -29,6 +32,13 @@ NAMES = (
     "US1_UNCR.dcm",
     "rtplan.dcm",  # no pixel data
 )
+
+
+@pytest.fixture
+def gateway_process(tmp_path: Path) -> Iterator[GatewayProcess]:
+    """The gateway on its defaults but for the profile: these tests send images of every kind."""
+    with gateway_server(tmp_path / "gateway", configuration=VOUCHED_PROJECT) as running:
+        yield running
 
 
 def command(running: GatewayProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,7 +132,7 @@ def test_what_cannot_be_understood_is_held(gateway_process: GatewayProcess) -> N
 
 
 def test_orthanc_receives_by_stow_rs(tmp_path: Path, orthanc: Orthanc) -> None:
-    configuration = f"""
+    configuration = f"""{VOUCHED_PROJECT}
 destinations:
   orthanc: {{type: dicomweb, url: "{orthanc.dicomweb}", connections: 2}}
 """
@@ -146,7 +156,7 @@ destinations:
 def test_an_archive_that_is_down_loses_nothing(tmp_path: Path) -> None:
     """Promise P4: retried by itself, delivered once it is back."""
     port = free_port()
-    configuration = f"""
+    configuration = f"""{VOUCHED_PROJECT}
 destinations:
   archive: {{type: dicomweb, url: "http://127.0.0.1:{port}/dicom-web"}}
 retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
@@ -164,7 +174,7 @@ retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
 
 def test_a_dead_delivery_is_sent_again_on_request(tmp_path: Path) -> None:
     port = free_port()
-    configuration = f"""
+    configuration = f"""{VOUCHED_PROJECT}
 destinations:
   archive: {{type: dicomweb, url: "http://127.0.0.1:{port}/dicom-web"}}
 retry: {{first_seconds: 0.05, longest_seconds: 0.05, attempts: 2}}
@@ -193,16 +203,16 @@ sources:
 
 
 def test_two_projects_are_kept_apart(tmp_path: Path) -> None:
-    configuration = """
+    configuration = f"""{VOUCHED}
 destinations:
-  chest: {type: folder, path: chest}
-  rest: {type: folder, path: rest}
+  chest: {{type: folder, path: chest}}
+  rest: {{type: folder, path: rest}}
 projects:
-  chest: {destinations: [chest]}
-  rest: {destinations: [rest]}
+  chest: {{profile: vouched, destinations: [chest]}}
+  rest: {{profile: vouched, destinations: [rest]}}
 routes:
-  - {project: chest, when: "Modality == 'CT'"}
-  - {project: rest}
+  - {{project: chest, when: "Modality == 'CT'"}}
+  - {{project: rest}}
 """
     with gateway_server(tmp_path / "gateway", configuration=configuration) as running:
         files = sources(tmp_path / "in")
@@ -218,7 +228,7 @@ routes:
 def test_sigterm_ends_it_cleanly_and_the_next_start_goes_on(tmp_path: Path) -> None:
     """Promise P12's little sister: what was queued when it stopped is delivered after it starts again."""
     port = free_port()
-    configuration = f"""
+    configuration = f"""{VOUCHED_PROJECT}
 destinations:
   archive: {{type: dicomweb, url: "http://127.0.0.1:{port}/dicom-web"}}
 retry: {{first_seconds: 0.2, longest_seconds: 0.5}}

@@ -46,7 +46,7 @@ def count_everything(metrics: Metrics) -> None:
     metrics.taken_up(waited_seconds=1.5)
     metrics.rejected(project="default", rule="duplicate")
     metrics.held(project="default", reason="leak-suspected")
-    metrics.deidentified(project="default", deidentify_seconds=0.001, verify_seconds=0.0004)
+    metrics.deidentified(project="default", pixel_seconds=0.02, deidentify_seconds=0.001, verify_seconds=0.0004)
     metrics.requested(destination="archive", seconds=0.3)
     metrics.delivered(destination="archive", size=900, transit_seconds=2.0)
     metrics.failed(destination="archive", reason="unreachable")

@@ -61,6 +61,7 @@ def test_names_are_unique_relative_and_sorted_by_time(tmp_path: Path) -> None:
     names = [store(spool).name for _ in range(200)]
     assert names == sorted(set(names))
     assert list(spool.names()) == names
+    assert list(spool.names(newest_first=True)) == names[::-1]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d/[0-9A-Z]{26}\.dcm", name) for name in names)
 
 

@@ -1,0 +1,1 @@
+"""How fast the gateway is, by itself and beside its peers: ``scripts/benchmark``."""

@@ -1,0 +1,76 @@
+"""One process of the gateway alone: ``python -m tests.benchmark.job ROLE CONFIG LATENCIES``.
+
+It is the job that the supervisor would start. It prints ``ready``, works until its standard input ends, and then
+writes the seconds that each acknowledged instance took into the file LATENCIES.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from array import array
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Final, cast
+
+from gateway.config import load_settings
+from gateway.log import configure_logging
+from gateway.metrics import Metrics
+from gateway.pipeline.dispatcher import dispatch
+from gateway.pipeline.process import Child, Job
+from gateway.pipeline.projects import activate_profiles
+from gateway.pipeline.reception import receive
+from gateway.pipeline.worker import work
+
+ROLES: Final[dict[str, Job]] = {"receive": receive, "deidentify": work, "deliver": dispatch}
+
+
+class _Ready:
+    def set(self) -> None:
+        print("ready", flush=True)  # noqa: T201  (who started this waits for it)
+
+
+class _Timing(Metrics):
+    """Metrics that remember what each instance took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = array("d")
+
+    def received(self, *, source: str, size: int, seconds: float) -> None:
+        super().received(source=source, size=size, seconds=seconds)
+        self.seconds.append(seconds)
+
+
+def main(role: str, configuration: Path, latencies: Path) -> None:
+    """Run the job."""
+    settings = load_settings(configuration, os.environ)
+    configure_logging(settings.log)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopping = threading.Event()
+
+    def watch() -> None:
+        sys.stdin.read()
+        stopping.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    metrics = _Timing()
+    child = Child(
+        name=role,
+        owner=f"benchmark/{role}",
+        settings=settings,
+        programs=activate_profiles(settings),
+        metrics=metrics,
+        stopping=stopping,
+        cautious=False,
+        _ready=cast("Event", _Ready()),
+    )
+    ROLES[role](child)
+    latencies.write_text(json.dumps(metrics.seconds.tolist()), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

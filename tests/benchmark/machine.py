@@ -1,0 +1,131 @@
+"""The machine: what it is, and what it can do at best."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from gateway.version import __version__
+from tests.benchmark.figures import Run
+from tests.benchmark.programs import ROOT
+from tests.fixtures.tools import tool
+
+_MEGABYTE = 1 << 20
+
+
+def facts(folder: Path) -> dict[str, str]:
+    """What must be known to compare figures: the machine, its file system and the versions of everything."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": _processor(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "file system": _file_system(folder),
+        "system": f"{platform.system()} {platform.release()}",
+        "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "Python": platform.python_version(),
+        "pynetdicom": version("pynetdicom"),
+        "pydicom": version("pydicom"),
+        "dcmtk": _said([tool("storescu"), "--version"], r"v(\d\S+)"),
+        "Orthanc": _said([tool("Orthanc"), "--version"], r"Orthanc (\S+)"),
+        **{name: _version(name) for name in ("dicognito", "dicom-anonymizer", "deid")},
+        "gateway": f"{__version__} {_said(['git', '-C', str(ROOT), 'describe', '--always'], r'(.+)')}".strip(),
+    }
+
+
+def bounds(folder: Path) -> Iterator[tuple[str, str, Callable[[], Run]]]:
+    """Name, unit of work and a measurement of what the machine can do with 1 process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    yield "write and fdatasync a file", "12 kB", lambda: _sync(folder, 12_000, 200)
+    yield "write and fdatasync a file", "533 kB", lambda: _sync(folder, 533_000, 100)
+    yield "copy a file in the page cache", "256 MB", lambda: _copy(folder)
+    yield "send over loopback", "1 GB", _loopback
+
+
+def _sync(folder: Path, size: int, count: int) -> Run:
+    data = os.urandom(size)
+    started = time.perf_counter()
+    for number in range(count):
+        descriptor = os.open(folder / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.write(descriptor, data)
+        os.fdatasync(descriptor)
+        os.close(descriptor)
+    seconds = time.perf_counter() - started
+    for number in range(count):
+        (folder / f"{number}").unlink()
+    return Run(instances=count, size=count * size, seconds=seconds)
+
+
+def _copy(folder: Path) -> Run:
+    size = 256 * _MEGABYTE
+    source, target = folder / "source", folder / "target"
+    source.write_bytes(os.urandom(_MEGABYTE) * 256)
+    target.unlink(missing_ok=True)
+    try:
+        with source.open("rb") as reading, target.open("wb") as writing:
+            started = time.perf_counter()
+            left = size
+            while left:
+                left -= os.copy_file_range(reading.fileno(), writing.fileno(), left)
+            seconds = time.perf_counter() - started
+    finally:
+        source.unlink()
+        target.unlink(missing_ok=True)
+    return Run(instances=1, size=size, seconds=seconds)
+
+
+def _loopback() -> Run:
+    size = 1024 * _MEGABYTE
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = threading.Thread(target=_pour, args=(server.getsockname()[1], size))
+        sender.start()
+        connection, _ = server.accept()
+        with connection:
+            buffer = bytearray(_MEGABYTE)
+            started = time.perf_counter()
+            while connection.recv_into(buffer):
+                pass
+            seconds = time.perf_counter() - started
+        sender.join()
+    return Run(instances=1, size=size, seconds=seconds)
+
+
+def _pour(port: int, size: int) -> None:
+    chunk = bytes(_MEGABYTE)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for _ in range(size // _MEGABYTE):
+            connection.sendall(chunk)
+
+
+def _processor() -> str:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
+
+
+def _file_system(folder: Path) -> str:
+    """Type of the file system that ``folder`` is on: the longest mount point that it is below."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    near = [mount for mount in mounts if folder.is_relative_to(mount[1])]
+    return max(near, key=lambda mount: len(mount[1]))[2]
+
+
+def _said(command: list[str], pattern: str) -> str:
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(pattern, answer.stdout + answer.stderr)
+    return found[1] if found else ""
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

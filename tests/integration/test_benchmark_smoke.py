@@ -1,0 +1,84 @@
+"""The benchmark works, and the gateway is not slower than pynetdicom as its documentation shows it.
+
+Only ratios of two measurements of the same run decide, with generous margins, and of CPU time where that is possible:
+it hardly depends on what else the machine does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmark import growth, headers, machine, receivers, stages, whole
+from tests.benchmark.figures import Row, Run
+from tests.benchmark.report import Account, document
+from tests.benchmark.suite import HEADERS, RECEIVE, WHOLE
+from tests.benchmark.workloads import Workload, workload
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Workload:
+    """Small MR images: what a message costs, not what its bytes cost."""
+    return workload(tmp_path_factory.mktemp("workloads"), "W3", 100)
+
+
+@pytest.fixture(scope="module")
+def plain(small: Workload, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The reference: pynetdicom's SCP on its defaults."""
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    return receivers.measure(folder, "pynetdicom SCP", small, associations=1, no_delay=True)
+
+
+def each(run: Run) -> float:
+    """CPU seconds of the gateway's processes per instance."""
+    return sum(seconds for name, seconds in run.cpu.items() if name != "destination") / run.instances
+
+
+def test_receiving_costs_less_than_the_plain_receiver(small: Workload, plain: Run, tmp_path: Path) -> None:
+    run = stages.receive(tmp_path / "run", small, associations=1, no_delay=True)
+    assert len(run.latencies) == len(small.files)
+    assert each(run) < each(plain)
+
+
+def test_senders_do_not_wait_for_delayed_acknowledgements(small: Workload, tmp_path: Path) -> None:
+    few = small.take(40)
+    shipped = stages.receive(tmp_path / "shipped", few, associations=1, no_delay=False)
+    no_delay = stages.receive(tmp_path / "no-delay", few, associations=1, no_delay=True)
+    # With the stall of 40 ms an instance the ratio is a tenth.
+    assert shipped.seconds < 3 * no_delay.seconds
+
+
+def test_the_whole_way_costs_a_few_plain_receivers_at_most(small: Workload, plain: Run, tmp_path: Path) -> None:
+    run = growth.rows(tmp_path / "run", small, count=500)
+    assert len(run.latencies) == len(small.files)
+    assert each(run) < 4 * each(plain)
+
+
+def test_the_sink_confirms_every_instance(small: Workload, tmp_path: Path) -> None:
+    run = whole.measure(tmp_path / "run", small.take(20), "null STOW sink", associations=2, no_delay=True)
+    assert len(run.latencies) == 20
+    assert set(run.cpu) == {"supervisor", "deliver", "deidentify", "receive", "destination"}
+
+
+def test_idle_associations_are_opened_and_measured(tmp_path: Path) -> None:
+    run = growth.idle(tmp_path / "run", associations=5, seconds=0.2)
+    assert set(run.cpu) == {"receive"}
+
+
+def test_an_account_is_kept_and_told(small: Workload, plain: Run, tmp_path: Path) -> None:
+    own = next(headers.gateway(tmp_path / "work", small.take(3)))
+    rows = [
+        Row.of([plain], table=RECEIVE, workload="W3", subject="pynetdicom SCP", conditions="1 association, as shipped"),
+        Row.of([own], table=HEADERS, workload="W1", subject="gateway", conditions="basic profile"),
+        Row.of(
+            [Run(instances=100, size=10**6, seconds=0.5)] * 3,
+            table=WHOLE, workload="W3", subject="folder", conditions="4 associations, TCP_NODELAY",
+        ),
+    ]  # fmt: skip
+    account = Account(facts=machine.facts(tmp_path), rows=rows, hot={"receive": [(0.5, "run (transfer.py)")]})
+    account.write_json(tmp_path / "account.json")
+    assert Account.read_json(tmp_path / "account.json") == account
+    text = document(account)
+    assert "| whole way W3 into a folder | >= 700/s | 200/s (200-200) | no |" in text
+    assert "| `run (transfer.py)` | 50% |" in text
