@@ -11,7 +11,7 @@ from gateway.log import configure_logging
 
 def run(config: ConfigFile = None) -> None:
     """Receive, de-identify and deliver until told to stop (SIGTERM or Ctrl-C)."""
-    from gateway.pipeline import Supervisor
+    from gateway.pipeline.supervisor import Supervisor
 
     os.umask(0o077)
     settings = load_settings(config, os.environ)

@@ -23,9 +23,8 @@ from gateway.dicom.segments import Segment, copy_to
 from gateway.errors import GatewayError, RejectedByRule
 from gateway.pipeline.numbers import OfflineNumbers
 from gateway.pipeline.pixels import PixelStage
-from gateway.pipeline.resources import opening_rules
 from gateway.pipeline.review.activation import require_passing
-from gateway.pipeline.treatment import OpeningRules, Treatment, holding
+from gateway.pipeline.treatment import OpeningRules, Treatment, holding, opening_rules
 from gateway.profile import load_profile, shipped_profiles
 
 #: Files handed to the processes ahead of the results.

@@ -17,8 +17,9 @@ from gateway.ledger import DeliveryClaim, Ledger
 from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.projects import Project, make_projects
-from gateway.pipeline.resources import open_spool, opening_rules
+from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
+from gateway.pipeline.treatment import opening_rules
 from gateway.profile import Program
 from gateway.spool import Output
 

@@ -18,9 +18,9 @@ from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
 from gateway.errors import GatewayError, InstanceError, PixelHold, PixelsUnreadable, SpoolCorrupt
 from gateway.ledger import HeldInstance
 from gateway.pipeline.pixels import PixelStage, specialised
-from gateway.pipeline.resources import open_spool, opening_rules
+from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
-from gateway.pipeline.treatment import holding
+from gateway.pipeline.treatment import holding, opening_rules
 from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription, describe
 from gateway.pixels.frames import open_frames

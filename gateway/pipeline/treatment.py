@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from gateway.config import Settings
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
 from gateway.deid.acceptance import decide
 from gateway.deid.numbers import NumberSource
@@ -72,6 +73,15 @@ class OpeningRules:
         InstanceError: the file is no instance that can be processed
         """
         return open_instance(path, work=self.work, limits=self.limits, max_reencode_bytes=self.max_reencode_bytes)
+
+
+def opening_rules(settings: Settings, work: Path) -> OpeningRules:
+    """How instances are opened under these settings."""
+    return OpeningRules(
+        work=work,
+        limits=Limits(depth=settings.limits.depth, elements=settings.limits.elements),
+        max_reencode_bytes=settings.limits.reencode_bytes,
+    )
 
 
 class Treatment:
@@ -212,4 +222,4 @@ class holding:  # noqa: N801  (reads as a statement)
         raise RuleFailed(where=self._step, reason=f"{type(error).__name__} at {place}") from None
 
 
-__all__ = ["PIXELS_TREATED", "OpeningRules", "Treated", "Treatment", "holding"]
+__all__ = ["PIXELS_TREATED", "OpeningRules", "Treated", "Treatment", "holding", "opening_rules"]

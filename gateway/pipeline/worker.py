@@ -37,9 +37,9 @@ from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.process import Child
 from gateway.pipeline.projects import Project, make_projects
-from gateway.pipeline.resources import open_ledger, open_spool, opening_rules
+from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router, Sender
-from gateway.pipeline.treatment import holding
+from gateway.pipeline.treatment import holding, opening_rules
 from gateway.pixels.review import Review
 
 log = structlog.get_logger(__name__)
