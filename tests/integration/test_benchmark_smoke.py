@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmark import growth, headers, machine, receivers, stages, whole
+from tests.benchmark import growth, headers, machine, receivers, stages
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
 from tests.benchmark.suite import HEADERS, RECEIVE, WHOLE
@@ -53,12 +53,6 @@ def test_the_whole_way_costs_a_few_plain_receivers_at_most(small: Workload, plai
     run = growth.rows(tmp_path / "run", small, count=500)
     assert len(run.latencies) == len(small.files)
     assert each(run) < 4 * each(plain)
-
-
-def test_the_sink_confirms_every_instance(small: Workload, tmp_path: Path) -> None:
-    run = whole.measure(tmp_path / "run", small.take(20), "null STOW sink", associations=2, no_delay=True)
-    assert len(run.latencies) == 20
-    assert set(run.cpu) == {"supervisor", "deliver", "deidentify", "receive", "destination"}
 
 
 def test_idle_associations_are_opened_and_measured(tmp_path: Path) -> None:
