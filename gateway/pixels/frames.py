@@ -8,6 +8,7 @@ the values are.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
@@ -37,7 +38,7 @@ def plain_photometric(description: PixelDescription) -> str:
     return _PLAIN.get(description.photometric_interpretation, description.photometric_interpretation)
 
 
-class FrameReader:
+class FrameReader(ABC):
     """The frames of one instance. Context manager; the instance must stay open.
 
     Attributes:
@@ -52,7 +53,7 @@ class FrameReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
+    def __exit__(  # noqa: B027  (no subclass holds anything either)
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is held: the bytes belong to the instance, the decoder to the sandbox."""
@@ -63,6 +64,7 @@ class FrameReader:
     def __iter__(self) -> Iterator[Frame]:
         return (self.frame(number) for number in range(len(self)))
 
+    @abstractmethod
     def frame(self, number: int) -> Frame:
         """A frame, counted from 0, as an array of its own that the caller may change.
 
@@ -76,12 +78,11 @@ class FrameReader:
         PixelsUnreadable: the frame cannot be decoded, or is not what the header says
         DecoderUnavailable: the decoder cannot be started
         """
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def stored_bytes(self) -> int:
         """Bytes of all frames as they are stored."""
-        raise NotImplementedError
 
     @property
     def lossy(self) -> bool:

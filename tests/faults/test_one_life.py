@@ -1,7 +1,7 @@
 """Promises P1, P3, P5, P7: faults of the disk, the ledger and the processes, one after the other in one life.
 
 The gateway is not restarted in between: it has to come out of every fault by itself. Its data directory is a file
-system of 32 MiB, in which ENOSPC and EROFS are the kernel's own.
+system of 64 MiB, in which ENOSPC and EROFS are the kernel's own.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.faults.books import OUT_OF_RESOURCES, SUCCESS, Books, Sender, arrived, entering, pid_of
+from tests.faults.books import OUT_OF_RESOURCES, SUCCESS, Books, Sender, arrived, entering, image, pid_of
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.ports import wait_until
 from tests.fixtures.small_disk import Inside, on_small_disk, require_small_disks
+from tests.integration.raw_peer import CT, RawPeer
 
-DISK = 32 << 20
+DISK = 64 << 20
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
@@ -55,7 +58,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     configuration = f"""
 destinations: {{archive: {{type: folder, path: {folder / "archive"}}}}}
 storage: {{reserve_bytes: 0 B}}
-workers: {{deidentify: 1, lease_seconds: 20}}
+workers: {{deidentify: 1}}
 retry: {{first_seconds: 0.2, longest_seconds: 1}}
 """
     with gateway_server(
@@ -136,4 +139,29 @@ def test_p7_out_of_file_descriptors(life: Life) -> None:
     finally:
         resource.prlimit(receiver, resource.RLIMIT_NOFILE, before)
     assert pid_of(life.running, "receive") == receiver
+    life.takes_again()
+
+
+def test_p7_a_worker_without_memory_holds_the_instance_and_goes_on(life: Life) -> None:
+    """A deflated data set has to be inflated in memory; the limit leaves no room for it."""
+    life.takes_again()
+    worker = pid_of(life.running, "deidentify-1")
+    before = resource.prlimit(worker, resource.RLIMIT_AS)
+    pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
+    uid = "2.25.99"
+    compressor = zlib.compressobj(wbits=-15)
+    deflated = compressor.compress(image(uid, size=6_000_000)) + compressor.flush()
+    resource.prlimit(worker, resource.RLIMIT_AS, (pages * resource.getpagesize() + (3 << 20), before[1]))
+    try:
+        with RawPeer(life.running.dicom_port) as peer:
+            peer.associate([(CT, (DEFLATED,))])
+            assert peer.store(deflated + b"\0" * (len(deflated) % 2), instance=uid) == SUCCESS
+            peer.release()
+        wait_until(lambda: life.books.count("held") == 1, what="the instance is held")
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(worker, resource.RLIMIT_AS, before)
+    # A person finds out why, gives it memory and lets it through.
+    life.books.ask("resume")
+    life.sender.acknowledged.append(uid)
     life.takes_again()
