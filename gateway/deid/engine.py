@@ -12,32 +12,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from gateway.deid import coded, uids
 from gateway.deid.clean import Cleaner
 from gateway.deid.dates import patient_shift, shift_value, truncate_value
-from gateway.deid.dummies import dummy_document, dummy_sequence, dummy_value
+from gateway.deid.dummies import dummy_sequence, dummy_value
 from gateway.deid.graphics import keeps
 from gateway.deid.identity import ProjectKey
-from gateway.deid.insert import NO_MORE, Insert, changed
-from gateway.deid.layout import KEEP, PUT, RULE, Layout
-from gateway.deid.level import COPY_LIMIT, Level, Piece, Rope, bytes_of, content_length, joined
-from gateway.deid.memory import Memory, is_repeatable
+from gateway.deid.insert import NO_MORE, Insert, changed_items
+from gateway.deid.layout import KEEP, PUT, REWRITE, RULE, SEQUENCE, Layout
+from gateway.deid.level import (
+    COPY_LIMIT,
+    Level,
+    Piece,
+    Rope,
+    bytes_of,
+    check_length,
+    content_length,
+    joined,
+    value_of,
+)
+from gateway.deid.memory import LONGEST_REMEMBERED, Memory
 from gateway.deid.numbers import NumberSource
-from gateway.deid.patient import PATIENT_ID, PATIENT_NAME, Patient, identify
+from gateway.deid.patient import PATIENT_ID, Patient
 from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement
 from gateway.deid.recording import item_numbers, numbers_of_items, record, record_new
 from gateway.deid.sequences import clean_sequence
 from gateway.deid.trace import Trace
 from gateway.deid.values import Gone, Unsure, ValueRules, encode_value, read_values, written_vr
+from gateway.deid.writer import Writer
 from gateway.dicom import encode
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.dictionary import vr_of
-from gateway.dicom.encoded import Buffer, Element, Item, find, index_items
+from gateway.dicom.encoded import Element, Item, find, index_items
 from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import lists_references
@@ -45,29 +56,21 @@ from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import Segment
 from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
-from gateway.errors import InstanceError, RuleFailed, UnsupportedEncoding
-from gateway.profile import Action, Origin, Program, Source, Truncation, Verb
+from gateway.errors import InstanceError, RuleFailed
+from gateway.profile import Action, Program, Truncation, Verb
 from gateway.profile.situation import situation
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
 SERIES_INSTANCE_UID: Final = 0x0020000E
 SOP_INSTANCE_UID: Final = 0x00080018
 SOP_CLASS_UID: Final = 0x00080016
-_ENCAPSULATED_DOCUMENT: Final = 0x00420011
-_ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
-_MEDIA_TYPE: Final = 0x00420012
 #: Programs for different outcomes of the conditions, kept ready.
 _MOST_PLANS: Final = 64
 _ODD_GROUP: Final = 0x00010000
 _ITEM_TAG: Final = (ITEM >> 16).to_bytes(2, "little") + (ITEM & 0xFFFF).to_bytes(2, "little")
-#: A longer value is hardly met twice.
-_LONGEST_REMEMBERED: Final = 128
-#: Verbs of Patient's Name and Patient ID in whose stead the pseudonym is written.
-_PSEUDONYM_INSTEAD: Final = frozenset((Verb.EMPTY, Verb.DUMMY))
 _CLEANED_TEXT: Final = frozenset((b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
 #: Codes, their scheme, version, and meaning (PS3.3 8.8).
 _CODED: Final = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080122))
-_STAMPED: Final = Action(Verb.INSERT, Origin("standard", "PS3.15 E.1.1", "", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +169,17 @@ class _Run:
         self._instance = instance
         self._trace = trace
         self._pixels = pixels
+        self._within = {} if pixels is None else changed_items(pixels)
         self._transfer_syntax = instance.transfer_syntax if pixels is None else pixels.transfer_syntax
         self._counts: Counter[str] = Counter()
         self._sop_class = instance.text(SOP_CLASS_UID) or instance.meta.sop_class_uid
         self._lists_references = lists_references(instance.elements)
         self._known = plan.private.known(instance)
         self._numbers = item_numbers(instance.elements) if trace is not None else {}
-        self._cleaning: Action = _STAMPED
+        self._cleaning: Action = plan.cleaning
         self.key = deidentifier.key
         self.program = plan.program
-        self.buffer: Buffer = instance.buffer
+        self.buffer = instance.buffer
 
     @cached_property
     def cleaner(self) -> Cleaner:
@@ -201,7 +205,7 @@ class _Run:
 
     @cached_property
     def _patient(self) -> Patient:
-        return identify(self._instance, self.program.identity, self.key, self._deidentifier.numbers)
+        return self._plan.patient(self._instance, self.key, self._deidentifier.numbers)
 
     @cached_property
     def _days(self) -> int:
@@ -219,7 +223,10 @@ class _Run:
         elements = instance.elements
         begin = elements[0][2] if elements else 0
         top = Level(elements, path=(), numbers=(), implicit=instance.implicit, outer=instance.character_sets)
-        inserts = self._inserts(top)
+        writer = Writer(self._plan, instance, top, patient=lambda: self._patient, pixels=self._pixels)
+        # A traced run remembers nothing.
+        inserts, written = self._plan.writings.of(writer, instance.make if self._trace is None else None)
+        self._counts.update(written)
         layout = self._layout(top, inserts)
         if layout is None:
             pieces, _ = self._level(top, (begin, begin), inserts)
@@ -256,86 +263,7 @@ class _Run:
         pieces, _ = self._level(level, (content, content), inserts)
         return b"".join(bytes_of(piece, self.buffer) for piece in pieces)
 
-    # What the engine writes itself at the top level.
-
-    def _inserts(self, top: Level) -> list[Insert]:
-        """Elements that take the place of received ones, in tag order."""
-        found: dict[int, Insert] = {}
-        for tag, vr in ((PATIENT_NAME, b"PN"), (PATIENT_ID, b"LO")):
-            rule = self._plan.rule_at_top(tag)
-            if rule is None or find(top.elements, tag) is None:
-                continue
-            if rule.verb.is_compound or rule.verb in _PSEUDONYM_INSTEAD:
-                found[tag] = self._pseudonymised(tag, vr, rule, top)
-                self._counts[Verb.PSEUDONYMISE.value] += 1
-        for insert in self._document(top):
-            found[insert.tag] = insert
-        for tag, action in self._plan.inserts.items():
-            written = self._written(tag, action, top, pseudonyms=found)
-            if written is not None:
-                found[tag] = written
-                self._counts[action.verb.value] += 1
-        if self._pixels is not None:
-            found.update(changed(self._pixels))
-        stamp = self._plan.stamp
-        for tag, element in stamp.elements(self.buffer, top.elements, implicit=top.implicit, pixels=self._pixels):
-            found[tag] = Insert(tag, element, _STAMPED)
-        return [found[tag] for tag in sorted(found)]
-
-    def _pseudonymised(self, tag: int, vr: bytes, rule: Action, top: Level) -> Insert:
-        """The patient's pseudonym as an element: the same for all instances of a patient."""
-        pseudonym, sets = self._patient.pseudonym, top.sets(self.buffer)
-        key = tag, pseudonym, sets, top.implicit
-        insert = self._plan.pseudonyms.get(key)
-        if insert is None:
-            element = encode.element(tag, vr, encode_value(tag, vr, pseudonym, sets), implicit=top.implicit)
-            insert = Insert(tag, element, replace(rule, verb=Verb.PSEUDONYMISE))
-            self._plan.remember_pseudonym(key, insert)
-        return insert
-
-    def _document(self, top: Level) -> list[Insert]:
-        """A dummy document of the right media type with its length, where the rule asks for a dummy."""
-        rule = self._plan.rule_at_top(_ENCAPSULATED_DOCUMENT)
-        if find(top.elements, _ENCAPSULATED_DOCUMENT) is None or rule is None or rule.verb is not Verb.DUMMY:
-            return []
-        self._counts[Verb.DUMMY.value] += 1
-        document = dummy_document(self._instance.text(_MEDIA_TYPE))
-        length = len(document).to_bytes(4, "little")
-        return [
-            Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), rule)
-            for tag, vr, value in (
-                (_ENCAPSULATED_DOCUMENT, b"OB", document),
-                (_ENCAPSULATED_DOCUMENT_LENGTH, b"UL", length),
-            )
-        ]
-
-    def _written(self, tag: int, action: Action, top: Level, *, pseudonyms: Mapping[int, Insert]) -> Insert | None:
-        """The element that ``insert`` or ``copy`` writes; None if there is nothing to copy."""
-        vr, sets = vr_of(tag), top.sets(self.buffer)
-        if not isinstance(action.options, Source):
-            value = encode_value(tag, vr, action.value or "", sets)
-        elif action.options.tag in (PATIENT_NAME, PATIENT_ID) and action.options.tag in pseudonyms:
-            # Of a patient's name and identifier only the pseudonym may be repeated.
-            value = encode_value(tag, vr, self._patient.pseudonym, sets)
-        else:
-            source = find(top.elements, action.options.tag)
-            if source is None or source[3] == source[4]:
-                return None
-            if source[5] is not None or vr == b"SQ":
-                raise RuleFailed(where=show(tag), reason="sequences cannot be copied")
-            value = self._copied(source, tag, vr, sets)
-        return Insert(tag, encode.element(tag, vr, value, implicit=top.implicit), action)
-
-    def _copied(self, source: Element, tag: int, vr: bytes, sets: CharacterSets) -> bytes:
-        """The value of ``source`` for an element of VR ``vr``."""
-        from_vr = written_vr(source[0], source[1], is_sequence=False)
-        if from_vr == vr:
-            return self._value(source)
-        self._check_length(source)
-        values, exact = read_values(self.buffer, source, from_vr, sets)
-        if not exact:
-            raise RuleFailed(where=show(source[0]), reason="its text does not fit its character set")
-        return encode_value(tag, vr, "\\".join(values), sets)
+    # The identifiers of the output.
 
     def _patient_id(self, inserts: Sequence[Insert]) -> str:
         """What the output has as Patient ID, if a rule made it: what is kept would be identity in the ledger."""
@@ -424,54 +352,53 @@ class _Run:
 
     def _layout(self, top: Level, inserts: Sequence[Insert]) -> Layout | None:
         """What becomes of data sets of this make; None if every element has to be looked at."""
-        if self._trace is not None or self._known:
+        make = self._instance.make
+        if make is None or self._trace is not None or self._known:
             return None
         if self._plan.cleans_codes and find(top.elements, coded.CODE_MEANING) is not None:
             return None
         tags = tuple([insert.tag for insert in inserts])
-        return self._plan.layouts.find(
-            self.buffer, top.elements, tags, self._sop_class, references=self._lists_references
-        )
+        iod = self._sop_class, self._lists_references
+        return self._plan.layouts.find(make, self.buffer, top.elements, tags, iod)
 
     def _laid_out(self, layout: Layout, level: Level, inserts: Sequence[Insert]) -> list[Piece]:
         """The pieces of a top level whose make is known."""
-        elements, rope = level.elements, Rope()
-        for kind, first, last, rule in layout.steps:
+        elements, buffer = level.elements, self.buffer
+        pieces: list[Piece] = []
+        put = pieces.append
+        for kind, first, last, rule, verb in layout.steps:
             if kind == KEEP:
-                rope.keep(elements[first][2], elements[last][4])
+                start, end = elements[first][2], elements[last][4]
+                put(buffer[start:end] if end - start <= COPY_LIMIT else (start, end))
                 continue
             if kind == PUT:
-                self._put(rope, inserts[first], level, None)
+                _tag, made, _action, rest = inserts[first]
+                if made:
+                    put(made)
+                    pieces += rest
                 continue
             element = elements[first]
-            if kind == RULE:
-                assert rule is not None
-                replaced = self._remembered(rule, element, level)
+            tag, vr, start, value, end, items = element
+            if kind == SEQUENCE:
+                replaced = self._items(element, items or [], level)
             else:
-                replaced = self._items(element, element[5] or [], level)
+                assert rule is not None
+                if kind == RULE or end - value > LONGEST_REMEMBERED:
+                    replaced = self._carry_out(verb, rule, element, level)
+                else:
+                    memory = self._rewritten if kind == REWRITE else self._cleaned
+                    key = tag, vr, buffer[value:end]
+                    known = memory.get(key)
+                    if known is None:
+                        replaced = self._carry_out(verb, rule, element, level)
+                        memory.put(key, replaced)
+                    else:
+                        replaced = known[0]
             if replaced is None:
-                rope.keep(element[2], element[4])
-            elif replaced:
-                rope.put(replaced)
-        rope.flush()
-        self._counts[Verb.REMOVE.value] += layout.removed
-        return rope.pieces
-
-    def _remembered(self, rule: Action, element: Element, level: Level) -> list[Piece] | None:
-        """As ``_apply``; what came of a short value is remembered for the next instance that has it."""
-        tag, vr, _start, value, end, items = element
-        if items is not None or end - value > _LONGEST_REMEMBERED or not is_repeatable(rule):
-            return self._apply(rule, element, level)
-        memory = self._cleaned if rule.verb is Verb.CLEAN else self._rewritten
-        key = tag, vr, bytes(self.buffer[value:end])
-        known = memory.get(key)
-        if known is None:
-            pieces = self._apply(rule, element, level)
-            verb = self._plan.resolve(rule.verb, (self._sop_class, level.path, tag, self._lists_references))
-            memory.put(key, (verb, pieces))
-            return pieces
-        verb, pieces = known
-        self._counts[verb.value] += 1
+                put((start, end))
+            else:
+                pieces += replaced
+        self._counts.update(layout.counts)
         return pieces
 
     def _coded(self, level: Level, inserts: Sequence[Insert]) -> Sequence[Insert]:
@@ -513,7 +440,7 @@ class _Run:
             inner = Level(
                 nested, path=below, numbers=numbers, implicit=item_implicit, outer=level, cleaned=level.cleaned
             )
-            pieces, same = self._level(inner, (content, stop), ())
+            pieces, same = self._level(inner, (content, stop), self._within.get(start, ()))
             changed = changed or not same
             done.append((pieces, delimited))
         if not changed:
@@ -575,9 +502,16 @@ class _Run:
         self, rule: Action, element: Element, level: Level, *, private: PrivateElement | None = None
     ) -> list[Piece] | None:
         """What a rule puts in the element's place; None leaves it as it is."""
-        tag, received, _start, _value, _end, items = element
+        tag = element[0]
         verb = self._plan.resolve(rule.verb, (self._sop_class, level.path, tag, self._lists_references))
         self._counts[verb.value] += 1
+        return self._carry_out(verb, rule, element, level, private=private)
+
+    def _carry_out(
+        self, verb: Verb, rule: Action, element: Element, level: Level, *, private: PrivateElement | None = None
+    ) -> list[Piece] | None:
+        """As ``_apply``, for a rule of which it is known what its verb means here."""
+        tag, received, _start, _value, _end, items = element
         vr = private.vr if private is not None else written_vr(tag, received, is_sequence=items is not None)
         if verb in _SIMPLE:
             return self._simple(verb, element, level, vr)
@@ -592,10 +526,10 @@ class _Run:
                 value = encode_value(tag, vr, rule.value or "", level.sets(self.buffer))
                 return [encode.element(tag, vr, value, implicit=level.implicit)]
             case Verb.SHIFT_DATE:
-                return self._dated(element, level, vr, shift_value(vr, self._value(element), self._days))
+                return self._dated(element, level, vr, shift_value(vr, value_of(self.buffer, element), self._days))
             case Verb.TRUNCATE_DATE:
                 to = rule.options.to if isinstance(rule.options, Truncation) else "year"
-                return self._dated(element, level, vr, truncate_value(vr, self._value(element), to))
+                return self._dated(element, level, vr, truncate_value(vr, value_of(self.buffer, element), to))
             case Verb.PSEUDONYMISE | Verb.MAP | Verb.GENERALISE | Verb.REGEX:
                 return self._rewrite(rule, element, level, vr, show(tag) if private is None else private.name)
         raise RuleFailed(where=show(tag), reason=f"the action {verb.value} is not known to the engine")
@@ -611,7 +545,7 @@ class _Run:
             case Verb.DUMMY:
                 if vr == b"SQ" or items is not None:
                     return [dummy_sequence(tag, implicit=level.implicit)]
-                dummy = dummy_value(tag, vr, self._value(element), self.key)
+                dummy = dummy_value(tag, vr, value_of(self.buffer, element), self.key)
                 return [encode.element(tag, vr, dummy, implicit=level.implicit)]
             case Verb.HASH_UID if items is None:
                 return self._hash_uid(element, level)
@@ -620,7 +554,7 @@ class _Run:
 
     def _hash_uid(self, element: Element, level: Level) -> list[Piece] | None:
         tag = element[0]
-        text = self._value(element).decode("latin-1")
+        text = value_of(self.buffer, element).decode("latin-1")
         replaced = "\\".join(uids.replace(one.strip("\0 "), self.key) for one in text.split("\\"))
         if replaced == text.strip("\0 "):
             return None
@@ -630,13 +564,13 @@ class _Run:
         tag = element[0]
         if new is None:
             return self._unsure(element, level, vr, "its value is no date that can be changed")
-        if new == self._value(element).strip(b"\0 "):
+        if new == value_of(self.buffer, element).strip(b"\0 "):
             return None
         return [encode.element(tag, vr, new, implicit=level.implicit)]
 
     def _rewrite(self, rule: Action, element: Element, level: Level, vr: bytes, name: str) -> list[Piece] | None:
         tag, sets = element[0], level.sets(self.buffer)
-        self._check_length(element)
+        check_length(element)
         values, exact = read_values(self.buffer, element, vr, sets)
         try:
             new = self._deidentifier.values.rewrite(rule, name, values, exact=exact)
@@ -665,7 +599,7 @@ class _Run:
         facts = VALUE_REPRESENTATIONS[vr]
         if not facts.text:
             return self._gone(element, level, vr)
-        self._check_length(element)
+        check_length(element)
         values, exact = read_values(self.buffer, element, vr, sets)
         text = "\\".join(values)
         left = self.cleaner.text(tag, vr, text)
@@ -699,15 +633,6 @@ class _Run:
             place = (self._sop_class, level.path, tag, self._lists_references)
             verb = self._plan.resolve(Verb.REMOVE_OR_EMPTY_OR_DUMMY, place)
         return self._simple(verb, element, level, vr)
-
-    def _value(self, element: Element) -> bytes:
-        self._check_length(element)
-        return bytes(self.buffer[element[3] : element[4]])
-
-    def _check_length(self, element: Element) -> None:
-        length = element[4] - element[3]
-        if length > COPY_LIMIT:
-            raise UnsupportedEncoding(reason=f"{show(element[0])} is rewritten by a rule but has {length} bytes")
 
 
 _SIMPLE: Final = frozenset((Verb.REMOVE, Verb.EMPTY, Verb.DUMMY, Verb.HASH_UID, Verb.KEEP))

@@ -37,7 +37,8 @@ class ProjectKey:
                 place="project secret",
                 problem=f"{len(secret)} bytes are too few: a secret has at least {MINIMUM_SECRET_BYTES}",
             )
-        self._secret = secret
+        #: Copied for every digest: setting the key up takes longer than what follows.
+        self._keyed = hmac.new(secret, digestmod="sha256")
         self.uid = lru_cache(maxsize=65_536)(self._uid)
 
     def __repr__(self) -> str:
@@ -53,11 +54,13 @@ class ProjectKey:
 
         Parts are length-prefixed so that no two lists of parts share a digest.
         """
-        message = bytearray(purpose.encode("ascii"))
+        message = purpose.encode("ascii")
         for part in parts:
             data = part.encode("utf-8", "surrogateescape")
             message += b"\0" + len(data).to_bytes(4, "big") + data
-        return hmac.digest(self._secret, bytes(message), "sha256")
+        keyed = self._keyed.copy()
+        keyed.update(message)
+        return keyed.digest()
 
     def _uid(self, original: str) -> str:
         """The UID that stands for ``original``: ``2.25.`` and a UUID of version 8 (PS3.5 B.2, RFC 9562 5.8)."""

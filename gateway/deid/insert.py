@@ -10,7 +10,7 @@ from gateway.dicom.tag import show
 from gateway.errors import InstanceError
 from gateway.profile import Action, Origin, Verb
 
-__all__ = ["NO_MORE", "Insert", "changed"]
+__all__ = ["NO_MORE", "Insert", "changed", "changed_items"]
 
 _PIXELS: Final = Origin("standard", "PS3.15 E.3.1", "", 0)
 _WRITTEN: Final = Action(Verb.INSERT, _PIXELS)
@@ -44,3 +44,11 @@ def changed(pixels: PixelChange) -> dict[int, Insert]:
             raise InstanceError(reason=f"{show(tag)} was written without its header")
         found[tag] = Insert(tag, first, _WRITTEN if first else _GONE, parts[1:] if parts else ())
     return found
+
+
+def changed_items(pixels: PixelChange) -> dict[int, tuple[Insert, ...]]:
+    """The elements that change inside sequences, in tag order, by where their item begins."""
+    return {
+        item.start: tuple(Insert(tag, element, _WRITTEN) for tag, element in sorted(item.elements.items()))
+        for item in pixels.items
+    }

@@ -7,38 +7,41 @@ engine looks both up where it can, and goes element by element where it cannot.
 
 from __future__ import annotations
 
-from operator import itemgetter
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from gateway.deid.memory import is_repeatable
 from gateway.deid.private import staying
-from gateway.dicom.encoded import Buffer, Element
+from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.profile import Action, Verb
 
 if TYPE_CHECKING:
     from gateway.deid.plan import Plan
 
-__all__ = ["KEEP", "PUT", "RULE", "SEQUENCE", "Layout", "Layouts", "Step"]
+__all__ = ["CLEAN", "KEEP", "PUT", "REWRITE", "RULE", "SEQUENCE", "Layout", "Layouts", "Step"]
 
 #: Neighbouring elements that stay as they are.
 KEEP: Final = 0
-#: An element whose rule has to look at it.
+#: An element whose rule has to look at it every time.
 RULE: Final = 1
 #: A sequence that stays, with the rules applied inside.
 SEQUENCE: Final = 2
 #: An element that the engine writes, instead of a received one or beside them.
 PUT: Final = 3
+#: An element whose rule makes the same of the same value.
+REWRITE: Final = 4
+#: The same, within one study: what identifies the study is taken out.
+CLEAN: Final = 5
 
-#: Kind, number of the first and of the last element (none: -1) or of the insert, and the rule.
-Step: TypeAlias = "tuple[int, int, int, Action | None]"
+#: Kind, number of the first and of the last element (none: -1) or of the insert, the rule, and what its verb means.
+Step: TypeAlias = "tuple[int, int, int, Action | None, Verb]"
 
 #: Shorter data sets are walked as fast; of longer ones there are not many of one make.
 _SHORTEST: Final = 24
 _LONGEST: Final = 2_000
 _MOST: Final = 256
 _ODD_GROUP: Final = 0x00010000
-_TAG: Final = itemgetter(0)
-_START: Final = itemgetter(2)
-_END: Final = itemgetter(4)
 
 
 class Layout(NamedTuple):
@@ -47,15 +50,15 @@ class Layout(NamedTuple):
     Attributes
     ----------
     steps: in the order of the output
-    removed: how many elements go without being looked at
+    counts: how many elements are changed by which verb, those that go without a step included
     """
 
     steps: tuple[Step, ...]
-    removed: int
+    counts: Mapping[str, int]
 
 
 #: Stands for a layout that was not made yet.
-_NEW: Final = Layout((), -1)
+_NEW: Final = Layout((), {})
 
 
 class Layouts:
@@ -72,31 +75,26 @@ class Layouts:
         self._known: dict[tuple[object, ...], Layout | None] = {}
 
     def find(
-        self, buffer: Buffer, elements: list[Element], inserts: tuple[int, ...], sop_class: str, *, references: bool
+        self, make: Make, buffer: Buffer, elements: list[Element], inserts: tuple[int, ...], iod: tuple[str, bool]
     ) -> Layout | None:
         """The layout of a top level; None for one that is walked element by element.
 
         Parameters
         ----------
+        make: of the data set (``encoded.survey``), not None
         buffer, elements: the data set
         inserts: tags of the elements that the engine writes
-        sop_class: the SOP Class UID
-        references: whether the instance lists its references
+        iod: the SOP Class UID, and whether the instance lists its references
         """
         if not _SHORTEST <= len(elements) <= _LONGEST:
             return None
-        # Elements that were sorted do not lie one behind the other.
-        if list(map(_START, elements[1:])) != list(map(_END, elements[:-1])):
-            return None
-        tags = tuple(map(_TAG, elements))
-        sequences = tuple([number for number, element in enumerate(elements) if element[5] is not None])
         private = self._plan.private.make(buffer, elements) if self._plan.private.active else ((), ())
         if private is None:
             return None
-        key = (tags, sequences, inserts, sop_class, references, private)
+        key = (make, inserts, iod, private)
         layout = self._known.get(key, _NEW)
         if layout is _NEW:
-            layout = _made(self._plan, buffer, elements, inserts, (sop_class, references))
+            layout = _made(self._plan, buffer, elements, inserts, iod)
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[key] = layout
@@ -112,14 +110,15 @@ def _made(
     if stay is None:
         return None
     steps: list[Step] = []
-    removed = waiting = 0
+    counts = Counter[str]()
+    waiting = 0
     for number, element in enumerate(elements):
         tag = element[0]
         while waiting < len(inserts) and inserts[waiting] < tag:
-            steps.append((PUT, waiting, -1, None))
+            steps.append((PUT, waiting, -1, None, Verb.INSERT))
             waiting += 1
         if waiting < len(inserts) and inserts[waiting] == tag:
-            steps.append((PUT, waiting, number, None))
+            steps.append((PUT, waiting, number, None, Verb.INSERT))
             waiting += 1
             continue
         if tag in stay:
@@ -130,15 +129,20 @@ def _made(
             rule = plan.remove_private if tag & _ODD_GROUP else plan.rule(tag)
         if rule is not None:
             verb = plan.resolve(rule.verb, (iod[0], (), tag, iod[1]))
-            if verb is Verb.REMOVE:
-                removed += 1
-            else:
-                steps.append((RULE, number, number, rule))
+            counts[verb.value] += 1
+            if verb is not Verb.REMOVE:
+                steps.append((_kind(rule, element), number, number, rule, verb))
         elif element[5] is not None:
-            steps.append((SEQUENCE, number, number, None))
+            steps.append((SEQUENCE, number, number, None, Verb.KEEP))
         elif steps and steps[-1][0] == KEEP and steps[-1][2] == number - 1:
-            steps[-1] = (KEEP, steps[-1][1], number, None)
+            steps[-1] = (KEEP, steps[-1][1], number, None, Verb.KEEP)
         else:
-            steps.append((KEEP, number, number, None))
-    steps.extend((PUT, number, -1, None) for number in range(waiting, len(inserts)))
-    return Layout(tuple(steps), removed)
+            steps.append((KEEP, number, number, None, Verb.KEEP))
+    steps.extend((PUT, number, -1, None, Verb.INSERT) for number in range(waiting, len(inserts)))
+    return Layout(tuple(steps), counts)
+
+
+def _kind(rule: Action, element: Element) -> int:
+    if element[5] is not None or not is_repeatable(rule):
+        return RULE
+    return CLEAN if rule.verb is Verb.CLEAN else REWRITE

@@ -9,8 +9,10 @@ from typing import Final, TypeAlias
 from gateway.dicom.charset import CharacterSets, character_sets
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.segments import FileRange, Segment
+from gateway.dicom.tag import show
+from gateway.errors import UnsupportedEncoding
 
-__all__ = ["COPY_LIMIT", "Level", "Piece", "Rope", "bytes_of", "content_length", "joined"]
+__all__ = ["COPY_LIMIT", "Level", "Piece", "Rope", "bytes_of", "check_length", "content_length", "joined", "value_of"]
 
 #: What takes the place of an element or a level: own bytes, a (start, stop) range of the source, or a range of another
 #: file.
@@ -99,6 +101,29 @@ def bytes_of(piece: Piece, buffer: Buffer) -> Buffer:
         return piece
     assert isinstance(piece, tuple)
     return buffer[piece[0] : piece[1]]
+
+
+def value_of(buffer: Buffer, element: Element) -> bytes:
+    """The value of an element that a rule rewrites.
+
+    Raises
+    ------
+    UnsupportedEncoding: it is too long for any such element
+    """
+    check_length(element)
+    return bytes(buffer[element[3] : element[4]])
+
+
+def check_length(element: Element) -> None:
+    """Refuse to rewrite an element with a value of more than 64 kB (promise P8).
+
+    Raises
+    ------
+    UnsupportedEncoding: it is longer
+    """
+    length = element[4] - element[3]
+    if length > COPY_LIMIT:
+        raise UnsupportedEncoding(reason=f"{show(element[0])} is rewritten by a rule but has {length} bytes")
 
 
 def content_length(pieces: list[Piece]) -> int:

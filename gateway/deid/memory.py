@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from gateway.deid.level import Piece
-from gateway.profile import Action, Pseudonym, Verb
+from gateway.profile import Action, Pseudonym
 
-__all__ = ["Memory", "is_repeatable"]
+__all__ = ["LONGEST_REMEMBERED", "Memory", "is_repeatable"]
 
 #: Tag, VR and value as received.
 Key: TypeAlias = "tuple[int, bytes, bytes]"
-#: Verb and what is in the element's place; None where it stays.
-Made: TypeAlias = "tuple[Verb, list[Piece] | None]"
+#: What is in the element's place; None where it stays.
+Made: TypeAlias = "list[Piece] | None"
 
+#: A longer value is hardly met twice, in bytes.
+LONGEST_REMEMBERED: Final = 128
 _MOST: Final = 4096
 
 
@@ -23,16 +25,16 @@ class Memory:
     __slots__ = ("_made", "get")
 
     def __init__(self) -> None:
-        self._made: dict[Key, Made] = {}
+        self._made: dict[Key, tuple[Made]] = {}
         self.get = self._made.get
 
     def put(self, key: Key, made: Made) -> None:
         """Remember what was made of a value, unless it tells where in its file the value is."""
-        if made[1] is not None and not all(isinstance(piece, bytes) for piece in made[1]):
+        if made is not None and not all(isinstance(piece, bytes) for piece in made):
             return
         if len(self._made) >= _MOST:
             self._made.clear()
-        self._made[key] = made
+        self._made[key] = (made,)
 
 
 def is_repeatable(rule: Action) -> bool:

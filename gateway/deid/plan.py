@@ -8,13 +8,15 @@ from typing import Final, TypeAlias
 from gateway.deid import coded
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
-from gateway.deid.insert import Insert
+from gateway.deid.identity import ProjectKey
 from gateway.deid.layout import Layouts
 from gateway.deid.memory import Memory
+from gateway.deid.numbers import NumberSource
+from gateway.deid.patient import Patient, identify, patient_key
 from gateway.deid.private import PrivateElements
 from gateway.deid.sequences import also_cleaned
 from gateway.deid.stamp import Stamp
-from gateway.dicom.charset import CharacterSets
+from gateway.deid.writer import Writings
 from gateway.dicom.dictionary import VR_OF
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
@@ -28,7 +30,7 @@ Place: TypeAlias = tuple[str, tuple[int, ...], int, bool]
 #: Private SOP classes and made-up sequences could fill the memory otherwise.
 _MOST_PLACES: Final = 100_000
 _MOST_PATHS: Final = 10_000
-_MOST_PSEUDONYMS: Final = 4096
+_MOST_PATIENTS: Final = 1024
 #: Studies that come at the same time.
 _MOST_STUDIES: Final = 64
 _NO_RULES: Final[Mapping[int, Action | None]] = {}
@@ -52,7 +54,7 @@ class Plan:
     inserts: tag -> action, for elements that are written at the top level whether received or not
     cleans_codes: whether codes and their meanings are cleaned wherever they stand
     layouts: what becomes of data sets of one make
-    pseudonyms: tag, pseudonym, character sets and encoding -> the element
+    writings: what the engine writes itself at the top level
     cleaning: the action of what is cleaned although no rule names it
     """
 
@@ -76,16 +78,24 @@ class Plan:
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())
         self.layouts = Layouts(self)
-        self.pseudonyms: dict[tuple[int, str, CharacterSets, bool], Insert] = {}
+        self.writings = Writings(self)
+        self._patients: dict[tuple[object, ...], Patient] = {}
         self._contexts = Contexts(program)
         self._cleaners: dict[Context, Cleaner] = {}
         self._memories: dict[tuple[object, ...], Memory] = {}
 
-    def remember_pseudonym(self, key: tuple[int, str, CharacterSets, bool], insert: Insert) -> None:
-        """Keep a patient's pseudonym as an element."""
-        if len(self.pseudonyms) >= _MOST_PSEUDONYMS:
-            self.pseudonyms.clear()
-        self.pseudonyms[key] = insert
+    def patient(self, instance: Instance, key: ProjectKey, numbers: NumberSource | None) -> Patient:
+        """As ``identify``, whose keyed pseudonyms are remembered; others are asked for each time."""
+        identity = self.program.identity
+        if identity.table is not None or identity.kind == "sequential":
+            return identify(instance, identity, key, numbers)
+        subject = key, *patient_key(instance)
+        patient = self._patients.get(subject)
+        if patient is None:
+            if len(self._patients) >= _MOST_PATIENTS:
+                self._patients.clear()
+            patient = self._patients[subject] = identify(instance, identity, key, numbers)
+        return patient
 
     def cleaner(self, instance: Instance) -> Cleaner:
         """The cleaner of free text for ``instance``: the same object for all instances with the same context.

@@ -28,9 +28,10 @@ from mmap import mmap
 from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.dicom.dictionary import VR_OF, vr_of
+from gateway.dicom.runs import HEAD, Familiar, Head, Run, Runs
 from gateway.dicom.tag import (
     ITEM,
     ITEM_DELIMITATION,
@@ -54,6 +55,10 @@ from gateway.errors import (
 Element: TypeAlias = tuple[int, bytes, int, int, int, "list[Item] | None"]
 Item: TypeAlias = tuple[int, int, int, bool, list[Element]]
 Buffer: TypeAlias = "bytes | bytearray | memoryview | mmap"
+#: Tags, those of sequences negative, and shapes of runs.
+Make: TypeAlias = "tuple[int, ...] | None"
+#: Neighbouring elements of the top level and, if they are a run that is familiar, their bytes; empty otherwise.
+Part: TypeAlias = "tuple[bytes, list[Element]]"
 
 _EXPLICIT: Final = Struct("<HH2sH").unpack_from
 _IMPLICIT: Final = Struct("<HHI").unpack_from
@@ -64,8 +69,26 @@ _BIG_LENGTH: Final = Struct(">I").unpack_from
 
 _SEQUENCES: Final = frozenset(tag for tag, vr in VR_OF.items() if vr == b"SQ")
 _BY_TAG: Final = itemgetter(0)
+_NO_HEADS: Final[dict[bytes, Head]] = {}
 #: Zeros behind the last element that are taken for the padding of the last block, in bytes.
 _MOST_PADDING: Final = 0x10000
+
+
+class Survey(NamedTuple):
+    """An indexed data set and what is familiar of it.
+
+    Attributes
+    ----------
+    elements: as ``index`` returns them
+    parts: the same elements in the same order, divided where a run begins or ends
+    make: data sets of one make have the same elements, in the order of their tags without a gap, and the same of them
+        are sequences; those of two makes may have so as well. None where nothing is familiar or the elements do not
+        lie in the order of their tags
+    """
+
+    elements: list[Element]
+    parts: list[Part]
+    make: Make
 
 
 class Form(Enum):
@@ -103,6 +126,7 @@ def index(
     implicit: bool = False,
     form: Form = Form.REGULAR,
     limits: Limits | None = None,
+    familiar: Familiar | None = None,
 ) -> list[Element]:
     """Index the data set in ``buffer[start:stop]``.
 
@@ -113,10 +137,12 @@ def index(
     implicit: whether it is implicit VR little endian; explicit VR otherwise
     form: the form of explicit VR; only ``reencode`` asks for another than the regular one
     limits: nesting depth and number of elements
+    familiar: what the caller has walked before, which changes nothing but the time
 
     Returns
     -------
-    The elements of the top level, sorted by tag, sequences with their items.
+    The elements of the top level, sorted by tag, sequences with their items. They may be shared with other trees and
+    are not to be changed.
 
     Raises
     ------
@@ -125,8 +151,26 @@ def index(
     UnsupportedEncoding: sequences inside VR UN in big endian
     LimitExceeded: deeper or larger than ``limits``
     """
-    walker = _Indexer(buffer, limits or Limits(), form)
-    return walker.level(start, stop, implicit=implicit, depth=0, delimited=False)[0]
+    return survey(buffer, start, stop, implicit=implicit, form=form, limits=limits, familiar=familiar).elements
+
+
+def survey(
+    buffer: Buffer,
+    start: int,
+    stop: int,
+    *,
+    implicit: bool = False,
+    form: Form = Form.REGULAR,
+    limits: Limits | None = None,
+    familiar: Familiar | None = None,
+) -> Survey:
+    """As ``index``, with what is familiar of the data set."""
+    limits = limits or Limits()
+    walker = _Indexer(buffer, limits, form)
+    if familiar is not None and form is Form.REGULAR:
+        walker.runs = familiar.runs(limits, implicit=implicit)
+    elements, _ = walker.level(start, stop, implicit=implicit, depth=0, delimited=False)
+    return Survey(elements, walker.parts or [(b"", elements)], walker.make)
 
 
 def index_items(
@@ -180,6 +224,10 @@ class _Indexer:
         self._explicit = _BIG_EXPLICIT if self._big_endian else _EXPLICIT
         self._implicit = _BIG_IMPLICIT if self._big_endian else _IMPLICIT
         self._length = _BIG_LENGTH if self._big_endian else _LENGTH
+        #: What is known of the top level, and what it turns out to be made of.
+        self.runs: Runs | None = None
+        self.make: Make = None
+        self.parts: list[Part] = []
 
     def level(self, pos: int, stop: int, *, implicit: bool, depth: int, delimited: bool) -> tuple[list[Element], int]:
         """The elements of one data set or item, and where what follows it begins."""
@@ -190,11 +238,29 @@ class _Indexer:
         found: list[Element] = []
         append, size_of, sequences = found.append, HEADER_SIZE.get, _SEQUENCES
         tag, size = 0, 8
+        runs = self.runs if depth == 0 else None
+        heads = runs.heads if runs is not None else _NO_HEADS
+        known: list[tuple[int, int, Run]] = []
         try:
             # The loop is counted so that the limit of elements costs nothing per element.
             for _ in repeat(None, self._budget + 1):
                 if pos >= stop:
                     break
+                if heads and (head := heads.get(bytes(buffer[pos : pos + HEAD]))) is not None:
+                    run = runs.find(head, buffer, pos, stop)  # type: ignore[union-attr]
+                    if run is not None:
+                        if run.first <= last:
+                            ordered = False
+                        last = run.last
+                        place = len(found)
+                        found += run.placed.get(pos) or runs.place(run, pos)  # type: ignore[union-attr]
+                        known.append((place, len(found), run))
+                        pos += len(run.raw)
+                        self._budget -= run.nested
+                        if len(found) - counted > self._budget:
+                            self._budget = -1
+                            break
+                        continue
                 if implicit:
                     group, number, length = implicit_at(buffer, pos)
                     tag = group << 16 | number
@@ -240,9 +306,29 @@ class _Indexer:
             raise LimitExceeded(limit=self._limits.elements, unit="elements", where=f"byte {pos}")
         if delimited:
             raise TruncatedDataSet(where="the item delimitation", offset=pos, missing=8)
+        if runs is not None:
+            self._learn(runs, found, known, ordered=ordered)
         if not ordered:
             _sort(found)
         return found, pos
+
+    def _learn(self, runs: Runs, found: list[Element], known: list[tuple[int, int, Run]], *, ordered: bool) -> None:
+        """Tell make and parts, and the runs what was walked between those that are ``known``."""
+        make: list[int] = []
+        parts: list[Part] = []
+        place = 0
+        for first, after, run in (*known, (len(found), len(found), None)):
+            if place < first:
+                walked = found[place:first]
+                parts.append((b"", walked))
+                tags = [tag if items is None else -tag for tag, _vr, _start, _value, _end, items in walked]
+                make += tags if runs.volatile.issuperset(tags) else runs.learn(self._buffer, walked, tags)
+            if run is not None:
+                make.append(run.shape)
+                parts.append((run.raw, found[first:after]))
+            place = after
+        if ordered:
+            self.make, self.parts = tuple(make), parts
 
     def items(self, tag: int, start: int, stop: int, *, implicit: bool) -> list[Item]:
         """The items of a sequence of defined length."""
@@ -353,4 +439,20 @@ def _sort(elements: list[Element]) -> None:
             raise DuplicateElement(where=show(one[0]), offset=two[2])
 
 
-__all__ = ["HEADER_SIZE", "Buffer", "Element", "Form", "Item", "Limits", "find", "index", "walk"]
+__all__ = [
+    "HEADER_SIZE",
+    "Buffer",
+    "Element",
+    "Familiar",
+    "Form",
+    "Item",
+    "Limits",
+    "Make",
+    "Part",
+    "Survey",
+    "find",
+    "index",
+    "index_items",
+    "survey",
+    "walk",
+]

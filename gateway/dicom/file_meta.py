@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct, pack
 from struct import error as struct_error
 from typing import Final
@@ -127,11 +128,11 @@ def write_file_meta(meta: FileMeta, *, preamble: bytes = bytes(_PREAMBLE)) -> by
         raise MalformedDataSet(where="the preamble", offset=0, reason=f"it has {len(preamble)} bytes, not {_PREAMBLE}")
     body = pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1") + b"".join(
         (
-            _element(_SOP_CLASS, b"UI", meta.sop_class_uid),
+            _repeated(_SOP_CLASS, b"UI", meta.sop_class_uid),
             _element(_SOP_INSTANCE, b"UI", meta.sop_instance_uid),
-            _element(_TRANSFER_SYNTAX, b"UI", meta.transfer_syntax),
-            _element(0x00020012, b"UI", IMPLEMENTATION_CLASS_UID),
-            _element(0x00020013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            _repeated(_TRANSFER_SYNTAX, b"UI", meta.transfer_syntax),
+            _repeated(0x00020012, b"UI", IMPLEMENTATION_CLASS_UID),
+            _repeated(0x00020013, b"SH", IMPLEMENTATION_VERSION_NAME),
             _element(_SOURCE_AE, b"AE", meta.source_ae) if meta.source_ae else b"",
             _element(_RECEIVING_AE, b"AE", meta.receiving_ae) if meta.receiving_ae else b"",
         )
@@ -156,3 +157,7 @@ def _element(tag: int, vr: bytes, text: str) -> bytes:
     if len(value) > (64 if vr == b"UI" else 16):
         raise MalformedDataSet(where=show(tag), offset=0, reason=f"{len(value)} bytes are too long for its VR")
     return pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+
+
+#: What most instances share.
+_repeated: Final = lru_cache(maxsize=256)(_element)

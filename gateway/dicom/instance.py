@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from struct import iter_unpack
@@ -12,7 +13,7 @@ from typing import Final, Self
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, Decoded, character_sets, decode
 from gateway.dicom.dictionary import vr_of
-from gateway.dicom.encoded import Buffer, Element, Form, Limits, find, index
+from gateway.dicom.encoded import Buffer, Element, Familiar, Form, Limits, Make, Part, find, index, survey
 from gateway.dicom.file_meta import FileMeta, has_file_meta, read_file_meta
 from gateway.dicom.reencode import WorkFile, inflate, rewrite
 from gateway.dicom.tag import show
@@ -40,11 +41,16 @@ _SOP_INSTANCE_UID: Final = 0x00080018
 _MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _BIG_ENDIAN_PIXELS: Final = "1.2.840.113619.5.2"
 
+#: VRs of identifiers and names, whose text is read at once where it is ASCII.
+_ASCII_MOSTLY: Final = frozenset((b"UI", b"LO", b"SH", b"PN", b"CS", b"DA"))
 #: VR -> struct format of one number of it.
 _NUMBERS: Final = {
     b"US": "<H", b"SS": "<h", b"UL": "<I", b"SL": "<i", b"UV": "<Q", b"SV": "<q", b"FL": "<f", b"FD": "<d",
     b"AT": "<HH",
 }  # fmt: skip
+
+#: What was opened before in this process.
+_FAMILIAR: Final = Familiar()
 
 _IMPLICIT: Final = TRANSFER_SYNTAXES[IMPLICIT_VR_LITTLE_ENDIAN]
 _EXPLICIT: Final = TRANSFER_SYNTAXES[EXPLICIT_VR_LITTLE_ENDIAN]
@@ -59,7 +65,8 @@ class Instance:
     meta: the file meta information; what the file does not say is taken from the data set
     path: the file that ``buffer`` maps: the original, or a re-encoded file in the work directory
     buffer: the mapped bytes; positions in ``elements`` count from its beginning
-    elements: the data set's top level as ``encoded.index`` returns it
+    elements: the data set's top level as ``encoded.index`` returns it; instances share parts of it: not to be changed
+    parts, make: what is familiar of it: ``encoded.Survey``
     implicit: whether the mapped data set is implicit VR little endian, explicit VR little endian otherwise
     transfer_syntax: UID of the encoding of the mapped bytes, which may differ from ``meta.transfer_syntax``
     reencoded: whether ``path`` is a work file
@@ -69,6 +76,8 @@ class Instance:
     path: Path
     buffer: mmap.mmap
     elements: list[Element]
+    parts: list[Part]
+    make: Make
     implicit: bool
     transfer_syntax: str
     reencoded: bool
@@ -108,6 +117,11 @@ class Instance:
         found = find(self.elements, tag)
         if found is None:
             return ""
+        _, vr, _, value, end, _ = found
+        if vr in _ASCII_MOSTLY:
+            raw = self.buffer[value:end]
+            if raw.isascii() and b"\x1b" not in raw:
+                return raw.decode("ascii").strip(" \0")
         return decode_element(self.buffer, found, self.character_sets).text.strip(" \0")
 
 
@@ -184,12 +198,13 @@ def open_instance(
         buffer.close()
     try:
         _check_groups(instance.elements)
-        instance.meta = replace(
-            meta,
-            transfer_syntax=meta.transfer_syntax or instance.transfer_syntax,
-            sop_class_uid=meta.sop_class_uid or instance.text(_SOP_CLASS_UID),
-            sop_instance_uid=meta.sop_instance_uid or instance.text(_SOP_INSTANCE_UID),
-        )
+        if not (meta.transfer_syntax and meta.sop_class_uid and meta.sop_instance_uid):
+            instance.meta = replace(
+                meta,
+                transfer_syntax=meta.transfer_syntax or instance.transfer_syntax,
+                sop_class_uid=meta.sop_class_uid or instance.text(_SOP_CLASS_UID),
+                sop_instance_uid=meta.sop_instance_uid or instance.text(_SOP_INSTANCE_UID),
+            )
     except BaseException:
         instance.close()
         raise
@@ -249,19 +264,28 @@ class _Opening:
         raise NotDicom(reason="no transfer syntax is declared and the bytes are no little endian data set")
 
     def _plain(self, meta: FileMeta, syntax: TransferSyntax) -> Instance:
-        elements = self._index(implicit=syntax.implicit)
+        found = survey(
+            self.buffer,
+            self.start,
+            len(self.buffer),
+            implicit=syntax.implicit,
+            limits=self.limits,
+            familiar=_FAMILIAR,
+        )
         return Instance(
             meta=meta,
             path=self.path,
             buffer=self.buffer,
-            elements=elements,
+            elements=found.elements,
+            parts=found.parts,
+            make=found.make,
             implicit=syntax.implicit,
             transfer_syntax=syntax.uid,
             reencoded=False,
         )
 
-    def _index(self, *, implicit: bool = False, form: Form = Form.REGULAR) -> list[Element]:
-        return index(self.buffer, self.start, len(self.buffer), implicit=implicit, form=form, limits=self.limits)
+    def _index(self, *, form: Form) -> list[Element]:
+        return index(self.buffer, self.start, len(self.buffer), form=form, limits=self.limits)
 
     def _rewritten(
         self, meta: FileMeta, elements: list[Element], syntax: TransferSyntax, *, big_endian: bool
@@ -282,7 +306,7 @@ class _Opening:
             file.remove()
             raise
         try:
-            elements = index(buffer, 0, len(buffer), limits=self.limits)
+            found = survey(buffer, 0, len(buffer), limits=self.limits, familiar=_FAMILIAR)
         except BaseException:
             buffer.close()
             file.remove()
@@ -291,7 +315,9 @@ class _Opening:
             meta=meta,
             path=file.path,
             buffer=buffer,
-            elements=elements,
+            elements=found.elements,
+            parts=found.parts,
+            make=found.make,
             implicit=False,
             transfer_syntax=syntax.uid,
             reencoded=True,
@@ -301,8 +327,11 @@ class _Opening:
 
 def _map(path: Path) -> mmap.mmap:
     try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(file)
     except ValueError:
         raise NotDicom(reason="the file is empty") from None
     except OSError as error:

@@ -7,7 +7,23 @@ from dataclasses import dataclass
 
 from gateway.dicom.segments import Segment
 
-__all__ = ["PixelChange"]
+__all__ = ["ItemChange", "PixelChange"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemChange:
+    """Elements that take the place of received ones inside an item of a sequence, as far as the item stays.
+
+    Attributes
+    ----------
+    start: where the item begins in the received bytes
+    path: the sequences around the elements from the top level down, each with the number of the item from 0
+    elements: tag -> the whole encoded element in the item's encoding; the item has each of them, and rules keep it
+    """
+
+    start: int
+    path: tuple[tuple[int, int], ...]
+    elements: Mapping[int, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +35,13 @@ class PixelChange:
     transfer_syntax: of the output; explicit if the instance is, implicit if it is
     elements: tag at the top level -> the whole encoded element in the output's encoding (header, value, and for
         encapsulated Pixel Data the items with their delimiter); None for an element that goes
+    items: what changes inside sequences that stay; rules apply to everything else in them
     cleaned: the pixels have no burned-in identity left: 113101 Clean Pixel Data Option (PS3.15 E.3.1)
     features_cleaned: no face can be recognised: 113102 Clean Recognizable Visual Features Option (PS3.15 E.3.2)
     """
 
     transfer_syntax: str
     elements: Mapping[int, tuple[Segment, ...] | None]
+    items: tuple[ItemChange, ...] = ()
     cleaned: bool = False
     features_cleaned: bool = False

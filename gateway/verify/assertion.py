@@ -9,9 +9,9 @@ private and unknown elements are looked for, and the leak scan looks at everythi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.dicom.dictionary import is_known, vr_of
 from gateway.dicom.encoded import Element, Item, find, index_items
@@ -26,8 +26,10 @@ from gateway.errors import LeakSuspected
 from gateway.profile import Action, Mapping_, Program, Verb, resolve
 from gateway.verify import words
 from gateway.verify.fold import squash_bytes
+from gateway.verify.originals import Originals
 from gateway.verify.output import Output
 from gateway.verify.pixels import methods
+from gateway.verify.recollection import Recollection
 from gateway.verify.rules import Rules, Said
 from gateway.verify.shift import check_shift, dates_of
 
@@ -54,16 +56,37 @@ _DATING: Final = frozenset((Verb.SHIFT_DATE, Verb.TRUNCATE_DATE))
 _DATE_VRS: Final = frozenset((b"DA", b"DT", b"TM"))
 #: What dates, times and offsets are written with.
 _PLAIN_DATE: Final = b"0123456789+-.:\\ \0"
+_ODD_GROUP: Final = 0x00010000
+_NOTHING: Final[set[bytes]] = set()
 #: How a value that holds items begins (PS3.5 7.5).
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 
 
+class _Changed(NamedTuple):
+    """An element that a rule changed: its place, tag and verb, and values that the original must not have."""
+
+    where: str
+    tag: int
+    verb: Verb
+    values: tuple[bytes, ...]
+
+
+class _Dated(NamedTuple):
+    """An element that a rule dates: its place, tag, VR, value and action."""
+
+    where: str
+    tag: int
+    vr: bytes
+    raw: bytes
+    action: Action
+
+
 @dataclass(slots=True)
 class _Findings:
-    """What must be compared with the original: place, element and action of every changed element."""
+    """What must be compared with the original."""
 
-    changed: list[tuple[str, Element, Action]] = field(default_factory=list)
-    dated: list[tuple[str, Element, Action]] = field(default_factory=list)
+    changed: list[_Changed] = field(default_factory=list)
+    dated: list[_Dated] = field(default_factory=list)
 
 
 class Assertion:
@@ -80,6 +103,8 @@ class Assertion:
         self._inserts = dict(program.inserts)
         self._resolved: dict[tuple[Verb, _Iod, tuple[int, ...], int], Verb] = {}
         self._codes = frozenset(code.value for code in program.codes)
+        self._found = Recollection[_Findings]()
+        self._originals = Originals()
 
     def check(self, instance: Instance, output: Output, pixels: PixelChange | None = None) -> frozenset[str]:
         """Assert the program on ``output``, which was made of ``instance``.
@@ -105,17 +130,31 @@ class Assertion:
         iod = (sop_class, lists_references(instance.elements))
         said = self._rules.said_by(instance) if self._rules.has_private else {}
         walk = _Walk(self, output.buffer, iod, said, frozenset() if pixels is None else frozenset(pixels.elements))
-        walk.level(output.elements, (), "", implicit=output.implicit, cleaned=False)
-        found = walk.found
-        tags = frozenset(element[0] for _, element, _ in (*found.changed, *found.dated))
-        originals = _originals(instance, tags)
-        for where, element, action in found.changed:
-            self._check_mapped(output.buffer, where, element, action)
-            raw = output.buffer[element[3] : element[4]]
-            for value in _unchanged(element[1], raw, action):
-                if value in originals.get(element[0], ()):
-                    raise LeakSuspected(where=where, reason=f"{action.verb} left an original value")
-        return self._check_dates(output.buffer, found.dated, originals)
+        found = self._findings(walk, output, remembers=pixels is None)
+        tags = frozenset([*(one.tag for one in found.changed), *(one.tag for one in found.dated)])
+        originals = self._originals.of(instance, tags)
+        for where, tag, verb, values in found.changed:
+            if not originals.get(tag, _NOTHING).isdisjoint(values):
+                raise LeakSuspected(where=where, reason=f"{verb} left an original value")
+        return self._check_dates(found.dated, originals)
+
+    def _findings(self, walk: _Walk, output: Output, *, remembers: bool) -> _Findings:
+        """The findings of all parts; those of parts that were walked before are remembered."""
+        context = output.implicit, walk.iod, frozenset(walk.said.items())
+        known = self._found.of(context)
+        private = self._rules.private(output.buffer, output.elements, walk.said)
+        total = _Findings()
+        for raw, elements in output.parts:
+            # What stays of private elements depends on creators, which may stand in other parts.
+            alone = not raw or not remembers or (self._rules.has_private and bool(elements[0][0] & _ODD_GROUP))
+            found = None if alone else known.get(raw)
+            if found is None:
+                found = walk.part(elements, private, implicit=output.implicit)
+                if not alone:
+                    self._found.keep(context, raw, found)
+            total.changed += found.changed
+            total.dated += found.dated
+        return total
 
     def simple(self, verb: Verb, iod: _Iod, path: tuple[int, ...], tag: int) -> Verb:
         """The simple verb that a compound one means at a place."""
@@ -150,27 +189,10 @@ class Assertion:
                 if raw.strip(b"\0 ") != value.encode("ascii").strip():
                     raise LeakSuspected(where=show(tag), reason="it is not what the profile inserts")
 
-    def _check_mapped(self, buffer: bytes, where: str, element: Element, action: Action) -> None:
-        """A mapped value is one of the rule's, unless the rule keeps others."""
-        options = action.options
-        if not isinstance(options, Mapping_) or options.otherwise == "keep" or element[1] in _NUMERIC:
-            return
-        allowed = [replacement for _, replacement in options.pairs]
-        if not all(replacement.isascii() for replacement in allowed):
-            return
-        known = {b"", *(replacement.strip().encode("ascii") for replacement in allowed)}
-        for value in buffer[element[3] : element[4]].split(b"\\"):
-            if value.strip(b"\0 ") not in known and not _says_nothing(value.strip(b"\0 ")):
-                raise LeakSuspected(where=where, reason="it is none of the values that the profile maps to")
-
-    def _check_dates(
-        self, buffer: bytes, dated: list[tuple[str, Element, Action]], originals: dict[int, set[bytes]]
-    ) -> frozenset[str]:
+    def _check_dates(self, dated: list[_Dated], originals: dict[int, set[bytes]]) -> frozenset[str]:
         shifted: list[tuple[str, int, bytes]] = []
         truncated: set[str] = set()
-        for where, element, action in dated:
-            tag, vr, _start, value, end, _items = element
-            raw = buffer[value:end]
+        for where, tag, vr, raw, action in dated:
             if vr == b"AS":
                 continue
             if raw.translate(None, _PLAIN_DATE) and (vr in _DATE_VRS or not _says_nothing(raw.strip(b"\0 "))):
@@ -227,18 +249,31 @@ class _Walk:
         self._assertion = assertion
         self._rules = assertion.rules
         self._buffer = buffer
-        self._iod = iod
-        self._said = said
+        self.iod = iod
+        self.said = said
         #: Elements at the top level that are checked elsewhere.
         self._written = written
         self.found = _Findings()
 
-    def level(
-        self, elements: list[Element], path: tuple[int, ...], where: str, *, implicit: bool, cleaned: bool
+    def part(self, elements: list[Element], private: Mapping[int, Verb], *, implicit: bool) -> _Findings:
+        """Check a part of the top level, of whose private elements ``private`` stay."""
+        self.found = _Findings()
+        self._level(elements, (), "", private, implicit=implicit, cleaned=False)
+        return self.found
+
+    def _level(
+        self,
+        elements: list[Element],
+        path: tuple[int, ...],
+        where: str,
+        private: Mapping[int, Verb],
+        *,
+        implicit: bool,
+        cleaned: bool,
     ) -> None:
         """Check one data set or item."""
         rules = self._rules
-        private, kept = rules.private(self._buffer, elements, self._said), rules.kept
+        kept = rules.kept
         for element in elements:
             tag, items = element[0], element[5]
             if items is None and tag in kept:
@@ -260,7 +295,8 @@ class _Walk:
                 inside, below = cleaned or verb is Verb.CLEAN, (*path, tag)
                 for number, item in enumerate(items):
                     step = f"{where}{show(tag)}[{number}]/"
-                    self.level(item[4], below, step, implicit=item[3], cleaned=inside)
+                    nested = rules.private(self._buffer, item[4], self.said)
+                    self._level(item[4], below, step, nested, implicit=item[3], cleaned=inside)
 
     def _hidden(self, element: Element, *, implicit: bool) -> list[Item] | None:
         """The items of a private sequence of which the encoding does not tell that it is one."""
@@ -270,17 +306,39 @@ class _Walk:
         return index_items(self._buffer, value, end, tag=tag, implicit=implicit)
 
     def _collect(self, where: str, element: Element, action: Action) -> None:
-        (self.found.dated if action.verb in _DATING else self.found.changed).append((where, element, action))
+        tag, vr, _start, value, end, _items = element
+        raw = self._buffer[value:end]
+        if action.verb in _DATING:
+            self.found.dated.append(_Dated(where, tag, vr, raw, action))
+            return
+        _check_mapped(where, vr, raw, action)
+        values = tuple(_unchanged(vr, raw, action))
+        if values:
+            self.found.changed.append(_Changed(where, tag, action.verb, values))
 
     def _check(self, element: Element, verb: Verb, path: tuple[int, ...], where: str) -> None:
         tag, _vr, _start, value, end, items = element
         if not path and (self._assertion.is_inserted(tag) or (tag in _PSEUDONYMS and verb is not Verb.REMOVE)):
             return
-        simple = self._assertion.simple(verb, self._iod, path, tag)
+        simple = self._assertion.simple(verb, self.iod, path, tag)
         if simple is Verb.REMOVE:
             raise LeakSuspected(where=where, reason="the profile removes it")
         if simple is Verb.EMPTY and (items if items is not None else value != end):
             raise LeakSuspected(where=where, reason="the profile empties it")
+
+
+def _check_mapped(where: str, vr: bytes, raw: bytes, action: Action) -> None:
+    """A mapped value is one of the rule's, unless the rule keeps others."""
+    options = action.options
+    if not isinstance(options, Mapping_) or options.otherwise == "keep" or vr in _NUMERIC:
+        return
+    allowed = [replacement for _, replacement in options.pairs]
+    if not all(replacement.isascii() for replacement in allowed):
+        return
+    known = {b"", *(replacement.strip().encode("ascii") for replacement in allowed)}
+    for value in raw.split(b"\\"):
+        if value.strip(b"\0 ") not in known and not _says_nothing(value.strip(b"\0 ")):
+            raise LeakSuspected(where=where, reason="it is none of the values that the profile maps to")
 
 
 def _unchanged(vr: bytes, raw: bytes, action: Action) -> Iterator[bytes]:
@@ -310,21 +368,6 @@ def _is_dummy_uid(uid: str) -> bool:
 def _says_nothing(value: bytes) -> bool:
     text = squash_bytes(value)
     return words.is_placeholder(text) or words.is_placeholder_date(text[:8])
-
-
-def _originals(instance: Instance, tags: frozenset[int]) -> dict[int, set[bytes]]:
-    """Tag -> its original values at every depth, as a whole and one by one, without padding."""
-    found: dict[int, set[bytes]] = {}
-    pending = [instance.elements]
-    buffer = instance.buffer
-    while pending:
-        for tag, _vr, _start, value, end, items in pending.pop():
-            if items is not None:
-                pending.extend(item[4] for item in items)
-            elif tag in tags:
-                raw = bytes(buffer[value:end])
-                found.setdefault(tag, set()).update(one.strip(b"\0 ") for one in (raw, *raw.split(b"\\")))
-    return found
 
 
 def _text(buffer: bytes, elements: list[Element], tag: int) -> str:

@@ -19,9 +19,10 @@ from gateway.dicom.uid import is_well_known
 from gateway.errors import LimitExceeded
 from gateway.profile import Verb
 from gateway.verify.needle import date_digits
+from gateway.verify.recollection import Recollection
 from gateway.verify.rules import Rules, Said
 
-__all__ = ["Finding", "Harvest", "harvest"]
+__all__ = ["Finding", "Harvest", "Harvester", "harvest"]
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _CODE_VALUE: Final = 0x00080100
@@ -31,8 +32,11 @@ _MEDIA_STORAGE_SOP_INSTANCE_UID: Final = 0x00020003
 _SOP_INSTANCE_UID: Final = 0x00080018
 #: The beginning of a long value is enough to find a copy of it.
 _LONGEST: Final = 1024
+_ODD_GROUP: Final = 0x00010000
 #: A longer value is hardly met twice.
 _LONGEST_REMEMBERED: Final = 256
+#: Studies that come at the same time, each with a few combinations of parts.
+_MOST_SUMS: Final = 256
 #: No real instance comes near; a hostile one must not make the search quadratic (promise P7).
 _MOST_FINDINGS: Final = 20_000
 #: The device's own type: a station that is named after it names no station.
@@ -86,20 +90,99 @@ def harvest(instance: Instance, rules: Rules | None = None) -> Harvest:
     ------
     LimitExceeded: there are more distinct values than any real instance has
     """
-    collector = _Collector(instance.buffer, rules, {} if rules is None else rules.said_by(instance))
-    collector.level(instance.elements, DEFAULT_REPERTOIRE, ())
-    collector.keeps = rules is not None and rules.keeps((), _SOP_INSTANCE_UID)
-    collector.uid(_MEDIA_STORAGE_SOP_INSTANCE_UID, instance.meta.sop_instance_uid)
-    collector.keeps = False
-    for title in (instance.meta.source_ae, instance.meta.receiving_ae):
-        collector.add(Kind.DEVICE, _SOURCE_AE, title)
-    return Harvest(
-        findings=frozenset(collector.findings),
-        uids={uid: frozenset(tags) for uid, tags in collector.uids.items()},
-        device_type=tuple(text for tag in _DEVICE_TYPE if (text := instance.text(tag))),
-        kept=frozenset(collector.kept),
-        kept_uids=frozenset(collector.kept_uids),
-    )
+    return Harvester(rules).harvest(instance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Yield:
+    """What a part of an instance tells: as in ``Harvest``, and the character sets that hold behind it."""
+
+    findings: frozenset[Finding]
+    uids: dict[str, frozenset[int]]
+    kept: frozenset[Finding]
+    kept_uids: frozenset[str]
+    sets: CharacterSets
+
+
+class Harvester:
+    """Harvests one instance after the other; the instances of a series have many parts in common.
+
+    Parameters
+    ----------
+    rules: as for ``harvest``
+    """
+
+    def __init__(self, rules: Rules | None) -> None:
+        self._rules = rules
+        self._yields = Recollection[Yield]()
+        self._sums = Recollection[Yield](_MOST_SUMS)
+
+    def harvest(self, instance: Instance) -> Harvest:
+        """As the function ``harvest``."""
+        rules = self._rules
+        has_private = rules is not None and rules.has_private
+        said: Said = {} if rules is None else rules.said_by(instance)
+        rest = _Collector(instance.buffer, rules, said)
+        private = rest.private(instance.elements)
+        sets = DEFAULT_REPERTOIRE
+        # What is said of private elements holds inside sequences as well.
+        encoding = instance.implicit, frozenset(said.items())
+        known = self._yields.of((encoding, sets))
+        found: list[Yield] = []
+        for raw, elements in instance.parts:
+            if not raw or (has_private and elements[0][0] & _ODD_GROUP):
+                now = rest.level(elements, sets, (), private=private)
+            else:
+                one = known.get(raw)
+                if one is None:
+                    part = _Collector(instance.buffer, rules, said)
+                    one = self._yields.keep((encoding, sets), raw, part.yields(elements, sets))
+                found.append(one)
+                now = one.sets
+            if now is not sets:
+                sets = now
+                known = self._yields.of((encoding, sets))
+        rest.keeps = rules is not None and rules.keeps((), _SOP_INSTANCE_UID)
+        rest.uid(_MEDIA_STORAGE_SOP_INSTANCE_UID, instance.meta.sop_instance_uid)
+        rest.keeps = False
+        for title in (instance.meta.source_ae, instance.meta.receiving_ae):
+            rest.add(Kind.DEVICE, _SOURCE_AE, title)
+        total = self._sum(tuple(found), rest)
+        uids = dict(total.uids)
+        for uid, tags in rest.uids.items():
+            uids[uid] = uids.get(uid, frozenset()) | tags
+        return Harvest(
+            findings=total.findings,
+            uids=uids,
+            device_type=tuple(text for tag in _DEVICE_TYPE if (text := instance.text(tag))),
+            kept=total.kept,
+            kept_uids=total.kept_uids | rest.kept_uids,
+        )
+
+    def _sum(self, parts: tuple[Yield, ...], rest: _Collector) -> Yield:
+        """What ``parts`` have together; findings, but not UIDs, with those of ``rest``."""
+        context = frozenset(rest.findings), frozenset(rest.kept)
+        total = self._sums.of(context).get(parts)
+        if total is None:
+            uids: dict[str, frozenset[int]] = {}
+            for part in parts:
+                for uid, tags in part.uids.items():
+                    uids[uid] = uids.get(uid, frozenset()) | tags
+            total = Yield(
+                findings=context[0].union(*(part.findings for part in parts)),
+                uids=uids,
+                kept=context[1].union(*(part.kept for part in parts)),
+                kept_uids=frozenset().union(*(part.kept_uids for part in parts)),
+                sets=DEFAULT_REPERTOIRE,
+            )
+            _check_number(len(total.findings) + len(total.kept))
+            self._sums.keep(context, parts, total)
+        return total
+
+
+def _check_number(number: int) -> None:
+    if number > _MOST_FINDINGS:
+        raise LimitExceeded(limit=_MOST_FINDINGS, unit="identifying values", where="the leak scan")
 
 
 class _Collector:
@@ -114,9 +197,26 @@ class _Collector:
         self.kept: set[Finding] = set()
         self.kept_uids: set[str] = set()
 
-    def level(self, elements: list[Element], sets: CharacterSets, path: tuple[int, ...]) -> None:
+    def yields(self, elements: list[Element], sets: CharacterSets) -> Yield:
+        """What a part without private elements of its own tells."""
+        sets = self.level(elements, sets, (), private={})
+        return Yield(
+            findings=frozenset(self.findings),
+            uids={uid: frozenset(tags) for uid, tags in self.uids.items()},
+            kept=frozenset(self.kept),
+            kept_uids=frozenset(self.kept_uids),
+            sets=sets,
+        )
+
+    def private(self, elements: list[Element]) -> dict[int, Verb]:
+        """What becomes of the private elements of one data set or item."""
+        return {} if self._rules is None else self._rules.private(self._buffer, elements, self._said)
+
+    def level(
+        self, elements: list[Element], sets: CharacterSets, path: tuple[int, ...], *, private: dict[int, Verb]
+    ) -> CharacterSets:
+        """Collect one data set or item, or a part of it; returns the character sets that hold behind it."""
         buffer, rules = self._buffer, self._rules
-        private = {} if rules is None else rules.private(buffer, elements, self._said)
         for tag, coded_vr, _start, value, end, items in elements:
             # Most elements tell nothing.
             if not (tag in KINDS or coded_vr in KIND_OF_VR or items is not None or tag == SPECIFIC_CHARACTER_SET):
@@ -128,7 +228,7 @@ class _Collector:
                     if kind in _CODED:
                         self.keeps = rules is not None and rules.keeps(path, tag)
                         self._coded(item[4], sets, kind)
-                    self.level(item[4], sets, below)
+                    self.level(item[4], sets, below, private=self.private(item[4]))
             elif tag == SPECIFIC_CHARACTER_SET:
                 sets = character_sets(bytes(buffer[value:end]))
             elif kind is None or kind is Kind.NONE or value == end:
@@ -136,8 +236,9 @@ class _Collector:
             else:
                 vr = vr_of(tag) if coded_vr == b"UN" else coded_vr  # PS3.5 6.2.2
                 if rules is not None:
-                    self.keeps = private.get(tag) is Verb.KEEP if tag & 0x10000 else rules.keeps(path, tag)
+                    self.keeps = private.get(tag) is Verb.KEEP if tag & _ODD_GROUP else rules.keeps(path, tag)
                 self._value(kind, tag, vr, bytes(buffer[value : min(end, value + 64 * _LONGEST)]), sets)
+        return sets
 
     def _value(self, kind: Kind, tag: int, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
         if kind is Kind.UID:
@@ -160,8 +261,7 @@ class _Collector:
 
     def _add(self, found: tuple[Finding, ...]) -> None:
         (self.kept if self.keeps else self.findings).update(found)
-        if len(self.findings) + len(self.kept) > _MOST_FINDINGS:
-            raise LimitExceeded(limit=_MOST_FINDINGS, unit="identifying values", where="the leak scan")
+        _check_number(len(self.findings) + len(self.kept))
 
     def uid(self, tag: int, uid: str) -> None:
         if uid and not is_well_known(uid):

@@ -6,13 +6,13 @@ whose element headers are compared with the received ones (promise P8).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
-from gateway.dicom.encoded import Element, index
+from gateway.dicom.encoded import Element, Familiar, Part, index, survey
 from gateway.dicom.file_meta import FileMeta, read_file_meta
 from gateway.dicom.instance import Instance
 from gateway.dicom.pixel_change import PixelChange
@@ -29,6 +29,8 @@ PIXELS: Final = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
 _META_START: Final = 132
 #: Longer values outside sequences are read in chunks where they are.
 _LONG_VALUE: Final = 1 << 20
+#: What was read back before in this process.
+_FAMILIAR: Final = Familiar()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Output:
     meta: the file meta information as read back
     meta_elements: its elements
     elements: the elements of the data set, positions in ``buffer``; a value in a hole is empty here
+    parts: the same, divided by what is familiar: ``encoded.Survey``
     implicit: whether the data set is implicit VR
     holes: long values of the received file: tag, VR and the byte range of the value there
     replaced: elements of a change of pixels whose values lie in files of their own, found as they were written
@@ -50,6 +53,7 @@ class Output:
     meta: FileMeta
     meta_elements: list[Element]
     elements: list[Element]
+    parts: list[Part]
     implicit: bool
     holes: tuple[tuple[int, bytes, int, int], ...]
     replaced: frozenset[int] = frozenset()
@@ -82,21 +86,26 @@ def read_output(instance: Instance, segments: Sequence[Segment], pixels: PixelCh
     syntax = transfer_syntax(meta.transfer_syntax)
     if syntax is None or syntax.big_endian or syntax.deflated:
         raise LeakSuspected(where="(0002,0010)", reason="the output's transfer syntax cannot be searched")
-    elements: list[Element] = []
+    parts: list[Part] = []
     for position, element in reader.holes:
         header = element[3] - element[2]
-        elements += index(buffer, start, position - header, implicit=syntax.implicit)
-        elements.append((element[0], element[1], position - header, position, position, None))
+        parts += survey(buffer, start, position - header, implicit=syntax.implicit, familiar=_FAMILIAR).parts
+        parts.append((b"", [(element[0], element[1], position - header, position, position, None)]))
         start = position
-    elements += index(buffer, start, len(buffer), implicit=syntax.implicit)
-    for one, two in pairwise(elements):
-        if one[0] >= two[0]:
-            raise MalformedDataSet(where=show(two[0]), offset=two[2], reason="the output's elements are out of order")
+    parts += survey(buffer, start, len(buffer), implicit=syntax.implicit, familiar=_FAMILIAR).parts
+    elements: list[Element] = []
+    for _, part in parts:
+        if part and elements and elements[-1][0] >= part[0][0]:
+            raise MalformedDataSet(
+                where=show(part[0][0]), offset=part[0][2], reason="the output's elements are out of order"
+            )
+        elements += part
     return Output(
         buffer=buffer,
         meta=meta,
         meta_elements=index(buffer, _META_START, first),
         elements=elements,
+        parts=parts,
         implicit=syntax.implicit,
         holes=tuple((element[0], element[1], element[3], element[4]) for _, element in reader.holes),
         replaced=frozenset(reader.replaced),
@@ -179,9 +188,13 @@ class _Reader:
 
     def _long(self, start: int, stop: int) -> list[Element]:
         """The elements whose values lie whole in this range of the received file and are not to be loaded."""
+        elements = self._instance.elements
+        if self._instance.make is not None:
+            # They lie in the order of their tags.
+            elements = elements[max(0, bisect_left(elements, start, key=itemgetter(2)) - 1) :]
         found = [
             element
-            for element in self._instance.elements
+            for element in elements
             if element[5] is None
             and start <= element[3]
             and element[4] <= stop

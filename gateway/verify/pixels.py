@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import Instance
-from gateway.dicom.pixel_change import PixelChange
+from gateway.dicom.pixel_change import ItemChange, PixelChange
 from gateway.dicom.segments import FileRange
 from gateway.dicom.tag import show
 from gateway.errors import LeakSuspected
@@ -60,7 +60,11 @@ def check_change(instance: Instance, output: Output, pixels: PixelChange | None)
     undeserved = _codes(output.buffer, output.elements) - claimed(pixels) - earlier
     if undeserved & {_CLEAN_PIXELS, _CLEAN_FEATURES}:
         raise LeakSuspected(where=show(_METHOD_CODES), reason="it claims that pixels were cleaned, which was not done")
-    for tag, parts in (pixels.elements if pixels is not None else {}).items():
+    if pixels is None:
+        return
+    for item in pixels.items:
+        _check_item(output, item)
+    for tag, parts in pixels.elements.items():
         element = find(output.elements, tag)
         if parts is None:
             if element is not None:
@@ -72,6 +76,23 @@ def check_change(instance: Instance, output: Output, pixels: PixelChange | None)
                 raise LeakSuspected(where=show(tag), reason="it is not what the change of pixels wrote")
         elif output.buffer[element[2] : element[4]] != b"".join(part for part in parts if isinstance(part, bytes)):
             raise LeakSuspected(where=show(tag), reason="it is not what the change of pixels wrote")
+
+
+def _check_item(output: Output, change: ItemChange) -> None:
+    """Check the elements that change inside a sequence, unless a rule took it away or emptied it."""
+    elements, where = output.elements, ""
+    for tag, number in change.path:
+        sequence = find(elements, tag)
+        if sequence is None or not sequence[5]:
+            return
+        where += f"{show(tag)}[{number}]/"
+        if number >= len(sequence[5]):
+            raise LeakSuspected(where=where[:-1], reason="the change of pixels writes in it, and it is missing")
+        elements = sequence[5][number][4]
+    for tag, expected in change.elements.items():
+        element = find(elements, tag)
+        if element is None or output.buffer[element[2] : element[4]] != expected:
+            raise LeakSuspected(where=where + show(tag), reason="it is not what the change of pixels wrote")
 
 
 def _codes(buffer: Buffer, elements: list[Element]) -> frozenset[str]:

@@ -23,7 +23,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets
 from gateway.dicom.comments import comments
@@ -39,6 +40,7 @@ from gateway.verify.fold import squash, squash_bytes
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
 from gateway.verify.needle import Needle, date_digits
 from gateway.verify.output import PIXELS, Output
+from gateway.verify.recollection import Recollection
 from gateway.verify.text import is_textual, readings, values
 from gateway.version import SOFTWARE
 
@@ -76,12 +78,16 @@ _METHOD, _METHOD_CODES = 0x00120063, 0x00120064
 #: Transfer syntax, implementation class and version: the gateway's own, which the assertion compares.
 _OWN_META: Final = frozenset((0x00020010, 0x00020012, 0x00020013))
 _UID: Final = re.compile(rb"(?<![0-9])(?<![0-9]\.)[0-2](?:\.[0-9]+){3,}")
+#: PS3.5 9.1, in characters.
+_LONGEST_UID: Final = 64
 #: A UID with fewer components or characters may begin others by chance.
 _LEAST_PREFIX: Final = (4, 16)
 _SHORTEST_BINARY: Final = 6
 _CHUNK: Final = 1 << 20
 _OVERLAP: Final = 4096
 _MOST_HITS: Final = 20
+#: Studies that come at the same time.
+_MOST_CLEAN: Final = 32
 #: Needles times bytes; seconds of work (promise P7).
 _MOST_WORK: Final = 10_000_000_000
 
@@ -108,6 +114,7 @@ class Scanner:
     def __init__(self, program: Program) -> None:
         texts = (SOFTWARE, "Profile Digest", program.profile, program.version, program.digest, program.digest[:32])
         codes = (text for code in program.codes for text in (code.value, code.scheme, code.meaning))
+        self._parts = Recollection[_Part]()
         self._own = {
             _METHOD: frozenset(word for text in texts for word in squash(text).split()),
             _METHOD_CODES: frozenset(word for text in codes for word in squash(text).split()),
@@ -130,16 +137,13 @@ class Scanner:
         ------
         LimitExceeded: so many needles and so much text that the search would take minutes
         """
-        blob = _Blob()
-        blob.level(output.buffer, output.meta_elements, DEFAULT_REPERTOIRE)
-        blob.level(output.buffer, output.elements, DEFAULT_REPERTOIRE, top=True)
-        sought = tuple(needles)
-        suspects = blob.suspects(sought, uids)
+        sought = needles if isinstance(needles, frozenset) else frozenset(needles)
+        suspects = self._suspects(output, sought, uids)
         for _tag, vr, buffer, value, end in _long_values(output, source):
             for chunk in _chunks(buffer, value, end):
                 part = _Blob()
                 part.value(vr, chunk, DEFAULT_REPERTOIRE)
-                suspects |= part.suspects(sought, uids)
+                suspects |= part.suspects(sought) | _named(part.uids(), uids)
         found: list[Hit] = []
         if suspects:
             search = _Search(suspects, uids, self._own)
@@ -148,6 +152,62 @@ class Scanner:
                 if len(found) == _MOST_HITS:
                     break
         return found
+
+    def _suspects(self, output: Output, needles: frozenset[Needle], uids: frozenset[str]) -> set[Needle | str]:
+        """The needles and UIDs that may occur in ``output.buffer``; parts that were found clean are not read again."""
+        buffer, rest, sets = output.buffer, _Blob(), DEFAULT_REPERTOIRE
+        rest.level(buffer, output.meta_elements, sets)
+        suspects: set[Needle | str] = set()
+        known = self._parts.of((output.implicit, sets))
+        for raw, elements in output.parts:
+            if not raw:
+                now = rest.level(buffer, elements, sets, top=True)
+            else:
+                part = known.get(raw)
+                if part is None or needles not in part.clean_of:
+                    blob = _Blob()
+                    now = blob.level(buffer, elements, sets, top=True)
+                    if part is None:
+                        part = self._parts.keep((output.implicit, sets), raw, _Part(blob.uids(), now))
+                    suspected = blob.suspects(needles)
+                    if suspected:
+                        suspects |= suspected
+                    else:
+                        part.add(needles)
+                now = part.behind
+                suspects |= part.names & uids if part.names is not None else _named(part.uids, uids)
+            if now is not sets:
+                sets = now
+                known = self._parts.of((output.implicit, sets))
+        return suspects | rest.suspects(needles) | _named(rest.uids(), uids)
+
+
+class _Part:
+    """What is known of a part of outputs.
+
+    Attributes
+    ----------
+    uids: the UIDs in it
+    names: these and those that one of them may continue; None where there are too many
+    behind: the character sets that hold behind it
+    clean_of: sets of needles none of which occurs in it
+    """
+
+    __slots__ = ("behind", "clean_of", "names", "uids")
+
+    def __init__(self, uids: set[str], behind: CharacterSets) -> None:
+        self.uids = uids
+        self.names: frozenset[str] | None = None
+        if all(len(uid) <= _LONGEST_UID for uid in uids):
+            self.names = frozenset(name for uid in uids for name in _names(uid, _LONGEST_UID))
+        self.behind = behind
+        self.clean_of: set[frozenset[Needle]] = set()
+
+    def add(self, needles: frozenset[Needle]) -> None:
+        """Remember that none of ``needles`` occurs."""
+        if len(self.clean_of) >= _MOST_CLEAN:
+            self.clean_of.clear()
+        self.clean_of.add(needles)
 
 
 class _Blob:
@@ -165,7 +225,8 @@ class _Blob:
         #: VR -> what belongs in its values, and where such values go.
         self._plain = {vr: (_PLAIN_VALUES[kind], put[kind]) for vr, kind in _SEARCHED_AS.items() if kind in put}
 
-    def level(self, buffer: bytes, elements: list[Element], sets: CharacterSets, *, top: bool = False) -> None:
+    def level(self, buffer: bytes, elements: list[Element], sets: CharacterSets, *, top: bool = False) -> CharacterSets:
+        """Add a data set, an item or a part of one; returns the character sets that hold behind it."""
         texts, plain = self._texts.append, self._plain
         for tag, coded_vr, _start, value, end, items in elements:
             if items is not None:
@@ -193,6 +254,7 @@ class _Blob:
             vr = _true_vr(tag, coded_vr)
             for chunk in _chunks(buffer, value, end):
                 self.value(vr, chunk, sets)
+        return sets
 
     def value(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
         searched = _SEARCHED_AS.get(vr)
@@ -220,27 +282,50 @@ class _Blob:
             self._foreign.extend(readings(raw, vr, sets))
             self._raw.append(raw)
 
-    def suspects(self, needles: tuple[Needle, ...], uids: frozenset[str]) -> set[Needle | str]:
-        """The needles and UIDs that occur anywhere, by whatever rule."""
+    def uids(self) -> set[str]:
+        """The UIDs that occur anywhere."""
+        plain = b"\n".join(self._texts)
+        return _uids_of(b"\\".join(self._uids), plain, b"\0".join(self._raw))
+
+    def suspects(self, needles: frozenset[Needle]) -> set[Needle | str]:
+        """The needles that occur anywhere, by whatever rule."""
+        sought = _sought(needles)
         plain = b"\n".join(self._texts)
         text = " \n ".join((squash_bytes(plain), *self._foreign))
-        numbers, dates = _numbers_of(b"\\".join(self._numbers)), _dates_of(b"\\".join(self._dates))
         raw, binary = b"\0\0".join((*self._raw, plain)), b"\0\0".join(self._binaries)
         if len(needles) * (len(text) + len(raw) + len(binary)) > _MOST_WORK:
             raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan")
-        found: set[Needle | str] = set()
-        for needle in needles:
-            if (
-                needle.may_be_in(text)
-                or needle.form in dates
-                or needle.number in numbers
-                or any(form in binary for form in needle.encoded)
-                or any(form in raw for form in needle.raw)
-            ):
-                found.add(needle)
-        for uid in _uids_of(b"\\".join(self._uids), plain, b"\0".join(self._raw)):
-            found.update(_named(uid, uids))
+        found: set[Needle | str] = {one for form, one in sought.forms if form in text and one.may_be_in(text)}
+        if self._numbers:
+            numbers = _numbers_of(b"\\".join(self._numbers))
+            found.update(one for number, one in sought.numbers if number in numbers)
+        if self._dates:
+            dates = _dates_of(b"\\".join(self._dates))
+            found.update(one for form, one in sought.forms if form in dates)
+        if binary:
+            found.update(one for form, one in sought.encoded if form in binary)
+        if raw:
+            found.update(one for form, one in sought.raw if form in raw)
         return found
+
+
+class _Sought(NamedTuple):
+    """A set of needles, by what is looked for: each form with its needle."""
+
+    forms: tuple[tuple[str, Needle], ...]
+    numbers: tuple[tuple[str, Needle], ...]
+    encoded: tuple[tuple[bytes, Needle], ...]
+    raw: tuple[tuple[bytes, Needle], ...]
+
+
+@lru_cache(maxsize=_MOST_CLEAN)
+def _sought(needles: frozenset[Needle]) -> _Sought:
+    return _Sought(
+        tuple((needle.form, needle) for needle in needles),
+        tuple((needle.number, needle) for needle in needles if needle.number),
+        tuple((form, needle) for needle in needles for form in needle.encoded),
+        tuple((form, needle) for needle in needles for form in needle.raw),
+    )
 
 
 def _pass_over(raw: bytes) -> None:
@@ -255,15 +340,20 @@ def _uids_of(values: bytes, *texts: bytes) -> set[str]:
     return found
 
 
-def _named(uid: str, uids: frozenset[str]) -> Iterator[str]:
-    """The UIDs among ``uids`` that ``uid`` is or continues."""
-    if uid in uids:
-        yield uid
-    components = uid.split(".")
+def _names(uid: str, longest: int) -> Iterator[str]:
+    """``uid`` and the UIDs of at most ``longest`` characters that it may continue."""
+    yield uid
+    components = uid[: longest + 1].split(".")
     for count in range(_LEAST_PREFIX[0], len(components)):
         prefix = ".".join(components[:count])
-        if len(prefix) >= _LEAST_PREFIX[1] and prefix in uids:
+        if len(prefix) >= _LEAST_PREFIX[1]:
             yield prefix
+
+
+def _named(found: set[str], uids: frozenset[str]) -> set[str]:
+    """The UIDs among ``uids`` that one of ``found`` is or continues."""
+    longest = max(map(len, uids), default=0)
+    return {name for uid in found for name in _names(uid, longest) if name in uids}
 
 
 def _long_values(output: Output, source: Buffer) -> Iterator[tuple[int, bytes, Buffer, int, int]]:
@@ -341,7 +431,7 @@ class _Search:
         textual = searched == "text" or hidden or (searched is None and is_textual(raw))
         if self._uids:
             named = _uids_of(raw) if searched == "uid" else _uids_of(b"", raw)
-            if any(any(_named(uid, self._uids)) for uid in named):
+            if _named(named, self._uids):
                 yield Kind.UID
         texts = values(raw, vr, sets) if textual and self._may_be_in(raw) else frozenset()
         numbers = _numbers_of(raw) if searched == "number" else frozenset()

@@ -17,10 +17,11 @@ from gateway.profile import Mapping_, Program, Verb
 from gateway.profile.situation import situation
 from gateway.verify.assertion import Assertion
 from gateway.verify.fold import squash
-from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, harvest
+from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, Harvester
 from gateway.verify.needle import Needle, needles
 from gateway.verify.output import Output, read_output
 from gateway.verify.pixels import check_change
+from gateway.verify.recollection import Recollection
 from gateway.verify.rules import Rules
 from gateway.verify.scan import Scanner
 
@@ -29,6 +30,8 @@ __all__ = ["Verifier"]
 #: UIDs that stand for no instance: the gateway's own dummy.
 _DUMMY_UIDS: Final = frozenset(("2.25.0",))
 _DATES: Final = frozenset((Kind.DATE, Kind.BIRTH_DATE))
+#: Studies that come at the same time.
+_MOST_STUDIES: Final = 128
 #: Outcomes of the conditions whose checks are kept ready.
 _MOST_OUTCOMES: Final = 64
 
@@ -96,11 +99,12 @@ class Checks:
     """
 
     def __init__(self, program: Program) -> None:
-        self._rules = Rules(program)
+        self._harvester = Harvester(Rules(program))
         self._assertion = Assertion(program)
         self._scanner = Scanner(program)
         self._written = frozenset(squash(text) for text in _texts(program))
         self._changing = frozenset(_changing(program))
+        self._needles = Recollection[frozenset[Needle]](_MOST_STUDIES)
 
     def check(self, instance: Instance, output: Output, pixels: PixelChange | None = None) -> None:
         """Check what the program's output of ``instance`` holds, with ``pixels`` done to its pixels.
@@ -111,7 +115,7 @@ class Checks:
         """
         check_change(instance, output, pixels)
         dates = self._assertion.check(instance, output, pixels)
-        harvested = harvest(instance, self._rules)
+        harvested = self._harvester.harvest(instance)
         wanted = self.needles(harvested, output, dates)
         hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested))
         if hits:
@@ -120,7 +124,7 @@ class Checks:
                 where=hits[0].where, reason=f"kind {hits[0].kind}{others}", hits=tuple(str(hit) for hit in hits)
             )
 
-    def needles(self, harvested: Harvest, output: Output, dates: frozenset[str] = frozenset()) -> set[Needle]:
+    def needles(self, harvested: Harvest, output: Output, dates: frozenset[str] = frozenset()) -> frozenset[Needle]:
         """What must not be found in ``output``, other than UIDs.
 
         Parameters
@@ -129,7 +133,15 @@ class Checks:
         output: what a rule looked at and let stay there is known
         dates: dates that the program wrote
         """
-        stayed = self._stayed(harvested, output)
+        stayed = frozenset(self._stayed(harvested, output))
+        context = harvested.device_type, dates, stayed
+        values = harvested.findings, harvested.kept
+        known = self._needles.of(context).get(values)
+        if known is None:
+            known = self._needles.keep(context, values, self._made(harvested, stayed, dates))
+        return known
+
+    def _made(self, harvested: Harvest, stayed: frozenset[tuple[int, str]], dates: frozenset[str]) -> frozenset[Needle]:
         wanted = [
             finding
             for finding in harvested.findings
@@ -145,11 +157,11 @@ class Checks:
             for needle in needles(finding.kind, finding.text)
         )
         device_type = f" {squash(' '.join(harvested.device_type))} "
-        return {
+        return frozenset(
             needle
             for needle in _made_of(wanted)
             if needle.form not in known and not (needle.kind is Kind.DEVICE and needle.form in device_type)
-        }
+        )
 
     def uids(self, harvested: Harvest) -> frozenset[str]:
         """The UIDs that must not be found."""

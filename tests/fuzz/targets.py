@@ -19,7 +19,7 @@ from gateway.config import load_settings
 from gateway.console.http import Health, StatusServer
 from gateway.deid import Deidentifier, ProjectKey
 from gateway.deliver.store_response import read_store_response
-from gateway.dicom.encoded import Element, Form, Limits, find, index, index_items
+from gateway.dicom.encoded import Element, Familiar, Form, Limits, find, index_items, survey
 from gateway.dicom.encoded import walk as every
 from gateway.dicom.instance import open_instance
 from gateway.dicom.segments import copy_to
@@ -43,6 +43,8 @@ from tests.integration.raw_peer import CT, EXPLICIT, IMPLICIT, VERIFICATION, Wit
 
 #: Small, so that a hostile input meets them soon.
 _LIMITS: Final = Limits(depth=12, elements=2_000)
+#: What the walker has met.
+_FAMILIAR: Final = Familiar()
 #: Its items are read whatever VR it has.
 _SEQUENCE: Final = 0x00091001
 _REENCODED: Final = 1 << 20
@@ -94,16 +96,31 @@ def close() -> None:
 def walk(data: bytes) -> None:
     """The walker of encoded elements, in each of its forms."""
     for implicit, form in ((True, Form.REGULAR), (False, Form.REGULAR), (False, Form.MIXED), (False, Form.BIG_ENDIAN)):
-        try:
-            elements = index(data, 0, len(data), implicit=implicit, limits=_LIMITS, form=form)
-        except InstanceError:
+        expected = _walked(data, form, implicit=implicit)
+        # What was walked before, these bytes or others, changes nothing.
+        for _ in range(2):
+            assert _walked(data, form, implicit=implicit, familiar=_FAMILIAR) == expected
+        if not isinstance(expected, list):
             continue
+        elements = expected
         assert _count(elements, 0, len(data)) <= _LIMITS.elements
         assert all(find(elements, element[0]) is element for element in elements)
         assert sum(1 for _ in every(elements)) <= _LIMITS.elements
     with contextlib.suppress(InstanceError):
         items = index_items(data, 0, len(data), tag=_SEQUENCE, implicit=bool(data) and data[0] & 1 == 0, limits=_LIMITS)
         assert len(items) <= _LIMITS.elements
+
+
+def _walked(
+    data: bytes, form: Form, *, implicit: bool, familiar: Familiar | None = None
+) -> list[Element] | type[InstanceError]:
+    """The elements, or which error it is."""
+    try:
+        found = survey(data, 0, len(data), implicit=implicit, limits=_LIMITS, form=form, familiar=familiar)
+    except InstanceError as error:
+        return type(error)
+    assert [element for _, part in found.parts for element in part] == found.elements
+    return found.elements
 
 
 def _count(elements: list[Element], start: int, stop: int) -> int:

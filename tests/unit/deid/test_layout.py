@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pydicom
@@ -133,3 +134,60 @@ def test_outputs_are_dicom(deidentifier: Deidentifier, tmp_path: Path) -> None:
         output = pydicom.dcmread(io.BytesIO(found[0]))
         assert output.Rows == 2
         assert output.PixelData == bytes(8)
+
+
+def test_one_changed_byte_at_each_place(tmp_path: Path) -> None:
+    """What was remembered of an instance is not taken for another that differs in one byte."""
+    program = load_profile("research-default", search=[shipped_profiles()])
+    deidentifier = Deidentifier(program, ProjectKey(b"k" * 32), numbers=Numbers())
+    for number, dataset in enumerate(islice(variants(), 4)):
+        dataset.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+        made(deidentifier, tmp_path / f"{number}.dcm", tmp_path)
+    received = (tmp_path / "0.dcm").read_bytes()
+    assert isinstance(made(deidentifier, tmp_path / "0.dcm", tmp_path), tuple)
+    path = tmp_path / "changed.dcm"
+    seen = set()
+    for place in range(received.index(b"DICM") + 4, len(received), 3):
+        path.write_bytes(received[:place] + bytes((received[place] ^ 1,)) + received[place + 1 :])
+        found = made(deidentifier, path, tmp_path)
+        assert found == made(deidentifier, path, tmp_path, trace=Trace()), place
+        seen.add(str(found))
+    assert len(seen) > 50
+
+
+def test_keys_do_not_share_what_they_made(tmp_path: Path) -> None:
+    """Two projects in one process, the same profile and instances, another key."""
+    program = load_profile("basic", search=[shipped_profiles()])
+    one, other = (Deidentifier(program, ProjectKey(letter * 32)) for letter in (b"k", b"o"))
+    next(variants()).save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    expected = [made(which, tmp_path / "one.dcm", tmp_path, trace=Trace()) for which in (one, other)]
+    assert expected[0] != expected[1]
+    for _ in range(3):
+        assert [made(which, tmp_path / "one.dcm", tmp_path) for which in (one, other)] == expected
+
+
+def test_what_the_engine_writes_depends_on_more_than_the_make(tmp_path: Path) -> None:
+    """An earlier method is appended to, and inserted text is written in each instance's character set."""
+    profile = tmp_path / "inserts.yaml"
+    profile.write_text(
+        "profile: inserts\ndescribes: test\nuse: [basic]\nattributes:\n"
+        "  - {insert: {InstitutionName: Peñalara}, because: test}\n",
+        encoding="utf-8",
+    )
+    deidentifier = Deidentifier(load_profile(str(profile), search=[shipped_profiles()]), ProjectKey(b"k" * 32))
+    paths: list[Path] = []
+    for method in ("first", "second"):
+        for sets in ("ISO_IR 100", "ISO_IR 192", "ISO_IR 144"):
+            dataset = next(variants())
+            dataset.SpecificCharacterSet, dataset.DeidentificationMethod = sets, method
+            dataset.Manufacturer, dataset.PatientName = "ACME", "GARCIA^MARIA"
+            for _ in range(2):
+                paths.append(tmp_path / f"{len(paths)}.dcm")
+                dataset.save_as(paths[-1], enforce_file_format=True)
+                if len(paths) % 2:
+                    del dataset.DeidentificationMethod
+    expected = [made(deidentifier, path, tmp_path, trace=Trace()) for path in paths]
+    assert len({str(one) for one in expected}) > 6
+    assert any(isinstance(one, str) for one in expected)
+    for _ in range(2):
+        assert [made(deidentifier, path, tmp_path) for path in paths] == expected
