@@ -199,10 +199,12 @@ native. Thumbnails, bits that are no part of a sample, and the smallest and larg
 DERIVED. Burned In Annotation (0028,0301) becomes NO and 113101 is stamped only where areas went, text was looked for,
 or a person looked.
 
-`geometry: change` makes Rows and Columns smaller and adapts Image Position (Patient), ultrasound regions, shutters and
-collimators; an instance in which anything else depends on the positions of pixels (functional groups with positions,
-overlays, slides, projections of radiotherapy) is held. References to places in the image from other instances are not
-adapted: `keep`, the default, leaves them right.
+`geometry: change` makes Rows and Columns smaller. Image Position (Patient) moves, of every frame where frames have
+positions of their own in functional groups, and so do ultrasound regions, shutters, collimators and the origins of
+overlays; the size of the field of view goes. An instance in which anything else depends on where pixels lie (slides,
+projections of radiotherapy), or in which a position cannot be computed because the orientation or
+the spacing of pixels is missing or told twice, is held. What private elements and other instances say of places in the
+image is not adapted: `keep`, the default, leaves it right. The table is `gateway/pixels/data/geometry.csv`.
 
 Instances of kinds that often have text burned in are held if no rule treats or vouches for them."""
 _ACCEPT: Final = """\

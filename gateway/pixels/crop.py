@@ -1,57 +1,56 @@
-"""Making an image smaller, with everything in its header that counts its pixels.
+"""Making an image smaller, with everything in its header that depends on where its pixels lie.
 
-Adapted: Rows and Columns; Image Position (Patient); the regions of an ultrasound image; the edges, centres and corners
-of shutters and collimators. An instance in which anything else depends on the positions of pixels is held, among them
-those whose frames have positions of their own. What other instances say of places in this image cannot be adapted.
+What that is, and whether it moves, goes or holds the instance, stands in ``data/geometry.csv``. The positions of frames
+move in their functional groups. What other instances say of places in this image, and what private elements say of
+them, cannot be adapted.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from struct import Struct
+from dataclasses import dataclass
+from struct import Struct, pack
+from struct import error as struct_error
 from typing import Final
 
 from gateway.dicom import encode
-from gateway.dicom.encoded import Element, walk
-from gateway.dicom.instance import Instance
-from gateway.dicom.tag import show
+from gateway.dicom.dictionary import vr_of
+from gateway.dicom.encoded import Element, find
+from gateway.dicom.instance import Instance, decode_element
+from gateway.dicom.iod import element_type
+from gateway.dicom.pixel_change import ItemChange
+from gateway.dicom.tag import is_private, show
 from gateway.errors import RuleFailed
 from gateway.pixels.areas import Area
 from gateway.pixels.description import COLUMNS, ROWS
+from gateway.pixels.geometry import Effect, effect_of, in_frames
+from gateway.pixels.planes import Planes
 from gateway.pixels.regions import CORNERS, ULTRASOUND_REGIONS, region_of
 from gateway.profile import Program, Verb
 from gateway.profile.pixels import Crop
 
-__all__ = ["adapted", "edges", "kept"]
+__all__ = ["Adapted", "adapted", "edges", "kept"]
 
-_IMAGE_POSITION: Final = 0x00200032
-_IMAGE_ORIENTATION: Final = 0x00200037
-_PIXEL_SPACING: Final = 0x00280030
-#: Edges of shutters and collimators as numbers of columns and of rows (PS3.3 C.7.6.11, C.8.7.3), VR IS.
-_COLUMN_NUMBERS: Final = (0x00181602, 0x00181604, 0x00181702, 0x00181704)
-_ROW_NUMBERS: Final = (0x00181606, 0x00181608, 0x00181706, 0x00181708)
-#: Centres and corners of them, row before column, VR IS.
-_ROWS_AND_COLUMNS: Final = (0x00181610, 0x00181620, 0x00181710, 0x00181720)
-_ADAPTED: Final = frozenset((_IMAGE_POSITION, *_COLUMN_NUMBERS, *_ROW_NUMBERS, *_ROWS_AND_COLUMNS))
-#: What depends on the positions of pixels too and is not adapted.
-_NOT_ADAPTED: Final = frozenset(
-    (
-        0x00181631, 0x00181632, 0x00181633, 0x00181634, 0x00181638,  # outline of a threat detection image
-        0x00187030,  # Field of View Origin
-        0x00187036,  # Pixel Data Area Origin Relative To FOV
-        0x00189436, 0x00189437, 0x00189438, 0x00189439, 0x00189440, 0x00189442,  # exposure control sensing region
-        0x00221467, 0x00221468, 0x00221528, 0x00221529,  # ophthalmic localizers
-        0x00289503,  # Vertices of the Region
-        0x00480007, 0x00480006, 0x0048021E, 0x0048021F,  # total pixel matrix of a slide
-        0x30020012,  # RT Image Position
-    )
-)  # fmt: skip
-#: Overlay Data (60xx,3000), and Overlay Bit Position (60xx,0102), which tells of an overlay in the pixels.
-_OVERLAY_GROUP: Final = 0x6000
-_OVERLAYS: Final = frozenset((0x3000, 0x0102))
+_SOP_CLASS_UID: Final = 0x00080016
+_OVERLAY_ORIGIN: Final = 0x0050
 _GOING: Final = frozenset((Verb.REMOVE, Verb.EMPTY))
+#: What is written anew, where the element stays.
+_MOVING: Final = frozenset(
+    (Effect.POSITION, Effect.COLUMNS, Effect.ROWS, Effect.ROWS_AND_COLUMNS, Effect.REGIONS, Effect.NOT_PRESERVED)
+)
+#: VR IS and SS in decimal (PS3.5 6.2); Python alone would take more for a number.
+_INTEGER: Final = re.compile(r"[+-]?\d{1,12}", re.ASCII)
 _LONGEST_DECIMAL: Final = 16
 _UNSIGNED_LONG: Final = Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What a smaller image has in its header, pixel data excepted, as ``PixelChange`` takes it."""
+
+    elements: dict[int, tuple[bytes, ...] | None]
+    items: tuple[ItemChange, ...]
 
 
 def edges(crop: Crop, *, rows: int, columns: int, where: str) -> tuple[Area, ...]:
@@ -89,59 +88,37 @@ def kept(crops: Sequence[Crop], *, rows: int, columns: int, where: str) -> Area:
     return area
 
 
-def adapted(instance: Instance, program: Program, area: Area, *, where: str) -> dict[int, tuple[bytes, ...] | None]:
+def adapted(instance: Instance, program: Program, area: Area, *, where: str) -> Adapted:
     """The elements that change when of all frames only ``area`` stays, pixel data excepted.
 
     Parameters
     ----------
     instance: as received
     program: specialised; what it removes needs no adapting
-    area: what stays
+    area: what stays, in pixels of the received image
     where: the rule, for errors
-
-    Returns
-    -------
-    Tag -> the whole encoded element, None for one that goes.
 
     Raises
     ------
-    RuleFailed: something depends on the positions of pixels that cannot be adapted
+    RuleFailed: something depends on the positions of pixels that cannot be adapted, or cannot be read
     """
-    _refuse(instance, program, where)
-    cropping = _Cropping(instance, program, area, where)
-    found: dict[int, tuple[bytes, ...] | None] = {
-        ROWS: (cropping.element(ROWS, b"US", (area.bottom - area.top).to_bytes(2, "little")),),
-        COLUMNS: (cropping.element(COLUMNS, b"US", (area.right - area.left).to_bytes(2, "little")),),
-    }
-    for element in instance.elements:
-        tag = element[0]
-        if program.action(tag).verb in _GOING or (element[5] is None and element[3] == element[4]):
-            continue
-        if tag == _IMAGE_POSITION:
-            found[tag] = (cropping.element(tag, b"DS", cropping.position()),)
-        elif tag == ULTRASOUND_REGIONS:
-            regions = cropping.regions(element)
-            found[tag] = None if regions is None else (regions,)
-        elif tag in _COLUMN_NUMBERS:
-            found[tag] = (cropping.numbers(element, (area.left,)),)
-        elif tag in _ROW_NUMBERS:
-            found[tag] = (cropping.numbers(element, (area.top,)),)
-        elif tag in _ROWS_AND_COLUMNS:
-            found[tag] = (cropping.numbers(element, (area.top, area.left)),)
-    return found
+    return _Cropping(instance, program, area, where).adapted()
 
 
-def _refuse(instance: Instance, program: Program, where: str) -> None:
-    """Refuse an instance in which something else depends on the positions of pixels, and stays."""
-    for path, element in walk(instance.elements):
-        tag = element[0]
-        is_overlay = tag >> 16 & 0xFF00 == _OVERLAY_GROUP and tag & 0xFFFF in _OVERLAYS
-        if not (tag in _NOT_ADAPTED or is_overlay or (path and tag in _ADAPTED)):
-            continue
-        if any(program.action(one).verb in _GOING for one in (*path, tag)):
-            continue
-        place = "/".join(show(one) for one in (*path, tag))
-        raise RuleFailed(where=where, reason=f"{place} depends on the positions of pixels: the geometry cannot change")
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A data set: the sequences around it with the numbers of their items, where its item begins, its encoding."""
+
+    implicit: bool
+    start: int = -1
+    steps: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        return tuple(tag for tag, _ in self.steps)
+
+    def name(self, tag: int) -> str:
+        return "/".join(show(one) for one in (*self.path, tag))
 
 
 class _Cropping:
@@ -150,43 +127,132 @@ class _Cropping:
         self._program = program
         self._area = area
         self._where = where
+        self._moves = bool(area.left or area.top)
+        self._planes = Planes(instance.buffer, instance.elements, area, where=where)
+        self._top: dict[int, tuple[bytes, ...] | None] = {}
+        self._items: dict[_Place, dict[int, bytes]] = {}
 
-    def element(self, tag: int, vr: bytes, value: bytes) -> bytes:
-        return encode.element(tag, vr, value, implicit=self._instance.implicit)
+    def adapted(self) -> Adapted:
+        area, place = self._area, _Place(self._instance.implicit)
+        for tag, size in ((ROWS, area.bottom - area.top), (COLUMNS, area.right - area.left)):
+            self._put(place, tag, b"US", size.to_bytes(2, "little"))
+        self._level(self._instance.elements, place)
+        items = (
+            ItemChange(start=place.start, path=place.steps, elements=elements)
+            for place, elements in self._items.items()
+        )
+        return Adapted(self._top, tuple(items))
 
-    def position(self) -> bytes:
-        """Image Position (Patient) of the first pixel that stays (PS3.3 C.7.6.2.1.1)."""
-        position = self._decimals(_IMAGE_POSITION, 3)
-        orientation = self._decimals(_IMAGE_ORIENTATION, 6)
-        row_spacing, column_spacing = self._decimals(_PIXEL_SPACING, 2)
-        moved = [
-            position[axis]
-            + orientation[axis] * column_spacing * self._area.left
-            + orientation[axis + 3] * row_spacing * self._area.top
-            for axis in range(3)
-        ]
-        return "\\".join(_decimal(number) for number in moved).encode("ascii")
+    def _level(self, elements: list[Element], place: _Place) -> None:
+        """Adapt one data set or item, and the items below it."""
+        path = place.path
+        for element in elements:
+            tag, _vr, _start, value, end, items = element
+            verb = self._verb(path, tag)
+            if verb in _GOING or (items is None and value == end):
+                continue
+            effect = effect_of(path, tag)
+            if effect is not None:
+                self._adapt(effect, element, place, verb)
+            if effect is Effect.REGIONS:
+                continue
+            for number, (start, _value, _end, implicit, nested) in enumerate(items or ()):
+                self._level(nested, _Place(implicit, start, (*place.steps, (tag, number))))
 
-    def _decimals(self, tag: int, count: int) -> list[float]:
-        try:
-            numbers = [float(text) for text in self._instance.text(tag).split("\\")]
-        except ValueError:
-            numbers = []
-        if len(numbers) != count:
-            raise RuleFailed(where=self._where, reason=f"{show(tag)} does not have the {count} numbers that are needed")
-        return numbers
+    def _verb(self, path: tuple[int, ...], tag: int) -> Verb:
+        """What the program does with an element; a private one stays where any may: its creator would decide."""
+        if is_private(tag) and (self._program.safe is not None or self._program.private_elements):
+            return Verb.KEEP
+        rule = next((rule for rule in self._program.paths if rule.matches(path, tag)), None)
+        return (self._program.action(tag) if rule is None else rule.action).verb
 
-    def numbers(self, element: Element, less: tuple[int, ...]) -> bytes:
-        """An element of VR IS, each number less by those of ``less`` in turn."""
+    def _adapt(self, effect: Effect, element: Element, place: _Place, verb: Verb) -> None:
+        """Do to an element that stays what its row of the table says."""
+        tag, area = element[0], self._area
+        if effect in _MOVING and verb is not Verb.KEEP:
+            raise self._failed(f"a rule changes {place.name(tag)}, which the crop would move")
+        match effect:
+            case Effect.HELD:
+                raise self._depends(place, tag)
+            case Effect.GOES:
+                self._remove(element, place)
+            case Effect.REGIONS:
+                regions = self._regions(element)
+                self._top[tag] = None if regions is None else (regions,)
+            case Effect.OVERLAY:
+                self._check_overlay(element, place)
+            case Effect.OVERLAY_BITS if self._integers(element) != [0]:
+                raise self._depends(place, tag)
+            case Effect.NOT_PRESERVED:
+                self._put(place, tag, b"CS", b"NO")
+            case Effect.POSITION if self._moves:
+                self._move(tag, place)
+            case Effect.COLUMNS if area.left:
+                self._count(element, place, (area.left,))
+            case Effect.ROWS if area.top:
+                self._count(element, place, (area.top,))
+            case Effect.ROWS_AND_COLUMNS if self._moves:
+                self._count(element, place, (area.top, area.left))
+
+    def _put(self, place: _Place, tag: int, vr: bytes, value: bytes) -> None:
+        encoded = encode.element(tag, vr, value, implicit=place.implicit)
+        if place.steps:
+            self._items.setdefault(place, {})[tag] = encoded
+        else:
+            self._top[tag] = (encoded,)
+
+    def _remove(self, element: Element, place: _Place) -> None:
+        """Take away what the IOD does not ask for."""
         tag = element[0]
-        try:
-            numbers = [int(text) for text in self._instance.text(tag).split("\\")]
-        except ValueError:
-            raise RuleFailed(where=self._where, reason=f"{show(tag)} is no list of numbers") from None
-        moved = [str(number - less[place % len(less)]) for place, number in enumerate(numbers)]
-        return self.element(tag, b"IS", "\\".join(moved).encode("ascii"))
+        sop_class = self._instance.text(_SOP_CLASS_UID) or self._instance.meta.sop_class_uid
+        if element_type(sop_class, place.path, tag) not in (None, "3"):
+            raise self._depends(place, tag)
+        self._top[tag] = None
 
-    def regions(self, sequence: Element) -> bytes | None:
+    def _move(self, tag: int, place: _Place) -> None:
+        """Image Position (Patient) or Image Position (Volume) of the first pixel that stays."""
+        position = self._planes.of_item(place.start) if in_frames(place.path) else self._planes.of_image()
+        vr = vr_of(tag)
+        if vr == b"DS":
+            value = "\\".join(_decimal(number) for number in position).encode("ascii")
+        else:
+            value = pack("<3d", *position)
+        self._put(place, tag, vr, value)
+
+    def _count(self, element: Element, place: _Place, less: tuple[int, ...]) -> None:
+        """An element of VR IS or SS, each number less by those of ``less`` in turn."""
+        tag = element[0]
+        numbers = self._integers(element)
+        if not numbers or len(numbers) % len(less):
+            raise self._failed(f"{place.name(tag)} is no list of numbers")
+        moved = [number - less[at % len(less)] for at, number in enumerate(numbers)]
+        vr = vr_of(tag)
+        if vr == b"SS":
+            try:
+                value = pack(f"<{len(moved)}h", *moved)
+            except struct_error:
+                raise self._failed(f"{place.name(tag)} would lie too far outside the image") from None
+        else:
+            value = "\\".join(map(str, moved)).encode("ascii")
+        self._put(place, tag, vr, value)
+
+    def _check_overlay(self, data: Element, place: _Place) -> None:
+        """Overlay Data stays right where its origin, which moves, does (PS3.3 C.9.2)."""
+        tag = data[0] & 0xFFFF0000 | _OVERLAY_ORIGIN
+        origin = find(self._instance.elements, tag)
+        stays = origin is not None and self._verb(place.path, tag) is Verb.KEEP
+        if place.steps or origin is None or not stays or len(self._integers(origin)) != 2:
+            raise self._depends(place, data[0])
+
+    def _integers(self, element: Element) -> list[int]:
+        """The numbers of an element of VR IS, SS or US; none if it is no list of them."""
+        if element[5] is not None:
+            return []
+        text = decode_element(self._instance.buffer, element, self._instance.character_sets).text
+        words = [word.strip(" \0") for word in text.split("\\")]
+        return [int(word) for word in words] if all(_INTEGER.fullmatch(word) for word in words) else []
+
+    def _regions(self, sequence: Element) -> bytes | None:
         """The regions that stay, moved; None without any."""
         items: list[bytes] = []
         for _start, _value, _end, _implicit, elements in sequence[5] or []:
@@ -195,8 +261,7 @@ class _Cropping:
             if inside is None:
                 continue
             if inside != region:
-                reason = f"the crop cuts through a region of {show(ULTRASOUND_REGIONS)}"
-                raise RuleFailed(where=self._where, reason=reason)
+                raise self._failed(f"the crop cuts through a region of {show(ULTRASOUND_REGIONS)}")
             items.append(b"".join(self._moved(elements, region)))
         return encode.sequence(ULTRASOUND_REGIONS, items, implicit=self._instance.implicit) if items else None
 
@@ -206,8 +271,15 @@ class _Cropping:
         new = {tag: _UNSIGNED_LONG.pack(number) for tag, number in zip(CORNERS, corners, strict=True)}
         for tag, vr, _start, value, end, items in elements:
             # The change stands above the rules for attributes, so that it must not carry what they would take.
-            if items is None and self._program.action(tag).verb is Verb.KEEP:
-                yield self.element(tag, vr, new.get(tag) or bytes(self._instance.buffer[value:end]))
+            if items is None and self._verb((ULTRASOUND_REGIONS,), tag) is Verb.KEEP and not is_private(tag):
+                content = new.get(tag) or bytes(self._instance.buffer[value:end])
+                yield encode.element(tag, vr, content, implicit=self._instance.implicit)
+
+    def _depends(self, place: _Place, tag: int) -> RuleFailed:
+        return self._failed(f"{place.name(tag)} depends on the positions of pixels: the geometry cannot change")
+
+    def _failed(self, reason: str) -> RuleFailed:
+        return RuleFailed(where=self._where, reason=reason)
 
 
 def _decimal(number: float) -> str:

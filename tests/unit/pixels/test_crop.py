@@ -15,6 +15,7 @@ from gateway.pixels.sandbox import Sandbox
 from tests.fixtures.treating import CR, CT, Treated, image, item_of, noise, program, stored, treat
 from tests.unit.pixels.test_regions import region
 
+CONFOCAL = "1.2.840.10008.5.1.4.1.1.77.1.8"
 CROP = "pixels:\n  - crop: {top: 5, bottom: 3, left: 10, right: 2, geometry: change}\n"
 KEPT = (slice(5, 37), slice(10, 58))
 
@@ -122,13 +123,83 @@ def test_regions_that_are_cut_off_go(tmp_path: Path, sandbox: Sandbox) -> None:
     assert "SequenceOfUltrasoundRegions" not in found.dataset
 
 
-def planes() -> Dataset:
-    position = item_of(ImagePositionPatient=[1, 2, 3])
-    return item_of(PlanePositionSequence=[position])
+def overlay(source: Dataset, **values: Any) -> Dataset:
+    """The image with an overlay plane of its size."""
+    for element, vr, value in (
+        (0x0010, "US", 40), (0x0011, "US", 60), (0x0040, "CS", "G"), (0x0050, "SS", values.get("origin", [1, 1])),
+        (0x0100, "US", 1), (0x0102, "US", values.get("bit", 0)), (0x3000, "OW", bytes(300)),
+    ):  # fmt: skip
+        source.add_new(0x60020000 | element, vr, value)
+    return source
 
 
-def shutter() -> Dataset:
-    return item_of(FrameDisplayShutterSequence=[item_of(ShutterLeftVerticalEdge=4)])
+KEEP_OVERLAYS = """\
+attributes:
+  - {keep: ["(60xx,xxxx)"], because: none}
+"""
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_an_overlay_moves(tmp_path: Path, sandbox: Sandbox, syntax: str) -> None:
+    """It stays whole, its origin outside the image if need be (PS3.3 C.9.2)."""
+    path = stored(tmp_path, overlay(image(noise(40, 60)), origin=[3, 30]), syntax)
+    output = treat(path, program(tmp_path, CROP + KEEP_OVERLAYS), sandbox=sandbox).dataset
+    assert list(output[0x60020050].value) == [-2, 20]
+    assert (output[0x60020010].value, output[0x60020011].value, len(output[0x60023000].value)) == (40, 60, 300)
+    # the basic profile removes it
+    assert not treat(path, program(tmp_path, CROP), sandbox=sandbox).dataset.group_dataset(0x6002)
+
+
+@pytest.mark.parametrize(
+    ("values", "rules", "reason"),
+    [
+        # in the bits of the pixels
+        ({"bit": 12}, KEEP_OVERLAYS, r"\(6002,0102\) depends"),
+        # without an origin that could move
+        ({"origin": [1]}, KEEP_OVERLAYS, r"\(6002,0050\) is no list of numbers"),
+        ({}, KEEP_OVERLAYS + "  - {remove: ['(60xx,0050)'], because: none}\n", r"\(6002,3000\) depends"),
+        ({}, KEEP_OVERLAYS + "  - {remove: [OverlayOrigin], because: none}\n", r"\(6002,3000\) depends"),
+        ({"origin": [-32765, 1]}, KEEP_OVERLAYS, r"\(6002,0050\) would lie too far outside"),
+    ],
+)  # fmt: skip
+def test_an_overlay_that_cannot_move_holds(
+    tmp_path: Path, sandbox: Sandbox, values: dict[str, Any], rules: str, reason: str
+) -> None:
+    path = stored(tmp_path, overlay(image(noise(40, 60)), **values))
+    with pytest.raises(RuleFailed, match=reason):
+        treat(path, program(tmp_path, CROP + rules), sandbox=sandbox)
+
+
+def test_the_field_of_view_of_the_image_goes(tmp_path: Path, sandbox: Sandbox) -> None:
+    values: dict[str, Any] = {"FieldOfViewShape": "RECTANGLE", "FieldOfViewDimensions": [40, 60]}
+    _, found = cropped(tmp_path, sandbox, **values)
+    assert not {"FieldOfViewShape", "FieldOfViewDimensions"} & set(found.dataset.dir())
+    # where the IOD does not ask for it
+    with pytest.raises(RuleFailed, match=r"\(0018,1147\) depends"):
+        cropped(tmp_path, sandbox, CONFOCAL, **values)
+
+
+def test_source_images_have_other_places(tmp_path: Path, sandbox: Sandbox) -> None:
+    source = item_of(
+        ReferencedSOPClassUID=CR, ReferencedSOPInstanceUID="1.2.276.0.7230010.3.9", SpatialLocationsPreserved="YES"
+    )
+    rules = CROP + "attributes:\n  - {keep: [SourceImageSequence], because: needed}\n"
+    path = stored(tmp_path, image(noise(40, 60), SourceImageSequence=[source, Dataset()]))
+    output = treat(path, program(tmp_path, rules), sandbox=sandbox).dataset
+    first, second = output.SourceImageSequence
+    assert (first.SpatialLocationsPreserved, first.ReferencedSOPClassUID, len(second)) == ("NO", CR, 0)
+    assert first.ReferencedSOPInstanceUID.startswith("2.25.")
+
+
+def test_private_sequences_that_may_stay(tmp_path: Path, sandbox: Sandbox) -> None:
+    source = image(noise(40, 60))
+    source.add_new(0x00290010, "LO", "SOMEBODY")
+    source.add_new(0x00291001, "SQ", [item_of(ShutterLeftVerticalEdge=4)])
+    path = stored(tmp_path, source)
+    assert treat(path, program(tmp_path, CROP), sandbox=sandbox).dataset.Rows == 32
+    keeping = program(tmp_path, CROP + 'attributes:\n  - {keep: ["(0029,xx01) SOMEBODY"], because: none}\n')
+    with pytest.raises(RuleFailed, match=r"\(0029,1001\)/\(0018,1602\) depends"):
+        treat(path, keeping, sandbox=sandbox)
 
 
 @pytest.mark.parametrize(
@@ -136,43 +207,28 @@ def shutter() -> Dataset:
     [
         # through the middle of a region
         ({"SequenceOfUltrasoundRegions": [region(0, 0, 30, 30)]}, "cuts through a region"),
-        # positions of frames, in either functional groups
-        ({"PerFrameFunctionalGroupsSequence": [planes()]}, r"\(0020,0032\) depends on the positions"),
-        ({"SharedFunctionalGroupsSequence": [planes()]}, r"\(0020,0032\) depends on the positions"),
-        # shutters of frames
-        ({"SharedFunctionalGroupsSequence": [shutter()]}, r"\(0018,1602\) depends"),
         # a position without what it is computed by
-        ({"ImagePositionPatient": [1, 2, 3]}, "does not have the 6 numbers"),
+        ({"ImagePositionPatient": [1, 2, 3]}, r"\(0020,0037\) is missing"),
         (
             {"ImagePositionPatient": [1, 2, 3], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
-            "does not have the 2 numbers",
+            r"\(0028,0030\) is missing",
         ),
+        # numbers that are none
+        ({"CenterOfCircularShutter": [20, 30, 40]}, r"\(0018,1610\) is no list of numbers"),
         # other places that are not adapted
         ({"FieldOfViewOrigin": [1, 2]}, r"\(0018,7030\) depends"),
         ({"RTImagePosition": [1, 2]}, r"\(3002,0012\) depends"),
         ({"TotalPixelMatrixColumns": 60}, r"\(0048,0006\) depends"),
+        (
+            {"DetectorInformationSequence": [item_of(ImagePositionPatient=[1, 2, 3])]},
+            r"\(0054,0022\)/\(0020,0032\) depends",
+        ),
+        ({"BiopsyTargetSequence": [item_of(LocalizingCursorPosition=[1, 2])]}, r"\(0018,2041\)/\(0018,2043\) dep"),
     ],
 )  # fmt: skip
 def test_what_is_not_adapted_is_held(tmp_path: Path, sandbox: Sandbox, values: dict[str, Any], reason: str) -> None:
     with pytest.raises(RuleFailed, match=reason):
         cropped(tmp_path, sandbox, **values)
-
-
-def test_an_overlay_that_stays_holds(tmp_path: Path, sandbox: Sandbox) -> None:
-    source = image(noise(40, 60))
-    source.add_new(0x60000010, "US", 40)
-    source.add_new(0x60000011, "US", 60)
-    source.add_new(0x60000040, "CS", "G")
-    source.add_new(0x60000050, "SS", [1, 1])
-    source.add_new(0x60000100, "US", 1)
-    source.add_new(0x60000102, "US", 0)
-    source.add_new(0x60003000, "OW", bytes(300))
-    path = stored(tmp_path, source)
-    # the basic profile removes it
-    assert treat(path, program(tmp_path, CROP), sandbox=sandbox).dataset.Rows == 32
-    keeping = program(tmp_path, CROP + 'attributes:\n  - keep: ["(60xx,3000)"]\n    because: none\n')
-    with pytest.raises(RuleFailed, match=r"\(6000,3000\) depends on the positions"):
-        treat(path, keeping, sandbox=sandbox)
 
 
 def test_crops_and_masks_together(tmp_path: Path, sandbox: Sandbox) -> None:
