@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, StrictBool, StrictStr, field_validator, model_validator
 
@@ -82,6 +82,31 @@ class _Destination(Section):
         return 256 * 1024**2
 
 
+class _Networked(_Destination):
+    """A destination whose settings say how much is on its way at the same time."""
+
+    # Each kind has its own limits for these, and its own words.
+    if TYPE_CHECKING:
+        connections: int
+        max_instances: int
+        max_bytes: int
+
+    @property
+    def threads(self) -> int:
+        """Batches that are delivered at the same time."""
+        return self.connections
+
+    @property
+    def batch_instances(self) -> int:
+        """Most instances of a batch."""
+        return self.max_instances
+
+    @property
+    def batch_bytes(self) -> int:
+        """Most bytes of a batch; a larger instance is a batch of its own."""
+        return self.max_bytes
+
+
 class FolderDestination(_Destination):
     """A folder, laid out as `PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm` of the new values."""
 
@@ -89,7 +114,7 @@ class FolderDestination(_Destination):
     path: FilePath = Field(description="the folder; created when missing", examples=["/srv/archive"])
 
 
-class DicomWebDestination(_Destination):
+class DicomWebDestination(_Networked):
     """A DICOMweb server that takes instances by STOW-RS (PS3.18 10.5)."""
 
     type: Literal["dicomweb"] = Field(description="a DICOMweb server")
@@ -124,21 +149,6 @@ class DicomWebDestination(_Destination):
         300.0, description="time in which QIDO-RS must find an instance; after that it is stored again"
     )
 
-    @property
-    def threads(self) -> int:
-        """Requests at the same time."""
-        return self.connections
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a request."""
-        return self.max_instances
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a request."""
-        return self.max_bytes
-
 
 class TlsSettings(Section):
     """TLS of a DICOM destination (PS3.15 B)."""
@@ -169,7 +179,7 @@ class CommitmentSettings(Section):
     timeout_seconds: Seconds = Field(3600.0, description="time without a report after which instances are sent again")
 
 
-class DicomDestination(_Destination):
+class DicomDestination(_Networked):
     """A DICOM node that takes instances by C-STORE (PS3.4 B)."""
 
     type: Literal["dicom"] = Field(description="a DICOM node")
@@ -195,21 +205,6 @@ class DicomDestination(_Destination):
         None, description="ask for Storage Commitment; by default the answer to C-STORE confirms"
     )
 
-    @property
-    def threads(self) -> int:
-        """Associations at the same time."""
-        return self.connections
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a batch."""
-        return self.max_instances
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a batch."""
-        return self.max_bytes
-
 
 class AliasTokenAuth(Section):
     """An XNAT alias token, which stands for a user without that user's password."""
@@ -222,7 +217,7 @@ class AliasTokenAuth(Section):
 XnatAuth: TypeAlias = Annotated[BasicAuth | AliasTokenAuth, Field(discriminator="type")]
 
 
-class XnatDestination(_Destination):
+class XnatDestination(_Networked):
     """A project of an XNAT server, by its REST interface. What has arrived is read from the server's own listings."""
 
     type: Literal["xnat"] = Field(description="a project of an XNAT server")
@@ -288,21 +283,6 @@ class XnatDestination(_Destination):
         if self.mode == "stow" and self.into == "project":
             raise ValueError("mode: stow needs into: archive or prearchive")
         return self
-
-    @property
-    def threads(self) -> int:
-        """Studies at the same time."""
-        return self.connections
-
-    @property
-    def batch_instances(self) -> int:
-        """Most instances of a batch."""
-        return self.max_instances
-
-    @property
-    def batch_bytes(self) -> int:
-        """Most bytes of a batch."""
-        return self.max_bytes
 
 
 Destination: TypeAlias = Annotated[

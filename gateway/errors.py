@@ -94,7 +94,9 @@ class TransientError(GatewayError):
 
 
 class SpoolFull(TransientError):
-    """The spool's disk has {free} bytes free, below the reserve of {reserve} bytes: free space or enlarge the disk."""
+    """The spool's disk has {free} bytes free, too few to {operation} {name} above a reserve of {reserve} bytes: free
+    space or enlarge the disk.
+    """
 
 
 class SpoolUnavailable(TransientError):
@@ -206,7 +208,7 @@ class FeaturesSuspected(PixelHold):
 
 
 class HeldByPixelRule(PixelHold):
-    """The pixel rule {rule} holds the instance: {because}."""
+    """Held by {rule}: {because}."""
 
 
 class LeakSuspected(InstanceError):

@@ -28,6 +28,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext
 
+from gateway.deliver.cause import cause_of
 from gateway.deliver.dimse import N_EVENT_REPORT_RQ, Command, n_event_report_response, parse_command
 from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dicom.segments import FileRange, Segment, total_length
@@ -234,7 +235,7 @@ class Association:
         except TimeoutError:
             raise node.failed("timeout", "it does not take the connection in time") from None
         except (OSError, UnicodeError) as error:
-            raise node.failed("unreachable", _reason(error)) from None
+            raise node.failed("unreachable", cause_of(error)) from None
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -245,10 +246,10 @@ class Association:
             raise node.failed("timeout", "it does not finish the TLS handshake in time") from None
         except ssl.SSLError as error:
             sock.close()
-            raise node.failed("tls", _reason(error)) from None
+            raise node.failed("tls", cause_of(error)) from None
         except (OSError, ValueError) as error:
             sock.close()
-            raise node.failed("connection-lost", _reason(error)) from None
+            raise node.failed("connection-lost", cause_of(error)) from None
         return sock
 
     def _negotiate(self, pairs: Sequence[Pair]) -> None:
@@ -256,7 +257,7 @@ class Association:
         try:
             self._socket.sendall(_association_request(node, pairs))
         except OSError as error:
-            raise node.failed("connection-lost", _reason(error)) from None
+            raise node.failed("connection-lost", cause_of(error)) from None
         kind, body = self._read_pdu(time.monotonic() + node.timeout_seconds)
         if kind == _REJECT and len(body) >= 4:
             words = _REJECTIONS.get((body[2], body[3]), f"source {body[2]}, reason {body[3]}")
@@ -348,7 +349,7 @@ class Association:
         except TimeoutError:
             raise self._node.failed("timeout", "it stopped taking bytes") from None
         except OSError as error:
-            raise self._node.failed("connection-lost", _reason(error)) from None
+            raise self._node.failed("connection-lost", cause_of(error)) from None
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
@@ -439,7 +440,7 @@ class Association:
         except TimeoutError:
             raise self._node.failed("timeout", "it does not answer in time") from None
         except OSError as error:
-            raise self._node.failed("connection-lost", _reason(error)) from None
+            raise self._node.failed("connection-lost", cause_of(error)) from None
         if not data:
             raise self._node.failed("connection-lost", "it closed the connection")
         self._buffer += data
@@ -459,7 +460,7 @@ class Association:
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
         except OSError as error:
-            raise self._node.failed("connection-lost", _reason(error)) from None
+            raise self._node.failed("connection-lost", cause_of(error)) from None
         if not data:
             raise self._node.failed("connection-lost", "it closed the connection")
         self._buffer += data
@@ -510,7 +511,7 @@ def _fill(segment: Segment, offset: int, target: memoryview, files: dict[Path, i
             opened.callback(os.close, descriptor)
         count = os.preadv(descriptor, [target], segment.offset + offset)
     except OSError as error:
-        raise SpoolUnavailable(operation="read", name=segment.path.name, reason=_reason(error)) from None
+        raise SpoolUnavailable(operation="read", name=segment.path.name, reason=cause_of(error)) from None
     if not count:
         missing = segment.length - offset
         raise SpoolCorrupt(name=segment.path.name, reason=f"{missing} bytes are missing at its end")
@@ -526,16 +527,3 @@ def data_set_of(parts: Sequence[FileRange], start: int) -> list[FileRange]:
         if skipped < part.length:
             found.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
     return found
-
-
-def _reason(error: Exception) -> str:
-    """The kind of an error in words that come from this machine, never from the peer."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {(error.reason or 'the connection broke off').lower().replace('_', ' ')}"
-    if isinstance(error, socket.gaierror):
-        return "its host name cannot be resolved"
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno).lower()
-    return "it closed the connection" if isinstance(error, ConnectionError) else "the connection failed"

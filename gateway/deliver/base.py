@@ -62,6 +62,20 @@ class Outcome:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome without its instance; the attributes are those of ``Outcome``."""
+
+    state: OutcomeState
+    code: str
+    detail: str = ""
+    retry_after: float | None = None
+
+    def of(self, parcel: Parcel) -> Outcome:
+        """The outcome of an instance."""
+        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What a probe of a destination found: whether it is as it should be, and a sentence for the administrator."""

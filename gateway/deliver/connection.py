@@ -21,6 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, cast
 
+from gateway.deliver.cause import cause_of
 from gateway.deliver.endpoint import Endpoint
 from gateway.dicom.segments import Segment
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
@@ -171,7 +172,7 @@ class Connection:
         except TimeoutError:
             raise self._failed("timeout", "it does not take the connection in time") from None
         except (OSError, UnicodeError) as error:
-            raise self._failed("unreachable", _reason(error)) from None
+            raise self._failed("unreachable", cause_of(error)) from None
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -183,10 +184,10 @@ class Connection:
             raise self._failed("timeout", "it does not finish the TLS handshake in time") from None
         except ssl.SSLError as error:
             sock.close()
-            raise self._failed("tls", _reason(error)) from None
+            raise self._failed("tls", cause_of(error)) from None
         except (OSError, ValueError) as error:
             sock.close()
-            raise self._failed("connection-lost", _reason(error)) from None
+            raise self._failed("connection-lost", cause_of(error)) from None
         return sock
 
     def _exchange(
@@ -206,11 +207,11 @@ class Connection:
             reason = "it stopped taking bytes" if sender.sending else "it does not answer in time"
             raise self._failed("timeout", reason) from None
         except _HUNG_UP as error:
-            raise self._failed("connection-lost", _reason(error)) from None
+            raise self._failed("connection-lost", cause_of(error)) from None
         except ssl.SSLError as error:
-            raise self._failed("tls", _reason(error)) from None
+            raise self._failed("tls", cause_of(error)) from None
         except OSError as error:
-            raise self._failed("connection-lost", _reason(error)) from None
+            raise self._failed("connection-lost", cause_of(error)) from None
         except HTTPException:
             raise self._failed("answer-unreadable", "what it answers is not HTTP") from None
         finally:
@@ -410,21 +411,8 @@ class _AnswerStream(io.RawIOBase):
 
 
 def _unreadable(position: int, path: Path, error: OSError) -> SpoolUnavailable:
-    return SpoolUnavailable(operation="read", name=path.name, reason=_reason(error), segment=position)
+    return SpoolUnavailable(operation="read", name=path.name, reason=cause_of(error), segment=position)
 
 
 def _short(position: int, path: Path, missing: int) -> SpoolCorrupt:
     return SpoolCorrupt(name=path.name, reason=f"{missing} bytes are missing at its end", segment=position)
-
-
-def _reason(error: Exception) -> str:
-    """The kind of an error in words that come from this machine, never from the peer."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {(error.reason or 'the connection broke off').lower().replace('_', ' ')}"
-    if isinstance(error, socket.gaierror):
-        return "its host name cannot be resolved"
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno).lower()
-    return "it closed the connection" if isinstance(error, ConnectionError) else "the connection failed"

@@ -30,7 +30,7 @@ from threading import BoundedSemaphore, Event, Lock, Thread
 from typing import Final, Literal
 
 from gateway.deliver.association import MOST_CONTEXTS, Association, Node, Pair, data_set_of
-from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel
+from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel, Verdict
 from gateway.deliver.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -95,19 +95,6 @@ class NodeOptions:
     commitment: CommitmentOptions | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Judgement:
-    """An outcome without its instance."""
-
-    state: OutcomeState
-    code: str
-    detail: str = ""
-    retry_after: float | None = None
-
-    def of(self, parcel: Parcel) -> Outcome:
-        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after)
-
-
 @dataclass(slots=True)
 class _Idle:
     association: Association
@@ -143,7 +130,7 @@ class DicomNodeDestination:
 
     def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Store the parcels; see the module's table for the outcomes."""
-        judgements: dict[int, _Judgement] = {}
+        judgements: dict[int, Verdict] = {}
         try:
             self._listen()
         except DeliveryFailed as error:
@@ -174,20 +161,20 @@ class DicomNodeDestination:
             # They were sent when commitment was still wanted; the answer to C-STORE is what confirms.
             return self.send(parcels)
         self._hear()
-        judgements: dict[int, _Judgement] = {}
+        judgements: dict[int, Verdict] = {}
         unasked: list[Parcel] = []
         for parcel in parcels:
             verdict = self._commitments.verdict(parcel.delivery_id)
             if verdict.state in ("committed", "failed"):
                 self._commitments.forget(parcel)
             if verdict.state == "committed":
-                judgements[parcel.delivery_id] = _Judgement("confirmed", "committed")
+                judgements[parcel.delivery_id] = Verdict("confirmed", "committed")
             elif verdict.state == "failed":
                 judgements[parcel.delivery_id] = _not_committed(verdict.reason)
             elif verdict.waited_seconds > commitment.timeout_seconds:
                 self._commitments.forget(parcel)
                 detail = f"no report of storage commitment within {commitment.timeout_seconds:g} seconds"
-                judgements[parcel.delivery_id] = _Judgement("failed", "commitment-timeout", detail)
+                judgements[parcel.delivery_id] = Verdict("failed", "commitment-timeout", detail)
             elif verdict.state == "waiting":
                 judgements[parcel.delivery_id] = _waiting(verdict.waited_seconds)
             else:
@@ -240,7 +227,7 @@ class DicomNodeDestination:
 
     # Storing ---------------------------------------------------------------------------------------------------------
 
-    def _store(self, session: _Session, parcel: Parcel, pairs: Sequence[Pair]) -> tuple[_Judgement, bool]:
+    def _store(self, session: _Session, parcel: Parcel, pairs: Sequence[Pair]) -> tuple[Verdict, bool]:
         """Store one instance; the flag tells whether the association was lost meanwhile."""
         fault = _fault(parcel)
         if fault is not None:
@@ -251,7 +238,7 @@ class DicomNodeDestination:
                 association = session.association(pairs)
                 if _COMMITMENT in association.refused:
                     detail = "the node does not offer storage commitment: enable it there or remove commitment"
-                    return _Judgement("failed", "no-commitment", detail), False
+                    return Verdict("failed", "no-commitment", detail), False
                 pair = _pair(parcel)
                 if pair in association.refused:
                     return _context_refused(association.refused[pair]), False
@@ -267,11 +254,11 @@ class DicomNodeDestination:
             session.unreachable = True
             return _unanswered(error), True
         except SpoolCorrupt as error:
-            return _Judgement("dead", "spool-corrupt", error.message), False
+            return Verdict("dead", "spool-corrupt", error.message), False
         except SpoolUnavailable as error:
-            return _Judgement("failed", "spool-unreadable", error.message), False
+            return Verdict("failed", "spool-unreadable", error.message), False
 
-    def _stored(self, association: Association, parcel: Parcel, data: Sequence[FileRange]) -> _Judgement:
+    def _stored(self, association: Association, parcel: Parcel, data: Sequence[FileRange]) -> Verdict:
         command = c_store_request(association.next_message_id(), parcel.sop_class_uid, parcel.sop_uid)
         answer = association.exchange(_pair(parcel), command, data)
         if answer.field != C_STORE_RQ | RESPONSE or (
@@ -281,21 +268,21 @@ class DicomNodeDestination:
             raise self._node.failed("protocol", "its answer is to another request")
         return self._judged(answer.status)
 
-    def _judged(self, status: int) -> _Judgement:
+    def _judged(self, status: int) -> Verdict:
         known = status_of(status)
         detail = f"status 0x{status:04X}: {known.meaning}"
         match known.decision:
             case "stored":
-                return _Judgement("confirmed", "stored")
+                return Verdict("confirmed", "stored")
             case "warning":
-                return _Judgement("confirmed", "stored-with-warning", detail)
+                return Verdict("confirmed", "stored-with-warning", detail)
             case "duplicate":
                 state: OutcomeState = "confirmed" if self._options.duplicates == "confirm" else "dead"
-                return _Judgement(state, "already-stored", detail)
+                return Verdict(state, "already-stored", detail)
             case "refuse":
-                return _Judgement("dead", "rejected", detail)
+                return Verdict("dead", "rejected", detail)
             case "retry":
-                return _Judgement("failed", "rejected", detail)
+                return Verdict("failed", "rejected", detail)
 
     def _probe_store(self, association: Association, parcel: Parcel) -> Check:
         pair = _pair(parcel)
@@ -308,9 +295,9 @@ class DicomNodeDestination:
 
     # Commitment ------------------------------------------------------------------------------------------------------
 
-    def _ask(self, session: _Session, parcels: Sequence[Parcel]) -> dict[int, _Judgement]:
+    def _ask(self, session: _Session, parcels: Sequence[Parcel]) -> dict[int, Verdict]:
         """Request commitment for stored parcels, each SOP Instance UID once per transaction."""
-        judgements: dict[int, _Judgement] = {}
+        judgements: dict[int, Verdict] = {}
         rest = list(parcels)
         while rest:
             members: dict[str, Parcel] = {}
@@ -445,17 +432,17 @@ def _pair(parcel: Parcel) -> Pair:
     return parcel.sop_class_uid, parcel.transfer_syntax
 
 
-def _fault(parcel: Parcel) -> _Judgement | None:
+def _fault(parcel: Parcel) -> Verdict | None:
     """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
     if not parcel.parts or total_length(parcel.parts) != parcel.length:
-        return _Judgement("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+        return Verdict("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
     for name, uid in (
         ("SOP Instance UID", parcel.sop_uid),
         ("SOP Class UID", parcel.sop_class_uid),
         ("transfer syntax", parcel.transfer_syntax),
     ):
         if not is_valid_uid(uid):
-            return _Judgement("dead", "invalid-uid", f"its {name} is not valid")
+            return Verdict("dead", "invalid-uid", f"its {name} is not valid")
     return None
 
 
@@ -480,34 +467,34 @@ def _data_set(parcel: Parcel) -> list[FileRange]:
     return data_set_of(parcel.parts, start)
 
 
-def _unanswered(error: DeliveryFailed) -> _Judgement:
-    return _Judgement("failed", str(error.facts["code"]), str(error.facts["reason"]))
+def _unanswered(error: DeliveryFailed) -> Verdict:
+    return Verdict("failed", str(error.facts["code"]), str(error.facts["reason"]))
 
 
-def _context_refused(result: int) -> _Judgement:
+def _context_refused(result: int) -> Verdict:
     what = _UNSUPPORTED.get(result)
     if what is not None:
-        return _Judgement("dead", "context-refused", f"the node does not accept {what}")
-    return _Judgement("failed", "context-refused", "the node does not accept the presentation context at this moment")
+        return Verdict("dead", "context-refused", f"the node does not accept {what}")
+    return Verdict("failed", "context-refused", "the node does not accept the presentation context at this moment")
 
 
-def _not_committed(reason: int | None) -> _Judgement:
+def _not_committed(reason: int | None) -> Verdict:
     failure = failure_of(reason)
     number = "" if reason is None else f"failure reason 0x{reason:04X}: "
     detail = f"the node does not commit itself to keep the instance: {number}{failure.meaning}"
     match failure.decision:
         case "refuse":
-            return _Judgement("dead", "not-committed", detail)
+            return Verdict("dead", "not-committed", detail)
         case "ask":
-            return _Judgement("sent", "not-committed", detail, _FIRST_ASK_SECONDS)
+            return Verdict("sent", "not-committed", detail, _FIRST_ASK_SECONDS)
         case "resend":
-            return _Judgement("failed", "not-committed", detail)
+            return Verdict("failed", "not-committed", detail)
 
 
-def _waiting(waited_seconds: float) -> _Judgement:
+def _waiting(waited_seconds: float) -> Verdict:
     wait = min(max(_FIRST_ASK_SECONDS, waited_seconds / 4), _LONGEST_ASK_SECONDS)
-    return _Judgement("sent", "commitment-requested", "the node has yet to report on its storage commitment", wait)
+    return Verdict("sent", "commitment-requested", "the node has yet to report on its storage commitment", wait)
 
 
-def _unasked(problem: str) -> _Judgement:
-    return _Judgement("sent", "commitment-unasked", f"storage commitment could not be requested: {problem}")
+def _unasked(problem: str) -> Verdict:
+    return Verdict("sent", "commitment-unasked", f"storage commitment could not be requested: {problem}")

@@ -44,7 +44,7 @@ from threading import BoundedSemaphore, Lock
 from time import sleep
 from typing import Final, Literal, TypeAlias
 
-from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel
+from gateway.deliver.base import Check, Outcome, Parcel, Verdict
 from gateway.deliver.connection import Answer, Connection
 from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.deliver.multipart import multipart
@@ -95,31 +95,18 @@ class StowOptions:
     answer_bytes: int = 16 * 1024**2
 
 
-@dataclass(frozen=True, slots=True)
-class _Judgement:
-    """An outcome without its instance."""
-
-    state: OutcomeState
-    code: str
-    detail: str = ""
-    retry_after: float | None = None
-
-    def of(self, parcel: Parcel) -> Outcome:
-        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after)
-
-
 @dataclass(slots=True)
 class _Round:
     """What came of one request.
 
-    Attributes: ``outcomes`` by position; ``again``: batches to send next; ``stop``: the judgement of all that remains;
+    Attributes: ``outcomes`` by position; ``again``: batches to send next; ``stop``: the verdict of all that remains;
     ``setback``: what would be, if this repeats itself.
     """
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     again: list[_Batch] = field(default_factory=list)
-    stop: _Judgement | None = None
-    setback: _Judgement | None = None
+    stop: Verdict | None = None
+    setback: Verdict | None = None
 
 
 class StowDestination:
@@ -258,16 +245,16 @@ class StowDestination:
             answer_limit=self._options.answer_bytes,
         )
 
-    def _fault(self, parcel: Parcel) -> _Judgement | None:
+    def _fault(self, parcel: Parcel) -> Verdict | None:
         """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
         if not parcel.parts or total_length(parcel.parts) != parcel.length:
-            return _Judgement("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+            return Verdict("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
         if not parcel.sop_uid:
-            return _Judgement("dead", "invalid-uid", "without a SOP Instance UID no answer can name the instance")
+            return Verdict("dead", "invalid-uid", "without a SOP Instance UID no answer can name the instance")
         if self._options.study_in_url and not is_valid_uid(parcel.study_uid):
-            return _Judgement("dead", "invalid-uid", "its Study Instance UID cannot be part of a URL")
+            return Verdict("dead", "invalid-uid", "its Study Instance UID cannot be part of a URL")
         if self._options.name_transfer_syntax and not is_valid_uid(parcel.transfer_syntax):
-            return _Judgement("dead", "invalid-uid", "its transfer syntax cannot be part of a Content-Type")
+            return Verdict("dead", "invalid-uid", "its transfer syntax cannot be part of a Content-Type")
         return None
 
     def _batches(self, parcels: _Batch) -> list[_Batch]:
@@ -325,10 +312,10 @@ class StowDestination:
         return self._answered(batch, answer)
 
     def _unanswered(self, batch: _Batch, error: DeliveryFailed) -> _Round:
-        judgement = _Judgement("failed", str(error.facts["code"]), str(error.facts["reason"]))
-        if judgement.code == "connection-lost":
-            return _isolated(batch, judgement)
-        return _Round(_all(batch, judgement), stop=judgement)
+        verdict = Verdict("failed", str(error.facts["code"]), str(error.facts["reason"]))
+        if verdict.code == "connection-lost":
+            return _isolated(batch, verdict)
+        return _Round(_all(batch, verdict), stop=verdict)
 
     def _answered(self, batch: _Batch, answer: Answer) -> _Round:
         status = answer.status
@@ -350,52 +337,52 @@ class StowDestination:
             position: self._listed(parcel, response, alone=len(batch) == 1).of(parcel) for position, parcel in batch
         }
 
-    def _listed(self, parcel: Parcel, response: StoreResponse, *, alone: bool) -> _Judgement:
+    def _listed(self, parcel: Parcel, response: StoreResponse, *, alone: bool) -> Verdict:
         uid = parcel.sop_uid
         if uid in response.failed:
             return self._failure(response.failed[uid])
         if uid in response.stored:
             warning = response.stored[uid]
             if warning is None:
-                return _Judgement("confirmed", "stored")
-            return _Judgement("confirmed", "stored-with-warning", f"warning reason 0x{warning:04X}")
+                return Verdict("confirmed", "stored")
+            return Verdict("confirmed", "stored-with-warning", f"warning reason 0x{warning:04X}")
         if alone and len(response.other) == 1:
             return self._failure(response.other[0])
         detail = "its answer does not list the instance"
         if response.other:
             detail += f", and reports {len(response.other)} failures of instances that it does not name"
-        return _Judgement("failed", "not-listed", detail)
+        return Verdict("failed", "not-listed", detail)
 
-    def _failure(self, number: int | None) -> _Judgement:
+    def _failure(self, number: int | None) -> Verdict:
         reason = reason_of(number)
         detail = reason.meaning if number is None else f"failure reason 0x{number:04X}: {reason.meaning}"
         if reason.decision == "duplicate":
             if self._options.duplicates == "confirm":
-                return _Judgement("confirmed", "already-stored", detail)
-            return _Judgement("dead", "already-stored", detail)
-        return _Judgement("dead" if reason.decision == "refuse" else "failed", "rejected", detail)
+                return Verdict("confirmed", "already-stored", detail)
+            return Verdict("dead", "already-stored", detail)
+        return Verdict("dead" if reason.decision == "refuse" else "failed", "rejected", detail)
 
-    def _stopping(self, answer: Answer) -> _Judgement | None:
-        """The judgement of an answer that concerns not these instances but the service as a whole."""
+    def _stopping(self, answer: Answer) -> Verdict | None:
+        """The verdict of an answer that concerns not these instances but the service as a whole."""
         status = answer.status
         if status in (401, 403, 407):
-            return _Judgement("failed", "credentials", f"status {status}: check the destination's auth")
+            return Verdict("failed", "credentials", f"status {status}: check the destination's auth")
         if status in (404, 405, 410):
-            return _Judgement("failed", "not-found", f"status {status}: there is no STOW-RS service at the URL")
+            return Verdict("failed", "not-found", f"status {status}: there is no STOW-RS service at the URL")
         if status in (429, 503):
             wait = self._retry_after(answer.retry_after)
-            return _Judgement("failed", "busy", f"status {status}: it asks to be left alone for a while", wait)
+            return Verdict("failed", "busy", f"status {status}: it asks to be left alone for a while", wait)
         if 300 <= status < 400:
             detail = f"status {status}: redirects are not followed; set the URL to the final address"
-            return _Judgement("failed", "redirect", detail)
+            return Verdict("failed", "redirect", detail)
         if not 400 <= status < 600:
-            return _Judgement("failed", "unexpected-status", f"status {status} is no answer to a store request")
+            return Verdict("failed", "unexpected-status", f"status {status} is no answer to a store request")
         return None
 
     def _too_large(self, batch: _Batch) -> _Round:
         if len(batch) == 1:
             detail = "status 413: the destination does not take an instance of this size"
-            return _Round(_all(batch, _Judgement("dead", "too-large", detail)))
+            return _Round(_all(batch, Verdict("dead", "too-large", detail)))
         half = len(batch) // 2
         self._max_bytes = max(1, min(self._max_bytes, sum(parcel.length for _, parcel in batch) // 2))
         return _Round(again=[batch[:half], batch[half:]])
@@ -411,8 +398,8 @@ class StowDestination:
         if response is not None and not response.stored and len(response.other) == 1:
             return _Round(_all(batch, self._failure(response.other[0])))
         if answer.status >= 500:
-            return _isolated(batch, _Judgement("failed", "server-error", f"status {answer.status}"))
-        return _Round(_all(batch, _Judgement("failed", "refused", f"status {answer.status}")))
+            return _isolated(batch, Verdict("failed", "server-error", f"status {answer.status}"))
+        return _Round(_all(batch, Verdict("failed", "refused", f"status {answer.status}")))
 
     def _retry_after(self, value: str) -> float | None:
         """Seconds of a Retry-After field: a number or a date (RFC 9110 10.2.3)."""
@@ -430,44 +417,44 @@ class StowDestination:
         return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-def _all(batch: _Batch, judgement: _Judgement) -> dict[int, Outcome]:
-    return {position: judgement.of(parcel) for position, parcel in batch}
+def _all(batch: _Batch, verdict: Verdict) -> dict[int, Outcome]:
+    return {position: verdict.of(parcel) for position, parcel in batch}
 
 
 def _singles(batch: _Batch) -> list[_Batch]:
     return [[member] for member in batch]
 
 
-def _isolated(batch: _Batch, judgement: _Judgement) -> _Round:
+def _isolated(batch: _Batch, verdict: Verdict) -> _Round:
     """A fault that one instance of the batch may cause, or the server's own."""
     if len(batch) > 1:
         return _Round(again=_singles(batch))
-    return _Round(_all(batch, judgement), setback=judgement)
+    return _Round(_all(batch, verdict), setback=verdict)
 
 
 def _without(batch: _Batch, culprit: int, error: SpoolUnavailable | SpoolCorrupt) -> _Round:
     """The rest of the batch again, without the one whose stored bytes are not to be had."""
     position, parcel = batch[culprit]
     if isinstance(error, SpoolCorrupt):
-        judgement = _Judgement("dead", "spool-corrupt", error.message)
+        verdict = Verdict("dead", "spool-corrupt", error.message)
     else:
-        judgement = _Judgement("failed", "spool-unreadable", error.message)
+        verdict = Verdict("failed", "spool-unreadable", error.message)
     rest = batch[:culprit] + batch[culprit + 1 :]
-    return _Round({position: judgement.of(parcel)}, again=[rest] if rest else [])
+    return _Round({position: verdict.of(parcel)}, again=[rest] if rest else [])
 
 
 def _names(response: StoreResponse, batch: _Batch) -> bool:
     return any(parcel.sop_uid in response.failed or parcel.sop_uid in response.stored for _, parcel in batch)
 
 
-def _unproven(answer: Answer) -> _Judgement:
+def _unproven(answer: Answer) -> Verdict:
     status = f"status {answer.status}"
     if answer.early:
-        return _Judgement("failed", "answer-early", f"{status}, but before it had everything that it confirms")
+        return Verdict("failed", "answer-early", f"{status}, but before it had everything that it confirms")
     if answer.excessive:
-        return _Judgement("failed", "answer-too-large", f"{status}, but its answer is too large to be one")
+        return Verdict("failed", "answer-too-large", f"{status}, but its answer is too large to be one")
     if not answer.whole:
-        return _Judgement("failed", "answer-unreadable", f"{status}, but its answer breaks off")
+        return Verdict("failed", "answer-unreadable", f"{status}, but its answer breaks off")
     if not answer.body.strip():
-        return _Judgement("failed", "answer-empty", f"{status}, but without a word on what was stored")
-    return _Judgement("failed", "answer-unreadable", f"{status}, but its answer is no Store Instances Response")
+        return Verdict("failed", "answer-empty", f"{status}, but without a word on what was stored")
+    return Verdict("failed", "answer-unreadable", f"{status}, but its answer is no Store Instances Response")

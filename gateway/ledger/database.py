@@ -216,6 +216,8 @@ def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
         cursor.execute("PRAGMA foreign_keys = on")
         cursor.execute("PRAGMA cache_size = -16000")
         cursor.execute("PRAGMA journal_size_limit = 67108864")
+        # Each checkpoint waits for the disk, and a page that many instances change is written once for all of them.
+        cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

@@ -48,6 +48,8 @@ _CLAIMED: Final = (
     instances.c.transfer_syntax,
 )
 _NAMES_AT_ONCE: Final = 10_000
+#: Who leases what is postponed: no owner's end frees it before its time.
+_NOBODY: Final = "nobody"
 #: What changes of a held instance that goes through the workers again: it stands for nothing meanwhile.
 TAKEN_UP_ANEW: Final[Mapping[str, object]] = {
     "code": "", "detail": "", "attempts": 0, "sop_key": None, "content_key": None,
@@ -131,6 +133,44 @@ class Instances(OnDatabase):
             return kept
 
         return self._database.write("renew leases", work)
+
+    def postpone(self, owner: str, delays: Mapping[int, float], *, now: datetime | None = None) -> list[int]:
+        """Give instances that ``owner`` has claimed back for later; the attempt does not count.
+
+        Parameters
+        ----------
+        owner
+            Who claimed them.
+        delays
+            Instance -> seconds after which it may be claimed again, by anybody.
+        now
+            The present moment, timezone-aware.
+
+        Returns
+        -------
+        list[int]
+            Those whose leases it still had.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        at = now or utc_now()
+
+        def work(connection: Connection) -> list[int]:
+            mine = _locked(connection, sorted(delays), instances.c.lease_owner == owner)
+            for instance_id in mine:
+                _update(
+                    connection,
+                    [instance_id],
+                    lease_owner=_NOBODY,
+                    lease_until=at + timedelta(seconds=delays[instance_id]),
+                    attempts=instances.c.attempts - 1,
+                )
+            return mine
+
+        return self._database.write("postpone instances", work)
 
     def finish(self, owner: str, results: Sequence[Result], *, now: datetime | None = None) -> list[Finished]:
         """Record what ``owner`` made of the instances that it claimed, in one transaction (promises P2, P6).

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 #: Rows that may wait. More are refused, and so many files are looked at again when a receiver died.
 MOST_WAITING: Final = 1000
 #: How long a group gathers: at most so many transactions a second, whatever the number of senders.
-_GATHER_SECONDS: Final = 0.02
+_GATHER_SECONDS: Final = 0.05
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 

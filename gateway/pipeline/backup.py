@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from gateway import checksum
 from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.config import Settings
 from gateway.errors import BackupUnusable, ConfigurationError, SpoolCorrupt, SpoolFull, SpoolUnavailable
@@ -218,7 +218,7 @@ class _Backup:
         def see(chunk: bytes, at: int) -> None:
             nonlocal crc32
             if record is not None and at + len(chunk) > record.offset:
-                crc32 = zlib.crc32(memoryview(chunk)[max(0, record.offset - at) :], crc32)
+                crc32 = checksum.crc32(memoryview(chunk)[max(0, record.offset - at) :], crc32)
 
         if self._order.link:
             copy.hardlink_to(path)

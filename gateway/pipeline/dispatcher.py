@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnav
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Evidence, Ledger, Whole
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.outputs import Outputs
+from gateway.pipeline.pace import Pace
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, receipt_of
 from gateway.pipeline.resources import open_ledger, open_spool
@@ -26,11 +27,8 @@ from gateway.pipeline.transcoding import Transcoder
 
 log = structlog.get_logger(__name__)
 
-#: After a batch of less, deliveries gather for a moment: transactions and requests cost more than a small instance.
-_FEW: Final = 20
-_GATHER_SECONDS: Final = 0.02
-_SHORTEST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 0.25
+#: After a batch of few, deliveries gather for a moment: transactions and requests cost more than a small instance.
+_PACE: Final = Pace(few=20, shortest=0.01, longest=0.25)
 
 
 def dispatch(child: Child) -> None:
@@ -121,28 +119,18 @@ class Dispatcher:
 
     def run(self) -> None:
         """Claim, send, record; sleep a little longer each time that nothing is due."""
-        pause = _SHORTEST_PAUSE
         structlog.contextvars.bind_contextvars(destination=self._destination.name)
         try:
             with self._lease.keeping(lambda ids, seconds: self._ledger.renew_deliveries(self._owner, ids, seconds)):
-                while not self._stopping.is_set():
-                    try:
-                        taken = self._batch()
-                    except TransientError as error:
-                        log.warning("delivery paused", code=error.code, detail=error.message)
-                        self._unrecorded = True
-                        taken, pause = 0, _LONGEST_PAUSE * 4
-                    if taken:
-                        pause = _SHORTEST_PAUSE
-                        if taken < _FEW:
-                            self._stopping.wait(_GATHER_SECONDS)
-                    else:
-                        self._stopping.wait(pause)
-                        pause = min(pause * 2, _LONGEST_PAUSE)
+                _PACE.keep(self._batch, failed=self._failed, stopping=self._stopping)
         finally:
             if self._transcoder is not None:
                 self._transcoder.close()
             self._ledger.release(self._owner)
+
+    def _failed(self, error: TransientError) -> None:
+        log.warning("delivery paused", code=error.code, detail=error.message)
+        self._unrecorded = True
 
     def _batch(self) -> int:
         """Deliver one batch; how many deliveries it had."""

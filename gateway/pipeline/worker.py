@@ -1,13 +1,12 @@
 """The worker: takes received instances, has them treated, and tells the ledger what became of them.
 
-Whatever goes wrong with an instance holds that instance (promise P2); whatever goes wrong with the spool or the ledger
-leaves the instance as it was, to be taken up again.
+Whatever goes wrong with an instance holds that instance (promise P2). An instance for whose work the disk has no room,
+or which the disk or the codecs fail at this moment, is taken up again later and keeps no other one waiting. Without the
+ledger everything waits.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,11 +14,20 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from blake3 import blake3
 
+from gateway import checksum
 from gateway.deid.engine import SOP_INSTANCE_UID
 from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import Segment
-from gateway.errors import InstanceError, RejectedByRule, SpoolCorrupt, SpoolUnavailable, TransientError
+from gateway.errors import (
+    InstanceError,
+    LedgerUnavailable,
+    RejectedByRule,
+    SpoolCorrupt,
+    SpoolUnavailable,
+    TransientError,
+)
 from gateway.ledger import (
     DUPLICATE,
     ClaimedInstance,
@@ -34,6 +42,7 @@ from gateway.ledger import (
 from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
+from gateway.pipeline.pace import Pace
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.process import Child
 from gateway.pipeline.projects import Project, make_projects
@@ -45,15 +54,19 @@ from gateway.pixels.review import Review
 log = structlog.get_logger(__name__)
 
 #: Instances claimed at once: one ledger transaction for all of them.
-_BATCH: Final = 32
+_BATCH: Final = 64
 #: Claims after which an instance is suspected to kill its workers.
 _MOST_ATTEMPTS: Final = 3
 #: A worker that replaces a dead one takes this many instances singly.
 _CAUTIOUS: Final = 100
-#: After a batch that was not full: what comes meanwhile shares the transactions of the next one.
-_GATHER_SECONDS: Final = 0.02
-_SHORTEST_PAUSE: Final = 0.005
-_LONGEST_PAUSE: Final = 0.2
+_PACE: Final = Pace(few=_BATCH, shortest=0.005, longest=0.2)
+#: Waits of an instance that could not be treated for want of something that may come: the first, the longest.
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 60.0
+#: So many that had to wait, and none that had not: what they lack all lack, and work pauses.
+_ALL_LACK: Final = 8
+#: Instances whose number of waits is remembered.
+_MOST_WAITING: Final = 10_000
 #: More than preamble and file meta information take.
 _HEAD: Final = 4096
 #: Bytes hashed at a time.
@@ -96,6 +109,8 @@ class Worker:
         self._opening = opening_rules(child.settings, self._spool.work)
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._cautious = _CAUTIOUS if child.cautious else 0
+        #: Instance -> seconds of its last wait.
+        self._waits: dict[int, float] = {}
         #: Whether the end of a batch may not have come to the ledger, which then holds it for this worker's.
         self._unfinished = False
 
@@ -105,22 +120,12 @@ class Worker:
 
     def run(self) -> None:
         """Claim, treat, finish; sleep a little longer each time that there is nothing to do."""
-        pause = _SHORTEST_PAUSE
         with self._lease.keeping(lambda ids, seconds: self._ledger.renew(self._child.owner, ids, seconds)):
-            while not self._child.stopping.is_set():
-                try:
-                    taken = self._batch()
-                except TransientError as error:
-                    log.warning("work paused", code=error.code, detail=error.message)
-                    self._unfinished = True
-                    taken, pause = 0, _LONGEST_PAUSE * 5
-                if taken:
-                    pause = _SHORTEST_PAUSE
-                    if taken < _BATCH:
-                        self._child.stopping.wait(_GATHER_SECONDS)
-                else:
-                    self._child.stopping.wait(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+            _PACE.keep(self._batch, failed=self._failed, stopping=self._child.stopping)
+
+    def _failed(self, error: TransientError) -> None:
+        log.warning("work paused", code=error.code, detail=error.message)
+        self._unfinished = True
 
     def _batch(self) -> int:
         """Process one batch; how many instances it had."""
@@ -137,24 +142,46 @@ class Worker:
             return 0
         self._lease.hold(claim.instance_id for claim in claims)
         results: list[Result] = []
+        postponed: dict[int, float] = {}
         try:
             reviews = self._ledger.reviews([claim.instance_id for claim in claims])
             for claim in claims:
                 if self._child.stopping.is_set():
                     break
-                results.append(self._process(claim, review_of(reviews.get(claim.instance_id))))
+                try:
+                    results.append(self._process(claim, review_of(reviews.get(claim.instance_id))))
+                except LedgerUnavailable:
+                    raise
+                except TransientError as error:
+                    postponed[claim.instance_id] = self._wait(claim, error)
+                    if len(postponed) == _ALL_LACK and not results:
+                        raise
         finally:
             self._lease.drop()
             self._finish(results)
-            if len(results) < len(claims):
+            if postponed:
+                self._ledger.postpone(self._child.owner, postponed)
+            if len(results) + len(postponed) < len(claims):
                 self._ledger.release(self._child.owner)
         return len(claims)
+
+    def _wait(self, claim: ClaimedInstance, error: TransientError) -> float:
+        """Seconds until an instance is tried again, twice as many each time."""
+        if len(self._waits) >= _MOST_WAITING:
+            self._waits.clear()
+        seconds = min(2 * self._waits.get(claim.instance_id, _FIRST_WAIT / 2), _LONGEST_WAIT)
+        self._waits[claim.instance_id] = seconds
+        log.warning(
+            "instance postponed", instance=claim.instance_id, code=error.code, detail=error.message, seconds=seconds
+        )
+        return seconds
 
     def _finish(self, results: Sequence[Result]) -> None:
         if not results:
             return
         deidentified = 0
         for finished, result in zip(self._ledger.finish(self._child.owner, results), results, strict=True):
+            self._waits.pop(result.instance_id, None)
             self._count(finished, result)
             code, detail = _reason(result)
             usual = finished.state is InstanceState.DEIDENTIFIED
@@ -280,7 +307,7 @@ def _reading(name: str) -> Iterator[None]:
 
 
 def content_digest(path: Path, *, name: str, crc32: int) -> str:
-    """SHA-256 of the data set in a spool file, without the preamble and the file meta information.
+    """BLAKE3 digest of the data set in a spool file, without the preamble and the file meta information.
 
     Those tell of the transmission, which differs when the same instance is sent again.
 
@@ -293,13 +320,13 @@ def content_digest(path: Path, *, name: str, crc32: int) -> str:
     ------
     SpoolCorrupt: the data set is not what was received
     """
-    digest, found = hashlib.sha256(), 0
+    digest, found = blake3(), 0
     with path.open("rb") as file:
         start = read_file_meta(file.read(_HEAD))[1]
         file.seek(start)
         while chunk := file.read(_HASH_CHUNK):
             digest.update(chunk)
-            found = zlib.crc32(chunk, found)
+            found = checksum.crc32(chunk, found)
     if found != crc32:
         raise SpoolCorrupt(name=name, reason="its checksum is wrong")
     return digest.hexdigest()

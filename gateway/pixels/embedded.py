@@ -21,14 +21,17 @@ _DOCUMENT: Final = 0x00420011
 #: Pixel Data Provider URL is not among them: it is text.
 _PIXELS: Final = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
 _BYTES: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN"))
+_KNOWN: Final = _PIXELS | {_DOCUMENT}
 #: A private value of so many bytes could be a picture in any encoding; 64 x 64 grey pixels have as many.
 _MOST_UNKNOWN_BYTES: Final = 4096
 #: What files of pictures and documents begin with: JPEG, PNG, GIF, TIFF, JPEG 2000 (codestream, file), PDF, RIFF.
 _SIGNATURES: Final = (
     b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"\xffO\xffQ", b"\0\0\0\x0cjP", b"%PDF", b"RIFF",
 )  # fmt: skip
-_LONGEST_SIGNATURE: Final = 8
-_PART_10: Final = (128, b"DICM")
+#: A DICOM file (PS3.10 7.1).
+_PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+_LOOKED_AT: Final = _PREAMBLE + len(_PREFIX)
 _CHUNK: Final = 1 << 20
 
 
@@ -60,6 +63,8 @@ def embedded_in(buffer: Buffer, elements: list[Element], path: tuple[int, ...] =
     path: tags of the sequences around it
     """
     for tag, vr, _start, value, end, items in elements:
+        if items is None and vr not in _BYTES and tag not in _KNOWN:
+            continue  # nearly all
         if items is not None:
             for item in items:
                 yield from embedded_in(buffer, item[4], (*path, tag))
@@ -77,10 +82,8 @@ def embedded_in(buffer: Buffer, elements: list[Element], path: tuple[int, ...] =
 def _may_be_picture(buffer: Buffer, value: int, end: int) -> bool:
     if end - value >= _MOST_UNKNOWN_BYTES:
         return True
-    if bytes(buffer[value : min(end, value + _LONGEST_SIGNATURE)]).startswith(_SIGNATURES):
-        return True
-    place, prefix = _PART_10
-    return bytes(buffer[value + place : min(end, value + place + len(prefix))]) == prefix
+    begin = bytes(buffer[value : min(end, value + _LOOKED_AT)])
+    return begin.startswith(_SIGNATURES) or begin[_PREAMBLE:] == _PREFIX
 
 
 def _digest(buffer: Buffer, value: int, end: int) -> str:

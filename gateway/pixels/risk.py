@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from gateway.dicom.encoded import find
 from gateway.dicom.instance import Instance
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
 from gateway.pixels.description import PixelDescription
@@ -138,10 +139,9 @@ def _by_origin(instance: Instance) -> Risk | None:
         caution = _CAUTIONS.get((what, value))
         if caution is not None:
             return _risk(caution)
-    tags = {element[0] for element in instance.elements if element[4] > element[3]}
-    if tags & _PRINTED_BY:
+    if _has_any(instance, _PRINTED_BY):
         return Risk("film", "the image comes from film")
-    if tags & _CAPTURED_BY:
+    if _has_any(instance, _CAPTURED_BY):
         return Risk("secondary-capture", "the image was captured from a screen or digitised")
     return None
 
@@ -150,12 +150,18 @@ def _by_overlays(instance: Instance, description: PixelDescription) -> Risk | No
     """Overlays in the bits of Pixel Data that no sample uses (retired; PS3.3-2004 C.9.2)."""
     if description.bits_allocated <= description.bits_stored:
         return None
-    tags = {element[0] for element in instance.elements}
+    elements = instance.elements
     for group in _OVERLAYS:
         first = group << 16
-        if first | _OVERLAY_BIT_POSITION in tags and first | _OVERLAY_DATA not in tags:
+        if find(elements, first | _OVERLAY_BIT_POSITION) and not find(elements, first | _OVERLAY_DATA):
             return Risk("overlay-in-pixels", "an overlay lies in unused bits of the pixels")
     return None
+
+
+def _has_any(instance: Instance, tags: frozenset[int]) -> bool:
+    """Whether one of the elements is there with a value."""
+    found = (find(instance.elements, tag) for tag in tags)
+    return any(element is not None and element[4] > element[3] for element in found)
 
 
 def _risk(caution: _Caution) -> Risk:

@@ -7,6 +7,7 @@ of data sets are written from the buffer to the spool. All memory is that buffer
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,6 +48,8 @@ _IS_COMMAND: Final = 1
 _IS_LAST: Final = 2
 
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+#: struct timeval of SO_RCVTIMEO and SO_SNDTIMEO: seconds and microseconds.
+_TIMEVAL: Final = Struct("@ll")
 
 
 class End(Enum):
@@ -124,7 +127,7 @@ class DataTransfer:
         buffer = memoryview(bytearray(_BUFFER))
         start = end = 0
         window_end, progress = 0.0, 0
-        self._connection.settimeout(self._timeout)
+        self._limit_silence()
         try:
             while True:
                 start, final = self._consume(buffer, start, end)
@@ -148,11 +151,13 @@ class DataTransfer:
                     if progress < _LEAST_PROGRESS:
                         return End.TIMED_OUT
                     window_end, progress = now + self._timeout, 0
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return End.TIMED_OUT
         except OSError:
             return End.DISCONNECTED
         finally:
+            # Whoever uses the connection from here on counts on a time-out of Python's.
+            self._connection.settimeout(self._timeout)
             if self._store is not None:
                 self._store.abandon()
                 self._store = None
@@ -165,6 +170,21 @@ class DataTransfer:
             # Wakes a blocked read. If a message begins at this moment it is cut off unacknowledged.
             with suppress(OSError):
                 socket.socket.shutdown(self._connection, socket.SHUT_RD)
+
+    def _limit_silence(self) -> None:
+        """Let no read and no write wait longer than the time-out.
+
+        The kernel does the waiting: with a time-out of Python's every read is preceded by a poll, and every call to
+        the kernel hands the interpreter to another association's thread.
+        """
+        if isinstance(self._connection, ssl.SSLSocket):
+            self._connection.settimeout(self._timeout)
+            return
+        seconds = int(self._timeout)
+        value = _TIMEVAL.pack(seconds, max(int((self._timeout - seconds) * 1_000_000), 0 if seconds else 1))
+        self._connection.settimeout(None)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
     def _receive(self, room: memoryview) -> int:
         count = self._connection.recv_into(room)

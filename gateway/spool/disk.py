@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -53,7 +54,7 @@ def disk_error(error: OSError, operation: str, name: str, *, root: Path, reserve
             free = free_bytes(root)
         except OSError:
             free = 0
-        return SpoolFull(free=free, reserve=reserve)
+        return SpoolFull(operation=operation, name=name, free=free, reserve=reserve)
     return SpoolUnavailable(operation=operation, name=name, reason=os.strerror(error.errno or errno.EIO))
 
 
@@ -82,10 +83,15 @@ class DirectorySync:
     """Syncs a directory once for all entries that were made before the sync began.
 
     Who commits while another thread's sync runs waits for it and needs one of its own only if its entry came later.
+    The directory stays open as long as this object lives.
+
+    Raises:
+        OSError: the directory cannot be opened
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        weakref.finalize(self, os.close, self._descriptor)
         self._counter = threading.Lock()
         self._disk = threading.Lock()
         self._made = 0
@@ -112,7 +118,7 @@ class DirectorySync:
             with self._counter:
                 made = self._made
             try:
-                sync_directory(self._path)
+                os.fsync(self._descriptor)
             except OSError:
                 self._failed = made
                 raise

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
+from gateway import checksum
 from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.errors import SpoolFull
 from gateway.spool.disk import DirectorySync, Durability, disk_errors, free_bytes
@@ -73,7 +73,7 @@ class Incoming:
             SpoolUnavailable: the disk failed
         """
         for span in spans:
-            self._crc32 = zlib.crc32(span, self._crc32)
+            self._crc32 = checksum.crc32(span, self._crc32)
             self.length += len(span)
         with disk_errors("write", self.name, root=self._root, reserve=self._reserve):
             self._write([*self._pending, *spans])
@@ -82,7 +82,7 @@ class Incoming:
                 self._next_check = self.length + _SPACE_CHECK
                 free = free_bytes(self._root)
                 if free < self._reserve:
-                    raise SpoolFull(free=free, reserve=self._reserve)
+                    raise SpoolFull(operation="write", name=self.name, free=free, reserve=self._reserve)
 
     def commit(self, *, source: str, peer_address: str, received_at_ns: int | None = None) -> SpoolRecord:
         """Complete the file and make it durable.

@@ -10,7 +10,6 @@ The file is not synced: it can be computed again from the original, and a torn o
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import BinaryIO, Final
 
+from gateway import checksum
 from gateway.dicom.segments import FileRange, Segment
 from gateway.errors import SpoolCorrupt
 from gateway.spool.disk import FILE_MODE
@@ -83,13 +83,13 @@ def write_parts(path: Path, segments: Sequence[Segment], *, stored: Path) -> int
                 length = segment.length
             else:
                 file.write(segment)
-                crc32 = zlib.crc32(segment, crc32)
+                crc32 = checksum.crc32(segment, crc32)
                 length = len(segment)
             parts.append((_INLINE, at, length))
             at += length
         body = _COUNTS.pack(len(parts), at - start, crc32) + b"".join(_PART.pack(*part) for part in parts)
         file.seek(0)
-        file.write(_HEAD.pack(_MAGIC, _VERSION, zlib.crc32(body)) + body)
+        file.write(_HEAD.pack(_MAGIC, _VERSION, checksum.crc32(body)) + body)
     return sum(part[2] for part in parts)
 
 
@@ -114,7 +114,7 @@ def read_parts(path: Path, *, name: str, stored: Path) -> Output:
         if os.fstat(file.fileno()).st_size != start + inline:
             raise SpoolCorrupt(name=name, reason="its output is torn")
         table = file.read(count * _PART.size)
-        if zlib.crc32(head[_HEAD.size :] + table) != check or _checksum(file) != crc32:
+        if checksum.crc32(head[_HEAD.size :] + table) != check or _checksum(file) != crc32:
             raise SpoolCorrupt(name=name, reason="its output is damaged")
     available = stored.stat().st_size
     ranges = []
@@ -134,7 +134,7 @@ def _copy(part: FileRange, file: BinaryIO, crc32: int) -> int:
             if not chunk:
                 raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
             file.write(chunk)
-            crc32 = zlib.crc32(chunk, crc32)
+            crc32 = checksum.crc32(chunk, crc32)
             left -= len(chunk)
     return crc32
 
@@ -142,5 +142,5 @@ def _copy(part: FileRange, file: BinaryIO, crc32: int) -> int:
 def _checksum(file: BinaryIO) -> int:
     crc32 = 0
     while chunk := file.read(_CHUNK):
-        crc32 = zlib.crc32(chunk, crc32)
+        crc32 = checksum.crc32(chunk, crc32)
     return crc32

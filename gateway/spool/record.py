@@ -8,12 +8,12 @@ row can be made again from the file alone.
 from __future__ import annotations
 
 import ipaddress
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from gateway import checksum
 from gateway.dicom.file_meta import FileMeta, read_file_meta
 from gateway.errors import InstanceError, SpoolCorrupt
 
@@ -75,7 +75,7 @@ class SpoolRecord:
             _MAGIC, _VERSION, version, self.offset, self.length, self.crc32, self.received_at_ns, address,
             len(source), source,
         ).ljust(_CHECKED, b"\0")  # fmt: skip
-        return fields + zlib.crc32(file_meta, zlib.crc32(fields)).to_bytes(4, "little")
+        return fields + checksum.crc32(file_meta, checksum.crc32(fields)).to_bytes(4, "little")
 
     @classmethod
     def decode(cls, name: str, head: bytes) -> SpoolRecord:
@@ -90,7 +90,7 @@ class SpoolRecord:
         magic, version, ip_version, offset, length, crc32, received_at_ns, address, size, source = _FIELDS.unpack_from(
             fields
         )
-        check = zlib.crc32(head[PREAMBLE_LENGTH:offset], zlib.crc32(fields))
+        check = checksum.crc32(head[PREAMBLE_LENGTH:offset], checksum.crc32(fields))
         if check != int.from_bytes(head[_CHECKED:PREAMBLE_LENGTH], "little"):
             raise SpoolCorrupt(name=name, reason="its record is damaged")
         if magic != _MAGIC or version != _VERSION:

@@ -7,7 +7,6 @@ import re
 import shutil
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from gateway import checksum
 from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.segments import Segment
 from gateway.errors import SpoolCorrupt, SpoolFull
@@ -109,7 +109,7 @@ class Spool:
         with disk_errors("create", "a file", root=self._root, reserve=self._reserve):
             free = free_bytes(self._root)
             if free < self._reserve:
-                raise SpoolFull(free=free, reserve=self._reserve)
+                raise SpoolFull(operation="create", name="a file", free=free, reserve=self._reserve)
             now = time.time_ns()
             day = datetime.fromtimestamp(now // 1_000_000_000, UTC).date().isoformat()
             directory = self._day(day)
@@ -183,7 +183,7 @@ class Spool:
         ):
             file.seek(record.offset)
             while chunk := file.read(_CHUNK):
-                crc32 = zlib.crc32(chunk, crc32)
+                crc32 = checksum.crc32(chunk, crc32)
         if crc32 != record.crc32:
             raise SpoolCorrupt(name=name, reason="its checksum is wrong")
         return record

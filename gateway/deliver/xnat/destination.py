@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Condition, Lock
 
-from gateway.deliver.base import Check, Outcome, Parcel
+from gateway.deliver.base import Check, Outcome, Parcel, Verdict
 from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.deliver.xnat.client import XnatClient
 from gateway.deliver.xnat.newcomers import Newcomers
 from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.probe import probe
 from gateway.deliver.xnat.study import StudyDelivery
-from gateway.deliver.xnat.verdict import Verdict
 from gateway.dicom.segments import total_length
 from gateway.dicom.uid import is_valid_uid
 

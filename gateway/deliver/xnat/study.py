@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.deliver.base import Outcome, Parcel
+from gateway.deliver.base import Outcome, Parcel, Verdict
 from gateway.deliver.xnat import listing, verdict
 from gateway.deliver.xnat.client import XnatClient, path_of
 from gateway.deliver.xnat.file_names import Holdings
@@ -16,7 +16,6 @@ from gateway.deliver.xnat.listing import PrearchiveRow
 from gateway.deliver.xnat.newcomers import Newcomers
 from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.upload import SETBACKS_IN_A_ROW, Upload, upload
-from gateway.deliver.xnat.verdict import Verdict
 from gateway.errors import DeliveryFailed
 
 #: Steps that a session may need on its way through the prearchive: build, then archive, and one look at the end.

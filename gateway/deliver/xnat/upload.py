@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
 
-from gateway.deliver.base import Parcel
+from gateway.deliver.base import Parcel, Verdict
 from gateway.deliver.connection import Answer
 from gateway.deliver.multipart import Multipart, multipart
 from gateway.deliver.xnat import verdict
@@ -21,7 +21,6 @@ from gateway.deliver.xnat.client import XnatClient, path_of
 from gateway.deliver.xnat.file_names import file_name
 from gateway.deliver.xnat.labels import Labels
 from gateway.deliver.xnat.options import XnatOptions
-from gateway.deliver.xnat.verdict import Verdict
 from gateway.deliver.xnat.zip_body import ZipBody, zip_body
 from gateway.dicom.segments import Segment, total_length
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable

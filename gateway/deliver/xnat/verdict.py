@@ -28,28 +28,13 @@ Besides these there are the codes of connections (``unreachable``, ``timeout``, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from gateway.deliver.base import Outcome, OutcomeState, Parcel
+from gateway.deliver.base import Verdict
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
 
 #: "Then" in a remedy: what an operator does when the cause is gone.
 _THEN: Final = "then: gateway deliveries retry"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """An outcome without its instance; the attributes are those of ``Outcome``."""
-
-    state: OutcomeState
-    code: str
-    detail: str = ""
-    retry_after: float | None = None
-
-    def of(self, parcel: Parcel) -> Outcome:
-        """The outcome of an instance."""
-        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after)
 
 
 ARCHIVED: Final = Verdict("confirmed", "archived", "listed by name in the session of the archive")

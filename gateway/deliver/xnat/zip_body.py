@@ -6,12 +6,12 @@ each instance is read once for its CRC-32 before the body is sent.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from gateway import checksum
 from gateway.deliver.base import Parcel
 from gateway.deliver.xnat.file_names import file_name
 from gateway.dicom.segments import FileRange, Segment
@@ -134,6 +134,6 @@ def _crc32_of(position: int, part: FileRange, crc32: int) -> int:
             chunk = file.read(min(left, _CHUNK))
             if not chunk:
                 raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end", parcel=position)
-            crc32 = zlib.crc32(chunk, crc32)
+            crc32 = checksum.crc32(chunk, crc32)
             left -= len(chunk)
     return crc32

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -254,13 +255,16 @@ def test_a_directory_that_cannot_be_synced_confirms_nothing(
 def test_everything_is_synced_before_it_is_confirmed(spool: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parcels = [make_parcel(spool, number) for number in range(2)]
     synced: list[str] = []
-    real = os.fsync
 
-    def note(descriptor: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        real(descriptor)
+    def noting(real: Callable[[int], None]) -> Callable[[int], None]:
+        def note(descriptor: int) -> None:
+            synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+            real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", note)
+        return note
+
+    monkeypatch.setattr(os, "fsync", noting(os.fsync))
+    monkeypatch.setattr(os, "fdatasync", noting(os.fdatasync))
     assert brief(FolderDestination("archive", root).send(parcels)) == [("confirmed", "stored")] * 2
     series = root / "PSEUDONYM-1" / "2.25.1000" / "2.25.1000.1"
     # Every directory that was made is durable in its parent, each file before its entry in the series.

@@ -125,6 +125,16 @@ class LedgerContract:
         (again,) = take(ledger)
         assert (again.delivery_id, again.instance_id, again.attempts) == (delivery.delivery_id, first, attempts)
 
+    def test_a_postponed_instance_waits_and_counts_no_attempt(self, ledger: Ledger) -> None:
+        ledger.record_received([received(1), received(2)])
+        first, second = (claimed.instance_id for claimed in claim(ledger, owner="node/worker"))
+        assert ledger.postpone("node/worker", {first: 30.0, 999: 30.0}, now=START) == [first]
+        assert ledger.postpone("other", {second: 30.0}, now=START) == []
+        # The end of the worker frees the other one alone.
+        assert ledger.release("node/worker", now=START) == 1
+        assert [again.instance_id for again in claim(ledger, seconds=29)] == [second]
+        assert [(again.instance_id, again.attempts) for again in claim(ledger, seconds=31)] == [(first, 1)]
+
     def test_the_leases_of_an_owner_s_threads_are_released_with_it(self, ledger: Ledger) -> None:
         ledger.record_received([received(number) for number in range(4)])
         for owner in ("a_b", "a_b/1", "a_b/1/2", "axb/1"):

@@ -224,7 +224,7 @@ def test_p5_the_reserve_is_kept_and_space_coming_back_is_seen(tmp_path: Path, mo
     spool = Spool(tmp_path, reserve_bytes=1000)
     store(spool)
     free["bytes"] = 999
-    with pytest.raises(SpoolFull, match="999 bytes free, below the reserve of 1000"):
+    with pytest.raises(SpoolFull, match="999 bytes free, too few to create a file above a reserve of 1000 bytes"):
         store(spool)
     free["bytes"] = 1000
     with spool.incoming(META) as incoming:
@@ -361,10 +361,7 @@ class TestDirectorySync:
         directory = DirectorySync(tmp_path)
         first, second = directory.entry(), directory.entry()
         with monkeypatch.context() as patch:
-            patch.setattr(
-                "gateway.spool.disk.sync_directory",
-                lambda path: (_ for _ in ()).throw(OSError(errno.EIO, "the first time")),
-            )
+            patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.EIO, "the first time")))
             with pytest.raises(OSError, match="the first time"):
                 directory.sync(second)
         with pytest.raises(OSError, match="Input/output"):  # the kernel would say yes now
