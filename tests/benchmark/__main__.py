@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.benchmark import hot, machine
 from tests.benchmark.figures import Row
 from tests.benchmark.programs import ROOT
-from tests.benchmark.report import Account, document, show, show_comparison
+from tests.benchmark.report import HOT, Account, document, show, show_comparison
 from tests.benchmark.suite import FULL, QUICK, TABLES, Suite
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
@@ -29,11 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         before, after = (Account.read_json(path) for path in options.compare)
         show_comparison(before, after, console)
         return 0
-    tables = _chosen(options.only)
-    if not tables:
-        console.print(f"no table is called that; there are: {', '.join(TABLES)}", markup=False)
-        return 2
-    account = measure(tables, quick=options.quick, cache=options.cache, work=options.work)
+    if options.tell:
+        account = Account.joined([Account.read_json(path) for path in options.tell])
+    else:
+        tables = _chosen(options.only)
+        if not tables:
+            console.print(f"no table is called that; there are: {', '.join((*TABLES, HOT))}", markup=False)
+            return 2
+        account = measure(tables, quick=options.quick, cache=options.cache, work=options.work)
     show(account, console)
     if options.json:
         account.write_json(options.json)
@@ -46,7 +49,7 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
     """Measure tables.
 
     Args:
-        tables: of ``TABLES``
+        tables: of ``TABLES``, and ``HOT``
         quick: a look instead of a measurement
         cache: where workloads are kept
         work: where everything else happens; a folder of its own is made in it and removed
@@ -60,8 +63,8 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
     try:
         facts = machine.facts(folder)
         suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell)
-        rows: list[Row] = list(suite.rows(tables))
-        profiled = not quick and tables == TABLES and hot.is_available()
+        rows: list[Row] = list(suite.rows(tuple(table for table in tables if table != HOT)))
+        profiled = HOT in tables and not quick and hot.is_available()
         return Account(
             facts=facts, rows=rows, hot=hot.profile(suite.folder(), suite.workload("W1")) if profiled else {}
         )
@@ -71,7 +74,7 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
 
 def _chosen(words: Sequence[str]) -> tuple[str, ...]:
     """Tables whose title has one of the words in it; all without words."""
-    return tuple(table for table in TABLES if not words or any(word.lower() in table.lower() for word in words))
+    return tuple(table for table in (*TABLES, HOT) if not words or any(word.lower() in table.lower() for word in words))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--only", action="append", default=[], metavar="TABLE", help="part of a table's title; may be repeated"
+    )
+    parser.add_argument(
+        "--tell", type=Path, nargs="+", metavar="FILE", help="tell, or document, what was measured into such files"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="compare two such files")

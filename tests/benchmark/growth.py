@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from contextlib import ExitStack, closing
@@ -16,6 +17,7 @@ from tests.benchmark.senders import storescu, warm_up
 from tests.benchmark.usage import Meter
 from tests.benchmark.workloads import Workload
 
+_LEDGER: Final = "ledger.sqlite3"
 _CT: Final = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
 #: Instances that were received, delivered and purged long ago, with all that the ledger keeps of them.
 _FILL: Final = """
@@ -47,7 +49,7 @@ INSERT INTO receipt_chains (project, number, digest) SELECT 'default', max(i), '
 def fill(data: Path, rows: int) -> None:
     """Make a ledger in the data directory ``data`` that knows ``rows`` instances, all delivered and purged."""
     data.mkdir(parents=True, mode=0o700)
-    path = data / "ledger.sqlite3"
+    path = data / _LEDGER
     Ledger.open(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as connection, connection:
         for statement in _FILL.split(";"):
@@ -55,11 +57,12 @@ def fill(data: Path, rows: int) -> None:
                 connection.execute(statement, {"rows": rows} if ":rows" in statement else {})
 
 
-def rows(folder: Path, workload: Workload, count: int) -> Run:
-    """The whole way into a folder, with a ledger that knows ``count`` instances before."""
+def rows(folder: Path, workload: Workload, filled: Path) -> Run:
+    """The whole way into a folder, with the ledger that ``fill`` has made in the directory ``filled``."""
 
     def prepare(data: Path) -> None:
-        fill(data, count)
+        data.mkdir(parents=True, mode=0o700)
+        shutil.copy2(filled / _LEDGER, data / _LEDGER)
 
     with gateway(folder, {"type": "folder", "path": str(folder / "archive")}, prepare=prepare) as running:
         view = LedgerView(running.data)

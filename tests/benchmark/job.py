@@ -20,7 +20,7 @@ from gateway.config import load_settings
 from gateway.log import configure_logging
 from gateway.metrics import Metrics
 from gateway.pipeline.dispatcher import dispatch
-from gateway.pipeline.process import Child, Job
+from gateway.pipeline.process import Child, Job, spare_collector
 from gateway.pipeline.projects import activate_profiles
 from gateway.pipeline.reception import receive
 from gateway.pipeline.worker import work
@@ -58,6 +58,7 @@ def main(role: str, configuration: Path, latencies: Path) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     metrics = _Timing()
+    spare_collector()
     child = Child(
         name=role,
         owner=f"benchmark/{role}",

@@ -21,6 +21,8 @@ _COLUMNS: Final = (
     "peak MB", "ratio",
 )  # fmt: skip
 _NUMBERS: Final = frozenset(("instances/s", "min-max", "MB/s", "p50 ms", "p99 ms", "peak MB", "ratio"))
+#: The title of what the profiler finds.
+HOT: Final = "Where the gateway's time goes"
 #: Table -> (the row that the others are compared with, what a ratio is of).
 _REFERENCE: Final = {RECEIVE: "pynetdicom SCP", HEADERS: "dicognito"}
 
@@ -45,6 +47,7 @@ scripts/benchmark                          # everything, in about twenty minutes
 scripts/benchmark --quick                  # a look, in less than three
 scripts/benchmark --only "the whole way"   # some of the tables
 scripts/benchmark --json after.json
+scripts/benchmark --tell some.json others.json --document
 scripts/benchmark --compare before.json after.json
 ```
 
@@ -65,6 +68,13 @@ class Account:
         """Write the account to a file."""
         values = {"facts": dict(self.facts), "rows": [row.as_json() for row in self.rows], "hot": dict(self.hot)}
         path.write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+    @classmethod
+    def joined(cls, accounts: Sequence[Self]) -> Self:
+        """Several accounts of the same machine as one; of a row that several have, the last counts."""
+        rows = {row.key: row for account in accounts for row in account.rows}
+        hot = {name: lines for account in accounts for name, lines in account.hot.items()}
+        return cls(facts=accounts[-1].facts, rows=list(rows.values()), hot=hot)
 
     @classmethod
     def read_json(cls, path: Path) -> Self:
@@ -144,7 +154,7 @@ def document(account: Account) -> str:
             parts.append(f"{_NOTES[title]}\n")
         parts.append(_markdown(columns, [tuple(line[column] for column in columns) for line in lines]))
     if account.hot:
-        parts.append("## Where the gateway's time goes\n")
+        parts.append(f"## {HOT}\n")
         parts.append("Samples of threads at work (py-spy), W1, each process alone: share and function.\n")
         for process, hot in account.hot.items():
             parts.append(_markdown((process, "share"), [(f"`{line}`", f"{share:.0%}") for share, line in hot]))

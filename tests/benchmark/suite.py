@@ -182,7 +182,7 @@ class Suite:
 
     def _headers(self) -> Iterator[Row]:
         for name in ("W1", "W2", "W3") if self._scale.whole else ("W1",):
-            own = headers.gateway(self.folder(), self.workload(name).take(self._scale.header))
+            own = headers.gateway(self.folder(), self.workload(name).take(2 * self._scale.header))
             next(own)  # warms up
             yield self._row(partial(next, own), table=HEADERS, workload=name, subject="gateway",
                             conditions="basic profile")  # fmt: skip
@@ -232,9 +232,12 @@ class Suite:
 
     def _growth_rows(self) -> Iterator[Row]:
         for rows in self._scale.rows:
-            measure = partial(growth.rows, workload=self.workload("W3"), count=rows)
+            filled = self.folder()
+            growth.fill(filled, rows)
+            measure = partial(growth.rows, workload=self.workload("W3"), filled=filled)
             yield self._row(self._in_folder(measure), table=ROWS, workload="W3", subject=f"{rows:,} rows before",
                             conditions=conditions(4, no_delay=True), repeats=min(3, self._scale.repeats))  # fmt: skip
+            shutil.rmtree(filled)
 
     def _growth_associations(self) -> Iterator[Row]:
         for associations in self._scale.associations:

@@ -6,6 +6,7 @@ it hardly depends on what else the machine does.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_senders_do_not_wait_for_delayed_acknowledgements(small: Workload, tmp_p
 
 
 def test_the_whole_way_costs_a_few_plain_receivers_at_most(small: Workload, plain: Run, tmp_path: Path) -> None:
-    run = growth.rows(tmp_path / "run", small, count=500)
+    growth.fill(tmp_path / "filled", 500)
+    run = growth.rows(tmp_path / "run", small, tmp_path / "filled")
     assert len(run.latencies) == len(small.files)
     assert each(run) < 4 * each(plain)
 
@@ -73,6 +75,7 @@ def test_an_account_is_kept_and_told(small: Workload, plain: Run, tmp_path: Path
     account = Account(facts=machine.facts(tmp_path), rows=rows, hot={"receive": [(0.5, "run (transfer.py)")]})
     account.write_json(tmp_path / "account.json")
     assert Account.read_json(tmp_path / "account.json") == account
+    assert Account.joined([replace(account, rows=rows[:2]), replace(account, rows=rows[1:])]) == account
     text = document(account)
     assert "| whole way W3 into a folder | >= 700/s | 200/s (200-200) | no |" in text
     assert "| `run (transfer.py)` | 50% |" in text
