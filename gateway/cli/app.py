@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -17,27 +17,52 @@ from typer.main import get_command, get_group
 
 from gateway.errors import ConfigurationError, GatewayError, ProfileError
 
-#: Command -> module and name of its function or group. Imported when asked for: a health check needs no codecs.
-COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "run": ("gateway.cli.run", "run"),
-    "status": ("gateway.cli.ledger", "status"),
-    "account": ("gateway.cli.ledger", "account"),
-    "history": ("gateway.cli.ledger", "history"),
-    "deliveries": ("gateway.cli.ledger", "deliveries"),
-    "held": ("gateway.cli.held", "held"),
-    "receipts": ("gateway.cli.receipts", "receipts"),
-    "audit": ("gateway.cli.audit", "audit"),
-    "reidentify": ("gateway.cli.reidentify", "reidentify"),
-    "backup": ("gateway.cli.backup", "backup"),
-    "restore": ("gateway.cli.backup", "restore"),
-    "destinations": ("gateway.cli.destinations", "destinations"),
-    "deid": ("gateway.cli.deid", "deid"),
-    "profile": ("gateway.cli.profile", "profile"),
-    "samples": ("gateway.cli.samples", "samples"),
-    "config": ("gateway.cli.config", "config"),
-    "access": ("gateway.cli.access", "access"),
-    "health": ("gateway.cli.health", "health"),
-    "version": ("gateway.cli.version", "version"),
+
+class _Entry(NamedTuple):
+    """Where a command is, the module and the name of its function or group, and what it does."""
+
+    module: str
+    name: str
+    summary: str
+
+
+#: Imported when asked for: a health check needs no codecs, and the list of commands none of them.
+COMMANDS: Final[Mapping[str, _Entry]] = {
+    "run": _Entry("gateway.cli.run", "run", "Receive, de-identify and deliver until told to stop (SIGTERM or Ctrl-C)."),
+    "status": _Entry(
+        "gateway.cli.ledger",
+        "status",
+        "Show how many instances and deliveries are in which state, and how old the oldest is.",
+    ),
+    "account": _Entry("gateway.cli.ledger", "account", "Balance the books: every acknowledged instance has a fate."),
+    "history": _Entry("gateway.cli.ledger", "history", "Show everything that happened to an instance."),
+    "deliveries": _Entry("gateway.cli.ledger", "deliveries", "Deliveries to the destinations."),
+    "held": _Entry("gateway.cli.held", "held", "Instances that wait for a human."),
+    "receipts": _Entry("gateway.cli.receipts", "receipts", "Receipts: the proof of every confirmed delivery."),
+    "audit": _Entry("gateway.cli.audit", "audit", "The audit trail: who did what, and why."),
+    "reidentify": _Entry("gateway.cli.reidentify", "reidentify", "Tell who a pseudonym is."),
+    "backup": _Entry("gateway.cli.backup", "backup", "Back up ledger and spool, also of a running gateway."),
+    "restore": _Entry(
+        "gateway.cli.backup",
+        "restore",
+        "Restore a backup into the empty data directory of the configuration, and check that it is whole.",
+    ),
+    "destinations": _Entry("gateway.cli.destinations", "destinations", "Where instances go."),
+    "deid": _Entry("gateway.cli.deid", "deid", "De-identify files and verify the result."),
+    "profile": _Entry("gateway.cli.profile", "profile", "Read, check, explain, compare and test profiles."),
+    "samples": _Entry(
+        "gateway.cli.samples",
+        "samples",
+        "Send sample studies with planted identities; with --check, exit code 0 only if all arrived without them.",
+    ),
+    "config": _Entry("gateway.cli.config", "config", "Check and explain the configuration."),
+    "access": _Entry("gateway.cli.access", "access", "Passwords, tokens and keys."),
+    "health": _Entry(
+        "gateway.cli.health",
+        "health",
+        "Ask the running gateway whether it accepts and processes instances; exit code 1 if not.",
+    ),
+    "version": _Entry("gateway.cli.version", "version", "Print the version."),
 }
 
 
@@ -48,8 +73,8 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name]
-        found = getattr(import_module(module), name)
+        entry = COMMANDS[cmd_name]
+        found = getattr(import_module(entry.module), entry.name)
         if isinstance(found, typer.Typer):
             found.rich_markup_mode = None
             command: Any = get_group(found)
@@ -59,6 +84,10 @@ class _Commands(TyperGroup):
             command = get_command(alone)
         command.name = cmd_name
         return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
 
 app: Final = typer.Typer(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.audit import AuditAction
+from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_table
 from gateway.cli.options import ConfigFile
-from gateway.errors import ConfigurationError
 
 audit = typer.Typer(help="The audit trail: who did what, and why.", no_args_is_help=True)
 
@@ -52,19 +51,7 @@ def export(
 ) -> None:
     """Write all entries, one JSON document per line. Keep the file elsewhere: it shows later what was changed."""
     with opened_ledger(config) as ledger:
-        found = ledger.audit_trail()
-        if file is None:
-            for one in found:
-                sys.stdout.write(f"{one.document}\n")
-            return
-        draft = file.with_name(f".{file.name}.part")
-        count = 0
-        with draft.open("w", encoding="utf-8", newline="\n") as lines:
-            for one in found:
-                lines.write(f"{one.document}\n")
-                count += 1
-        draft.replace(file)
-    typer.echo(f"{count} entries written to {file}")
+        write_documents((one.document for one in ledger.audit_trail()), file, what="entries")
 
 
 @audit.command()
@@ -85,12 +72,7 @@ def verify(
         present = [one for one in ledger.audit_trail() if end is None or one.number <= end.number]
     flaws += [f"ledger: entry {flaw.number}: {flaw.problem}" for flaw in verify_trail(present, end)]
     for file in files or ():
-        try:
-            exported = list(read_trail(file.read_text(encoding="utf-8").splitlines()))
-        except OSError as error:
-            raise ConfigurationError(place=str(file), problem=error.strerror or "it cannot be read") from None
-        except ValueError as error:
-            raise ConfigurationError(place=str(file), problem=str(error)) from None
+        exported = read_file(file, read_trail)
         found = [*verify_trail(exported, None, whole=False), *compare_trail(exported, present)]
         flaws += [f"{file.name}: entry {flaw.number}: {flaw.problem}" for flaw in found]
     for flaw in flaws:

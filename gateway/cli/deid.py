@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.cli.options import ConfigFile
 from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError
-from gateway.pipeline.offline import OfflineResult, OfflineTask, deidentify_files, input_files
-from gateway.secret import project_secret
+
+if TYPE_CHECKING:
+    from gateway.pipeline.offline import OfflineResult
 
 
 def deid(
@@ -38,6 +38,11 @@ def deid(
 
     What a rule of the profile rejects is not written. Exit code 0 only if nothing was held.
     """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from gateway.pipeline.offline import OfflineTask, deidentify_files, input_files
+    from gateway.secret import project_secret
+
     settings = load_settings(config, os.environ)
     name = project or _only_project(settings)
     if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:

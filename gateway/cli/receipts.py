@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.options import ConfigFile
 from gateway.errors import ConfigurationError
@@ -40,19 +40,7 @@ def export(
 ) -> None:
     """Write all receipts, one JSON document per line. Keep the file elsewhere: it shows later what was changed."""
     with opened_ledger(config) as ledger:
-        found = ledger.receipts(project=project)
-        if file is None:
-            for receipt in found:
-                sys.stdout.write(f"{receipt.document}\n")
-            return
-        draft = file.with_name(f".{file.name}.part")
-        count = 0
-        with draft.open("w", encoding="utf-8", newline="\n") as lines:
-            for receipt in found:
-                lines.write(f"{receipt.document}\n")
-                count += 1
-        draft.replace(file)
-    typer.echo(f"{count} receipts written to {file}")
+        write_documents((one.document for one in ledger.receipts(project=project)), file, what="receipts")
 
 
 @receipts.command()
@@ -74,12 +62,7 @@ def verify(
         present = [one for one in ledger.receipts() if one.number <= known.get(one.project, one.number)]
     flaws += [("ledger", flaw) for flaw in verify_chains(present, ends)]
     for file in files or ():
-        try:
-            exported = list(read_export(file.read_text(encoding="utf-8").splitlines()))
-        except OSError as error:
-            raise ConfigurationError(place=str(file), problem=error.strerror or "it cannot be read") from None
-        except ValueError as error:
-            raise ConfigurationError(place=str(file), problem=str(error)) from None
+        exported = read_file(file, read_export)
         flaws += [(file.name, flaw) for flaw in verify_chains(exported, ())]
         flaws += [(file.name, flaw) for flaw in compare_export(exported, present)]
     for place, flaw in flaws:

@@ -16,6 +16,7 @@ from gateway.cli.reference import configuration_example, configuration_reference
 from gateway.config import load_settings
 from gateway.console import Health, StatusServer
 from gateway.version import __version__
+from tests.fixtures.commands import Answer, gateway_command
 
 ROOT = Path(__file__).parents[2]
 #: Variables that the example names.
@@ -32,17 +33,12 @@ SECRETS = {
 }
 
 
-def gateway(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**inherited, **environ},
-        timeout=120,
-    )
+def gateway(*arguments: str, **environ: str) -> Answer:
+    return gateway_command(*arguments, environ={**inherited(), **environ})
+
+
+def inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
 
 
 def uncommented(example: str) -> str:
@@ -51,7 +47,9 @@ def uncommented(example: str) -> str:
 
 
 def test_version() -> None:
-    done = gateway("version")
+    """In a process of its own, as everybody else runs it."""
+    command = [sys.executable, "-m", "gateway", "version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=inherited(), timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
@@ -67,6 +65,8 @@ def test_every_command_explains_itself(command: str) -> None:
     done = gateway(command, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Usage: gateway {command} ")
+    # In the list of all commands it is told without the command, which would have to be imported.
+    assert " ".join(done.stdout.split("\n\n")[1].split()).startswith(COMMANDS[command].summary)
 
 
 def test_unknown_command() -> None:

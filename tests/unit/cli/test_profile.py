@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from gateway.cli.app import main
-from tests.fixtures.walkthrough import played, write_image
+from tests.fixtures.walkthrough import write_image
 
 ROOT = Path(__file__).parents[3]
 MINE = """\
@@ -262,10 +262,3 @@ def test_an_unknown_profile(gateway: Gateway) -> None:
     done = gateway("show", "retain-uid")
     assert done.code == 2
     assert 'there is no profile "retain-uid"; did you mean "retain-uids"?' in done.err
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorial").glob("*.md")), ids=lambda page: page.stem)
-def test_tutorial_shows_what_the_commands_print(page: Path, tmp_path: Path) -> None:
-    write_image(tmp_path / "image.dcm")
-    text = page.read_text(encoding="utf-8")
-    assert played(text, tmp_path) == text, "run scripts/generate-walkthroughs"
