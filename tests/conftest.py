@@ -1,4 +1,4 @@
-"""Fixtures that any test may ask for; each starts a real peer of its own on loopback ports."""
+"""The order of the tests, and fixtures that any of them may ask for; each starts a real peer of its own on loopback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import pytest
 
 from tests.fixtures.dcmtk import StoreScp, storescp
 from tests.fixtures.gateway import GatewayProcess, gateway_server
+from tests.fixtures.order import longest_first
 from tests.fixtures.orthanc import Orthanc, orthanc_server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    longest_first(items)
 
 
 @pytest.fixture

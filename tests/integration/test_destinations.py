@@ -32,16 +32,11 @@ retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
     with gateway_server(tmp_path / "gateway", configuration=configuration) as running:
         files = sources(tmp_path / "in")
         assert dcmsend(running.dicom_port, [tmp_path / "in"]).status == 0
-
-        def rows(state: str) -> dict[str, int]:
-            lines = (line.split() for line in command(running, "status").stdout.splitlines())
-            return {row[0]: int(row[2]) for row in lines if len(row) > 2 and row[1] == state}
-
         wanted = {"folder": len(files), "web": len(files)}
-        wait_until(lambda: wanted.items() <= rows("confirmed").items(), what="two destinations confirm")
-        assert "node" not in rows("confirmed")
-        wait_until(lambda: rows("failed").get("node") == len(files), what="the third has failed")
-        assert rows("deidentified") == {"default": len(files)}
+        wait_until(lambda: wanted.items() <= running.deliveries("confirmed").items(), what="two destinations confirm")
+        assert "node" not in running.deliveries("confirmed")
+        wait_until(lambda: running.deliveries("failed").get("node") == len(files), what="the third has failed")
+        assert running.count("deidentified") == len(files)
         assert len(list((running.data / "spool").rglob("*.dcm"))) >= len(files)
         configured = ("--config", str(tmp_path / "gateway" / "gateway.yaml"))
         checks = command(running, "destinations", "test", *configured)

@@ -14,6 +14,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
+from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import dcmsend, echoscu, storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.orthanc import Orthanc, orthanc_server
@@ -41,11 +42,9 @@ def gateway_process(tmp_path: Path) -> Iterator[GatewayProcess]:
         yield running
 
 
-def command(running: GatewayProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        env=running.environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def command(running: GatewayProcess, *arguments: str) -> Answer:
+    """What a command says of the running gateway."""
+    return gateway_command(*arguments, environ=running.environ)
 
 
 def sources(folder: Path) -> list[Path]:
@@ -62,12 +61,7 @@ def sources(folder: Path) -> list[Path]:
 
 def delivered(running: GatewayProcess, count: int, *, state: str = "delivered") -> None:
     """Wait until the gateway's own books say so."""
-    wait_until(lambda: _count(command(running, "status").stdout, state) >= count, what=f"{count} instances are {state}")
-
-
-def _count(status: str, state: str) -> int:
-    rows = (line.split() for line in status.splitlines())
-    return sum(int(row[2]) for row in rows if len(row) > 2 and row[1] == state and row[2].isdigit())
+    wait_until(lambda: running.count(state) >= count, what=f"{count} instances are {state}")
 
 
 def test_a_study_ends_de_identified_in_the_folder(gateway_process: GatewayProcess, tmp_path: Path) -> None:
@@ -247,7 +241,10 @@ retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
 
 
 def test_a_second_gateway_on_the_same_data_refuses(gateway_process: GatewayProcess) -> None:
-    second = command(gateway_process, "run")
+    second = subprocess.run(
+        [sys.executable, "-m", "gateway", "run"],
+        env=gateway_process.environ, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
     assert second.returncode == 1
     assert "another" in second.stderr
     assert gateway_process.get("/readyz").ok

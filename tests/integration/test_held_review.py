@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import stat
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from gateway.cli.app import main
+from tests.fixtures.commands import gateway_command
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import GatewayProcess
 from tests.fixtures.ports import wait_until
@@ -38,22 +34,12 @@ def ultrasound(folder: Path, number: int) -> tuple[Path, Dataset]:
 
 
 def ask(running: GatewayProcess, *arguments: str, status: int = 0) -> str:
-    """What a command prints, run in this process; it tells no identity."""
-    printed = io.StringIO()
-    found = 0
-    with (
-        redirect_stdout(printed),
-        redirect_stderr(printed),
-        patch.object(sys, "argv", ["gateway", *arguments]),
-        patch.dict(os.environ, running.environ, clear=True),
-    ):
-        try:
-            main()
-        except SystemExit as ended:
-            found = int(ended.code or 0)
-    assert found == status, printed.getvalue()
-    assert not any(name in printed.getvalue() for name in NAMES)
-    return printed.getvalue()
+    """What a command prints; it tells no identity."""
+    answer = gateway_command(*arguments, environ=running.environ)
+    printed = answer.stdout + answer.stderr
+    assert answer.returncode == status, printed
+    assert not any(name in printed for name in NAMES)
+    return printed
 
 
 def numbers(running: GatewayProcess) -> list[str]:
@@ -63,14 +49,7 @@ def numbers(running: GatewayProcess) -> list[str]:
 
 def arrived(running: GatewayProcess, count: int, state: str) -> None:
     """Wait until so many instances or deliveries are in a state."""
-
-    def rows() -> list[list[str]]:
-        return [line.split() for line in ask(running, "status").splitlines()]
-
-    wait_until(
-        lambda: any(len(row) > 2 and row[1] == state and row[2] == str(count) for row in rows()),
-        what=f"{count} are {state}",
-    )
+    wait_until(lambda: running.count(state) == count, what=f"{count} are {state}")
 
 
 def output(running: GatewayProcess, known: set[Path]) -> tuple[Path, pydicom.FileDataset]:

@@ -99,11 +99,12 @@ def sendable() -> list[Path]:
     for path in corpus_files():
         try:
             meta, _ = read_file_meta(path.read_bytes())
-            with warnings.catch_warnings(action="ignore"):
-                dataset = pydicom.dcmread(path, stop_before_pixels=True)
-                instance, sop_class = dataset.get("SOPInstanceUID"), dataset.get("SOPClassUID")
-        except (InstanceError, pydicom.errors.InvalidDicomError, NotImplementedError, EOFError):
+        except InstanceError:
             continue
+        # What has file meta information is read by pydicom, with warnings about some of it.
+        with warnings.catch_warnings(action="ignore"):
+            dataset = pydicom.dcmread(path, stop_before_pixels=True)
+            instance, sop_class = dataset.get("SOPInstanceUID"), dataset.get("SOPClassUID")
         if instance and (instance, sop_class) == (meta.sop_instance_uid, meta.sop_class_uid):
             found.append(path)
     return found

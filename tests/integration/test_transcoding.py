@@ -44,13 +44,10 @@ projects:
 """
         with gateway_server(tmp_path / "gateway", configuration=configuration) as running:
             assert dcmsend(running.dicom_port, [sent]).status == 0
-
-            def rows(state: str) -> dict[str, int]:
-                lines = (line.split() for line in command(running, "status").stdout.splitlines())
-                return {row[0]: int(row[2]) for row in lines if len(row) > 2 and row[1] == state}
-
-            wait_until(lambda: rows("confirmed") == {"folder": 2, "node": 2}, what="both destinations confirm")
-            wait_until(lambda: rows("dead") == {"folder": 1, "node": 1}, what="the film is dead at both")
+            both = {"folder": 2, "node": 2}
+            wait_until(lambda: running.deliveries("confirmed") == both, what="both destinations confirm")
+            dead = {"folder": 1, "node": 1}
+            wait_until(lambda: running.deliveries("dead") == dead, what="the film is dead at both")
             folder = [pydicom.dcmread(path) for path in sorted((tmp_path / "gateway" / "folder").rglob("*.dcm"))]
             node = [pydicom.dcmread(path) for path in sorted(peer.folder.iterdir())]
             assert {str(one.file_meta.TransferSyntaxUID) for one in folder} == {EXPLICIT}

@@ -30,10 +30,11 @@ from gateway.pipeline.restore import RestoreOrder, restore_backup
 from gateway.pipeline.sealed_secrets import read_passphrase
 from gateway.receive import received_of
 from gateway.spool import Spool, SpoolRecord
+from tests.fixtures.commands import gateway_command
 from tests.fixtures.dcmtk import StoreScp, storescp, storescu
-from tests.fixtures.gateway import GatewayProcess, gateway_server
+from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_port, wait_until
-from tests.integration.postgresql import Cluster, postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
+from tests.integration.postgresql import Cluster, name_of, postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
 from tests.unit.ledger.versions import create_at, pretend_newer
 
 #: The schema before the present release.
@@ -158,21 +159,14 @@ def copied(queue: Path, folder: Path) -> Path:
     return folder
 
 
-def command(running: GatewayProcess, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        env={**running.environ, "GATEWAY_CONFIG": str(folder / "gateway.yaml")},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
 def everything_arrives(folder: Path, port: int, ledger: str | None) -> None:
     """Run the gateway on an old ledger: all that waited is delivered, once, and the account balances."""
     with (
         storescp(folder / "archive", port=port) as archive,
         gateway_server(folder, configuration=configuration(port, ledger)) as running,
     ):
-        retried = command(running, folder, "deliveries", "retry").stdout
+        environ = {**running.environ, "GATEWAY_CONFIG": str(folder / "gateway.yaml")}
+        retried = gateway_command("deliveries", "retry", environ=environ).stdout
         assert retried == "1 deliveries will be sent again\n"
         wait_until(lambda: len(received(archive)) == SENT + LATE, what="all have arrived")
         with Ledger.open(ledger or f"sqlite:///{running.data}/ledger.sqlite3") as books:
@@ -337,8 +331,3 @@ def tool(cluster: Cluster, program: str, *arguments: str) -> None:
         [cluster.binaries / program, "-h", str(cluster.directory), "-U", "gateway", *arguments],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
-
-
-def name_of(url: str) -> str:
-    """The database's name."""
-    return str(sa.make_url(url).database)

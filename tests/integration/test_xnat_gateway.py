@@ -5,8 +5,6 @@ One gateway delivers one study to many XNATs at once, each with a fault of its o
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from pydicom.uid import UID
 from gateway.config import load_settings
 from gateway.ledger import DeliveryEntry, DeliveryState, Ledger
 from gateway.pipeline.resources import open_ledger
+from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.ports import wait_until
@@ -135,12 +134,9 @@ def deliveries(ledger: Ledger, name: str) -> list[DeliveryEntry]:
     return ledger.deliveries(destination=name)
 
 
-def command(running: GatewayProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        env=running.environ | {"XNAT_PASSWORD": "s3cret", "GATEWAY_CONFIG": str(running.data.parent / "gateway.yaml")},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def command(running: GatewayProcess, *arguments: str) -> Answer:
+    configured = {"XNAT_PASSWORD": "s3cret", "GATEWAY_CONFIG": str(running.data.parent / "gateway.yaml")}
+    return gateway_command(*arguments, environ=running.environ | configured)
 
 
 def test_every_fault_ends_in_a_state_that_names_it(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_foreign_exceptions_lose_their_text(stream: io.StringIO, fail: Callable[
 
 
 def test_errors_of_the_gateway_keep_their_message(stream: io.StringIO) -> None:
-    structlog.get_logger().warning("refused", error=SpoolFull(free=1, reserve=2))
+    structlog.get_logger().warning("refused", error=SpoolFull(operation="write", name="a file", free=1, reserve=2))
     (entry,) = entries(stream)
     assert entry["error"] == "spool-full"
     assert entry["message"].startswith("The spool's disk has 1 bytes free")
