@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ class Life:
         """Everything that was acknowledged is in the archive, once, and the books balance."""
         self.books.settled(len(self.sender.acknowledged))
         assert arrived(self.archive) == len(self.sender.acknowledged)
+
+    def send_deflated(self, size: int) -> str:
+        """Send an instance that needs ``size`` bytes more than it takes to receive it; its SOP Instance UID."""
+        uid = f"2.25.99{size}"
+        compressor = zlib.compressobj(wbits=-15)
+        deflated = compressor.compress(image(uid, size=size)) + compressor.flush()
+        content = deflated + b"\0" * (len(deflated) % 2)
+
+        def is_taken() -> bool:
+            with RawPeer(self.running.dicom_port) as peer:
+                peer.associate([(CT, (DEFLATED,))])
+                status = peer.store(content, instance=uid)
+                peer.release()
+            assert status in (SUCCESS, OUT_OF_RESOURCES)
+            return status == SUCCESS
+
+        # While another one is inflated there may be no room for it.
+        wait_until(is_taken, what="the deflated instance is taken")
+        return uid
+
+    def send_until_taken(self, count: int) -> None:
+        """Send small instances until ``count`` of them are taken."""
+        for _ in range(count):
+            wait_until(lambda: self.sender.send(1) == [SUCCESS], what="an instance is taken")
 
     def takes_again(self) -> None:
         """Instances are taken, without a restart."""
@@ -79,6 +104,21 @@ def test_p5_a_full_disk_refuses_and_recovers(life: Life, leave: int) -> None:
     # Whatever still found room was taken, and is not lost; the rest was refused.
     assert answers[-1] == OUT_OF_RESOURCES
     ballast.unlink()
+    life.takes_again()
+
+
+def test_p5_an_instance_that_finds_no_room_keeps_no_other_waiting(life: Life) -> None:
+    """There is room to receive a deflated instance and not to inflate it, which comes later, by itself."""
+    life.takes_again()
+    ballast = life.disk.fill(leave=4 << 20)
+    uid = life.send_deflated(8_000_000)
+    wait_until(lambda: "instance postponed" in life.running.process.output, what="it is tried")
+    assert "cannot write a work file: No space left on device" in life.running.process.output
+    life.send_until_taken(3)
+    wait_until(lambda: arrived(life.archive) == len(life.sender.acknowledged), what="the others are delivered")
+    assert life.books.count("received") == 1
+    ballast.unlink()
+    life.sender.acknowledged.append(uid)
     life.takes_again()
 
 
@@ -125,8 +165,10 @@ def test_p7_out_of_file_descriptors(life: Life) -> None:
     """Neither an association nor a file can be opened; what has one goes on, and the others are refused."""
     receiver = pid_of(life.running, "receive")
     before = resource.prlimit(receiver, resource.RLIMIT_NOFILE)
-    opened = max(int(entry.name) for entry in Path(f"/proc/{receiver}/fd").iterdir())
-    resource.prlimit(receiver, resource.RLIMIT_NOFILE, (opened + 2, before[1]))
+    opened = {int(entry.name) for entry in Path(f"/proc/{receiver}/fd").iterdir()}
+    # One for the association, and none for the file.
+    _, first_refused = islice((number for number in count() if number not in opened), 2)
+    resource.prlimit(receiver, resource.RLIMIT_NOFILE, (first_refused, before[1]))
     try:
         answers = []
         for _ in range(3):
@@ -148,15 +190,9 @@ def test_p7_a_worker_without_memory_holds_the_instance_and_goes_on(life: Life) -
     worker = pid_of(life.running, "deidentify-1")
     before = resource.prlimit(worker, resource.RLIMIT_AS)
     pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
-    uid = "2.25.99"
-    compressor = zlib.compressobj(wbits=-15)
-    deflated = compressor.compress(image(uid, size=6_000_000)) + compressor.flush()
     resource.prlimit(worker, resource.RLIMIT_AS, (pages * resource.getpagesize() + (3 << 20), before[1]))
     try:
-        with RawPeer(life.running.dicom_port) as peer:
-            peer.associate([(CT, (DEFLATED,))])
-            assert peer.store(deflated + b"\0" * (len(deflated) % 2), instance=uid) == SUCCESS
-            peer.release()
+        uid = life.send_deflated(6_000_000)
         wait_until(lambda: life.books.count("held") == 1, what="the instance is held")
     finally:
         with suppress(ProcessLookupError):

@@ -35,7 +35,7 @@ FATES: Final = {
     "GOOD": None,
     # a kept description names the patient
     "LEAK": "leak-suspected",
-    # a condition that cannot be decided
+    # a condition that cannot be decided; the reason that the library gives quotes the value
     "FAILS": "rule-failed",
     # a patient whom the table lacks
     "LOOKUP": "pseudonym-missing",
@@ -49,7 +49,7 @@ FATES: Final = {
 _BASIC: Final = "version: '1'\ndescribes: For the tests\nuse: [basic]\n"
 _PROFILES: Final = {
     "leak": "attributes:\n  - keep: [StudyDescription]\n    because: to see it leak\n",
-    "fails": "accept:\n  - reject: int(PatientID) > 1\n    because: cannot be decided\n",
+    "fails": "accept:\n  - reject: PatientID.matches(PatientID + '(')\n    because: cannot be decided\n",
     "lookup": "identity:\n  patient: {pseudonym: lookup, table: subjects.csv, missing: hold}\n",
     "holds": "accept:\n  - hold: PatientID != ''\n    because: a person decides\n",
     "rejects": "accept:\n  - reject: PatientID != ''\n    because: not wanted\n",
