@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from gateway.dicom.instance import Instance
-from gateway.dicom.pixel_change import PixelChange
+from gateway.dicom.pixel_change import ItemChange, PixelChange
 from gateway.dicom.segments import Segment
 from gateway.errors import (
     BurnedInTextSuspected,
@@ -74,6 +74,10 @@ class Findings(Protocol):
     def hold(self) -> str | None:
         """Why only a person can tell; None if that is not so."""
 
+    @property
+    def faint(self) -> bool:
+        """Whether text is so faint that other text may have been overlooked."""
+
 
 class TextFinder(Protocol):
     """Finds text in frames, and looks at them again."""
@@ -90,7 +94,13 @@ class TextFinder(Protocol):
         """Where text is in any frame."""
 
     def check(
-        self, frames: Frames, description: PixelDescription, options: FindText, words: frozenset[str]
+        self,
+        frames: Frames,
+        description: PixelDescription,
+        options: FindText,
+        words: frozenset[str],
+        *,
+        thorough: bool = False,
     ) -> str | None:
         """Why edited frames must be held, None if no text is left."""
 
@@ -145,6 +155,16 @@ class PixelOutcome:
         if self._file is not None:
             self._file.unlink(missing_ok=True)
             self._file = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Pixels that were written again, and what changed with them; an instance whose pixels stay has nothing of it."""
+
+    transfer_syntax: str
+    elements: Mapping[int, tuple[Segment, ...] | None] = field(default_factory=dict)
+    items: tuple[ItemChange, ...] = ()
+    file: Path | None = None
 
 
 class PixelTreatment:
@@ -271,8 +291,8 @@ class PixelTreatment:
         found = edit.adding(boxes, f"{name_of(rule)}: text was found")
         if self._finder is not None:
             with open_frames(instance, description, sandbox=self._sandbox) as frames:
-                again = self._finder.check(EditedFrames(frames, description, _seen(found, description)), description,
-                                           rule, identity)  # fmt: skip
+                seen = EditedFrames(frames, description, _seen(found, description))
+                again = self._finder.check(seen, description, rule, identity, thorough=findings.faint)
             if again is not None:
                 raise BurnedInTextSuspected(reason=again, boxes=tuple(_numbers(box) for box in boxes))
         return found if edit.kept is None else _inside(found, edit.kept)
@@ -306,7 +326,7 @@ class PixelTreatment:
         work: Path,
     ) -> PixelOutcome:
         """Write every frame as ``edit`` leaves it, one in memory at a time."""
-        adapted: Mapping[int, tuple[bytes, ...] | None] = {}
+        adapted = crop.Adapted({}, ())
         if edit.kept is not None:
             adapted = crop.adapted(instance, program, edit.kept, where=edit.because[-1])
         smaller = edit.described(description)
@@ -327,12 +347,11 @@ class PixelTreatment:
                         writer.add(edited.cropped(number))
                     elements: dict[int, tuple[Segment, ...] | None] = {
                         **stamping.derived(instance, program, edit),
-                        **adapted,
+                        **adapted.elements,
                         **writer.elements(instance, frames),
                     }
-            return _outcome(
-                program, instance, edit, review, checked=True, transfer_syntax=syntax, elements=elements, file=path
-            )
+            written = _Written(syntax, elements, adapted.items, path)
+            return _outcome(program, instance, edit, review, checked=True, written=written)
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -414,18 +433,18 @@ def _outcome(
     review: Review | None,
     *,
     checked: bool,
-    transfer_syntax: str | None = None,
-    elements: Mapping[int, tuple[Segment, ...] | None] | None = None,
-    file: Path | None = None,
+    written: _Written | None = None,
 ) -> PixelOutcome:
     features = review is not None and _cleans_features(program)
     if not checked and not features:
         return PixelOutcome(None, edit, ())
     reasons = edit.because or (("a person looked at it",) if review is not None else ("no text was found",))
+    written = written or _Written(instance.transfer_syntax)
     change = PixelChange(
-        transfer_syntax=transfer_syntax or instance.transfer_syntax,
-        elements={**(elements or {}), **stamping.checked(instance, text=checked, features=features)},
+        transfer_syntax=written.transfer_syntax,
+        elements={**written.elements, **stamping.checked(instance, text=checked, features=features)},
+        items=written.items,
         cleaned=checked,
         features_cleaned=features,
     )
-    return PixelOutcome(change, edit, reasons, file)
+    return PixelOutcome(change, edit, reasons, written.file)

@@ -23,6 +23,8 @@ _FACES: Final = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansM
 
 Style = Literal["largest", "smallest", "outline", "box", "low", "faint"]
 _STYLES: Final[tuple[Style, ...]] = ("largest", "outline", "low", "box", "smallest", "largest", "faint", "low")
+#: Those that stand out wherever they are.
+CLEAR: Final[tuple[Style, ...]] = ("outline", "box")
 _HEIGHTS: Final = (12, 14, 16, 18, 20, 24, 28, 32, 36, 40)
 _COLOURS: Final = ((255, 255, 255), (255, 255, 0), (0, 255, 0), (0, 255, 255), (255, 160, 80))
 #: Part of the displayed range by which text of a style differs from what is under it.
@@ -137,13 +139,19 @@ WRITTEN: Final = (
 )
 
 
-def cases() -> Iterator[Case]:
-    """Images with burned-in text: more than 200 lines of 12 to 40 pixels, six styles, seven fonts."""
+def cases(only: str | None = None) -> Iterator[Case]:
+    """Images with burned-in text: more than 200 lines of 12 to 40 pixels, six styles, seven fonts.
+
+    Parameters
+    ----------
+    only: name of the one image that is wanted
+    """
     number = 0
     for name, times, count in WRITTEN:
         for time in range(times):
             number += 1
-            yield _written(f"{name}-{time}", name, number, count)
+            if only in (None, f"{name}-{time}"):
+                yield _written(f"{name}-{time}", name, number, count)
 
 
 def clean_cases() -> Iterator[Case]:
@@ -183,10 +191,11 @@ MARKED: Final = (
 )  # fmt: skip
 
 
-def compressed_cases() -> Iterator[Case]:
-    """Images that are to be compressed: one of each depth and colour."""
+def compressed_cases(*, clear: bool = False) -> Iterator[Case]:
+    """Images that are to be compressed: one of each depth and colour; ``clear`` ones have no faint text."""
+    styles = CLEAR if clear else _STYLES
     for number, name in enumerate(("ct-abdomen", "dx-8", "dx-16", "us-colour"), start=500):
-        yield _written(f"{name}-compressed", name, number, 3)
+        yield _written(f"{name}-compressed", name, number, 3, styles)
 
 
 def illustration() -> Case:
@@ -194,7 +203,7 @@ def illustration() -> Case:
     return _written("illustration", "dx-8", 77, 4)
 
 
-def _written(title: str, name: str, number: int, count: int) -> Case:
+def _written(title: str, name: str, number: int, count: int, styles: tuple[Style, ...] = _STYLES) -> Case:
     random = np.random.default_rng((20263, number))
     image = background(name, number)
     values = image.values.copy()
@@ -203,7 +212,7 @@ def _written(title: str, name: str, number: int, count: int) -> Case:
     lines: list[Line] = []
     taken = np.zeros(values.shape[1:3], dtype=bool)
     for position in range(count):
-        style = _STYLES[int(random.integers(len(_STYLES)))]
+        style = styles[int(random.integers(len(styles)))]
         line = _line(random, texts[(number + position) % len(texts)], style, taken)
         if not _is_visible(image, line):
             line = replace(line, style="box")

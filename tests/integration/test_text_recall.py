@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.text import TextFinder
@@ -23,7 +23,7 @@ from tests.fixtures.treating import program
 
 RULE = FindText(origin=Origin("tested", "", "", 0))
 #: Images of more pixels than this take seconds each.
-LARGEST = 700_000
+LARGEST = 400_000
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,10 @@ def test_set_is_the_same_every_time() -> None:
 
 
 def test_lines_are_found(finder: TextFinder) -> None:
-    measured = [measure(finder, case, RULE) for case in some(cases(), 5)]
+    measured = [measure(finder, case, RULE) for case in some(cases(), 8)]
     lines = sum(len(image.case.lines) for image in measured)
     missed = [line for image in measured for line in image.missed]
-    assert lines >= 40
+    assert lines >= 20
     # Of the whole set at least 95 % are found; what is missed is fainter than its surroundings are uneven.
     assert len(missed) <= 0.1 * lines
     assert {line.style for line in missed} <= {"low", "faint"}
@@ -83,6 +83,20 @@ def test_side_markers_and_rulers_stay(finder: TextFinder) -> None:
     assert total(finder, some(marked_cases(), 6)).false_area <= 0.01
 
 
+#: Images with lines that the detector alone misses: over a logo, of characters of 6 pixels in speckle, and in 8 of 36
+#: frames of a clip.
+FAINT = ("us-cardiac-0", "us-grey-1", "us-clip-0")
+
+
+@pytest.mark.parametrize("name", FAINT)
+def test_faint_text_does_not_go_out(
+    finder: TextFinder, sandbox: Sandbox, cleaning: Program, tmp_path: Path, name: str
+) -> None:
+    (case,) = cases(name)
+    assert {line.style for line in case.lines} & {"low", "faint"}
+    assert deliver(case, tmp_path, cleaning, finder, sandbox, ExplicitVRLittleEndian).left == ()
+
+
 @pytest.mark.parametrize(
     ("syntax", "number"),
     [(JPEGLSLossless, 1), (JPEG2000Lossless, 0), (RLELossless, 2), (JPEGLosslessSV1, 1)],
@@ -91,7 +105,7 @@ def test_side_markers_and_rulers_stay(finder: TextFinder) -> None:
 def test_compressed_images_are_cleaned(
     finder: TextFinder, sandbox: Sandbox, cleaning: Program, tmp_path: Path, syntax: str, number: int
 ) -> None:
-    case = next(islice(compressed_cases(), number, None))
+    case = next(islice(compressed_cases(clear=True), number, None))
     result = deliver(case, tmp_path, cleaning, finder, sandbox, syntax)
     assert result.held is None
     assert result.left == ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["Findings", "TextBox", "covered_share", "grown", "lines"]
+__all__ = ["Findings", "TextBox", "covered_share", "grown", "lines", "windows"]
 
 #: Boxes are of one line if they share this part of the lower one's height...
 _SHARED_HEIGHT: Final = 0.5
@@ -17,6 +17,13 @@ _GAP: Final = 1.2
 #: their height: each height differs from the other by at most this part.
 _FADED: Final = 8
 _SAME: Final = 0.3
+#: Heights of the windows in which every place of an image is looked at, and the same of images whose shorter edge is
+#: longer than the third; width and overlap of windows, in heights.
+_HEIGHTS: Final = (24, 48)
+_LARGE_HEIGHTS: Final = (48, 96)
+_LARGE: Final = 1200
+_WIDE: Final = 8
+_OVERLAP: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +36,7 @@ class TextBox:
     width, height: in pixels
     confidence: how sure the reader is that this is text, 0 to 1
     identifying: whether what was read matches the instance's identity, or looks like a date, a name or a number
+    faint: whether all of it differs so little from what is under it that other text like it is easily overlooked
     """
 
     x: int
@@ -37,6 +45,7 @@ class TextBox:
     height: int
     confidence: float
     identifying: bool = False
+    faint: bool = False
 
     @property
     def right(self) -> int:
@@ -58,6 +67,7 @@ class TextBox:
             height=max(self.bottom, other.bottom) - y,
             confidence=max(self.confidence, other.confidence),
             identifying=self.identifying or other.identifying,
+            faint=self.faint and other.faint,
         )
 
     def overlap(self, other: TextBox) -> int:
@@ -77,11 +87,13 @@ class Findings:
         was found, to be shown
     unsure: why the search cannot be relied on; the rule's ``when-unsure`` settles it. None if it can
     hold: why only a person can decide, whatever the rule says; None if there is no such reason
+    faint: whether some of the text is so faint that other text may have been overlooked
     """
 
     boxes: tuple[TextBox, ...] = ()
     unsure: str | None = None
     hold: str | None = None
+    faint: bool = False
 
 
 def grown(box: TextBox, by: int, *, rows: int, columns: int) -> TextBox:
@@ -125,6 +137,25 @@ def _same_line(one: TextBox, other: TextBox) -> bool:
     if max(one.height, other.height) <= (1 + _SAME) * low and shared >= (1 - _SAME) * low:
         return gap <= _FADED * low
     return gap <= _GAP * low
+
+
+def windows(rows: int, columns: int) -> Iterator[TextBox]:
+    """Windows over all of an image of ``rows`` and ``columns`` in which a line of any usual height is wholly in one.
+
+    They overlap by half their height, and by a short word.
+    """
+    for height in _HEIGHTS if min(rows, columns) <= _LARGE else _LARGE_HEIGHTS:
+        for y in _starts(rows, height, height // 2):
+            for x in _starts(columns, _WIDE * height, _OVERLAP * height):
+                yield TextBox(x=x, y=y, width=min(_WIDE * height, columns), height=min(height, rows), confidence=0)
+
+
+def _starts(length: int, window: int, overlap: int) -> list[int]:
+    """Where windows begin that cover ``length`` evenly and share at least ``overlap``."""
+    if length <= window:
+        return [0]
+    number = -(-(length - overlap) // (window - overlap))
+    return [index * (length - window) // (number - 1) for index in range(number)]
 
 
 def covered_share(boxes: Sequence[TextBox], *, rows: int, columns: int) -> float:

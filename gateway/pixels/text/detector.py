@@ -13,7 +13,7 @@ from scipy import ndimage
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 
-__all__ = ["Detector", "scales"]
+__all__ = ["Detector", "scales", "second_scales"]
 
 _MODEL: Final = "ch_PP-OCRv4_det_infer.onnx"
 #: Mean and standard deviation of ImageNet's channels, in grey levels of 255.
@@ -41,6 +41,11 @@ _SMALL: Final = 1200
 def scales(rows: int, columns: int) -> tuple[float, float]:
     """The two scales in which an image is looked at."""
     return (1.0, 2.0) if min(rows, columns) <= _SMALL else (1.0, 0.5)
+
+
+def second_scales(rows: int, columns: int) -> tuple[float, ...]:
+    """The scales of the second look: one more, in which small and faint text is as large as the network knows it."""
+    return (1.0, 2.0, 3.0) if min(rows, columns) <= _SMALL else (1.0, 0.5, 1.5)
 
 
 class Detector:

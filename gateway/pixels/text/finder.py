@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway import ocr
 from gateway.errors import ConfigurationError
 from gateway.pixels.description import PixelDescription
-from gateway.pixels.text.box import Findings, TextBox, covered_share, grown, lines
+from gateway.pixels.text.box import Findings, TextBox, covered_share, grown, lines, windows
 from gateway.pixels.text.identifying import IdentifyingWords
 from gateway.profile.pixels import FindText
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     # They need the extra.
     from gateway.pixels.text.detector import Detector
     from gateway.pixels.text.reader import Reader, Reading
-    from gateway.pixels.text.views import Frames
+    from gateway.pixels.text.spotting import WordSpotter
+    from gateway.pixels.text.views import Frames, Views
 
 __all__ = ["TextFinder"]
 
@@ -44,9 +45,17 @@ _UPRIGHT: Final = 0.7
 _SHORTEST: Final = 2
 #: Pixels by which boxes are grown at last.
 _MARGIN: Final = 3
+#: Where nothing reads, words are looked for around what is at least so high, in pixels: above and below by this part of
+#: its height, beside it by this many heights.
+_LOWEST: Final = 8
+_AROUND: Final = 4
+_BESIDE: Final = 5
 #: A place is known text if a box of text covers this part of it, and the text grows at most so much by it.
 _KNOWN: Final = 0.7
 _GROWTH: Final = 1.3
+#: Grey levels of 255 between text and its background below which it is faint; rounds in which they are told apart.
+_FAINT: Final = 100
+_ROUNDS: Final = 8
 #: Part of the frame beyond which this is no longer text in an image.
 _MOST: Final = 0.20
 #: Lines this many times their height above or below a line that identifies are its neighbours.
@@ -61,35 +70,49 @@ class _Search:
     reader: Reader
     words: IdentifyingWords
     strict: bool = False
-    sensitive: bool = False
 
-    def look(self, picture: NDArray[np.uint8], certain: list[TextBox], doubtful: list[TextBox]) -> None:
-        """Add the text of one picture."""
+    def look(self, view: Views, certain: list[TextBox], doubtful: list[TextBox]) -> None:
+        """Add the text of one projection."""
         from gateway.pixels.text.detector import scales
+        from gateway.pixels.text.ends import to_its_ends
 
-        places = (
-            box
-            for scale in scales(*picture.shape[:2])
-            for box in self.detector.detect(picture, scale, sensitive=self.sensitive)
-        )
+        known = len(certain), len(doubtful)
+        for picture in (view.shown, view.contrast):
+            if picture is not None:
+                places = (box for scale in scales(*picture.shape[:2]) for box in self.detector.detect(picture, scale))
+                self._sort(view, picture, places, certain, doubtful)
+        for line in lines((*certain[known[0] :], *doubtful[known[1] :])):
+            whole = to_its_ends(line, view.contrast, self.reader)
+            if whole != line:
+                certain.append(whole)
+
+    def _sort(
+        self,
+        view: Views,
+        picture: NDArray[np.uint8],
+        places: Iterable[TextBox],
+        certain: list[TextBox],
+        doubtful: list[TextBox],
+    ) -> None:
+        """Add those of ``places`` that are text."""
         for place in sorted(places, key=lambda box: box.width * box.height, reverse=True):
             if _absorbed(place, certain):
                 continue
             reading = self.reader.read(picture, place)
-            sure = self._judge(place, reading)
+            sure = self.judge(place, reading)
             if sure is None:
                 continue
-            box = replace(place, confidence=reading.confidence, identifying=reading.text in self.words)
+            identifying = reading.text in self.words
+            faint = view.shown is None or _separation(view.shown, place) < _FAINT
+            box = replace(place, confidence=reading.confidence, identifying=identifying, faint=faint)
             (certain if sure else doubtful).append(box)
 
-    def _judge(self, place: TextBox, reading: Reading) -> bool | None:
+    def judge(self, place: TextBox, reading: Reading) -> bool | None:
         """Whether a place is text: True, False if that is doubtful, None if it is none."""
         if self.strict:
             return True
         if reading.characters < _SHORTEST or _is_scale(place, reading):
             return None
-        if self.sensitive and self.words.named_in(reading.text):
-            return True
         if min(place.width, place.height) < _TINY and reading.confidence < _CLEAR:
             return None
         if place.height > place.width and reading.confidence < _UPRIGHT:
@@ -99,6 +122,51 @@ class _Search:
         if min(place.width, place.height) > _LARGE or place.confidence < _SEEN:
             return None
         return False if reading.confidence >= _DOUBTFUL else None
+
+
+@dataclass(frozen=True, slots=True)
+class _SecondLook:
+    """A search for what is left of the text: lower limits, and a word of the header counts however badly it reads."""
+
+    search: _Search
+    spotter: WordSpotter
+
+    def finds(self, view: Views, *, identifying: bool) -> bool:
+        """Whether text is left in a projection; with ``identifying`` only such as identifies counts."""
+        from gateway.pixels.text.detector import scales, second_scales
+
+        picture = view.contrast
+        unread = []
+        for scale in (second_scales if view.steady else scales)(*picture.shape[:2]):
+            for place in self.search.detector.detect(picture, scale, sensitive=True):
+                if self._is_left(place, self.search.reader.read(picture, place), identifying=identifying):
+                    return True
+                unread.append(place)
+        return bool(self.spotter) and any(self._spots(picture, line) for line in lines(unread))
+
+    def names(self, view: Views) -> bool:
+        """Whether a word of the header is anywhere in a projection."""
+        picture = view.contrast
+        return bool(self.spotter) and any(
+            self.spotter.spots(steps)
+            for box in windows(*picture.shape)
+            if (steps := self.search.reader.steps(picture, box)) is not None
+        )
+
+    def _is_left(self, place: TextBox, reading: Reading, *, identifying: bool) -> bool:
+        if reading.characters >= _SHORTEST and self.search.words.named_in(reading.text):
+            return True
+        text = self.search.judge(place, reading) is not None
+        return text and (not identifying or reading.text in self.search.words)
+
+    def _spots(self, picture: NDArray[np.uint8], line: TextBox) -> bool:
+        rows, columns = picture.shape[:2]
+        if not _LOWEST <= line.height <= _LARGE:
+            return False
+        around = grown(line, line.height // _AROUND, rows=rows, columns=columns)
+        x, right = max(0, line.x - _BESIDE * line.height), min(columns, line.right + _BESIDE * line.height)
+        steps = self.search.reader.steps(picture, replace(around, x=x, width=right - x))
+        return steps is not None and self.spotter.spots(steps)
 
 
 class TextFinder:
@@ -137,7 +205,8 @@ class TextFinder:
         ConfigurationError: a part is not installed, or a model is not the known one
         PixelsUnreadable: a frame cannot be decoded
         """
-        boxes, unsure = _found(self._search(words, strict=options.strict), frames, description)
+        search = _Search(*self.networks(), IdentifyingWords(words), strict=options.strict)
+        boxes, unsure = _found(search, frames, description)
         shown = boxes
         if options.blank == "identifying":
             shown = tuple(box for box in boxes if box.identifying)
@@ -148,24 +217,39 @@ class TextFinder:
             hold = "the instance says that text is burned in, and none was found"
         elif boxes and options.blank == "nothing":
             hold = "text is burned in, and the profile blanks none"
-        return Findings(boxes=shown, unsure=unsure, hold=hold)
+        return Findings(boxes=shown, unsure=unsure, hold=hold, faint=any(box.faint for box in boxes))
 
     def check(
-        self, frames: Frames, description: PixelDescription, options: FindText, words: frozenset[str]
+        self,
+        frames: Frames,
+        description: PixelDescription,
+        options: FindText,
+        words: frozenset[str],
+        *,
+        thorough: bool = False,
     ) -> str | None:
         """Why an output must be held: text remains in its frames. None if there is none that matters.
 
         Parameters and errors are those of ``find``. The image is looked at with lower limits, because it had text, and
         a word of the header counts however badly it reads. What does not read as text is passed over even where the
-        rule is strict: the edges of what was blanked do not read.
+        rule is strict: the edges of what was blanked do not read. ``thorough`` looks for the words of the header in
+        every place, whether it looks like text or not, which takes several times as long: for images with faint text.
         """
-        boxes, _ = _found(self._search(words, sensitive=True), frames, description)
-        if options.blank == "identifying":
-            boxes = tuple(box for box in boxes if box.identifying)
-        return "text remains in the image after it was blanked" if boxes else None
+        from gateway.pixels.text.spotting import WordSpotter
+        from gateway.pixels.text.views import views
 
-    def _search(self, words: frozenset[str], *, strict: bool = False, sensitive: bool = False) -> _Search:
-        """A search, for which the networks are loaded if they are not."""
+        detector, reader = self.networks()
+        identity = IdentifyingWords(words)
+        spotter = WordSpotter(reader.signs, identity.spellings)
+        look = _SecondLook(_Search(detector, reader, identity), spotter)
+        for view in views(frames, description):
+            identifying = options.blank == "identifying"
+            if look.finds(view, identifying=identifying) or (thorough and view.steady and look.names(view)):
+                return "text remains in the image after it was blanked"
+        return None
+
+    def networks(self) -> tuple[Detector, Reader]:
+        """The networks, loaded if they are not."""
         if self._detector is None or self._reader is None:
             problem = ocr.missing()
             if problem is not None:
@@ -174,18 +258,17 @@ class TextFinder:
             from gateway.pixels.text.reader import Reader
 
             self._detector, self._reader = Detector(), Reader()
-        identifying = IdentifyingWords(words)
-        return _Search(self._detector, self._reader, identifying, strict=strict, sensitive=sensitive)
+        return self._detector, self._reader
 
 
 def _found(search: _Search, frames: Frames, description: PixelDescription) -> tuple[tuple[TextBox, ...], str | None]:
     """The lines of text, with a margin, and why they may not be all or not be text."""
-    from gateway.pixels.text.views import pictures
+    from gateway.pixels.text.views import views
 
     certain: list[TextBox] = []
     doubtful: list[TextBox] = []
-    for picture in pictures(frames, description):
-        search.look(picture, certain, doubtful)
+    for view in views(frames, description):
+        search.look(view, certain, doubtful)
     doubtful = [box for box in doubtful if not _is_known(box, certain)]
     rows, columns = description.rows, description.columns
     found = [grown(box, _MARGIN, rows=rows, columns=columns) for box in lines((*certain, *doubtful))]
@@ -195,6 +278,20 @@ def _found(search: _Search, frames: Frames, description: PixelDescription) -> tu
     elif frames.photometric_interpretation == "PALETTE COLOR" and description.palette is None:
         unsure = "the colours of the image are not known"
     return tuple(_with_neighbours(lines(found))), unsure
+
+
+def _separation(picture: NDArray[np.uint8], box: TextBox) -> float:
+    """The grey levels between the means of the bright and of the dark pixels of ``box`` (iterative threshold)."""
+    pixels = picture[box.y : box.bottom, box.x : box.right].reshape(-1, *picture.shape[2:])
+    grey = (pixels.max(axis=-1) if pixels.ndim == 2 else pixels).astype(np.float32)
+    bright = dark = threshold = float(grey.mean())
+    for _ in range(_ROUNDS):
+        above = grey > threshold
+        if not above.any():
+            break
+        bright, dark = float(grey[above].mean()), float(grey[~above].mean())
+        threshold = (bright + dark) / 2
+    return bright - dark
 
 
 def _is_scale(place: TextBox, reading: Reading) -> bool:
@@ -216,7 +313,7 @@ def _absorbed(place: TextBox, certain: list[TextBox]) -> bool:
         if place.overlap(other) >= _KNOWN * place.width * place.height:
             both = other.joined(place)
             if both.height <= _GROWTH * other.height:
-                certain[number] = replace(both, confidence=other.confidence)
+                certain[number] = replace(both, confidence=other.confidence, faint=other.faint)
                 return True
     return False
 

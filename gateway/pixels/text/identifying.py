@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["IdentifyingWords"]
+__all__ = ["IdentifyingWords", "confusable"]
 
 #: Characters that a reader of images confuses, and the one that stands for all of them.
 _CONFUSED: Final = str.maketrans("OQDILJ|!SZBGT()[]{}", "0001111152867111111")
@@ -43,7 +43,9 @@ class IdentifyingWords:
 
     def __init__(self, words: Iterable[str]) -> None:
         parts = {part for word in words for part in (*_parts(word), "".join(_parts(word)))}
-        self._words = tuple(sorted(_confusable(part) for part in parts if len(part) >= _SHORTEST))
+        #: The words in capital letters and digits, the parts of a value alone and together.
+        self.spellings: Final = frozenset(part for part in parts if len(part) >= _SHORTEST)
+        self._words = tuple(sorted(confusable(part) for part in self.spellings))
 
     def __contains__(self, text: object) -> bool:
         """Whether ``text`` identifies: a word of the header, or what looks like a date, a name or a number."""
@@ -53,7 +55,7 @@ class IdentifyingWords:
         """Whether ``text`` has a word of the header, as a reader of images may have misread it."""
         parts = _parts(text)
         whole = "".join(parts)
-        candidates = {_confusable(part) for part in (*parts, whole)}
+        candidates = {confusable(part) for part in (*parts, whole)}
         return any(_alike(word, candidate) for word in self._words for candidate in candidates)
 
     @staticmethod
@@ -71,7 +73,8 @@ def _parts(text: str) -> list[str]:
     return [part for part in re.split(r"[\W_]+", _plain(text)) if part]
 
 
-def _confusable(part: str) -> str:
+def confusable(part: str) -> str:
+    """Capital letters and digits, each as the one that stands for all that a reader of images confuses with it."""
     return part.translate(_CONFUSED)
 
 

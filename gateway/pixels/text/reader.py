@@ -12,7 +12,7 @@ from PIL import Image
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 
-__all__ = ["Reader", "Reading"]
+__all__ = ["Character", "Reader", "Reading"]
 
 _MODEL: Final = "ch_PP-OCRv4_rec_infer.onnx"
 #: Height that the network reads, and the widest line that is given to it, in pixels.
@@ -44,6 +44,22 @@ class Reading:
         return sum(character.isalnum() for character in self.text)
 
 
+@dataclass(frozen=True, slots=True)
+class Character:
+    """One character of a line that was read.
+
+    Attributes
+    ----------
+    sign: for comparison only, never stored or reported
+    column: of the image, of the middle of the step in which it was read
+    confidence: its probability, 0 to 1
+    """
+
+    sign: str
+    column: float
+    confidence: float
+
+
 _NOTHING: Final = Reading("", 0.0)
 
 
@@ -58,31 +74,63 @@ class Reader:
     def __init__(self) -> None:
         self._network = Network(_MODEL)
         # Class 0 is CTC's blank, the last one the space.
-        self._characters = ("", *self._network.described("character").splitlines(), " ")
+        self.signs: Final = ("", *self._network.described("character").splitlines(), " ")
 
     def read(self, view: NDArray[np.uint8], box: TextBox) -> Reading:
         """What ``box`` of ``view``, of shape (rows, columns) or (rows, columns, 3), says."""
-        crop = view[box.y : box.bottom, box.x : box.right]
-        low, high = int(crop.min()), int(crop.max())
-        if high - low < _FLAT:
+        crop = _stretched(view, box)
+        if crop is None:
             return _NOTHING
-        # Faint text reads better once it uses the whole range.
-        stretched = ((crop.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
         if box.height > _UPRIGHT * box.width:
-            turned = (self._read(np.rot90(stretched, turns)) for turns in (1, 3))
+            turned = (self._reading(self._run(np.rot90(crop, turns))) for turns in (1, 3))
             return max(turned, key=lambda reading: reading.confidence)
-        return self._read(stretched)
+        return self._reading(self._run(crop))
 
-    def _read(self, crop: NDArray[np.uint8]) -> Reading:
+    def characters(self, view: NDArray[np.uint8], box: TextBox) -> list[Character]:
+        """The characters of a level line in ``box`` of ``view``, from left to right, with their places."""
+        steps = self.steps(view, box)
+        if steps is None:
+            return []
+        best, kept = _decoded(steps)
+        return [
+            Character(self.signs[best[step]], box.x + (step + 0.5) * box.width / len(steps), float(steps[step].max()))
+            for step in np.flatnonzero(kept)
+        ]
+
+    def steps(self, view: NDArray[np.uint8], box: TextBox) -> NDArray[np.float32] | None:
+        """The probability of each class of ``signs`` at each step of a level line, of shape (steps, classes).
+
+        None if the box is flat.
+        """
+        crop = _stretched(view, box)
+        return None if crop is None else self._run(crop)
+
+    def _run(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         rows, columns = crop.shape[:2]
         width = min(_WIDEST, max(_NARROWEST, round(columns * _HEIGHT / rows)))
         image = np.asarray(Image.fromarray(np.ascontiguousarray(crop)).resize((width, _HEIGHT)), dtype=np.float32)
         colour = image if image.ndim == 3 else np.broadcast_to(image[..., None], (*image.shape, 3))
         batch = np.ascontiguousarray((colour / 127.5 - 1).transpose(2, 0, 1)[None])
-        steps = self._network.run(batch)[0]
-        best = steps.argmax(axis=1)
-        kept = (best != 0) & (best != np.concatenate(([-1], best[:-1])))
+        steps: NDArray[np.float32] = self._network.run(batch)[0]
+        return steps
+
+    def _reading(self, steps: NDArray[np.float32]) -> Reading:
+        best, kept = _decoded(steps)
         if not kept.any():
             return _NOTHING
-        text = "".join(self._characters[number] for number in best[kept])
-        return Reading(text, float(steps.max(axis=1)[kept].mean()))
+        return Reading("".join(self.signs[number] for number in best[kept]), float(steps.max(axis=1)[kept].mean()))
+
+
+def _stretched(view: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8] | None:
+    """The pixels of ``box`` over the whole range, in which faint text reads better; None if they are flat."""
+    crop = view[box.y : box.bottom, box.x : box.right]
+    low, high = int(crop.min()), int(crop.max())
+    if high - low < _FLAT:
+        return None
+    return ((crop.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def _decoded(steps: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The likeliest class of each step, and the steps in which a character begins."""
+    best = steps.argmax(axis=1)
+    return best, (best != 0) & (best != np.concatenate(([-1], best[:-1])))

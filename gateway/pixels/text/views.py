@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import ndimage
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
 
-__all__ = ["Frames", "pictures"]
+__all__ = ["Frames", "Views", "pictures", "views"]
 
 #: Frames of which one projection is made.
 _BLOCK: Final = 15
@@ -44,11 +45,36 @@ class Frames(Protocol):
         """Stored values of frame ``number``, from 0, of shape (rows, columns) or (rows, columns, samples)."""
 
 
-def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[np.uint8]]:
-    """What is looked at: of a block of frames the maximum and the minimum, each in two windows.
+@dataclass(frozen=True, slots=True)
+class Views:
+    """One projection of frames as images of 8 bits.
 
-    Text that is there in a few frames only is in one of the two projections. At any time two blocks' projections and
-    one frame are in memory.
+    Attributes
+    ----------
+    shown: as it is usually displayed, of shape (rows, columns) or, in colour, (rows, columns, 3); None of a mean, or if
+        all but a few pixels are the same
+    contrast: each pixel against its neighbourhood, of shape (rows, columns)
+    steady: whether it is all that stays over the frames: their mean, or a still picture
+    """
+
+    shown: NDArray[np.uint8] | None
+    contrast: NDArray[np.uint8]
+    steady: bool
+
+
+def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[np.uint8]]:
+    """The images of ``views``, one after the other."""
+    for view in views(frames, description):
+        if view.shown is not None:
+            yield view.shown
+        yield view.contrast
+
+
+def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
+    """What is looked at: of a block of frames the maximum, the minimum and the mean.
+
+    Text that is there in a few frames only is in the maximum or the minimum, fainter text among speckle in the mean. At
+    any time two blocks' projections and one frame are in memory.
 
     Parameters
     ----------
@@ -57,21 +83,25 @@ def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[
 
     Returns
     -------
-    Images of 8 bits, of shape (rows, columns) or, in colour, (rows, columns, 3).
+    Nothing of what is of one value.
     """
     shown = _Shown(frames, description)
     seen: list[NDArray[Any]] = []
     for start in range(0, description.frames, _BLOCK):
+        end = min(start + _BLOCK, description.frames)
         highest = lowest = shown.frame(start)
-        for number in range(start + 1, min(start + _BLOCK, description.frames)):
+        total = _grey(highest).astype(np.float32)
+        for number in range(start + 1, end):
             values = shown.frame(number)
             highest = np.maximum(highest, values)
             lowest = np.minimum(lowest, values)
-        projections = [highest] if np.array_equal(highest, lowest) else [highest, lowest]
+            total += _grey(values)
+        still = np.array_equal(highest, lowest)
+        projections = [highest] if still else [highest, lowest, total / (end - start)]
         for projection in projections:
             # A still picture is the same in every block.
-            if not any(np.array_equal(projection, other) for other in seen):
-                yield from _windows(projection)
+            if projection.min() < projection.max() and not any(np.array_equal(projection, other) for other in seen):
+                yield _windows(projection, steady=still or projection is projections[-1])
         seen = projections
 
 
@@ -131,23 +161,28 @@ def _rgb(values: NDArray[Any]) -> NDArray[np.uint8]:
     return converted
 
 
-def _windows(values: NDArray[Any]) -> Iterator[NDArray[np.uint8]]:
-    """An image as it is usually displayed, and by its local contrast.
+def _grey(values: NDArray[Any]) -> NDArray[Any]:
+    """The brightest of the colours of each pixel, of shape (rows, columns)."""
+    brightest: NDArray[Any] = values.max(axis=-1) if values.ndim == 3 else values
+    return brightest
+
+
+def _windows(values: NDArray[Any], *, steady: bool) -> Views:
+    """An image as it is usually displayed, and by its local contrast; of a mean only the second.
 
     Faint text shows only in the second, as does text that the first makes as black or white as what it lies on.
     """
-    grey = values
-    if values.ndim == 3:
-        grey = values.max(axis=-1)
+    grey = _grey(values)
     step = max(1, int((grey.size / _SAMPLED) ** 0.5))
-    low, high = (float(bound) for bound in np.percentile(grey[::step, ::step], (_LOW, _HIGH)))
+    low, inner_low, inner_high, high = (
+        float(bound) for bound in np.percentile(grey[::step, ::step], (_LOW, _INNER_LOW, _INNER_HIGH, _HIGH))
+    )
+    shown = None
     if values.dtype == np.uint8 and values.ndim == 3:
-        yield values
-    elif high > low:
-        yield _window(values, low, high)
-    if values.min() < values.max():
-        inner = np.percentile(grey[::step, ::step], (_INNER_LOW, _INNER_HIGH))
-        yield _local_contrast(grey, float(inner[0]), float(inner[1]))
+        shown = values
+    elif high > low and values.dtype.kind != "f":
+        shown = _window(values, low, high)
+    return Views(shown, _local_contrast(grey, inner_low, inner_high), steady)
 
 
 def _window(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from gateway.pixels.text.box import TextBox, covered_share, grown, lines
+from gateway.pixels.text.box import TextBox, covered_share, grown, lines, windows
 
 
 def box(x: int, y: int, width: int, height: int, *, identifying: bool = False) -> TextBox:
@@ -43,6 +46,12 @@ def test_line_identifies_if_a_word_does() -> None:
     assert line.identifying
 
 
+def test_line_is_faint_if_all_of_it_is() -> None:
+    faint, clear = (replace(box(x, 0, 40, 20), faint=x == 0) for x in (0, 45))
+    assert [one.faint for one in lines([faint, clear])] == [False]
+    assert [one.faint for one in lines([faint, replace(clear, faint=True)])] == [True]
+
+
 @pytest.mark.parametrize(
     ("line", "margin"),
     [
@@ -73,3 +82,26 @@ def test_margin(line: TextBox, margin: tuple[int, int, int, int]) -> None:
 )
 def test_covered_share(boxes: list[TextBox], share: float) -> None:
     assert covered_share(boxes, rows=100, columns=100) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "heights"),
+    [(480, 640, {24, 48}), (30, 700, {24, 30}), (20, 100, {20}), (1300, 1500, {48, 96})],
+)
+def test_windows_cover_everything(rows: int, columns: int, heights: set[int]) -> None:
+    found = list(windows(rows, columns))
+    assert {one.height for one in found} == heights
+    for height in heights:
+        seen = np.zeros((rows, columns), dtype=np.intp)
+        for one in found:
+            if one.height == height:
+                seen[one.y : one.bottom, one.x : one.right] += 1
+        assert seen.min() > 0
+    assert all(one.right <= columns and one.bottom <= rows for one in found)
+
+
+def test_windows_share_half_a_line_and_a_short_word() -> None:
+    found = [one for one in windows(400, 900) if one.height == 24]
+    tops, lefts = (sorted({getattr(one, axis) for one in found}) for axis in "yx")
+    assert max(np.diff(tops)) <= 12
+    assert max(np.diff(lefts)) <= 5 * 24

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gateway import ocr
 from gateway.errors import ConfigurationError
-from gateway.pixels.text import TextFinder
+from gateway.pixels.text import TextBox, TextFinder
 from gateway.pixels.text.models import Network
 from gateway.profile.pixels import FindText
 from gateway.profile.program import Origin
@@ -30,14 +30,14 @@ def finder() -> TextFinder:
     return TextFinder()
 
 
-def image(*texts: tuple[int, int, str], size: int = 20, frames: int = 1) -> NDArray[np.uint8]:
+def image(*texts: tuple[int, int, str], size: int = 20, frames: int = 1, fill: int = 255) -> NDArray[np.uint8]:
     """Texts at (column, row) on a smooth background with grain."""
     down, across = np.mgrid[0:224, 0:320]
     grain = np.random.default_rng(3).normal(0, 2, (224, 320))
     canvas = Image.fromarray((60 + 30 * np.sin(across / 70) + 20 * np.cos(down / 50) + grain).astype(np.uint8))
     draw = ImageDraw.Draw(canvas)
     for x, y, text in texts:
-        draw.text((x, y), text, fill=255, font=ImageFont.load_default(size))
+        draw.text((x, y), text, fill=fill, font=ImageFont.load_default(size))
     return np.repeat(np.asarray(canvas)[None], frames, axis=0)
 
 
@@ -152,6 +152,68 @@ def test_blanked_image_passes_the_second_pass(finder: TextFinder) -> None:
     for box in finder.find(clip, clip.description, ALL, WORDS).boxes:
         clip.values[:, box.y : box.bottom, box.x : box.right] = 0
     assert finder.check(clip, clip.description, ALL, WORDS) is None
+
+
+@pytest.mark.parametrize(("fill", "faint"), [(255, False), (190, False), (105, True)])
+def test_faint_text_is_told(finder: TextFinder, fill: int, *, faint: bool) -> None:
+    clip = Clip(image((20, 10, "MOCKBURY TESTARIO"), fill=fill))
+    # What spans the displayed range.
+    clip.values[0, 200:224, :60] = (np.arange(60) * 4).astype(np.uint8)
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert covered(findings.boxes, 60, 22)
+    assert findings.faint is faint
+
+
+class Blind:
+    """A detector that sees next to nothing."""
+
+    def __init__(self, *places: TextBox) -> None:
+        self._places = list(places)
+
+    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> list[TextBox]:
+        return self._places
+
+
+@pytest.mark.parametrize(
+    ("text", "thorough", "held"),
+    [
+        # A word of the header that the detector did not see, in a thorough look alone.
+        ("MOCKBURY", True, True),
+        ("MOCKBURY", False, False),
+        # Another word.
+        ("ERECT PA", True, False),
+    ],
+)
+def test_thorough_look_needs_no_detector(
+    finder: TextFinder, monkeypatch: pytest.MonkeyPatch, text: str, *, thorough: bool, held: bool
+) -> None:
+    detector, _ = finder.networks()
+    monkeypatch.setattr(detector, "detect", Blind().detect)
+    clip = Clip(image((150, 120, text)))
+    reason = finder.check(clip, clip.description, ALL, WORDS, thorough=thorough)
+    assert (reason is not None) is held
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "held"),
+    [
+        # One sign of a word of the header.
+        ("MOCKBURY", (210, 122, 12, 18), True),
+        # One sign of another word, and a place too small and one too large for text.
+        ("ERECT PA", (210, 122, 12, 18), False),
+        ("MOCKBURY", (210, 122, 6, 5), False),
+        ("MOCKBURY", (10, 20, 300, 180), False),
+    ],
+)
+def test_words_are_looked_for_around_what_cannot_be_read(
+    finder: TextFinder, monkeypatch: pytest.MonkeyPatch, text: str, place: tuple[int, int, int, int], *, held: bool
+) -> None:
+    x, y, width, height = place
+    detector, _ = finder.networks()
+    seen = TextBox(x=x, y=y, width=width, height=height, confidence=0.4)
+    monkeypatch.setattr(detector, "detect", Blind(seen).detect)
+    clip = Clip(image((150, 120, text)))
+    assert (finder.check(clip, clip.description, ALL, WORDS) is not None) is held
 
 
 def test_findings_hold_no_text(finder: TextFinder) -> None:

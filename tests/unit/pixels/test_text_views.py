@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
-from gateway.pixels.text.views import pictures
+from gateway.pixels.text.views import pictures, views
 
 
 @dataclass
@@ -93,6 +93,25 @@ def test_text_of_one_frame_is_in_a_projection(value: int) -> None:
     views = shown(clip)
     assert any(abs(int(view[21, 21]) - int(view[40, 40])) > 40 for view in views)
     assert clip.asked == 20
+
+
+def test_text_that_stays_shows_in_the_mean() -> None:
+    values = np.random.default_rng(4).normal(100, 20, (15, 64, 96)).astype(np.uint8)
+    values[:, 30:34, 20:60] += 12
+    highest, lowest, mean = views(Clip(values), Clip(values).description)
+    # Against the grain above and below, in deviations of each picture.
+    apart = [
+        (view.contrast[31:33, 24:56].mean() - view.contrast[44:60].mean()) / view.contrast[44:60].std()
+        for view in (highest, lowest, mean)
+    ]
+    assert apart[2] > 1.3 * max(apart[:2])
+    assert [view.steady for view in (highest, lowest, mean)] == [False, False, True]
+    assert mean.shown is None
+
+
+def test_still_picture_is_steady() -> None:
+    (view,) = views(Clip(ramp()), Clip(ramp()).description)
+    assert view.steady
 
 
 def test_still_clip_is_looked_at_once() -> None:

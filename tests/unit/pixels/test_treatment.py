@@ -70,6 +70,7 @@ class Found:
     boxes: Sequence[TextBox] = ()
     unsure: str | None = None
     hold: str | None = None
+    faint: bool = False
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Finder:
     seen: list[Frame] = field(default_factory=list)
     words: list[frozenset[str]] = field(default_factory=list)
     claimed: list[bool] = field(default_factory=list)
+    thorough: list[bool] = field(default_factory=list)
 
     def find(
         self,
@@ -98,9 +100,16 @@ class Finder:
         return self.says
 
     def check(
-        self, frames: Frames, description: PixelDescription, options: FindText, words: frozenset[str]
+        self,
+        frames: Frames,
+        description: PixelDescription,
+        options: FindText,
+        words: frozenset[str],
+        *,
+        thorough: bool = False,
     ) -> str | None:
         self.seen.append(frames.frame(0))
+        self.thorough.append(thorough)
         return self.again
 
 
@@ -318,7 +327,7 @@ def test_regions_that_blacken_nothing_let_nothing_go(tmp_path: Path, sandbox: Sa
 
 def test_a_rule_holds_for_a_person(tmp_path: Path, sandbox: Sandbox) -> None:
     rules = "pixels:\n  - hold: true\n    because: DPO decision 2026-014.\n"
-    with pytest.raises(HeldByPixelRule, match=r"line 4 holds the instance: DPO decision 2026-014\.$"):
+    with pytest.raises(HeldByPixelRule, match=r"line 4: DPO decision 2026-014\.$"):
         run(tmp_path, image(noise(40, 60)), rules, sandbox)
 
 
@@ -395,6 +404,13 @@ def test_doubts(
     with pytest.raises(BurnedInTextSuspected, match=held) as caught:
         run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
     assert caught.value.facts["boxes"] == tuple((box.x, box.y, box.width, box.height) for box in found.boxes)
+
+
+@pytest.mark.parametrize("faint", [True, False])
+def test_faint_text_makes_the_second_look_thorough(tmp_path: Path, sandbox: Sandbox, *, faint: bool) -> None:
+    rules, finder = "pixels:\n  - find-text: {}\n", Finder(Found((Box(1, 1, 5, 5),), faint=faint))
+    run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
+    assert finder.thorough == [faint]
 
 
 def test_without_a_finder_the_instance_is_held(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -1,0 +1,72 @@
+"""The ends of lines of text, read by the real reader."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from gateway.pixels.text.box import TextBox
+from gateway.pixels.text.ends import to_its_ends
+from gateway.pixels.text.reader import Reader
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+def picture(*words: tuple[int, str], columns: int = 700) -> NDArray[np.uint8]:
+    """Words at their columns on grain, in row 30, 20 pixels high."""
+    grain = np.random.default_rng(7).normal(90, 4, (90, columns))
+    canvas = Image.fromarray(grain.astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    for x, text in words:
+        draw.text((x, 26), text, fill=130, font=ImageFont.load_default(24))
+    return np.asarray(canvas)
+
+
+def line(x: int, width: int, *, height: int = 28) -> TextBox:
+    return TextBox(x=x, y=26, width=width, height=height, confidence=0.9)
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "start", "end"),
+    [
+        # The detector saw the middle of a line.
+        (((200, "MOCKBURY TESTARIO"),), line(260, 60), 200, 430),
+        # Its beginning, and its end.
+        (((200, "MOCKBURY TESTARIO"),), line(200, 90), 200, 430),
+        (((200, "MOCKBURY TESTARIO"),), line(380, 55), 200, 430),
+        # A line that is longer than what is read at once.
+        (((10, "MOCKBURY TESTARIO ACCESSION NUMBER 4471239"),), line(10, 80), 10, 560),
+        # It ends at the edge of the image.
+        (((4, "MOCKBURY"),), line(40, 40), 4, 118),
+    ],
+)
+def test_line_grows_to_its_ends(
+    reader: Reader, words: tuple[tuple[int, str], ...], found: TextBox, start: int, end: int
+) -> None:
+    whole = to_its_ends(found, picture(*words), reader)
+    assert whole.x <= start + 4
+    assert whole.right >= end - 8
+    # And not much farther.
+    assert whole.x >= start - 40
+    assert whole.right <= end + 60
+    assert (whole.y, whole.height, whole.confidence) == (found.y, found.height, found.confidence)
+
+
+def test_whole_line_stays_as_it_is(reader: Reader) -> None:
+    found = line(196, 240)
+    assert to_its_ends(found, picture((200, "MOCKBURY TESTARIO")), reader) == found
+
+
+def test_text_far_away_is_another_line(reader: Reader) -> None:
+    found = line(16, 145)
+    assert to_its_ends(found, picture((20, "MOCKBURY"), (400, "TESTARIO")), reader) == found
+
+
+def test_upright_line_stays_as_it_is(reader: Reader) -> None:
+    found = line(200, 20, height=60)
+    assert to_its_ends(found, picture((200, "MOCKBURY TESTARIO")), reader) == found
