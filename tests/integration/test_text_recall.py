@@ -76,16 +76,16 @@ def test_lines_are_found(finder: TextFinder) -> None:
 
 
 def test_images_without_text_stay_as_they_are(finder: TextFinder) -> None:
-    assert total(finder, some(clean_cases(), 6)).false_area <= 0.01
+    assert total(finder, some(clean_cases(), 9)).false_area <= 0.01
 
 
 def test_side_markers_and_rulers_stay(finder: TextFinder) -> None:
-    assert total(finder, some(marked_cases(), 6)).false_area <= 0.01
+    assert total(finder, some(marked_cases(), 9)).false_area <= 0.01
 
 
-#: Images with lines that the detector alone misses: over a logo, of characters of 6 pixels in speckle, and in 8 of 36
+#: Images with lines that the detector alone misses: of characters of 6 pixels in speckle, and in 8 of 36
 #: frames of a clip.
-FAINT = ("us-cardiac-0", "us-grey-1", "us-clip-0")
+FAINT = ("us-grey-1", "us-clip-0")
 
 
 @pytest.mark.parametrize("name", FAINT)
@@ -99,7 +99,7 @@ def test_faint_text_does_not_go_out(
 
 @pytest.mark.parametrize(
     ("syntax", "number"),
-    [(JPEGLSLossless, 1), (JPEG2000Lossless, 0), (RLELossless, 2), (JPEGLosslessSV1, 1)],
+    [(JPEGLSLossless, 1), (JPEG2000Lossless, 0), (RLELossless, 3), (JPEGLosslessSV1, 1)],
     ids=["JPEG-LS", "JPEG 2000", "RLE", "JPEG lossless"],
 )
 def test_compressed_images_are_cleaned(
