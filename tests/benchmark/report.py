@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tests.benchmark.figures import Row
 from tests.benchmark.suite import BOUNDS, HEADERS, IDLE, RECEIVE, TABLES
-from tests.benchmark.targets import verdicts
+from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts
 from tests.benchmark.workloads import DESCRIPTIONS
 
 _COLUMNS: Final = (
@@ -147,6 +147,7 @@ def document(account: Account) -> str:
             for verdict in verdicts(account.rows)
         ],
     )]  # fmt: skip
+    parts += _comparison(account.rows)
     for title, lines in _tables(account.rows):
         columns = _used(lines)
         parts.append(f"## {title}\n")
@@ -167,6 +168,18 @@ def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[dict[str, str]]]]:
         members = [row for row in rows if row.table == title]
         if members:
             yield title, [_line(row, members) for row in members]
+
+
+def _comparison(rows: Sequence[Row]) -> Iterator[str]:
+    """How this machine compares with the one for which the targets were set."""
+    for row in rows:
+        if row.key == YARDSTICK:
+            yield (
+                "The targets were set on another machine of two cores. There pynetdicom's SCP on its defaults, "
+                f"under the same sender, receives {YARDSTICK_RATE} instances of W1 a second on one association; "
+                f"here {row.rate:.0f}, {row.rate / YARDSTICK_RATE:.2f} of that. Rates and CPU times are to be read by "
+                "it.\n"
+            )
 
 
 def _line(row: Row, table: Sequence[Row]) -> dict[str, str]:
