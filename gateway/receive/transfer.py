@@ -156,12 +156,13 @@ class DataTransfer:
         except OSError:
             return End.DISCONNECTED
         finally:
-            # Whoever uses the connection from here on counts on a time-out of Python's.
-            self._connection.settimeout(self._timeout)
             if self._store is not None:
                 self._store.abandon()
                 self._store = None
                 self.failed += 1
+            # Whoever uses the connection from here on counts on a time-out of Python's; it may be closed by then.
+            with suppress(OSError):
+                self._connection.settimeout(self._timeout)
 
     def stop(self) -> None:
         """End the association as soon as no message is under way."""

@@ -62,8 +62,8 @@ class Spool:
         <root>/lock
         <root>/received/2026-11-21/01KAK….dcm    originals, a directory per day (UTC)
         <root>/out/2026-11-21/01KAK….out         outputs
-        <root>/work/…                            files that live as long as one task
-        <root>/damaged/                          what a sweep set aside
+        <root>/work                              files that live as long as one task
+        <root>/damaged                           what a sweep set aside
 
     Args:
         root: the directory; created, with its parents, for this account alone

@@ -43,7 +43,7 @@ is acknowledged, the outputs in a folder before they are confirmed. A rate is th
 _AGAIN: Final = """## Measuring again
 
 ```
-scripts/benchmark                          # everything, in about twenty minutes
+scripts/benchmark                          # everything, in about half an hour
 scripts/benchmark --quick                  # a look, in less than three
 scripts/benchmark --only "the whole way"   # some of the tables
 scripts/benchmark --json after.json

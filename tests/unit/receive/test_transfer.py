@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,6 +103,12 @@ class Line:
 
     def files(self) -> list[Path]:
         return list((self.spool.work.parent / "received").rglob("*.dcm"))
+
+    def cut(self) -> None:
+        """Close the receiver's socket under it."""
+        self._far.close()
+        with suppress(OSError):
+            self.near.sendall(b"x")  # wakes a read that has begun
 
     def close(self) -> None:
         self.near.close()
@@ -348,6 +354,17 @@ def test_an_abort_in_the_middle_of_a_data_set_leaves_nothing(tmp_path: Path) -> 
     with line(tmp_path) as peer:
         peer.near.sendall(first_data(data_set()[:100]) + ABORT)
         assert peer.finish() == ABORT
+        assert peer.files() == []
+        assert (peer.transfer.stored, peer.transfer.failed) == (0, 1)
+
+
+def test_a_socket_that_is_closed_under_a_data_set_leaves_nothing(tmp_path: Path) -> None:
+    with line(tmp_path) as peer:
+        peer.near.sendall(first_data(data_set()[:100]))
+        while not peer.files():
+            pass
+        peer.cut()
+        assert peer.finish() is End.DISCONNECTED
         assert peer.files() == []
         assert (peer.transfer.stored, peer.transfer.failed) == (0, 1)
 
