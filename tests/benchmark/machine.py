@@ -7,6 +7,7 @@ import platform
 import re
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,24 +45,33 @@ def facts(folder: Path) -> dict[str, str]:
 def bounds(folder: Path) -> Iterator[tuple[str, str, Callable[[], Run]]]:
     """Name, unit of work and a measurement of what the machine can do with 1 process."""
     folder.mkdir(parents=True, exist_ok=True)
+    yield "create a file", "empty", lambda: _create(folder, 500)
     yield "write and fdatasync a file", "12 kB", lambda: _sync(folder, 12_000, 200)
     yield "write and fdatasync a file", "533 kB", lambda: _sync(folder, 533_000, 100)
+    yield "write and fdatasync a file", "15 MB", lambda: _sync(folder, 15_000_000, 20)
     yield "copy a file in the page cache", "256 MB", lambda: _copy(folder)
     yield "send over loopback", "1 GB", _loopback
 
 
-def _sync(folder: Path, size: int, count: int) -> Run:
-    data = os.urandom(size)
+def _create(folder: Path, count: int) -> Run:
+    """Where many files were removed a moment ago this takes much longer, as in ``suite``; they are left."""
+    new = Path(tempfile.mkdtemp(dir=folder))
     started = time.perf_counter()
     for number in range(count):
-        descriptor = os.open(folder / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.close(os.open(new / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    return Run(instances=count, size=0, seconds=time.perf_counter() - started)
+
+
+def _sync(folder: Path, size: int, count: int) -> Run:
+    data = os.urandom(size)
+    new = Path(tempfile.mkdtemp(dir=folder))
+    started = time.perf_counter()
+    for number in range(count):
+        descriptor = os.open(new / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         os.write(descriptor, data)
         os.fdatasync(descriptor)
         os.close(descriptor)
-    seconds = time.perf_counter() - started
-    for number in range(count):
-        (folder / f"{number}").unlink()
-    return Run(instances=count, size=count * size, seconds=seconds)
+    return Run(instances=count, size=count * size, seconds=time.perf_counter() - started)
 
 
 def _copy(folder: Path) -> Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -173,7 +172,7 @@ def gateway(
     max_associations: int = 64,
     prepare: Callable[[Path], None] | None = None,
 ) -> Iterator[Gateway]:
-    """Run a whole gateway, fresh, in ``folder``, which is removed at the end.
+    """Run a whole gateway, fresh, in ``folder``.
 
     Args:
         folder: does not exist yet
@@ -182,15 +181,12 @@ def gateway(
         prepare: called with the data directory before the gateway starts
     """
     folder.mkdir(parents=True)
-    try:
-        if prepare is not None:
-            prepare(folder / "data")
-        text = configuration(folder, destination, max_associations=max_associations)
-        make_secret(folder, text)
-        with gateway_server(folder, configuration=text) as running:
-            yield Gateway(running.dicom_port, _roles(running), running.data)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if prepare is not None:
+        prepare(folder / "data")
+    text = configuration(folder, destination, max_associations=max_associations)
+    make_secret(folder, text)
+    with gateway_server(folder, configuration=text) as running:
+        yield Gateway(running.dicom_port, _roles(running), running.data)
 
 
 def _roles(running: GatewayProcess) -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -49,21 +48,18 @@ RECEIVERS: Final[Mapping[str, Callable[[Path], AbstractContextManager[tuple[int,
 def measure(folder: Path, name: str, workload: Workload, *, associations: int, no_delay: bool) -> Run:
     """One repeat with a receiver of its own; see ``senders.storescu``."""
     folder.mkdir(parents=True)
-    try:
-        with RECEIVERS[name](folder) as (pid, port):
-            warm_up(port, workload)
-            synced()
-            meter = Meter({pid: "receive"}).start()
-            started = time.perf_counter()
-            storescu(port, workload, associations=associations, no_delay=no_delay)
-            seconds = time.perf_counter() - started
-            return Run(
-                instances=len(workload.files),
-                size=workload.size,
-                seconds=seconds,
-                # Processes that storescp forks for associations have ended: theirs is not known.
-                cpu={} if name == "dcmtk storescp" else meter.cpu(),
-                memory=meter.memory(),
-            )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with RECEIVERS[name](folder) as (pid, port):
+        warm_up(port, workload)
+        synced()
+        meter = Meter({pid: "receive"}).start()
+        started = time.perf_counter()
+        storescu(port, workload, associations=associations, no_delay=no_delay)
+        seconds = time.perf_counter() - started
+        return Run(
+            instances=len(workload.files),
+            size=workload.size,
+            seconds=seconds,
+            # Processes that storescp forks for associations have ended: theirs is not known.
+            cpu={} if name == "dcmtk storescp" else meter.cpu(),
+            memory=meter.memory(),
+        )

@@ -6,7 +6,6 @@ destination that it talks to.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -73,7 +72,7 @@ class _Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Leave everything where it is: see ``suite``."""
 
     def receive(self, workload: Workload, *, associations: int, no_delay: bool, watch: Watch) -> Run:
         with job("receive", self._configuration, self._latencies) as pid:
