@@ -18,7 +18,7 @@ from gateway.errors import BurnedInTextSuspected, ConfigurationError, RuleFailed
 from gateway.ledger import ReviewRecord
 from gateway.pixel_settings import PixelSettings
 from gateway.pixels.check import check_pixels
-from gateway.pixels.embedded import embedded_in
+from gateway.pixels.embedded import Embedded, embedded_in
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.text import TextFinder
@@ -28,6 +28,7 @@ from gateway.profile.pixels import Pass, Rectangle
 from gateway.profile.situation import situation
 from gateway.verify.harvest import harvest
 from gateway.verify.output import read_output
+from gateway.verify.recollection import Recollection
 
 __all__ = ["PixelStage", "identifying_words", "review_of", "specialised"]
 
@@ -50,6 +51,8 @@ class PixelStage:
         self.sandbox: Final = Sandbox(settings)
         self.finder: Final = TextFinder() if TextFinder.available() else None
         self._treatment = PixelTreatment(sandbox=self.sandbox, finder=self.finder)
+        #: What is embedded in the parts that instances have in common.
+        self._embedded = Recollection[tuple[Embedded, ...]]()
 
     def close(self) -> None:
         """End the child that runs the codecs, if there is one."""
@@ -127,7 +130,32 @@ class PixelStage:
         with _on_disk():
             check_pixels(instance, segments, outcome, work=work, limits=limits, sandbox=self.sandbox)
         if review is None and not any(isinstance(rule, Pass) for rule in program.pixels):
-            _check_embedded(instance, segments)
+            self._check_embedded(instance, segments)
+
+    def _check_embedded(self, instance: Instance, segments: Sequence[Segment]) -> None:
+        """Hold an instance of whose other pictures and documents one is still in the output."""
+        received = {(one.kind, one.where, one.digest): one for one in self._embedded_in(instance)}
+        if not received:
+            return
+        output = read_output(instance, segments)
+        left = deque((one.kind, one.where, one.digest) for one in embedded_in(output.buffer, output.elements))
+        # Long values are not loaded with an output: they are those that were received.
+        copied = {tag for tag, _vr, _start, _end in output.holes}
+        left.extend(key for key, one in received.items() if len(one.where) == 1 and one.where[0] in copied)
+        for key in left:
+            if key in received:
+                reason = f"{_PICTURES[key[0]]} at {received[key]}"
+                raise BurnedInTextSuspected(reason=reason)
+
+    def _embedded_in(self, instance: Instance) -> Iterator[Embedded]:
+        known = self._embedded.of(instance.implicit)
+        for raw, elements in instance.parts:
+            found = known.get(raw) if raw else None
+            if found is None:
+                found = tuple(embedded_in(instance.buffer, elements))
+                if raw:
+                    self._embedded.keep(instance.implicit, raw, found)
+            yield from found
 
 
 def specialised(program: Program, instance: Instance, sender: Mapping[str, str] | None) -> Program:
@@ -154,22 +182,6 @@ def review_of(record: ReviewRecord | None) -> Review | None:
         return None
     boxes = tuple(Rectangle(*box) for box in record.boxes)
     return Review(decision=record.decision, boxes=boxes, actor=record.actor, because=record.because)
-
-
-def _check_embedded(instance: Instance, segments: Sequence[Segment]) -> None:
-    """Hold an instance of whose other pictures and documents one is still in the output."""
-    received = {(one.kind, one.where, one.digest): one for one in embedded_in(instance.buffer, instance.elements)}
-    if not received:
-        return
-    output = read_output(instance, segments)
-    left = deque((one.kind, one.where, one.digest) for one in embedded_in(output.buffer, output.elements))
-    # Long values are not loaded with an output: they are those that were received.
-    copied = {tag for tag, _vr, _start, _end in output.holes}
-    left.extend(key for key, one in received.items() if len(one.where) == 1 and one.where[0] in copied)
-    for key in left:
-        if key in received:
-            reason = f"{_PICTURES[key[0]]} at {received[key]}"
-            raise BurnedInTextSuspected(reason=reason)
 
 
 @contextmanager

@@ -69,8 +69,8 @@ _ALL_LACK: Final = 8
 _MOST_WAITING: Final = 10_000
 #: More than preamble and file meta information take.
 _HEAD: Final = 4096
-#: Bytes hashed at a time.
-_HASH_CHUNK: Final = 1 << 20
+#: Bytes hashed at a time: two passes over them stay in the processor's second cache.
+_HASH_CHUNK: Final = 1 << 18
 
 
 def work(child: Child) -> None:
@@ -321,12 +321,15 @@ def content_digest(path: Path, *, name: str, crc32: int) -> str:
     SpoolCorrupt: the data set is not what was received
     """
     digest, found = blake3(), 0
-    with path.open("rb") as file:
-        start = read_file_meta(file.read(_HEAD))[1]
-        file.seek(start)
-        while chunk := file.read(_HASH_CHUNK):
+    buffer = memoryview(bytearray(_HASH_CHUNK))
+    with path.open("rb", buffering=0) as file:
+        count = file.readinto(buffer)
+        start = read_file_meta(buffer[: min(count, _HEAD)])[1]
+        while count:
+            chunk = buffer[start:count]
             digest.update(chunk)
             found = checksum.crc32(chunk, found)
+            count, start = file.readinto(buffer), 0
     if found != crc32:
         raise SpoolCorrupt(name=name, reason="its checksum is wrong")
     return digest.hexdigest()

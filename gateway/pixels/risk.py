@@ -9,12 +9,13 @@ Ultrasound images full of text that say NO are common.
 from __future__ import annotations
 
 import csv
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from gateway.dicom.encoded import find
+from gateway.dicom.encoded import Element
 from gateway.dicom.instance import Instance
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
 from gateway.pixels.description import PixelDescription
@@ -31,8 +32,10 @@ _RECOGNIZABLE_VISUAL_FEATURES: Final = 0x00280302
 #: Elements that only a capturing or digitising device writes (PS3.3 C.8.6.1).
 _CAPTURED_BY: Final = frozenset((0x00181010, 0x00181012, 0x00181014, 0x00181016, 0x00181018, 0x00181019, 0x00181022))
 _PRINTED_BY: Final = frozenset((0x00181011, 0x00181017, 0x0018101A, 0x0018101B))
-#: Overlay Bits Allocated, Overlay Bit Position and Overlay Data in repeating groups 60xx (PS3.3 C.9.2).
-_OVERLAYS: Final = range(0x6000, 0x6020, 2)
+#: All of them lie in this range.
+_DEVICES: Final = range(0x00181010, 0x00181023)
+#: The repeating groups 60xx, and in them Overlay Bit Position and Overlay Data (PS3.3 C.9.2).
+_OVERLAYS: Final = range(0x60000000, 0x60200000)
 _OVERLAY_BIT_POSITION: Final = 0x0102
 _OVERLAY_DATA: Final = 0x3000
 _PIXELS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -139,9 +142,10 @@ def _by_origin(instance: Instance) -> Risk | None:
         caution = _CAUTIONS.get((what, value))
         if caution is not None:
             return _risk(caution)
-    if _has_any(instance, _PRINTED_BY):
+    devices = {tag for tag, _vr, _start, value, end, _items in _between(instance, _DEVICES) if end > value}
+    if devices & _PRINTED_BY:
         return Risk("film", "the image comes from film")
-    if _has_any(instance, _CAPTURED_BY):
+    if devices & _CAPTURED_BY:
         return Risk("secondary-capture", "the image was captured from a screen or digitised")
     return None
 
@@ -150,18 +154,19 @@ def _by_overlays(instance: Instance, description: PixelDescription) -> Risk | No
     """Overlays in the bits of Pixel Data that no sample uses (retired; PS3.3-2004 C.9.2)."""
     if description.bits_allocated <= description.bits_stored:
         return None
-    elements = instance.elements
-    for group in _OVERLAYS:
-        first = group << 16
-        if find(elements, first | _OVERLAY_BIT_POSITION) and not find(elements, first | _OVERLAY_DATA):
+    tags = {element[0] for element in _between(instance, _OVERLAYS)}
+    for tag in tags:
+        group, number = tag >> 16, tag & 0xFFFF
+        if group % 2 == 0 and number == _OVERLAY_BIT_POSITION and (group << 16 | _OVERLAY_DATA) not in tags:
             return Risk("overlay-in-pixels", "an overlay lies in unused bits of the pixels")
     return None
 
 
-def _has_any(instance: Instance, tags: frozenset[int]) -> bool:
-    """Whether one of the elements is there with a value."""
-    found = (find(instance.elements, tag) for tag in tags)
-    return any(element is not None and element[4] > element[3] for element in found)
+def _between(instance: Instance, tags: range) -> list[Element]:
+    """The elements of the top level with tags from the first to the last of ``tags``."""
+    elements = instance.elements
+    # A tuple sorts before a longer one that begins with it.
+    return elements[bisect_left(elements, (tags.start,)) : bisect_left(elements, (tags.stop,))]
 
 
 def _risk(caution: _Caution) -> Risk:

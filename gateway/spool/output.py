@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
@@ -20,7 +21,6 @@ from typing import BinaryIO, Final
 from gateway import checksum
 from gateway.dicom.segments import FileRange, Segment
 from gateway.errors import SpoolCorrupt
-from gateway.spool.disk import FILE_MODE
 
 _MAGIC: Final = b"DGou"
 _VERSION: Final = 1
@@ -54,8 +54,15 @@ class Output:
         return list(self.ranges)
 
 
-def write_parts(path: Path, segments: Sequence[Segment], *, stored: Path) -> int:
-    """Write the file ``path`` for ``segments``; ranges of ``stored`` stay ranges, all others are copied.
+def write_parts(file: FileIO, segments: Sequence[Segment], *, stored: Path, available: int) -> int:
+    """Write an output into an empty file; ranges of ``stored`` stay ranges, all others are copied.
+
+    Parameters
+    ----------
+    file: unbuffered
+    segments: a DICOM file
+    stored: the original
+    available: bytes of the original
 
     Returns
     -------
@@ -69,27 +76,25 @@ def write_parts(path: Path, segments: Sequence[Segment], *, stored: Path) -> int
     parts: list[tuple[int, int, int]] = []
     at = start = _HEAD.size + _COUNTS.size + len(segments) * _PART.size
     crc32 = 0
-    available = stored.stat().st_size
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
-        file.seek(start)
-        for segment in segments:
-            if isinstance(segment, FileRange) and segment.path == stored:
-                if segment.offset + segment.length > available:
-                    raise SpoolCorrupt(name=stored.name, reason="a range ends behind it")
-                parts.append((_STORED, segment.offset, segment.length))
-                continue
-            if isinstance(segment, FileRange):
-                crc32 = _copy(segment, file, crc32)
-                length = segment.length
-            else:
-                file.write(segment)
-                crc32 = checksum.crc32(segment, crc32)
-                length = len(segment)
-            parts.append((_INLINE, at, length))
-            at += length
-        body = _COUNTS.pack(len(parts), at - start, crc32) + b"".join(_PART.pack(*part) for part in parts)
-        file.seek(0)
-        file.write(_HEAD.pack(_MAGIC, _VERSION, checksum.crc32(body)) + body)
+    file.seek(start)
+    for segment in segments:
+        if isinstance(segment, FileRange) and segment.path == stored:
+            if segment.offset + segment.length > available:
+                raise SpoolCorrupt(name=stored.name, reason="a range ends behind it")
+            parts.append((_STORED, segment.offset, segment.length))
+            continue
+        if isinstance(segment, FileRange):
+            crc32 = _copy(segment, file, crc32)
+            length = segment.length
+        else:
+            _write(file, segment)
+            crc32 = checksum.crc32(segment, crc32)
+            length = len(segment)
+        parts.append((_INLINE, at, length))
+        at += length
+    body = _COUNTS.pack(len(parts), at - start, crc32) + b"".join(_PART.pack(*part) for part in parts)
+    file.seek(0)
+    _write(file, _HEAD.pack(_MAGIC, _VERSION, checksum.crc32(body)) + body)
     return sum(part[2] for part in parts)
 
 
@@ -125,7 +130,7 @@ def read_parts(path: Path, *, name: str, stored: Path) -> Output:
     return Output(name, tuple(ranges))
 
 
-def _copy(part: FileRange, file: BinaryIO, crc32: int) -> int:
+def _copy(part: FileRange, file: FileIO, crc32: int) -> int:
     with part.path.open("rb") as source:
         source.seek(part.offset)
         left = part.length
@@ -133,10 +138,17 @@ def _copy(part: FileRange, file: BinaryIO, crc32: int) -> int:
             chunk = source.read(min(left, _CHUNK))
             if not chunk:
                 raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
-            file.write(chunk)
+            _write(file, chunk)
             crc32 = checksum.crc32(chunk, crc32)
             left -= len(chunk)
     return crc32
+
+
+def _write(file: FileIO, content: bytes) -> None:
+    """Write all of ``content``: the kernel may take a part."""
+    written = file.write(content)
+    while written < len(content):
+        written += file.write(memoryview(content)[written:])
 
 
 def _checksum(file: BinaryIO) -> int:

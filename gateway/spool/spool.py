@@ -33,6 +33,7 @@ from gateway.spool.output import Output, read_parts, write_parts
 from gateway.spool.record import PREAMBLE_LENGTH, SpoolRecord, is_blank
 from gateway.spool.ulid import UlidSource
 
+_SUFFIX: Final = ".dcm"
 _NAME: Final = re.compile(r"\d{4}-\d{2}-\d{2}/[0-9A-HJKMNP-TV-Z]{26}\.dcm")
 _CHUNK: Final = 1 << 20
 #: Preamble and file meta information: two UIDs of 64 bytes, two AE titles and what the gateway says of itself.
@@ -240,16 +241,24 @@ class Spool:
         """
         stored = self.path(name)
         final = self._output_path(name)
-        draft = final.with_name(f"{final.name}.{self._ulids.next(time.time_ns())}.tmp")
+        draft = f"{final}.{self._ulids.next(time.time_ns())}.tmp"
         with disk_errors("write the output of", name, root=self._root, reserve=self._reserve):
-            if not stored.exists():
-                raise SpoolCorrupt(name=name, reason="it is missing")
-            final.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
             try:
-                length = write_parts(draft, segments, stored=stored)
-                draft.replace(final)
+                available = stored.stat().st_size
+            except FileNotFoundError:
+                raise SpoolCorrupt(name=name, reason="it is missing") from None
+            try:
+                descriptor = _created(draft)
+            except FileNotFoundError:
+                # The first one of a day, or of one whose directory was removed while it was empty.
+                final.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+                descriptor = _created(draft)
+            try:
+                with os.fdopen(descriptor, "wb", buffering=0) as file:
+                    length = write_parts(file, segments, stored=stored, available=available)
+                os.replace(draft, final)  # noqa: PTH105  (a Path for each of thousands of names costs more than the call)
             except BaseException:
-                draft.unlink(missing_ok=True)
+                Path(draft).unlink(missing_ok=True)
                 raise
         return length
 
@@ -320,7 +329,7 @@ class Spool:
                     yield name
 
     def _output_path(self, name: str) -> Path:
-        return (self._out / name).with_suffix(".out")
+        return self._out / f"{name.removesuffix(_SUFFIX)}.out"
 
     def _day(self, day: str, *, again: bool = False) -> DirectorySync:
         """The directory of a day, created and durable; ``again`` if it was found missing."""
@@ -334,3 +343,8 @@ class Spool:
                     # Instances that began before midnight hold yesterday's themselves.
                     self._days = {day: directory}
         return directory
+
+
+def _created(path: str) -> int:
+    """The descriptor of a new file for this account alone."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)

@@ -170,11 +170,8 @@ def main() -> None:
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
     for target, name, data in seeds():
         (CORPUS / target / name).write_bytes(data)
-    original, output = CORPUS / "original", CORPUS / "output" / "ranges"
-    original.write_bytes(bytes(1000))
-    output.unlink(missing_ok=True)
-    write_parts(output, [b"header"], stored=original)
-    original.unlink()
+    with (CORPUS / "output" / "ranges").open("wb", buffering=0) as output:
+        write_parts(output, [b"header"], stored=CORPUS / "original", available=1000)
 
 
 if __name__ == "__main__":
