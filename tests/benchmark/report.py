@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmark.figures import Row
-from tests.benchmark.suite import BOUNDS, HEADERS, IDLE, RECEIVE, TABLES
+from tests.benchmark.suite import BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
 from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts
 from tests.benchmark.workloads import DESCRIPTIONS
 
@@ -31,6 +31,8 @@ _NOTES: Final = {
     RECEIVE: "From the start of storescu to its end; durable with the gateway, not synced with the others. Latency is "
     "from command to answer. The ratio is to pynetdicom's SCP on its defaults under the same sender.",
     HEADERS: "CPU time of header work alone: instances per second of CPU. The ratio is to dicognito.",
+    WHOLE: "From the first byte of the sender to the last confirmation. Into a folder each instance is written and "
+    "synced twice, in the spool and in the folder: the disk allows half the rate of the bounds above.",
 }
 
 _PREFACE: Final = """# Performance
@@ -38,6 +40,10 @@ _PREFACE: Final = """# Performance
 Written by `scripts/benchmark --document`. All programs, senders and destinations included, share the machine below.
 Every figure of the gateway is with `durability: full`: the file and its directory entry are synced before an instance
 is acknowledged, the outputs in a folder before they are confirmed. A rate is the median of the runs.
+
+Nothing that a run wrote is removed before the end. For some minutes after many files were removed, ext4 takes up to
+0.75 ms of a processor to create one instead of 0.02 ms, and two or three are created for each instance; a gateway, too,
+is slower for a while after it has purged many.
 """
 
 _AGAIN: Final = """## Measuring again
@@ -52,7 +58,8 @@ scripts/benchmark --compare before.json after.json
 ```
 
 Workloads are generated from fixed seeds and kept in `~/.cache/deid-gateway-benchmark` or where `--cache` says. The
-working files go below `--work`: choose the file system that the gateway will use.
+working files go below `--work`: choose the file system that the gateway will use, with 50 GB free. They are removed at
+the end. Wait some minutes if many files have just been removed there.
 """
 
 
