@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,7 +23,8 @@ _S = TypeVar("_S", bound=StrEnum)
 
 def printable(text: str) -> str:
     """``text`` with U+FFFD for every control character and lone surrogate."""
-    return _UNSAFE.sub("\ufffd", text)
+    # Nearly all are printable, and then nothing in them is unsafe.
+    return text if text.isprintable() else _UNSAFE.sub("\ufffd", text)
 
 
 def utc_now() -> datetime:
@@ -87,3 +91,24 @@ class Words(sa.types.TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Make the text storable."""
         return None if value is None else printable(value[: self.limit])
+
+
+class Several(sa.types.TypeDecorator[Sequence[Any]]):
+    """Any number of integers or texts in one parameter: an array for PostgreSQL, a JSON array for SQLite."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, item: sa.types.TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        """The type of the parameter."""
+        return dialect.type_descriptor(postgresql.ARRAY(self.item) if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> list[Any] | str | None:
+        """Convert to what the driver takes."""
+        if value is None:
+            return None
+        return list(value) if dialect.name == "postgresql" else json.dumps(list(value))

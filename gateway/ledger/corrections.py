@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.ledger import history
+from gateway.ledger.database import each_of
 from gateway.ledger.history import Transition
 from gateway.ledger.schema import deliveries, instances, is_state, outputs
 from gateway.ledger.states import SETTLED, STANDING, UNCONFIRMED, DeliveryState, InstanceState
@@ -24,20 +25,35 @@ from gateway.ledger.states import SETTLED, STANDING, UNCONFIRMED, DeliveryState,
 SUPERSEDED: Final = DeliveryState.SUPERSEDED.value
 
 
-def waits_for_an_older_one(now: datetime) -> sa.ColumnElement[bool]:
-    """The condition, in a query of deliveries, instances and outputs, that an older version is being sent there."""
-    older, sending = instances.alias(), deliveries.alias()
-    return outputs.c.replaces.is_not(None) & sa.exists().where(
-        older.c.project == instances.c.project,
-        older.c.sop_key == instances.c.sop_key,
-        older.c.sop_key.is_not(None),
-        is_state(older.c.state, *STANDING),
-        older.c.id < instances.c.id,
-        sending.c.instance_id == older.c.id,
-        sending.c.destination == deliveries.c.destination,
-        sending.c.lease_owner.is_not(None),
-        sending.c.due_at > now,
+_OLDER: Final = instances.alias()
+_SENDING: Final = deliveries.alias()
+#: The condition, in a query of deliveries, instances and outputs at the moment ``now``, that an older version is being
+#: sent there.
+WAITS_FOR_AN_OLDER_ONE: Final = outputs.c.replaces.is_not(None) & sa.exists().where(
+    _OLDER.c.project == instances.c.project,
+    _OLDER.c.sop_key == instances.c.sop_key,
+    _OLDER.c.sop_key.is_not(None),
+    is_state(_OLDER.c.state, *STANDING),
+    _OLDER.c.id < instances.c.id,
+    _SENDING.c.instance_id == _OLDER.c.id,
+    _SENDING.c.destination == deliveries.c.destination,
+    _SENDING.c.lease_owner.is_not(None),
+    _SENDING.c.due_at > sa.bindparam("now"),
+)
+
+_DELIVERIES: Final = sa.select(deliveries.c.instance_id, deliveries.c.state, deliveries.c.detail).where(
+    deliveries.c.instance_id.in_(each_of("ids"))
+)
+_DELIVERED: Final = (
+    sa.update(instances)
+    .where(instances.c.id.in_(each_of("ids")))
+    .values(
+        state=InstanceState.DELIVERED,
+        changed_at=sa.bindparam("changed_at"),
+        code=sa.bindparam("code"),
+        detail=sa.bindparam("detail"),
     )
+)
 
 
 def supersede(connection: Connection, versions: Iterable[Sequence[int]], *, now: datetime, actor: str) -> None:
@@ -114,11 +130,7 @@ def settle(connection: Connection, ids: Sequence[int], *, now: datetime, actor: 
     """
     if not ids:
         return ()
-    rows = connection.execute(
-        sa.select(deliveries.c.instance_id, deliveries.c.state, deliveries.c.detail).where(
-            deliveries.c.instance_id.in_(ids)
-        )
-    ).all()
+    rows = connection.execute(_DELIVERIES, {"ids": ids}).all()
     waiting = {row.instance_id for row in rows if row.state not in SETTLED}
     arrived = {row.instance_id for row in rows if row.state is DeliveryState.CONFIRMED}
     details = {row.instance_id: row.detail for row in rows}
@@ -133,10 +145,7 @@ def settle(connection: Connection, ids: Sequence[int], *, now: datetime, actor: 
         at=now,
         actor=actor,
     )
-    for reason in set(reasons.values()):
-        connection.execute(
-            sa.update(instances)
-            .where(instances.c.id.in_([number for number in done if reasons[number] == reason]))
-            .values(state=InstanceState.DELIVERED, changed_at=now, code=reason[0], detail=reason[1])
-        )
+    for code, detail in set(reasons.values()):
+        alike = [number for number in done if reasons[number] == (code, detail)]
+        connection.execute(_DELIVERED, {"ids": alike, "changed_at": now, "code": code, "detail": detail})
     return done

@@ -6,6 +6,10 @@ The rest of the ledger is written once. What it relies on:
 - PostgreSQL works at READ COMMITTED: who changes a row locks it first (``FOR UPDATE``), who looks for work skips what
   others have locked (``SKIP LOCKED``). SQLite ignores both clauses and needs neither.
 - a transaction that lost a race (deadlock, serialization, unique key, busy) is repeated from its beginning.
+
+Statements that are sent for every batch are built once, when their module is loaded: to build one anew costs several
+times what the database needs to execute it. For the same reason they take any number of ids as one parameter
+(``each_of``), and change at once all rows that change alike.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -22,11 +26,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from gateway.errors import ConfigurationError, LedgerDamaged, LedgerUnavailable
+from gateway.ledger.columns import Several
 
 T = TypeVar("T")
+S = TypeVar("S", bound=sa.Insert)
+
+#: What begins an INSERT that can say ON CONFLICT.
+InsertInto: TypeAlias = Callable[[sa.Table], postgresql.Insert]
 
 #: How SQLite flushes: ``normal`` never loses consistency but may lose the last transactions at power loss, which the
 #: spool's start-up scan rebuilds; ``full`` flushes every transaction.
@@ -150,8 +162,9 @@ class Database:
 
     def exclude_all(self, connection: Connection, keys: Iterable[int]) -> None:
         """As ``exclude``, for several keys; all transactions ask in the same order."""
-        wanted = sorted(set(keys))
-        if self.dialect == "postgresql" and wanted:
+        if self.dialect != "postgresql":
+            return
+        if wanted := sorted(set(keys)):
             numbers = (
                 sa.func.unnest(sa.cast(wanted, postgresql.ARRAY(sa.BigInteger))).table_valued("key").render_derived()
             )
@@ -165,12 +178,71 @@ class OnDatabase:
         self._database: Final = database
 
 
+#: The two classes offer the same methods; the checker needs one of them.
+_INSERTS: Final[Mapping[str, InsertInto]] = {
+    "sqlite": sqlite.insert,  # type: ignore[dict-item]
+    "postgresql": postgresql.insert,
+}
+
+
 def insert(connection: Connection, table: sa.Table) -> postgresql.Insert:
     """An INSERT that can say ON CONFLICT, which both databases spell alike."""
-    if connection.dialect.name == "sqlite":
-        # The two classes offer the same methods; the checker needs one of them.
-        return sqlite.insert(table)  # type: ignore[return-value]
-    return postgresql.insert(table)
+    return _INSERTS[connection.dialect.name](table)
+
+
+def spelt(build: Callable[[InsertInto], S]) -> Mapping[str, S]:
+    """A statement that says ON CONFLICT, by dialect: what ``build`` makes of a function that is as ``insert``."""
+    return {dialect: build(insert_into) for dialect, insert_into in _INSERTS.items()}
+
+
+_ID: Final = sa.BigInteger()
+
+
+class _Elements(FunctionElement[Any]):
+    """The function that makes rows of the elements of a ``Several``."""
+
+    name = "elements"
+    inherit_cache = True
+
+
+@compiles(_Elements)
+def _unnest(element: _Elements, compiler: SQLCompiler, **options: Any) -> str:
+    return f"unnest({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Elements, "sqlite")
+def _json_each(element: _Elements, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+def each_of(name: str, item: sa.types.TypeEngine[Any] = _ID) -> sa.Select[tuple[Any]]:
+    """A query for the elements of a list parameter; to be used as ``column.in_(each_of("ids"))``.
+
+    However many there are, the text of the statement is the same, and the database need not parse it again.
+
+    Parameters
+    ----------
+    name
+        Of the parameter.
+    item
+        The type of an element, an integer's or a text's.
+    """
+    return sa.select(_Elements(sa.bindparam(name, type_=Several(item))).column_valued("value"))
+
+
+def lock(connection: Connection, query: sa.Select[Any], parameters: Mapping[str, Any]) -> None:
+    """Lock the rows that a query ``FOR UPDATE`` finds, in its order.
+
+    SQLite is not asked: its write transactions exclude each other anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(query, parameters).all()
+
+
+def records(kind: Callable[..., T], result: sa.Result[Any]) -> list[T]:
+    """The rows of a result, each made by calling ``kind`` with the columns by their names."""
+    names = tuple(result.keys())
+    return [kind(**dict(zip(names, row, strict=True))) for row in result]
 
 
 def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditEntry
 from gateway.ledger import completeness, history
 from gateway.ledger.audit import append as append_audit
 from gateway.ledger.columns import utc_now
-from gateway.ledger.corrections import SUPERSEDED, end, settle, waits_for_an_older_one
-from gateway.ledger.database import CHUNK, OnDatabase, chunks, insert
+from gateway.ledger.corrections import SUPERSEDED, WAITS_FOR_AN_OLDER_ONE, end, settle
+from gateway.ledger.database import CHUNK, InsertInto, OnDatabase, chunks, each_of, lock, records, spelt
 from gateway.ledger.history import Transition
 from gateway.ledger.receipts import append
 from gateway.ledger.records import (
@@ -45,22 +47,21 @@ _PASS_OVER: Final = timedelta(milliseconds=1)
 #: What a claim adds to the attempts: to ask what became of a sent delivery is no attempt to send it.
 _COUNTED: Final = sa.case((is_state(deliveries.c.state, DeliveryState.SENT), 0), else_=1)
 
-_CLAIMED: Final = (
-    deliveries.c.id.label("delivery_id"),
-    deliveries.c.instance_id,
-    instances.c.spool_name,
-    deliveries.c.destination,
-    deliveries.c.state,
-    deliveries.c.attempts,
-    instances.c.received_at,
-    outputs.c.patient_id,
-    outputs.c.study_uid,
-    outputs.c.series_uid,
-    outputs.c.sop_uid,
-    outputs.c.sop_class_uid,
-    outputs.c.transfer_syntax,
-    outputs.c.size,
+#: The deliveries ``ids``, and those of them that ``owner`` has.
+_NAMED: Final = deliveries.c.id.in_(each_of("ids"))
+_MINE: Final = _NAMED & (deliveries.c.lease_owner == sa.bindparam("owner"))
+
+_LEASE: Final = (
+    sa.update(deliveries)
+    .where(_NAMED)
+    .values(
+        lease_owner=sa.bindparam("owner"),
+        due_at=sa.bindparam("until"),
+        attempts=deliveries.c.attempts + _COUNTED,
+    )
 )
+_STILL_MINE: Final = sa.select(deliveries.c.id).where(_MINE).order_by(deliveries.c.id).with_for_update()
+_PROLONG: Final = sa.update(deliveries).where(_NAMED).values(due_at=sa.bindparam("until"))
 
 
 class Deliveries(OnDatabase):
@@ -119,9 +120,7 @@ class Deliveries(OnDatabase):
                 claims = _due(connection, destination, study_uid, now=at, max_count=max_count, max_bytes=max_bytes)
                 if claims:
                     connection.execute(
-                        sa.update(deliveries)
-                        .where(deliveries.c.id.in_([claim.delivery_id for claim in claims]))
-                        .values(lease_owner=owner, due_at=until, attempts=deliveries.c.attempts + _COUNTED)
+                        _LEASE, {"ids": [claim.delivery_id for claim in claims], "owner": owner, "until": until}
                     )
                 _set_turn(connection, destination, study_uid, not_before=at if claims else at + _PASS_OVER)
                 if claims:
@@ -145,14 +144,8 @@ class Deliveries(OnDatabase):
         def work(connection: Connection) -> list[int]:
             kept: list[int] = []
             for part in chunks(sorted(ids)):
-                query = (
-                    sa.select(deliveries.c.id)
-                    .where(deliveries.c.id.in_(part), deliveries.c.lease_owner == owner)
-                    .order_by(deliveries.c.id)
-                    .with_for_update()
-                )
-                mine = connection.scalars(query).all()
-                connection.execute(sa.update(deliveries).where(deliveries.c.id.in_(mine)).values(due_at=until))
+                mine = connection.scalars(_STILL_MINE, {"ids": part, "owner": owner}).all()
+                connection.execute(_PROLONG, {"ids": mine, "until": until})
                 kept += mine
             return kept
 
@@ -346,47 +339,64 @@ class Deliveries(OnDatabase):
         return [DeliveryEntry(**row._mapping) for row in rows]  # noqa: SLF001 - documented, named to avoid clashes
 
 
+_NOW: Final = sa.bindparam("now", type_=deliveries.c.due_at.type)
+_NO_WORDS: Final = sa.literal("", sa.Text)
+#: The deliveries of outputs to one destination.
+_CREATE: Final = sa.insert(deliveries).from_select(
+    (
+        "instance_id", "destination", "study_uid", "size", "state",
+        "created_at", "changed_at", "attempts", "due_at", "code", "detail",
+    ),
+    sa.select(
+        outputs.c.instance_id,
+        sa.bindparam("destination", type_=deliveries.c.destination.type),
+        outputs.c.study_uid,
+        outputs.c.size,
+        sa.literal(DeliveryState.PENDING, deliveries.c.state.type),
+        _NOW, _NOW,
+        sa.literal(0),
+        _NOW,
+        _NO_WORDS, _NO_WORDS,
+    )
+    .where(outputs.c.instance_id.in_(each_of("ids")))
+    .order_by(outputs.c.instance_id),
+)  # fmt: skip
+
+
 def create_deliveries(
     connection: Connection, results: Sequence[DeidentifiedResult], *, now: datetime, actor: str
 ) -> None:
     """Create the pending deliveries of outputs, one per destination, in the transaction that records the outputs."""
-    rows = [
-        {
-            "instance_id": result.instance_id,
-            "destination": destination,
-            "study_uid": result.study_uid,
-            "size": result.output_size,
-            "state": DeliveryState.PENDING,
-            "created_at": now,
-            "changed_at": now,
-            "attempts": 0,
-            "due_at": now,
-            "code": "",
-            "detail": "",
-        }
-        for result in results
-        for destination in result.destinations
-    ]
-    if not rows:
+    if not results:
         return
-    created = connection.execute(
-        sa.insert(deliveries).returning(
-            deliveries.c.id, deliveries.c.instance_id, deliveries.c.destination, deliveries.c.study_uid
-        ),
-        rows,
-    ).all()
-    history.record(
-        connection,
-        (Transition(row.instance_id, None, DeliveryState.PENDING, row.id) for row in created),
-        at=now,
-        actor=actor,
-    )
-    priorities = {result.instance_id: result.priority for result in results}
+    outgoing: defaultdict[str, list[int]] = defaultdict(list)
     wanted: dict[tuple[str, str], int] = {}
-    for row in created:
-        study = (row.destination, row.study_uid)
-        wanted[study] = max(priorities[row.instance_id], wanted.get(study, 0))
+    for result in results:
+        for destination in result.destinations:
+            outgoing[destination].append(result.instance_id)
+            study = (destination, result.study_uid)
+            wanted[study] = max(result.priority, wanted.get(study, 0))
+    for destination, ids in outgoing.items():
+        connection.execute(_CREATE, {"destination": destination, "now": now, "ids": ids})
+    history.record_created(connection, [result.instance_id for result in results], at=now, actor=actor)
     _call(connection, dict.fromkeys(wanted, now), wanted)
+
+
+def _let_have_a_turn(insert: InsertInto) -> postgresql.Insert:
+    """At the given moment or before, and with the given priority or more."""
+    statement = insert(turns)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=[turns.c.destination, turns.c.study_uid],
+        set_={
+            "turn_at": sa.case((new.turn_at < turns.c.turn_at, new.turn_at), else_=turns.c.turn_at),
+            "priority": sa.case((new.priority > turns.c.priority, new.priority), else_=turns.c.priority),
+        },
+        where=(new.turn_at < turns.c.turn_at) | (new.priority > turns.c.priority),
+    )
+
+
+_CALL: Final = spelt(_let_have_a_turn)
 
 
 def _call(
@@ -398,17 +408,8 @@ def _call(
     if not wanted:
         return
     priorities = priorities or {}
-    statement = insert(connection, turns)
-    new = statement.excluded
     connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[turns.c.destination, turns.c.study_uid],
-            set_={
-                "turn_at": sa.case((new.turn_at < turns.c.turn_at, new.turn_at), else_=turns.c.turn_at),
-                "priority": sa.case((new.priority > turns.c.priority, new.priority), else_=turns.c.priority),
-            },
-            where=(new.turn_at < turns.c.turn_at) | (new.priority > turns.c.priority),
-        ),
+        _CALL[connection.dialect.name],
         # Sorted: in this order all transactions lock them.
         [
             {
@@ -422,68 +423,96 @@ def _call(
     )
 
 
+_TURNS_OF_DESTINATION: Final = turns.c.destination == sa.bindparam("destination")
+_TURN: Final = _TURNS_OF_DESTINATION & (turns.c.study_uid == sa.bindparam("study_uid"))
+_HIGHEST: Final = sa.select(sa.func.max(turns.c.priority)).where(_TURNS_OF_DESTINATION)
+_NEXT_HIGHEST: Final = _HIGHEST.where(turns.c.priority < sa.bindparam("priority"))
+_NEXT_STUDY: Final = (
+    sa.select(turns.c.study_uid)
+    .where(_TURNS_OF_DESTINATION, turns.c.priority == sa.bindparam("priority"), turns.c.turn_at <= sa.bindparam("now"))
+    .order_by(turns.c.turn_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_GO_HOME: Final = sa.delete(turns).where(_TURN)
+# Its condition has parameters of its own: those named as columns are what an UPDATE sets.
+_SET_TURN: Final = (
+    sa.update(turns)
+    .where(turns.c.destination == sa.bindparam("at_destination"), turns.c.study_uid == sa.bindparam("of_study"))
+    .values(turn_at=sa.bindparam("turn_at"))
+)
+
+
 def _next_study(connection: Connection, destination: str, now: datetime) -> str | None:
     """The study whose turn it is, with its turn locked: who looks at the same time finds the next one."""
-    of_destination = turns.c.destination == destination
     # From one priority to the next by the index: in one query the database would walk all turns that are yet to come.
-    highest = sa.select(sa.func.max(turns.c.priority)).where(of_destination)
-    priority = connection.scalar(highest)
+    priority = connection.scalar(_HIGHEST, {"destination": destination})
     while priority is not None:
-        study_uid: str | None = connection.scalar(
-            sa.select(turns.c.study_uid)
-            .where(of_destination, turns.c.priority == priority, turns.c.turn_at <= now)
-            .order_by(turns.c.turn_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
+        place = {"destination": destination, "priority": priority}
+        study_uid: str | None = connection.scalar(_NEXT_STUDY, {**place, "now": now})
         if study_uid is not None:
             return study_uid
-        priority = connection.scalar(highest.where(turns.c.priority < priority))
+        priority = connection.scalar(_NEXT_HIGHEST, place)
     return None
+
+
+_OPEN_OF_STUDY: Final = sa.and_(
+    IS_OPEN,
+    deliveries.c.destination == sa.bindparam("destination"),
+    deliveries.c.study_uid == sa.bindparam("study_uid"),
+)
+_DUE_OF_STUDY: Final = _OPEN_OF_STUDY & (deliveries.c.due_at <= sa.bindparam("now"))
+_FIRST_DUE: Final = sa.select(sa.func.min(deliveries.c.due_at)).where(_OPEN_OF_STUDY)
+_DUE_SUPERSEDED: Final = (
+    sa.select(deliveries.c.id, deliveries.c.instance_id, deliveries.c.state, deliveries.c.detail)
+    .where(_DUE_OF_STUDY, deliveries.c.code == SUPERSEDED)
+    .with_for_update(skip_locked=True)
+)
+_DUE: Final = (
+    sa.select(
+        deliveries.c.id.label("delivery_id"),
+        deliveries.c.instance_id,
+        instances.c.spool_name,
+        deliveries.c.destination,
+        deliveries.c.state,
+        (deliveries.c.attempts + _COUNTED).label("attempts"),
+        instances.c.received_at,
+        outputs.c.patient_id,
+        outputs.c.study_uid,
+        outputs.c.series_uid,
+        outputs.c.sop_uid,
+        outputs.c.sop_class_uid,
+        outputs.c.transfer_syntax,
+        outputs.c.size,
+    )
+    .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
+    .join(outputs, deliveries.c.instance_id == outputs.c.instance_id)
+    .where(_DUE_OF_STUDY, sa.not_(WAITS_FOR_AN_OLDER_ONE))
+    .order_by(deliveries.c.due_at, deliveries.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(of=deliveries, skip_locked=True)
+)
 
 
 def _due(
     connection: Connection, destination: str, study_uid: str, *, now: datetime, max_count: int, max_bytes: int
 ) -> list[DeliveryClaim]:
-    query = (
-        sa.select(*_CLAIMED)
-        .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
-        .join(outputs, deliveries.c.instance_id == outputs.c.instance_id)
-        .where(
-            IS_OPEN,
-            deliveries.c.destination == destination,
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.due_at <= now,
-            sa.not_(waits_for_an_older_one(now)),
-        )
-        .order_by(deliveries.c.due_at, deliveries.c.id)
-        .limit(max_count)
-        .with_for_update(of=deliveries, skip_locked=True)
+    found = connection.execute(
+        _DUE, {"destination": destination, "study_uid": study_uid, "now": now, "most": max_count}
     )
     claims: list[DeliveryClaim] = []
     size = 0
-    for row in connection.execute(query).all():
-        size += row.size
+    for claim in records(DeliveryClaim, found):
+        size += claim.size
         if claims and size > max_bytes:
             break
-        attempts = row.attempts + (row.state is not DeliveryState.SENT)
-        claims.append(DeliveryClaim(**{**row._mapping, "attempts": attempts}))  # noqa: SLF001
+        claims.append(claim)
     return claims
 
 
 def _end_superseded(connection: Connection, destination: str, study_uid: str, *, now: datetime, actor: str) -> None:
     """Those of the study that were superseded while somebody had them, and came back without an outcome."""
-    rows = connection.execute(
-        sa.select(deliveries.c.id, deliveries.c.instance_id, deliveries.c.state, deliveries.c.detail)
-        .where(
-            IS_OPEN,
-            deliveries.c.destination == destination,
-            deliveries.c.study_uid == study_uid,
-            deliveries.c.due_at <= now,
-            deliveries.c.code == SUPERSEDED,
-        )
-        .with_for_update(skip_locked=True)
-    ).all()
+    rows = connection.execute(_DUE_SUPERSEDED, {"destination": destination, "study_uid": study_uid, "now": now}).all()
     ended = [
         Transition(row.instance_id, row.state, DeliveryState.SUPERSEDED, row.id, code=SUPERSEDED, detail=row.detail)
         for row in rows
@@ -493,16 +522,57 @@ def _end_superseded(connection: Connection, destination: str, study_uid: str, *,
 
 def _set_turn(connection: Connection, destination: str, study_uid: str, *, not_before: datetime) -> None:
     """Send the study to the end of the line, or home if it has nothing left to deliver."""
-    first_due = connection.scalar(
-        sa.select(sa.func.min(deliveries.c.due_at)).where(
-            IS_OPEN, deliveries.c.destination == destination, deliveries.c.study_uid == study_uid
-        )
-    )
-    turn = (turns.c.destination == destination) & (turns.c.study_uid == study_uid)
+    study = {"destination": destination, "study_uid": study_uid}
+    first_due = connection.scalar(_FIRST_DUE, study)
     if first_due is None:
-        connection.execute(sa.delete(turns).where(turn))
+        connection.execute(_GO_HOME, study)
     else:
-        connection.execute(sa.update(turns).where(turn).values(turn_at=max(first_due, not_before)))
+        turn = {"at_destination": destination, "of_study": study_uid, "turn_at": max(first_due, not_before)}
+        connection.execute(_SET_TURN, turn)
+
+
+_LOCK_PARENTS: Final = (
+    sa.select(instances.c.id)
+    .where(instances.c.id.in_(sa.select(deliveries.c.instance_id).where(_NAMED)))
+    .order_by(instances.c.id)
+    .with_for_update()
+)
+_TRIED: Final = (
+    sa.select(
+        deliveries.c.id,
+        deliveries.c.instance_id,
+        deliveries.c.destination,
+        deliveries.c.study_uid,
+        deliveries.c.state,
+        deliveries.c.code,
+        deliveries.c.detail,
+    )
+    .where(_MINE)
+    .order_by(deliveries.c.id)
+    .with_for_update()
+)
+_END_ATTEMPTS: Final = (
+    sa.update(deliveries)
+    .where(_NAMED)
+    .values(
+        state=sa.bindparam("state"),
+        changed_at=sa.bindparam("changed_at"),
+        # Without another attempt it stays as it is.
+        due_at=sa.func.coalesce(sa.bindparam("next_at", type_=deliveries.c.due_at.type), deliveries.c.due_at),
+        lease_owner=sa.null(),
+        code=sa.bindparam("code"),
+        detail=sa.bindparam("detail"),
+    )
+)
+
+
+class _End(NamedTuple):
+    """How an attempt ended; those that ended alike are written at once."""
+
+    state: DeliveryState
+    code: str
+    detail: str
+    next_at: datetime | None
 
 
 def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResult], now: datetime) -> Recorded:
@@ -510,26 +580,9 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
     ids = sorted(by_id)
     # Two deliverers that confirm the last two deliveries of an instance wait for each other here: the second one
     # sees what the first has confirmed.
-    parents = sa.select(deliveries.c.instance_id).where(deliveries.c.id.in_(ids))
-    connection.execute(
-        sa.select(instances.c.id).where(instances.c.id.in_(parents)).order_by(instances.c.id).with_for_update()
-    ).all()
-    mine = connection.execute(
-        sa.select(
-            deliveries.c.id,
-            deliveries.c.instance_id,
-            deliveries.c.destination,
-            deliveries.c.study_uid,
-            deliveries.c.state,
-            deliveries.c.due_at,
-            deliveries.c.code,
-            deliveries.c.detail,
-        )
-        .where(deliveries.c.id.in_(ids), deliveries.c.lease_owner == owner)
-        .order_by(deliveries.c.id)
-        .with_for_update()
-    ).all()
-    rows: list[dict[str, object]] = []
+    lock(connection, _LOCK_PARENTS, {"ids": ids})
+    mine = connection.execute(_TRIED, {"ids": ids, "owner": owner}).all()
+    ends: defaultdict[_End, list[int]] = defaultdict(list)
     transitions: list[Transition] = []
     calls: dict[tuple[str, str], datetime] = {}
     confirmed: set[int] = set()
@@ -543,35 +596,19 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
             after = DeliveryState.SUPERSEDED
             superseded.append(Transition(row.instance_id, row.state, after, row.id, code=SUPERSEDED, detail=row.detail))
             continue
-        due_at = outcome.next_attempt_at or row.due_at
-        rows.append(
-            {
-                "row_id": row.id,
-                "state": state,
-                "changed_at": now,
-                "due_at": due_at,
-                "code": outcome.code,
-                "detail": outcome.detail,
-            }
-        )
+        ends[_End(state, outcome.code, outcome.detail, outcome.next_attempt_at)].append(row.id)
         transitions.append(
             Transition(row.instance_id, row.state, state, row.id, code=outcome.code, detail=outcome.detail)
         )
         if outcome.next_attempt_at is not None:
             study = (row.destination, row.study_uid)
-            calls[study] = min(due_at, calls.get(study, due_at))
+            calls[study] = min(outcome.next_attempt_at, calls.get(study, outcome.next_attempt_at))
         elif state is DeliveryState.CONFIRMED:
             confirmed.add(row.instance_id)
             if outcome.receipt is not None:
                 proofs.append((row.id, outcome.receipt))
-    if rows:
-        names = ("state", "changed_at", "due_at", "code", "detail")
-        connection.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.id == sa.bindparam("row_id"))
-            .values({name: sa.bindparam(name) for name in names} | {"lease_owner": None}),
-            rows,
-        )
+    for how, ended in ends.items():
+        connection.execute(_END_ATTEMPTS, {**how._asdict(), "changed_at": now, "ids": ended})
     history.record(connection, transitions, at=now, actor=owner)
     _call(connection, calls)
     append(connection, proofs)

@@ -5,15 +5,17 @@ Every change of state writes its row here, and here it is checked against the ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.errors import IllegalTransition
-from gateway.ledger.database import OnDatabase
+from gateway.ledger.database import OnDatabase, each_of
 from gateway.ledger.records import HistoryEntry, Provenance
 from gateway.ledger.schema import deliveries, history, instances, outputs
 from gateway.ledger.states import DELIVERY_TRANSITIONS, INSTANCE_TRANSITIONS, DeliveryState, InstanceState
@@ -31,33 +33,76 @@ class Transition:
     detail: str = ""
 
 
+class _Kind(NamedTuple):
+    """What transitions have in common that differ only in what makes them."""
+
+    of_delivery: bool
+    state_before: str | None
+    state_after: str
+    code: str
+    detail: str
+
+
+#: So many transitions of one kind are written by one statement; fewer cost less one by one.
+_SEVERAL: Final = 4
+
+_KIND: Final = tuple(
+    sa.bindparam(name, type_=history.c[name].type)
+    for name in ("at", "state_before", "state_after", "actor", "code", "detail")
+)
+_KIND_NAMES: Final = tuple(column.key for column in _KIND)
+_RECORD_ONE: Final = sa.insert(history)
+_RECORD_OF_INSTANCES: Final = sa.insert(history).from_select(
+    ("instance_id", *_KIND_NAMES), sa.select(*each_of("ids").subquery().c, *_KIND)
+)
+
+
+def _record_of_deliveries(identified_by: sa.Column[int]) -> sa.Insert:
+    return sa.insert(history).from_select(
+        ("instance_id", "delivery_id", *_KIND_NAMES),
+        sa.select(deliveries.c.instance_id, deliveries.c.id, *_KIND)
+        .where(identified_by.in_(each_of("ids")))
+        .order_by(deliveries.c.id),
+    )
+
+
+_RECORD_OF_DELIVERIES: Final = _record_of_deliveries(deliveries.c.id)
+_RECORD_CREATED: Final = _record_of_deliveries(deliveries.c.instance_id)
+
+
 def record(connection: Connection, transitions: Iterable[Transition], *, at: datetime, actor: str) -> None:
-    """Write the transitions of a transaction that makes them.
+    """Write the transitions of a transaction that makes them: at most one of each instance and of each delivery.
 
     Raises
     ------
     IllegalTransition
         One is not in the table of transitions; the transaction must not be committed.
     """
-    rows = []
-    for transition in transitions:
-        change = (transition.before, transition.after)
-        if change not in (INSTANCE_TRANSITIONS if transition.delivery_id is None else DELIVERY_TRANSITIONS):
-            raise illegal(transition)
-        rows.append(
-            {
-                "instance_id": transition.instance_id,
-                "delivery_id": transition.delivery_id,
-                "at": at,
-                "state_before": None if transition.before is None else transition.before.value,
-                "state_after": transition.after.value,
-                "actor": actor,
-                "code": transition.code,
-                "detail": transition.detail,
-            }
-        )
+    alike: defaultdict[_Kind, list[Transition]] = defaultdict(list)
+    for one in transitions:
+        of_delivery = one.delivery_id is not None
+        if (one.before, one.after) not in (DELIVERY_TRANSITIONS if of_delivery else INSTANCE_TRANSITIONS):
+            raise illegal(one)
+        before = None if one.before is None else one.before.value
+        alike[_Kind(of_delivery, before, one.after.value, one.code, one.detail)].append(one)
+    rows: list[dict[str, object]] = []
+    for kind, members in alike.items():
+        common = {**kind._asdict(), "at": at, "actor": actor}
+        of_delivery = common.pop("of_delivery")
+        if len(members) < _SEVERAL:
+            rows += ({**common, "instance_id": one.instance_id, "delivery_id": one.delivery_id} for one in members)
+        elif of_delivery:
+            connection.execute(_RECORD_OF_DELIVERIES, {**common, "ids": [one.delivery_id for one in members]})
+        else:
+            connection.execute(_RECORD_OF_INSTANCES, {**common, "ids": [one.instance_id for one in members]})
     if rows:
-        connection.execute(sa.insert(history), rows)
+        connection.execute(_RECORD_ONE, rows)
+
+
+def record_created(connection: Connection, instance_ids: Sequence[int], *, at: datetime, actor: str) -> None:
+    """Write the first transition of every delivery of those instances, in the transaction that creates them all."""
+    first = {"state_before": None, "state_after": DeliveryState.PENDING.value, "code": "", "detail": ""}
+    connection.execute(_RECORD_CREATED, {**first, "ids": instance_ids, "at": at, "actor": actor})
 
 
 def illegal(transition: Transition) -> IllegalTransition:

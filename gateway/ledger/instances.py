@@ -15,7 +15,7 @@ from gateway.ledger import history
 from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
-from gateway.ledger.database import OnDatabase, chunks, insert
+from gateway.ledger.database import OnDatabase, chunks, each_of, records, spelt
 from gateway.ledger.deliveries import create_deliveries
 from gateway.ledger.history import Transition
 from gateway.ledger.records import (
@@ -30,23 +30,89 @@ from gateway.ledger.records import (
     RejectedResult,
     Result,
 )
-from gateway.ledger.schema import HELD, LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs
+from gateway.ledger.schema import HELD, LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import INSTANCE_TRANSITIONS, InstanceState, Mover
 
-_CLAIMED: Final = (
-    instances.c.id.label("instance_id"),
-    instances.c.attempts,
-    instances.c.spool_name,
-    instances.c.received_at,
-    instances.c.size,
-    instances.c.crc32,
-    instances.c.source,
-    instances.c.calling_ae,
-    instances.c.called_ae,
-    instances.c.peer_address,
-    instances.c.sop_class_uid,
-    instances.c.transfer_syntax,
+#: The instances ``ids``.
+_NAMED: Final = instances.c.id.in_(each_of("ids"))
+
+_RECORD: Final = spelt(
+    lambda insert: (
+        insert(instances)
+        .on_conflict_do_nothing(index_elements=["spool_name"])
+        .returning(instances.c.id, instances.c.spool_name)
+    )
 )
+_RECORDED: Final = sa.select(instances.c.id, instances.c.spool_name).where(
+    instances.c.spool_name.in_(each_of("names", sa.Text()))
+)
+_EXPIRED: Final = (
+    sa.select(instances.c.id)
+    .where(LEASED, instances.c.lease_until <= sa.bindparam("now"))
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_GIVE_BACK: Final = sa.update(instances).where(_NAMED).values(lease_owner=None, lease_until=None)
+_OLDEST_WAITING: Final = (
+    sa.select(instances.c.id)
+    .where(WAITING)
+    .order_by(instances.c.received_at, instances.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte()
+)
+# Not EXISTS: PostgreSQL would read all reviews, those of long ago too.
+_REVIEW: Final = (
+    sa.select(reviews.c.instance_id)
+    .where(reviews.c.instance_id == instances.c.id)
+    .correlate(instances)
+    .scalar_subquery()
+)
+_CLAIM: Final = (
+    sa.update(instances)
+    .where(instances.c.id.in_(sa.select(_OLDEST_WAITING.c.id)))
+    .values(lease_owner=sa.bindparam("owner"), lease_until=sa.bindparam("until"), attempts=instances.c.attempts + 1)
+    .returning(
+        instances.c.id.label("instance_id"),
+        instances.c.attempts,
+        instances.c.spool_name,
+        instances.c.received_at,
+        instances.c.size,
+        instances.c.crc32,
+        instances.c.source,
+        instances.c.calling_ae,
+        instances.c.called_ae,
+        instances.c.peer_address,
+        instances.c.sop_class_uid,
+        instances.c.transfer_syntax,
+        _REVIEW.is_not(None).label("reviewed"),
+    )
+)
+_MINE: Final = (
+    sa.select(instances.c.id)
+    .where(_NAMED, instances.c.lease_owner == sa.bindparam("owner"))
+    .order_by(instances.c.id)
+    .with_for_update()
+)
+_PROLONG: Final = sa.update(instances).where(_NAMED).values(lease_until=sa.bindparam("until"))
+_STANDING_FOR: Final = sa.select(instances.c.id, instances.c.sop_key, instances.c.content_key, instances.c.state).where(
+    STANDING_FOR_CONTENT,
+    instances.c.project == sa.bindparam("project"),
+    instances.c.sop_key.in_(each_of("sop_keys", sa.Text())),
+)
+_WRITE_RESULT: Final = (
+    sa.update(instances)
+    .where(instances.c.id == sa.bindparam("row_id"))
+    .values(
+        {
+            name: sa.bindparam(name)
+            for name in ("state", "changed_at", "project", "sop_key", "content_key", "code", "detail", "duplicate_of")
+        }
+        | {"lease_owner": sa.null(), "lease_until": sa.null()}
+    )
+)
+_WRITE_OUTPUT: Final = sa.insert(outputs)
+
 _NAMES_AT_ONCE: Final = 10_000
 #: Who leases what is postponed: no owner's end frees it before its time.
 _NOBODY: Final = "nobody"
@@ -127,8 +193,8 @@ class Instances(OnDatabase):
         def work(connection: Connection) -> list[int]:
             kept: list[int] = []
             for part in chunks(sorted(ids)):
-                mine = _locked(connection, part, LEASED & (instances.c.lease_owner == owner))
-                _update(connection, mine, lease_until=until)
+                mine = _mine(connection, part, owner)
+                connection.execute(_PROLONG, {"ids": mine, "until": until})
                 kept += mine
             return kept
 
@@ -159,7 +225,7 @@ class Instances(OnDatabase):
         at = now or utc_now()
 
         def work(connection: Connection) -> list[int]:
-            mine = _locked(connection, sorted(delays), instances.c.lease_owner == owner)
+            mine = _mine(connection, sorted(delays), owner)
             for instance_id in mine:
                 _update(
                     connection,
@@ -324,16 +390,14 @@ def _record(connection: Connection, received: Sequence[Received], at: datetime) 
     rows = [_received_row(one, at) for one in sorted(received, key=lambda one: one.spool_name)]
     if not rows:
         return []
-    statement = insert(connection, instances).on_conflict_do_nothing(index_elements=["spool_name"])
-    created = connection.execute(statement.returning(instances.c.id, instances.c.spool_name), rows).all()
-    numbers: dict[str, int] = {row.spool_name: row.id for row in created}
+    created = connection.execute(_RECORD[connection.dialect.name], rows).all()
+    numbers: dict[str, int] = {name: number for number, name in created}
     known = [one.spool_name for one in received if one.spool_name not in numbers]
     if known:
-        query = sa.select(instances.c.id, instances.c.spool_name).where(instances.c.spool_name.in_(known))
-        numbers |= {row.spool_name: row.id for row in connection.execute(query)}
+        numbers |= {name: number for number, name in connection.execute(_RECORDED, {"names": known})}
     history.record(
         connection,
-        (Transition(row.id, None, InstanceState.RECEIVED) for row in created),
+        (Transition(number, None, InstanceState.RECEIVED) for number, _ in created),
         at=at,
         actor="receiver",
     )
@@ -361,35 +425,17 @@ def _received_row(received: Received, at: datetime) -> dict[str, object]:
 
 
 def _claim(connection: Connection, owner: str, limit: int, now: datetime, until: datetime) -> list[ClaimedInstance]:
-    expired = sa.select(instances.c.id).where(LEASED, instances.c.lease_until <= now)
-    _update(
-        connection,
-        connection.scalars(expired.limit(limit).with_for_update(skip_locked=True)).all(),
-        lease_owner=None,
-        lease_until=None,
-    )
-    query = (
-        sa.select(*_CLAIMED)
-        .where(WAITING)
-        .order_by(instances.c.received_at, instances.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = connection.execute(query).all()
-    _update(
-        connection,
-        [row.instance_id for row in rows],
-        lease_owner=owner,
-        lease_until=until,
-        attempts=instances.c.attempts + 1,
-    )
-    return [ClaimedInstance(**{**row._mapping, "attempts": row.attempts + 1}) for row in rows]  # noqa: SLF001
+    expired = connection.scalars(_EXPIRED, {"now": now, "most": limit}).all()
+    if expired:
+        connection.execute(_GIVE_BACK, {"ids": expired})
+    claimed = connection.execute(_CLAIM, {"most": limit, "owner": owner, "until": until})
+    # The database returns them in any order.
+    return sorted(records(ClaimedInstance, claimed), key=lambda one: (one.received_at, one.instance_id))
 
 
-def _locked(connection: Connection, ids: Sequence[int], condition: sa.ColumnElement[bool]) -> list[int]:
-    """Those of ``ids`` that fulfil ``condition``, locked in the order of their ids."""
-    query = sa.select(instances.c.id).where(instances.c.id.in_(ids), condition).order_by(instances.c.id)
-    return list(connection.scalars(query.with_for_update()))
+def _mine(connection: Connection, ids: Sequence[int], owner: str) -> list[int]:
+    """Those of ``ids`` that ``owner`` has, locked in the order of their ids."""
+    return list(connection.scalars(_MINE, {"ids": ids, "owner": owner}))
 
 
 def _update(connection: Connection, ids: Sequence[int], **values: Any) -> None:
@@ -398,7 +444,7 @@ def _update(connection: Connection, ids: Sequence[int], **values: Any) -> None:
 
 
 def _finish(connection: Connection, owner: str, results: Sequence[Result], now: datetime) -> list[Finished]:
-    mine = set(_locked(connection, [result.instance_id for result in results], instances.c.lease_owner == owner))
+    mine = set(_mine(connection, [result.instance_id for result in results], owner))
     accepted = sorted(
         (result for result in results if result.instance_id in mine), key=lambda result: result.instance_id
     )
@@ -413,11 +459,9 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
         if isinstance(result, DeidentifiedResult) and fate.state is InstanceState.DEIDENTIFIED:
             outgoing.append(result)
     if rows:
-        _write_results(connection, rows)
+        connection.execute(_WRITE_RESULT, rows)
     if outgoing:
-        connection.execute(
-            sa.insert(outputs), [_output_row(one, finished[one.instance_id].replaces) for one in outgoing]
-        )
+        connection.execute(_WRITE_OUTPUT, [_output_row(one, finished[one.instance_id].replaces) for one in outgoing])
     history.record(connection, map(_transition, rows), at=now, actor=owner)
     create_deliveries(connection, outgoing, now=now, actor=owner)
     supersede(connection, _versions(outgoing, standing), now=now, actor=owner)
@@ -457,12 +501,8 @@ def _standing(connection: Connection, results: Iterable[Result]) -> _Standing:
     for keys in filter(None, map(_keys, results)):
         wanted[keys[0]].add(keys[1])
     standing: _Standing = {}
-    columns = instances.c
     for project, sop_keys in wanted.items():
-        query = sa.select(columns.id, columns.sop_key, columns.content_key, columns.state).where(
-            STANDING_FOR_CONTENT, columns.project == project, columns.sop_key.in_(sorted(sop_keys))
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_STANDING_FOR, {"project": project, "sop_keys": sorted(sop_keys)}):
             standing.setdefault((project, row.sop_key), {})[row.content_key] = (row.id, row.state)
     return standing
 
@@ -513,16 +553,6 @@ def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished,
         contents[keys[2]] = (number, state)
     row["state"] = state
     return Finished(instance_id=number, state=state, replaces=replaces), row
-
-
-def _write_results(connection: Connection, rows: list[dict[str, object]]) -> None:
-    names = ("state", "changed_at", "project", "sop_key", "content_key", "code", "detail", "duplicate_of")
-    connection.execute(
-        sa.update(instances)
-        .where(instances.c.id == sa.bindparam("row_id"))
-        .values({name: sa.bindparam(name) for name in names} | {"lease_owner": None, "lease_until": None}),
-        rows,
-    )
 
 
 def _transition(row: dict[str, Any]) -> Transition:

@@ -14,11 +14,38 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.ledger.chain import digest_of, link_document
-from gateway.ledger.database import OnDatabase, chunks, insert
+from gateway.ledger.database import OnDatabase, chunks, each_of, records, spelt
 from gateway.ledger.records import Evidence, Receipt, ReceiptChain
 from gateway.ledger.schema import deliveries, instances, outputs, receipt_chains, receipts
 
 _AT_ONCE: Final = 1000
+
+_EVIDENCE: Final = (
+    sa.select(
+        instances.c.id.label("instance_id"),
+        instances.c.project,
+        outputs.c.profile,
+        outputs.c.profile_digest,
+        instances.c.content_key,
+        outputs.c.size.label("output_size"),
+        outputs.c.actions,
+        instances.c.received_at,
+    )
+    .join_from(outputs, instances, outputs.c.instance_id == instances.c.id)
+    .where(outputs.c.instance_id.in_(each_of("ids")))
+)
+_BEGIN: Final = spelt(lambda insert: insert(receipt_chains).on_conflict_do_nothing())
+_END: Final = (
+    sa.select(receipt_chains.c.number, receipt_chains.c.digest)
+    .where(receipt_chains.c.project == sa.bindparam("project"))
+    .with_for_update()
+)
+_WRITE: Final = sa.insert(receipts)
+_MOVE_END: Final = (
+    sa.update(receipt_chains)
+    .where(receipt_chains.c.project == sa.bindparam("of_project"))
+    .values(number=sa.bindparam("number"), digest=sa.bindparam("digest"))
+)
 
 
 class Receipts(OnDatabase):
@@ -32,25 +59,13 @@ class Receipts(OnDatabase):
         LedgerUnavailable
             The database cannot be read.
         """
-        columns = (
-            instances.c.id.label("instance_id"),
-            instances.c.project,
-            outputs.c.profile,
-            outputs.c.profile_digest,
-            instances.c.content_key,
-            outputs.c.size.label("output_size"),
-            outputs.c.actions,
-            instances.c.received_at,
-        )
         found: dict[int, Evidence] = {}
         for part in chunks(sorted(set(instance_ids))):
-            query = (
-                sa.select(*columns)
-                .join_from(outputs, instances, outputs.c.instance_id == instances.c.id)
-                .where(outputs.c.instance_id.in_(part))
+            rows = self._database.read(
+                "read the evidence",
+                lambda connection, part=part: records(Evidence, connection.execute(_EVIDENCE, {"ids": part})),  # type: ignore[misc]
             )
-            rows = self._database.read("read the evidence", lambda c, query=query: c.execute(query).all())  # type: ignore[misc]
-            found |= {row.instance_id: Evidence(**row._mapping) for row in rows}  # noqa: SLF001
+            found |= {row.instance_id: row for row in rows}
         return found
 
     def receipts(
@@ -121,14 +136,7 @@ def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, obje
     for delivery_id, facts in proofs:
         by_project.setdefault(str(facts["project"]), []).append((delivery_id, facts))
     for project, links in sorted(by_project.items()):
-        # The end of the chain is locked: others who confirm for this project at the same time wait here.
-        connection.execute(
-            insert(connection, receipt_chains).on_conflict_do_nothing(), {"project": project, "number": 0, "digest": ""}
-        )
-        end = connection.execute(
-            sa.select(receipt_chains).where(receipt_chains.c.project == project).with_for_update()
-        ).one()
-        number, digest = end.number, end.digest
+        number, digest = _end(connection, project)
         rows = []
         for delivery_id, facts in links:
             number += 1
@@ -143,7 +151,15 @@ def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, obje
                     "document": document,
                 }
             )
-        connection.execute(sa.insert(receipts), rows)
-        connection.execute(
-            sa.update(receipt_chains).where(receipt_chains.c.project == project).values(number=number, digest=digest)
-        )
+        connection.execute(_WRITE, rows)
+        connection.execute(_MOVE_END, {"of_project": project, "number": number, "digest": digest})
+
+
+def _end(connection: Connection, project: str) -> tuple[int, str]:
+    """The number and digest of the last receipt, locked: who confirms for this project at the same time waits here."""
+    end = connection.execute(_END, {"project": project}).one_or_none()
+    if end is None:
+        connection.execute(_BEGIN[connection.dialect.name], {"project": project, "number": 0, "digest": ""})
+        # Another may have been quicker.
+        end = connection.execute(_END, {"project": project}).one()
+    return end.number, end.digest

@@ -75,6 +75,8 @@ class ClaimedInstance:
         Row id.
     attempts
         How often it was claimed, this time included: an instance that kills its workers is recognised by it.
+    reviewed
+        Whether a person has decided about its pixels. Nobody does while the instance is leased.
     """
 
     instance_id: int
@@ -89,6 +91,7 @@ class ClaimedInstance:
     peer_address: str
     sop_class_uid: str
     transfer_syntax: str
+    reviewed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

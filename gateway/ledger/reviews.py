@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from gateway.audit import AuditAction, AuditEntry, AuditFact
 from gateway.ledger import audit
 from gateway.ledger.columns import printable, utc_now
-from gateway.ledger.database import OnDatabase, chunks, insert
+from gateway.ledger.database import OnDatabase, chunks, each_of, insert
 from gateway.ledger.instances import TAKEN_UP_ANEW, move
 from gateway.ledger.records import ReviewRecord
 from gateway.ledger.schema import reviews
@@ -25,6 +25,10 @@ __all__ = ["REJECTED_BY_PERSON", "Reviews"]
 
 #: The code of an instance that a person rejected.
 REJECTED_BY_PERSON: Final = "rejected-by-person"
+
+_OF_INSTANCES: Final = sa.select(
+    reviews.c.instance_id, reviews.c.decision, reviews.c.boxes, reviews.c.actor, reviews.c.because
+).where(reviews.c.instance_id.in_(each_of("ids")))
 
 
 class Reviews(OnDatabase):
@@ -127,10 +131,11 @@ class Reviews(OnDatabase):
         """
         found: dict[int, ReviewRecord] = {}
         for part in chunks(instance_ids):
-            query = sa.select(
-                reviews.c.instance_id, reviews.c.decision, reviews.c.boxes, reviews.c.actor, reviews.c.because
-            ).where(reviews.c.instance_id.in_(part))
-            for row in self._database.read("read reviews", lambda c, query=query: c.execute(query).all()):  # type: ignore[misc]
+            rows = self._database.read(
+                "read reviews",
+                lambda connection, part=part: connection.execute(_OF_INSTANCES, {"ids": part}).all(),  # type: ignore[misc]
+            )
+            for row in rows:
                 boxes = tuple((box[0], box[1], box[2], box[3]) for box in row.boxes)
                 found[row.instance_id] = ReviewRecord(
                     instance_id=row.instance_id,

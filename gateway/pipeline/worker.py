@@ -144,7 +144,7 @@ class Worker:
         results: list[Result] = []
         postponed: dict[int, float] = {}
         try:
-            reviews = self._ledger.reviews([claim.instance_id for claim in claims])
+            reviews = self._ledger.reviews([claim.instance_id for claim in claims if claim.reviewed])
             for claim in claims:
                 if self._child.stopping.is_set():
                     break

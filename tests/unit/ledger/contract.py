@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -185,6 +186,30 @@ class LedgerContract:
         (waiting,) = ledger.held()
         assert (waiting.instance_id, waiting.code, waiting.detail, waiting.held_at) == (b, "rule-failed", "why", at(5))
         assert claim(ledger, seconds=9999) == []
+        assert ledger.account().balanced
+
+    def test_of_a_batch_each_has_its_own_history_be_it_like_the_others_or_not(self, ledger: Ledger) -> None:
+        ledger.record_received([received(number) for number in range(12)], now=START)
+        ids = [claimed.instance_id for claimed in claim(ledger)]
+        finish(
+            ledger,
+            *(held(number, detail=f"why {number}") for number in ids[:2]),
+            *(rejected(number) for number in ids[2:5]),
+            *(deidentified(number, destinations=("archive", "backup")) for number in ids[5:]),
+        )
+        taken = take(ledger)
+        dead = [replace(outcome(each.delivery_id, "dead"), detail=str(each.instance_id)) for each in taken[:2]]
+        arrived = [outcome(each.delivery_id) for each in taken[2:]]
+        ledger.record_outcomes("deliverer", [*arrived, *dead], now=at(1))
+
+        assert [ledger.history(number)[-1].detail for number in ids[:2]] == [f"why {number}" for number in ids[:2]]
+        assert {state_of(ledger, number) for number in ids[2:5]} == {"rejected"}
+        created = [(None, "received"), ("received", "deidentified"), *[(None, "pending")] * 2]
+        for number, after in zip(ids[5:], ["dead"] * 2 + ["confirmed"] * 5, strict=True):
+            entries = ledger.history(number)
+            assert [(entry.before, entry.after) for entry in entries] == [*created, ("pending", after)]
+            assert (entries[-1].destination, entries[-1].at) == ("archive", at(1))
+            assert entries[-1].detail == (str(number) if after == "dead" else "")
         assert ledger.account().balanced
 
     def test_two_results_for_one_instance_are_a_mistake_of_the_caller(self, ledger: Ledger) -> None:

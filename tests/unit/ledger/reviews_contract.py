@@ -33,13 +33,22 @@ class ReviewsContract:
         ledger.review(decided, now=at(9))
         assert state_of(ledger, number) == "received"
         (claimed,) = claim(ledger, seconds=9)
-        assert (claimed.instance_id, claimed.attempts) == (number, 1)
+        assert (claimed.instance_id, claimed.attempts, claimed.reviewed) == (number, 1, True)
         assert ledger.reviews([number]) == {number: decided}
         (done,) = finish(ledger, deidentified(number, **KEYS))
         assert done.state is InstanceState.DEIDENTIFIED
         # An output that is lost is made again by the same decision.
         assert ledger.reviews([number]) == {number: decided}
         assert ledger.account().balanced
+
+    def test_a_claim_tells_of_which_instances_there_is_a_review(self, ledger: Ledger) -> None:
+        reviewed = bring(ledger, InstanceState.HELD, 1, **KEYS)
+        ledger.review(mask(reviewed), now=at(0))
+        others = [bring(ledger, InstanceState.RECEIVED, number) for number in range(2, 6)]
+        assert {each.instance_id: each.reviewed for each in claim(ledger)} == {
+            reviewed: True,
+            **dict.fromkeys(others, False),
+        }
 
     def test_a_review_is_audited_with_boxes(self, ledger: Ledger) -> None:
         number = bring(ledger, InstanceState.HELD)
