@@ -286,15 +286,17 @@ class PixelTreatment:
         reason = findings.hold or (findings.unsure if rule.when_unsure == "hold" else None)
         if reason is not None:
             raise BurnedInTextSuspected(reason=reason, boxes=tuple(_numbers(box) for box in boxes))
-        if rule.blank == "nothing" or not boxes:
+        always = rule.thorough == "always"
+        if not boxes and not always:
             return edit
-        found = edit.adding(boxes, f"{name_of(rule)}: text was found")
+        found = edit.adding(boxes, f"{name_of(rule)}: text was found") if boxes else edit
         if self._finder is not None:
             with open_frames(instance, description, sandbox=self._sandbox) as frames:
                 seen = EditedFrames(frames, description, _seen(found, description))
-                again = self._finder.check(seen, description, rule, identity, thorough=findings.faint)
+                again = self._finder.check(seen, description, rule, identity, thorough=findings.faint or always)
             if again is not None:
-                raise BurnedInTextSuspected(reason=again, boxes=tuple(_numbers(box) for box in boxes))
+                reason = again if boxes else "what may be a word of the header stands in the image, too faint to read"
+                raise BurnedInTextSuspected(reason=reason, boxes=tuple(_numbers(box) for box in boxes))
         return found if edit.kept is None else _inside(found, edit.kept)
 
     def _find(

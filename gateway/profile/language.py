@@ -140,6 +140,7 @@ class FindTextForm(_Part):
     when_unsure: Literal["hold", "blank"] = Field("hold", alias="when-unsure")
     strict: bool = False
     scan: Literal["every", "risky"] = "every"
+    thorough: Literal["where-faint", "always"] = "where-faint"
 
 
 class PixelRuleForm(_Part):

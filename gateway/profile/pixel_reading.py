@@ -110,7 +110,8 @@ def _rule(key: str, form: PixelRuleForm, common: dict[str, Any]) -> PixelRule:
             text = form.find_text
             assert text is not None
             return FindText(
-                blank=text.blank, when_unsure=text.when_unsure, strict=text.strict, scan=text.scan, **common
+                blank=text.blank, when_unsure=text.when_unsure, strict=text.strict, scan=text.scan,
+                thorough=text.thorough, **common,
             )  # fmt: skip
         case "pass":
             return Pass(**common)

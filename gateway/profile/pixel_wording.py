@@ -68,7 +68,10 @@ def pixels_in_words(rule: PixelRule) -> str:
         case FindText():
             where = "in images of risky kinds" if rule.scan == "risky" else "in every image"
             strict = ", signs that do not read as text as well" if rule.strict else ""
-            return f"text is looked for {where}; {_BLANKED[rule.blank]}{strict}; {_UNSURE[rule.when_unsure]}"
+            everywhere = ", words of the header in every place" if rule.thorough == "always" else ""
+            return (
+                f"text is looked for {where}{everywhere}; {_BLANKED[rule.blank]}{strict}; {_UNSURE[rule.when_unsure]}"
+            )
         case Pass():
             return "declared free of burned-in text"
         case HoldPixels():

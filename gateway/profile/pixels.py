@@ -124,12 +124,14 @@ class FindText(_Rule):
     when_unsure: what happens where the finder is not sure: the instance is held, or the place blackened
     strict: whether signs that do not read as text, such as a side marker, are blackened too
     scan: ``every`` instance, or only a ``risky`` one, of a kind that often has text burned in
+    thorough: words of the header are searched for in every place ``where-faint`` text was found, or ``always``
     """
 
     blank: Literal["all", "identifying", "nothing"] = "all"
     when_unsure: Literal["hold", "blank"] = "hold"
     strict: bool = False
     scan: Literal["every", "risky"] = "every"
+    thorough: Literal["where-faint", "always"] = "where-faint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -406,11 +406,32 @@ def test_doubts(
     assert caught.value.facts["boxes"] == tuple((box.x, box.y, box.width, box.height) for box in found.boxes)
 
 
-@pytest.mark.parametrize("faint", [True, False])
-def test_faint_text_makes_the_second_look_thorough(tmp_path: Path, sandbox: Sandbox, *, faint: bool) -> None:
-    rules, finder = "pixels:\n  - find-text: {}\n", Finder(Found((Box(1, 1, 5, 5),), faint=faint))
-    run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
-    assert finder.thorough == [faint]
+@pytest.mark.parametrize(
+    ("options", "found", "thorough"),
+    [
+        ("", Found((Box(1, 1, 5, 5),), faint=True), [True]),
+        ("", Found((Box(1, 1, 5, 5),)), [False]),
+        # an image without text is looked at again only if the rule says so
+        ("", Found(), []),
+        ("thorough: where-faint", Found(), []),
+        ("thorough: always", Found(), [True]),
+        ("thorough: always", Found((Box(1, 1, 5, 5),)), [True]),
+    ],
+)
+def test_faint_text_or_the_rule_makes_the_second_look_thorough(
+    tmp_path: Path, sandbox: Sandbox, options: str, found: Found, thorough: list[bool]
+) -> None:
+    rules, finder = f"pixels:\n  - find-text: {{{options}}}\n", Finder(found)
+    done = run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
+    assert finder.thorough == thorough
+    assert bool(done.outcome.edit) == bool(found.boxes)
+
+
+def test_what_nobody_can_read_holds_an_image_without_boxes(tmp_path: Path, sandbox: Sandbox) -> None:
+    rules, finder = "pixels:\n  - find-text: { thorough: always }\n", Finder(again="text remains")
+    with pytest.raises(BurnedInTextSuspected, match="a word of the header stands in the image") as caught:
+        run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
+    assert caught.value.facts["boxes"] == ()
 
 
 def test_without_a_finder_the_instance_is_held(tmp_path: Path, sandbox: Sandbox) -> None:

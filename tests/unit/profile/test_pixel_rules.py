@@ -47,10 +47,10 @@ def says(program: Program) -> list[tuple[object, ...]]:
         ("ultrasound-regions: keep", ("UltrasoundRegions",)),
         ("crop: {top: 150, bottom: 150}", ("Crop", 150, 150, 0, 0, "keep")),
         ("crop: {left: 5, geometry: change}", ("Crop", 0, 0, 5, 0, "change")),
-        ("find-text: {}", ("FindText", "all", "hold", False, "every")),
+        ("find-text: {}", ("FindText", "all", "hold", False, "every", "where-faint")),
         (
-            "find-text: {blank: identifying, when-unsure: blank, strict: true, scan: risky}",
-            ("FindText", "identifying", "blank", True, "risky"),
+            "find-text: {blank: identifying, when-unsure: blank, strict: true, scan: risky, thorough: always}",
+            ("FindText", "identifying", "blank", True, "risky", "always"),
         ),
         ("pass: true\n    because: phantoms", ("Pass",)),
         ("hold: true\n    because: a person looks", ("HoldPixels",)),
@@ -166,7 +166,7 @@ def test_the_digest_tells_what_decides_the_output(tmp_path: Path) -> None:
 def test_the_option_is_claimed_by_its_layer(tmp_path: Path) -> None:
     program = load(tmp_path, "  - mask: [[0, 0, 1, 1]]\n", "profile: mine\nuse: [basic, clean-pixel-data]\npixels:\n")
     assert "113101" in {code.value for code in program.codes}
-    assert says(program)[0] == ("FindText", "all", "hold", False, "risky")
+    assert says(program)[0] == ("FindText", "all", "hold", False, "risky", "where-faint")
     assert says(program)[1][0] == "Mask"
 
 
