@@ -53,6 +53,7 @@ class Outcome:
     code: a short stable word for metrics and the ledger, such as ``stored`` or ``unreachable``
     detail: a sentence for the administrator; never a secret, a data element's value or text of the peer's
     retry_after: seconds that the destination asked to be left alone, or None
+    digest: SHA-256 of the instance as it was sent, in hexadecimal, where it was computed on the way; else None
     """
 
     delivery_id: int
@@ -60,11 +61,12 @@ class Outcome:
     code: str
     detail: str = ""
     retry_after: float | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome without its instance; the attributes are those of ``Outcome``."""
+    """An outcome without its instance; the attributes are those of ``Outcome`` that a peer decides."""
 
     state: OutcomeState
     code: str

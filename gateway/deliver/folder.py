@@ -14,12 +14,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.deliver.base import Check, Outcome, Parcel
 from gateway.dicom.segments import FileRange, total_length
@@ -32,15 +33,15 @@ _FILE_MODE: Final = 0o640
 _DIRECTORY_MODE: Final = 0o750
 #: Files that are written at the same time.
 _THREADS: Final = 4
-_CHUNK: Final = 1 << 20
-_COPY: Final = 1 << 27
+#: Bytes that are read and written at a time: they are still in the processor's cache when they are hashed.
+_CHUNK: Final = 512 * 1024
 _LONGEST: Final = 64
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
-_NO_KERNEL_COPY: Final = frozenset(
-    (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
-)
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _DENIED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+
+#: A file's place, and what goes there, in order.
+_Task: TypeAlias = "tuple[Path, list[Parcel]]"
 
 
 class FolderDestination:
@@ -73,18 +74,18 @@ class FolderDestination:
         """
         outcomes: dict[int, Outcome] = {}
         places: dict[Path, list[Parcel]] = {}
-        for parcel in parcels:
-            place = self._place(parcel)
+        for directory, arrived in self._by_directory(parcels).items():
             try:
                 # Not in the threads: no file is confirmed in a directory whose own entry another one fails to sync.
-                self._make_directories(place.parent)
+                self._make_directories(directory)
                 self._make_directories(self._partial)
             except OSError as error:
-                outcomes[parcel.delivery_id] = _failure(parcel.delivery_id, error)
-            else:
-                places.setdefault(place, []).append(parcel)
+                outcomes |= {parcel.delivery_id: _failure(parcel.delivery_id, error) for parcel in arrived}
+                continue
+            for parcel in arrived:
+                places.setdefault(directory / _file_name(parcel.sop_uid), []).append(parcel)
         renamed: dict[Path, list[int]] = {}
-        for place, stored in zip(places, self._threads.map(self._store_all, places.values(), places), strict=True):
+        for place, stored in self._store_places(places):
             outcomes |= {outcome.delivery_id: outcome for outcome in stored}
             confirmed = [outcome.delivery_id for outcome in stored if outcome.state == "confirmed"]
             if confirmed:
@@ -133,12 +134,40 @@ class FolderDestination:
         """End the threads."""
         self._threads.shutdown()
 
-    def _store_all(self, parcels: Sequence[Parcel], place: Path) -> list[Outcome]:
+    def _by_directory(self, parcels: Sequence[Parcel]) -> dict[Path, list[Parcel]]:
+        """The parcels by the directory that they go to, which nearly all of a batch share."""
+        series: dict[tuple[str, str, str], list[Parcel]] = {}
+        for parcel in parcels:
+            series.setdefault((parcel.patient_id, parcel.study_uid, parcel.series_uid), []).append(parcel)
+        directories: dict[Path, list[Parcel]] = {}
+        for values, arrived in series.items():
+            directories.setdefault(self._root.joinpath(*map(component, values)), []).extend(arrived)
+        return directories
+
+    def _store_places(self, places: Mapping[Path, list[Parcel]]) -> Iterator[tuple[Path, list[Outcome]]]:
+        """Store everything in its place; the threads take the next one when they are done with one."""
+        waiting = deque(places.items())
+        tasks = [self._threads.submit(self._store_waiting, waiting) for _ in range(min(_THREADS, len(waiting)))]
+        for task in tasks:
+            yield from task.result()
+
+    def _store_waiting(self, waiting: deque[_Task]) -> list[tuple[Path, list[Outcome]]]:
+        """What one thread does: store until nothing waits any more."""
+        buffer = memoryview(bytearray(_CHUNK))
+        stored: list[tuple[Path, list[Outcome]]] = []
+        while True:
+            try:
+                place, parcels = waiting.popleft()
+            except IndexError:
+                return stored
+            stored.append((place, self._store_all(parcels, place, buffer)))
+
+    def _store_all(self, parcels: Sequence[Parcel], place: Path, buffer: memoryview) -> list[Outcome]:
         """Store what goes to one place, one after the other: the last stays."""
         outcomes = []
         for parcel in parcels:
             try:
-                outcomes.append(Outcome(parcel.delivery_id, "confirmed", self._store(parcel, place)))
+                outcomes.append(self._store(parcel, place, buffer))
             except SpoolCorrupt as error:
                 outcomes.append(Outcome(parcel.delivery_id, "dead", "spool-corrupt", error.message))
             except SpoolUnavailable as error:
@@ -155,27 +184,27 @@ class FolderDestination:
             sop_uid=parcel.sop_uid,
         )
 
-    def _store(self, parcel: Parcel, place: Path) -> str:
+    def _store(self, parcel: Parcel, place: Path, buffer: memoryview) -> Outcome:
         if not parcel.parts or total_length(parcel.parts) != parcel.length:
             raise SpoolCorrupt(name="of the output", reason="its ranges do not add up to the instance's length")
         exists = place.exists()
-        if exists and _is_same(parcel, place):
-            return "already-stored"
-        partial = self._partial / f"{os.getpid()}-{token_hex(8)}"
+        if exists and _is_same(parcel, place, buffer):
+            return Outcome(parcel.delivery_id, "confirmed", "already-stored")
+        partial = f"{self._partial}/{os.getpid()}-{token_hex(8)}"
         target = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
         try:
             try:
-                for part in parcel.parts:
-                    _copy(part, target)
+                digest = _copy(parcel.parts, target, buffer)
                 os.fdatasync(target)
+                _uncache(target)
             finally:
                 os.close(target)
-            partial.rename(place)
+            os.rename(partial, place)  # noqa: PTH104 - a Path for each of thousands of names costs more than the call
         except BaseException:
             with suppress(OSError):
-                partial.unlink()
+                os.unlink(partial)  # noqa: PTH108
             raise
-        return "replaced" if exists else "stored"
+        return Outcome(parcel.delivery_id, "confirmed", "replaced" if exists else "stored", digest=digest)
 
     def _make_directories(self, directory: Path) -> None:
         """Create what is missing, each level durable in its parent."""
@@ -199,7 +228,7 @@ class FolderDestination:
 
 def output_path(*, patient_id: str, study_uid: str, series_uid: str, sop_uid: str) -> Path:
     """The place of an instance in a folder, relative to it, made of its new values."""
-    return Path(component(patient_id), component(study_uid), component(series_uid), f"{component(sop_uid)}.dcm")
+    return Path(component(patient_id), component(study_uid), component(series_uid), _file_name(sop_uid))
 
 
 def component(value: str) -> str:
@@ -215,6 +244,10 @@ def component(value: str) -> str:
     return f"{safe[: _LONGEST - 9]}~{digest}"
 
 
+def _file_name(sop_uid: str) -> str:
+    return f"{component(sop_uid)}.dcm"
+
+
 def _open(part: FileRange) -> int:
     # The size is checked first: afterwards an error of the copy is the folder's.
     try:
@@ -228,60 +261,67 @@ def _open(part: FileRange) -> int:
     return source
 
 
-def _copy(part: FileRange, target: int) -> None:
-    """Append a range to ``target`` by the kernel, or by reading where the file systems do not allow that."""
-    source = _open(part)
-    try:
-        offset, left = part.offset, part.length
-        by_kernel = True
-        while left and by_kernel:
-            try:
-                count = os.copy_file_range(source, target, min(left, _COPY), offset_src=offset)
-            except OSError as error:
-                if error.errno not in _NO_KERNEL_COPY:
-                    raise
-                count = 0
-            # Some file systems answer 0 instead of an error (Linux before 5.19 on procfs, some FUSE).
-            by_kernel = count > 0
-            offset, left = offset + count, left - count
-        while left:
-            chunk = _read(part, source, offset, min(left, _CHUNK))
-            written = os.write(target, chunk)
-            offset, left = offset + written, left - written
-    finally:
-        os.close(source)
+def _copy(parts: Sequence[FileRange], target: int, buffer: memoryview) -> str:
+    """Write the ranges to ``target``; the SHA-256 of what was written, in hexadecimal."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(parts, buffer):
+        digest.update(chunk)
+        written = os.write(target, chunk)
+        while written < len(chunk):
+            written += os.write(target, chunk[written:])
+    return digest.hexdigest()
 
 
-def _read(part: FileRange, source: int, offset: int, length: int) -> bytes:
+def _chunks(parts: Sequence[FileRange], buffer: memoryview) -> Iterator[memoryview]:
+    """The bytes of the ranges, one full buffer after the other; each lasts until the next is asked for."""
+    filled = 0
+    for part in parts:
+        source = _open(part)
+        try:
+            offset, left = part.offset, part.length
+            while left:
+                count = _read(part, source, offset, buffer[filled : filled + left])
+                filled, offset, left = filled + count, offset + count, left - count
+                if filled == len(buffer):
+                    yield buffer
+                    filled = 0
+        finally:
+            os.close(source)
+    if filled:
+        yield buffer[:filled]
+
+
+def _read(part: FileRange, source: int, offset: int, target: memoryview) -> int:
     try:
-        chunk = os.pread(source, length, offset)
+        count = os.preadv(source, [target], offset)
     except OSError as error:
         raise SpoolUnavailable(operation="read", name=part.path.name, reason=_why(error)) from None
-    if not chunk:
+    if not count:
         raise _too_short(part, part.offset + part.length - offset)
-    return chunk
+    return count
+
+
+def _uncache(descriptor: int) -> None:
+    """Give back the memory that holds a file which is on the disk: nobody reads it soon, and others arrive.
+
+    To take these pages again costs a fraction of what it costs to find others, most of all in a virtual machine, whose
+    host may have taken back the others.
+    """
+    with suppress(OSError):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _too_short(part: FileRange, missing: int) -> SpoolCorrupt:
     return SpoolCorrupt(name=part.path.name, reason=f"{missing} bytes are missing at its end")
 
 
-def _is_same(parcel: Parcel, place: Path) -> bool:
+def _is_same(parcel: Parcel, place: Path, buffer: memoryview) -> bool:
     """Whether ``place`` holds these bytes; it is then made durable, since whoever wrote it may not have got so far."""
     with place.open("rb") as existing:
         if os.fstat(existing.fileno()).st_size != parcel.length:
             return False
-        for part in parcel.parts:
-            source = _open(part)
-            try:
-                offset, left = part.offset, part.length
-                while left:
-                    chunk = _read(part, source, offset, min(left, _CHUNK))
-                    if existing.read(len(chunk)) != chunk:
-                        return False
-                    offset, left = offset + len(chunk), left - len(chunk)
-            finally:
-                os.close(source)
+        if any(existing.read(len(chunk)) != chunk for chunk in _chunks(parcel.parts, buffer)):
+            return False
         os.fsync(existing.fileno())
     return True
 

@@ -222,6 +222,8 @@ class Dispatcher:
         recorded = self._ledger.record_outcomes(self._owner, results)
         lost = set(recorded.lost)
         arrived = 0
+        # The module's would be made anew for every entry.
+        logger = log.bind()
         for result in results:
             claim = by_id[result.delivery_id]
             if result.delivery_id not in lost:
@@ -229,7 +231,7 @@ class Dispatcher:
             usual = result.state == "confirmed" and result.delivery_id not in lost
             arrived += usual
             # As in the worker: the usual is in the ledger's history and counted, the rest is told one by one.
-            (log.debug if usual else log.info if result.state in {"sent", "confirmed"} else log.warning)(
+            (logger.debug if usual else logger.info if result.state in {"sent", "confirmed"} else logger.warning)(
                 "delivery finished",
                 instance=claim.instance_id,
                 delivery=result.delivery_id,
@@ -256,7 +258,7 @@ class Dispatcher:
     ) -> DeliveryResult:
         """The confirmation with its receipt; without a receipt there is no confirmation."""
         try:
-            digest = self._digests.of(claim.instance_id, parcel.parts)
+            digest = self._digests.of(claim.instance_id, parcel.parts, known=outcome.digest)
         except (SpoolUnavailable, SpoolCorrupt) as error:
             # Asked or sent again, it will be confirmed again.
             failed = Outcome(outcome.delivery_id, "failed", error.code, error.message)

@@ -16,7 +16,7 @@ from io import FileIO
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
-from typing import BinaryIO, Final
+from typing import Final
 
 from gateway import checksum
 from gateway.dicom.segments import FileRange, Segment
@@ -106,21 +106,27 @@ def read_parts(path: Path, *, name: str, stored: Path) -> Output:
     SpoolCorrupt: the file is torn, damaged or of another version, or the original is shorter than its ranges
     OSError: a file cannot be read
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD.size + _COUNTS.size)
+    with FileIO(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # Nearly always all of it.
+        begin = file.read(min(size, _CHUNK))
         try:
-            magic, version, check = _HEAD.unpack_from(head)
-            count, inline, crc32 = _COUNTS.unpack_from(head, _HEAD.size)
+            magic, version, check = _HEAD.unpack_from(begin)
+            count, inline, crc32 = _COUNTS.unpack_from(begin, _HEAD.size)
         except struct_error:
             raise SpoolCorrupt(name=name, reason="its output is torn") from None
         if magic != _MAGIC or version != _VERSION:
             raise SpoolCorrupt(name=name, reason=f"its output is not of version {_VERSION}")
-        start = len(head) + count * _PART.size
-        if os.fstat(file.fileno()).st_size != start + inline:
+        start = _HEAD.size + _COUNTS.size + count * _PART.size
+        if size != start + inline:
             raise SpoolCorrupt(name=name, reason="its output is torn")
-        table = file.read(count * _PART.size)
-        if checksum.crc32(head[_HEAD.size :] + table) != check or _checksum(file) != crc32:
+        while len(begin) < start and (more := file.read(start - len(begin))):
+            begin += more
+        content = memoryview(begin)
+        whole = _checksum(content[start:], file, size - len(begin)) == crc32
+        if not whole or checksum.crc32(content[_HEAD.size : start]) != check:
             raise SpoolCorrupt(name=name, reason="its output is damaged")
+    table = content[_HEAD.size + _COUNTS.size : start]
     available = stored.stat().st_size
     ranges = []
     for kind, offset, length in _PART.iter_unpack(table):
@@ -151,8 +157,10 @@ def _write(file: FileIO, content: bytes) -> None:
         written += file.write(memoryview(content)[written:])
 
 
-def _checksum(file: BinaryIO) -> int:
-    crc32 = 0
-    while chunk := file.read(_CHUNK):
+def _checksum(begin: memoryview, file: FileIO, left: int) -> int:
+    """The CRC-32 of ``begin`` and the next ``left`` bytes of the file."""
+    crc32 = checksum.crc32(begin)
+    while left and (chunk := file.read(min(left, _CHUNK))):
         crc32 = checksum.crc32(chunk, crc32)
+        left -= len(chunk)
     return crc32

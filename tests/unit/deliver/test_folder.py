@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import random
 import stat
 import time
 from collections.abc import Callable
@@ -181,7 +183,7 @@ def _failing(number: int, after: int = 0) -> Any:
             raise OSError(number, os.strerror(number))
         return real(*arguments, **more)
 
-    real = os.copy_file_range
+    real = os.write
     return fail
 
 
@@ -200,8 +202,8 @@ def _failing(number: int, after: int = 0) -> Any:
 def test_a_folder_that_cannot_be_written(
     spool: Path, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str, after: int
 ) -> None:
-    parcels = [make_parcel(spool, 0)]
-    monkeypatch.setattr(os, "copy_file_range", _failing(number, after))
+    parcels = [make_parcel(spool, 0, content=bytes(1_000_000))]
+    monkeypatch.setattr(os, "write", _failing(number, after))
     outcomes = FolderDestination("archive", root).send(parcels)
     assert brief(outcomes) == [("failed", code)]
     assert "PSEUDONYM" not in outcomes[0].detail
@@ -222,15 +224,17 @@ def test_a_disk_that_is_really_full(spool: Path, root: Path, monkeypatch: pytest
     assert files_of(root) == {}
 
 
-@pytest.mark.parametrize("number", [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
-@pytest.mark.parametrize("after", [0, 1])
-def test_without_copies_by_the_kernel(
-    spool: Path, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, after: int
+@pytest.mark.parametrize("length", [1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 2_560_000])
+@pytest.mark.parametrize("taken", [1000, 100_000, None])
+def test_writes_that_take_only_a_part(
+    spool: Path, root: Path, monkeypatch: pytest.MonkeyPatch, length: int, taken: int | None
 ) -> None:
-    parcel = make_parcel(spool, 0, content=bytes(range(256)) * 10_000, pieces=3)
-    monkeypatch.setattr(os, "copy_file_range", _failing(number, after))
-    assert brief(FolderDestination("archive", root).send([parcel])) == [("confirmed", "stored")]
+    real = os.write
+    parcel = make_parcel(spool, 0, content=random.Random(length).randbytes(length), pieces=min(length, 3))
+    monkeypatch.setattr(os, "write", lambda target, content: real(target, content[:taken]))
+    [outcome] = FolderDestination("archive", root).send([parcel])
     assert list(files_of(root).values()) == [content_of(parcel)]
+    assert outcome.digest == hashlib.sha256(content_of(parcel)).hexdigest()
 
 
 def test_a_directory_that_cannot_be_synced_confirms_nothing(

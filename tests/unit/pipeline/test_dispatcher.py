@@ -155,6 +155,36 @@ def test_a_confirmation_has_a_receipt_without_identity(bench: Callable[..., tupl
     assert list(verify_chains(one.ledger.receipts(), one.ledger.receipt_chains())) == []
 
 
+def test_the_digest_that_the_destination_computed_is_the_receipts(
+    bench: Callable[..., tuple[Bench, MockDestination]], tmp_path: Path
+) -> None:
+    def confirmed(parcel: Parcel) -> Outcome:
+        (tmp_path / "output").unlink()
+        return Outcome(parcel.delivery_id, "confirmed", "stored", digest="e" * 64)
+
+    one, _ = bench(confirmed)
+    assert one.batch() is DeliveryState.CONFIRMED
+    (receipt,) = one.ledger.receipts()
+    assert json.loads(receipt.document)["output"]["sha256"] == "e" * 64
+
+
+def test_digests_are_computed_once_for_all_destinations(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(CONTENT)
+    parts = [FileRange(path, 0, 5), FileRange(path, 2, 3)]
+    digests = OutputDigests()
+    computed = digests.of(1, parts)
+    assert computed == hashlib.sha256(CONTENT[:5] + CONTENT[2:5]).hexdigest()
+    assert digests.of(2, parts, known="e" * 64) == "e" * 64
+    path.unlink()
+    assert digests.of(1, parts) == computed
+    assert digests.of(2, parts) == "e" * 64
+    # What was stored at last is what counts.
+    assert digests.of(1, parts, known="f" * 64) == "f" * 64
+    with pytest.raises(SpoolUnavailable):
+        digests.of(1, parts[:1])
+
+
 def test_without_a_receipt_there_is_no_confirmation(
     bench: Callable[..., tuple[Bench, MockDestination]], tmp_path: Path
 ) -> None:

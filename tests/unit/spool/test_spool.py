@@ -400,6 +400,18 @@ class TestOutput:
         small = sum(part.length for part in output.parts() if part.path != path)
         assert next(p for p in (tmp_path / "out").rglob("*.out")).stat().st_size < small + 300
 
+    def test_an_output_of_very_many_parts(self, tmp_path: Path) -> None:
+        spool = Spool(tmp_path)
+        stored = store(spool)
+        path = spool.path(stored.name)
+        # The table of the parts alone is longer than what is read at a time.
+        segments: list[bytes | FileRange] = [b"ab", FileRange(path, 3, 2)] * 40_000
+        assert spool.write_output(stored.name, segments) == 160_000
+        ranges = spool.output(stored.name).ranges
+        assert len(ranges) == 80_000
+        assert ranges[-1] == FileRange(path, 3, 2)
+        assert [part.offset - ranges[0].offset for part in ranges[::2]] == list(range(0, 80_000, 2))
+
     def test_a_second_output_replaces_the_first(self, tmp_path: Path) -> None:
         spool = Spool(tmp_path)
         stored = store(spool)
