@@ -67,9 +67,10 @@ _PIXEL_RULES: Final[dict[str, tuple[str, str]]] = {
         (
             "finds text (needs the extra `ocr`): `blank` `all`, what is `identifying`, or `nothing`, which holds; "
             "`when-unsure` `hold` or `blank`; `strict` for signs that do not read as text; `scan` `every` instance or "
-            "only `risky` kinds"
+            "only `risky` kinds; `thorough` `where-faint` text was found or `always`: words of the header are searched "
+            "for in every place"
         ),
-        "find-text: {blank: all, when-unsure: hold, strict: false, scan: every}",
+        "find-text: {blank: all, when-unsure: hold, strict: false, scan: every, thorough: where-faint}",
     ),
     "pass": ("vouches that no text is burned in; needs `because`", "pass: true"),
     "hold": ("has a person look first; needs `because`", "hold: true"),
