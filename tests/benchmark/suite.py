@@ -67,7 +67,7 @@ class Scale:
 
 FULL: Final = Scale(
     repeats=5,
-    counts={"W1": 400, "W2": 20, "W3": 1500, "W5": 150},
+    counts={"W1": 500, "W2": 20, "W3": 2000, "W5": 200},
     slow=40,
     header=100,
     large=W4_BYTES,
