@@ -72,6 +72,11 @@ class _Destination(Section):
         return 1
 
     @property
+    def mixes_studies(self) -> bool:
+        """Whether a batch may be of several studies, where one has few instances that are due."""
+        return False
+
+    @property
     def batch_instances(self) -> int:
         """Most instances of a batch."""
         return 50
@@ -112,6 +117,11 @@ class FolderDestination(_Destination):
 
     type: Literal["folder"] = Field(description="a folder")
     path: FilePath = Field(description="the folder; created when missing", examples=["/srv/archive"])
+
+    @property
+    def mixes_studies(self) -> bool:
+        """Whether a batch may be of several studies, where one has few instances that are due."""
+        return True
 
 
 class DicomWebDestination(_Networked):

@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 MOST_WAITING: Final = 1000
 #: How long a group gathers: at most so many transactions a second, whatever the number of senders.
 _GATHER_SECONDS: Final = 0.05
+#: Instances of so many bytes are enough of a group: there is no hurry only where more would soon follow.
+_ENOUGH_BYTES: Final = 32 << 20
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
@@ -58,6 +60,7 @@ class LedgerWriter:
         self._gather_seconds: Final = gather_seconds
         self._changed: Final = Condition()
         self._waiting: Final[deque[Received]] = deque()
+        self._waiting_bytes = 0
         self._failure: LedgerUnavailable | None = None
         self._stopped = False
         self._thread: Final = Thread(target=self._run, name="ledger-writer", daemon=True)
@@ -84,7 +87,8 @@ class LedgerWriter:
             if len(self._waiting) >= MOST_WAITING:
                 raise LedgerUnavailable(operation="record instances", reason="too many wait for it")
             self._waiting.append(received)
-            if len(self._waiting) == 1:
+            self._waiting_bytes += received.size
+            if len(self._waiting) == 1 or self._waiting_bytes >= _ENOUGH_BYTES:
                 self._changed.notify()
 
     def stop(self) -> list[Received]:
@@ -123,7 +127,7 @@ class LedgerWriter:
                 with self._changed:
                     self._failure = None
                     for _ in group:
-                        self._waiting.popleft()
+                        self._waiting_bytes -= self._waiting.popleft().size
                 continue
             with self._changed:
                 self._failure = failure
@@ -140,5 +144,7 @@ class LedgerWriter:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopped)
             if len(self._waiting) < self._max_group and not self._stopped:
-                self._changed.wait_for(lambda: self._stopped, self._gather_seconds)
+                self._changed.wait_for(
+                    lambda: self._stopped or self._waiting_bytes >= _ENOUGH_BYTES, self._gather_seconds
+                )
             return list(islice(self._waiting, self._max_group))

@@ -19,7 +19,7 @@ from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnav
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Evidence, Ledger, Whole
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.outputs import Outputs
-from gateway.pipeline.pace import Pace
+from gateway.pipeline.pace import Pace, amount
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, receipt_of
 from gateway.pipeline.resources import open_ledger, open_spool
@@ -28,7 +28,7 @@ from gateway.pipeline.transcoding import Transcoder
 log = structlog.get_logger(__name__)
 
 #: After a batch of few, deliveries gather for a moment: transactions and requests cost more than a small instance.
-_PACE: Final = Pace(few=20, shortest=0.01, longest=0.25)
+_PACE: Final = Pace(few=20, shortest=0.01, longest=0.1)
 
 
 def dispatch(child: Child) -> None:
@@ -133,20 +133,12 @@ class Dispatcher:
         self._unrecorded = True
 
     def _batch(self) -> int:
-        """Deliver one batch; how many deliveries it had."""
+        """Deliver one batch; how much it was."""
         if self._unrecorded:
             # Else it would wait until its lease runs out. What has arrived arrives again, and is the same.
             self._ledger.release(self._owner, crashed=True)
             self._unrecorded = False
-        claims = self._ledger.claim_deliveries(
-            self._destination.name,
-            self._owner,
-            max_count=self._configured.batch_instances,
-            max_bytes=self._configured.batch_bytes,
-            lease_seconds=self._settings.workers.lease_seconds,
-            whole=self._whole,
-            now=datetime.now(UTC),
-        )
+        claims = self._claims()
         if not claims:
             return 0
         self._lease.hold(claim.delivery_id for claim in claims)
@@ -161,7 +153,28 @@ class Dispatcher:
             self._lease.drop()
             if self._transcoder is not None:
                 self._transcoder.clear()
-        return len(claims)
+        return amount(len(claims), sum(claim.size for claim in claims))
+
+    def _claims(self) -> list[DeliveryClaim]:
+        """What is due of the study whose turn it is, and of the next ones if the destination takes them together."""
+        claims: list[DeliveryClaim] = []
+        count, size = self._configured.batch_instances, self._configured.batch_bytes
+        while count > 0 and size > 0:
+            more = self._ledger.claim_deliveries(
+                self._destination.name,
+                self._owner,
+                max_count=count,
+                max_bytes=size,
+                lease_seconds=self._settings.workers.lease_seconds,
+                whole=self._whole,
+                now=datetime.now(UTC),
+            )
+            claims += more
+            if not more or not self._configured.mixes_studies:
+                break
+            count -= len(more)
+            size -= sum(claim.size for claim in more)
+        return claims
 
     def _deliver(
         self,

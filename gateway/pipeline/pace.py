@@ -9,12 +9,23 @@ from typing import Final
 
 from gateway.errors import TransientError
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "amount"]
 
 #: After a small batch: what comes meanwhile shares the transactions and requests of the next one.
 _GATHER_SECONDS: Final = 0.02
 #: After a batch that failed for something that may come back.
 _FAILED_SECONDS: Final = 1.0
+
+
+def amount(instances: int, size: int) -> int:
+    """How much a batch is: its instances, or its megabytes if they are more.
+
+    Parameters
+    ----------
+    instances: how many
+    size: their bytes together
+    """
+    return max(instances, size >> 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,7 @@ class Pace:
 
         Parameters
         ----------
-        batch: does one batch and returns how much it was
+        batch: does one batch and returns how much it was: ``amount``
         failed: is told what a batch ended with; the next one may fare better
         stopping: set by another thread
         """

@@ -7,6 +7,7 @@ ledger everything waits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ from gateway.ledger import (
 from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
-from gateway.pipeline.pace import Pace
+from gateway.pipeline.pace import Pace, amount
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.process import Child
 from gateway.pipeline.projects import Project, make_projects
@@ -55,11 +56,14 @@ log = structlog.get_logger(__name__)
 
 #: Instances claimed at once: one ledger transaction for all of them.
 _BATCH: Final = 64
+#: What is done is told after so many seconds or bytes of a batch: it can be delivered while the rest is worked on.
+_FINISH_SECONDS: Final = 0.1
+_FINISH_BYTES: Final = 32 << 20
 #: Claims after which an instance is suspected to kill its workers.
 _MOST_ATTEMPTS: Final = 3
 #: A worker that replaces a dead one takes this many instances singly.
 _CAUTIOUS: Final = 100
-_PACE: Final = Pace(few=_BATCH, shortest=0.005, longest=0.2)
+_PACE: Final = Pace(few=_BATCH, shortest=0.005, longest=0.1)
 #: Waits of an instance that could not be treated for want of something that may come: the first, the longest.
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 60.0
@@ -128,7 +132,7 @@ class Worker:
         self._unfinished = True
 
     def _batch(self) -> int:
-        """Process one batch; how many instances it had."""
+        """Process one batch; how much it was."""
         if self._unfinished:
             # Else it would wait until its lease runs out. The attempt counts: an instance of it may be to blame.
             self._ledger.release(self._child.owner, crashed=True)
@@ -142,6 +146,8 @@ class Worker:
             return 0
         self._lease.hold(claim.instance_id for claim in claims)
         results: list[Result] = []
+        finished = size = 0
+        finish_at = time.monotonic() + _FINISH_SECONDS
         postponed: dict[int, float] = {}
         try:
             reviews = self._ledger.reviews([claim.instance_id for claim in claims if claim.reviewed])
@@ -154,16 +160,22 @@ class Worker:
                     raise
                 except TransientError as error:
                     postponed[claim.instance_id] = self._wait(claim, error)
-                    if len(postponed) == _ALL_LACK and not results:
+                    if len(postponed) == _ALL_LACK and not finished + len(results):
                         raise
+                size += claim.size
+                if size >= _FINISH_BYTES or time.monotonic() >= finish_at:
+                    self._finish(results)
+                    finished += len(results)
+                    results.clear()
+                    size, finish_at = 0, time.monotonic() + _FINISH_SECONDS
         finally:
             self._lease.drop()
             self._finish(results)
             if postponed:
                 self._ledger.postpone(self._child.owner, postponed)
-            if len(results) + len(postponed) < len(claims):
+            if finished + len(results) + len(postponed) < len(claims):
                 self._ledger.release(self._child.owner)
-        return len(claims)
+        return amount(len(claims), sum(claim.size for claim in claims))
 
     def _wait(self, claim: ClaimedInstance, error: TransientError) -> float:
         """Seconds until an instance is tried again, twice as many each time."""

@@ -61,6 +61,18 @@ def test_what_gathers_during_a_commit_shares_the_next() -> None:
     assert [len(group) for group in gate.groups] == [1, 4, 2]
 
 
+def test_large_ones_need_not_gather_long() -> None:
+    gate = Gate()
+    gate.open.set()
+    with LedgerWriter(gate, gather_seconds=3600) as writer:
+        for number in range(3):
+            writer.record(received(number, size=15 << 20))
+        wait_until(lambda: gate.recorded == [0, 1, 2], what="they are recorded")
+        writer.record(received(3))
+        assert gate.recorded == [0, 1, 2]
+    assert gate.recorded == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("error", [LedgerUnavailable(operation="record instances", reason="SQLITE_FULL"), OSError()])
 def test_p1_a_ledger_that_fails_loses_nothing_and_takes_no_more(error: Exception) -> None:
     gate = Gate()

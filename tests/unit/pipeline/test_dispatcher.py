@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from gateway.metrics import Metrics
 from gateway.pipeline.dispatcher import Dispatcher
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, verify_chains
-from tests.unit.ledger.build import bring
+from tests.unit.ledger.build import bring, deidentified, finish, one
 
 CONTENT = b"header and pixels"
 
@@ -57,11 +58,17 @@ class StoredOutputs:
 class Bench:
     """A dispatcher on a ledger of its own, batch by batch."""
 
-    def __init__(self, folder: Path, ledger: Ledger, destination: MockDestination) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ledger: Ledger,
+        destination: MockDestination,
+        configured: Mapping[str, str] = MappingProxyType({"type": "folder", "path": "/srv/archive"}),
+    ) -> None:
         settings = Settings.model_validate(
             {
                 "data": folder / "data",
-                "destinations": {"archive": {"type": "folder", "path": folder / "archive"}},
+                "destinations": {"archive": dict(configured)},
                 "retry": {"first_seconds": 1e-6, "longest_seconds": 1e-6, "attempts": 3},
             }
         )
@@ -78,8 +85,11 @@ class Bench:
             digests=OutputDigests(),
         )
 
+    def batch_of(self) -> int:
+        return self._dispatcher._batch()
+
     def batch(self) -> DeliveryState:
-        assert self._dispatcher._batch()
+        assert self.batch_of()
         (entry,) = self.ledger.deliveries()
         return entry.state
 
@@ -94,6 +104,26 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., tuple[Bench, MockDestination
             return Bench(tmp_path, ledger, destination), destination
 
         yield make
+
+
+@pytest.mark.parametrize(
+    ("settings", "batches"),
+    [
+        # a folder takes small studies together, up to a batch's most
+        ({"type": "folder", "path": "/srv/archive"}, [3]),
+        ({"type": "dicomweb", "url": "https://archive.example/dicom-web"}, [1, 1, 1]),
+    ],
+)
+def test_studies_of_a_batch(tmp_path: Path, settings: dict[str, str], batches: list[int]) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+        for number in range(3):
+            finish(ledger, deidentified(one(ledger, number), study=f"2.25.{number}"))
+        destination = MockDestination("archive", read=False)
+        bench = Bench(tmp_path, ledger, destination, settings)
+        for count in batches:
+            assert bench.batch_of() == count
+        assert bench.batch_of() == 0
+        assert {entry.state for entry in ledger.deliveries()} == {DeliveryState.CONFIRMED}
 
 
 def at_once(state: Any, code: str = "scripted") -> Callable[[Parcel], Outcome]:

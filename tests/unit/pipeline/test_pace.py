@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from threading import Event
 
+import pytest
+
 from gateway.errors import LedgerUnavailable, TransientError
-from gateway.pipeline.pace import Pace
+from gateway.pipeline.pace import Pace, amount
 
 PACE = Pace(few=4, shortest=0.01, longest=0.05)
 
@@ -60,3 +62,16 @@ def test_nothing_is_begun_after_the_end() -> None:
     stopping = Event()
     stopping.set()
     PACE.keep(lambda: 1 // 0, failed=lambda error: None, stopping=stopping)
+
+
+@pytest.mark.parametrize(
+    ("instances", "size", "expected"),
+    [
+        (0, 0, 0),
+        (50, 600_000, 50),  # many small ones
+        (2, 30 << 20, 30),  # few large ones are as much work
+        (1, (1 << 20) - 1, 1),
+    ],
+)
+def test_large_instances_count_for_many(instances: int, size: int, expected: int) -> None:
+    assert amount(instances, size) == expected

@@ -29,6 +29,8 @@ class Bench:
         #: Instance -> what treating it raises.
         self.failing: dict[int, TransientError] = {}
         self.tried: list[int] = []
+        #: How many were finished before each was tried.
+        self.finished: list[int] = []
         settings = Settings.model_validate({"data": folder / "data"})
         stopping = threading.Event()
         child = Child("deidentify-1", "node/worker", settings, {}, Metrics(), stopping, False, None)  # type: ignore[arg-type]
@@ -39,6 +41,7 @@ class Bench:
 
     def _process(self, claim: ClaimedInstance, _review: Review | None) -> Result:
         self.tried.append(claim.instance_id)
+        self.finished.append(self.ledger.status().instance_count(InstanceState.HELD))
         if claim.instance_id in self.failing:
             raise self.failing[claim.instance_id]
         return held(claim.instance_id)
@@ -95,4 +98,35 @@ def test_without_the_ledger_everything_waits(bench: Bench) -> None:
     with pytest.raises(LedgerUnavailable):
         bench.worker._batch()
     assert bench.tried == numbers[:2]
+    assert bench.waiting() == [(number, 1) for number in numbers[1:]]
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "finished"),
+    [
+        ("_FINISH_SECONDS", 60.0, [0, 0, 0, 0]),
+        # slow ones: each is told
+        ("_FINISH_SECONDS", 0.0, [0, 1, 2, 3]),
+        # large ones: each second one has enough
+        ("_FINISH_BYTES", 1500, [0, 0, 2, 2]),
+    ],
+)
+def test_what_is_done_does_not_wait_for_the_rest_of_a_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, bound: str, value: float, finished: list[int]
+) -> None:
+    monkeypatch.setattr("gateway.pipeline.worker._FINISH_SECONDS", 60.0)
+    monkeypatch.setattr(f"gateway.pipeline.worker.{bound}", value)
+    bench.received(4)
+    assert bench.worker._batch() == 4
+    assert bench.finished == finished
+    assert bench.ledger.status().instance_count(InstanceState.HELD) == 4
+
+
+def test_what_was_told_before_the_ledger_failed_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.pipeline.worker._FINISH_SECONDS", 0.0)
+    numbers = bench.received(3)
+    bench.failing[numbers[1]] = LedgerUnavailable(operation="claim numbers", reason="locked")
+    with pytest.raises(LedgerUnavailable):
+        bench.worker._batch()
+    assert bench.ledger.status().instance_count(InstanceState.HELD) == 1
     assert bench.waiting() == [(number, 1) for number in numbers[1:]]
