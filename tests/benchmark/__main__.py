@@ -65,9 +65,8 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
         suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell)
         rows: list[Row] = list(suite.rows(tuple(table for table in tables if table != HOT)))
         profiled = HOT in tables and not quick and hot.is_available()
-        return Account(
-            facts=facts, rows=rows, hot=hot.profile(suite.folder(), suite.workload("W1")) if profiled else {}
-        )
+        ways = [(suite.workload(name), kind) for name, kind in hot.WAYS] if profiled else []
+        return Account(facts=facts, rows=rows, hot=hot.profile(suite.folder(), ways))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

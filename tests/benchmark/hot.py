@@ -15,6 +15,8 @@ from typing import Final
 from tests.benchmark import stages
 from tests.benchmark.workloads import Workload
 
+#: What is looked into.
+WAYS: Final = (("W1", "folder"), ("W1", "null STOW sink"), ("W2", "folder"))
 _SAMPLES_PER_SECOND: Final = "200"
 _SHOWN: Final = 12
 
@@ -24,26 +26,28 @@ def is_available() -> bool:
     return _py_spy() is not None
 
 
-def profile(folder: Path, workload: Workload) -> Mapping[str, Sequence[tuple[float, str]]]:
+def profile(folder: Path, ways: Sequence[tuple[Workload, str]]) -> Mapping[str, Sequence[tuple[float, str]]]:
     """The functions in which the gateway's processes spend their time: process -> share and function, most first.
 
     Args:
-        folder: for everything; does not exist, and is removed
-        workload: what goes through the processes, one after the other
+        folder: for everything; does not exist
+        ways: workloads and kinds of destination, ``whole.destination``; the processes work one after the other
     """
-    folder.mkdir(parents=True)
-    samples = folder / "samples"
-    samples.mkdir()
+    found: dict[str, Sequence[tuple[float, str]]] = {}
+    for workload, kind in ways:
+        samples = folder / f"{workload.name} {kind}"
+        samples.mkdir(parents=True)
 
-    def watch(pid: int, role: str) -> AbstractContextManager[None]:
-        return _watched(pid, samples / role)
+        def watch(pid: int, role: str, samples: Path = samples) -> AbstractContextManager[None]:
+            return _watched(pid, samples / role)
 
-    try:
-        stages.receive(folder / "receive", workload, associations=4, no_delay=True, watch=watch)
-        stages.process(folder / "process", workload, "folder", watch=watch)
-        return {path.name: _summed(path) for path in sorted(samples.iterdir())}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        stages.receive(samples / "receiving", workload, associations=4, no_delay=True, watch=watch)
+        stages.process(samples / "processing", workload, kind, watch=watch)
+        for role in ("receive", "deidentify", "deliver"):
+            found.setdefault(
+                f"{role} {workload.name}" + (f", {kind}" if role == "deliver" else ""), _summed(samples / role)
+            )
+    return found
 
 
 def _py_spy() -> str | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tests.benchmark.figures import Row
 from tests.benchmark.suite import BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
-from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts
+from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
 from tests.benchmark.workloads import DESCRIPTIONS
 
 _COLUMNS: Final = (
@@ -157,6 +157,7 @@ def document(account: Account) -> str:
         ],
     )]  # fmt: skip
     parts += _comparison(account.rows)
+    parts += _limits(account.rows, int(account.facts["cores"]))
     for title, lines in _tables(account.rows):
         columns = _used(lines)
         parts.append(f"## {title}\n")
@@ -165,7 +166,7 @@ def document(account: Account) -> str:
         parts.append(_markdown(columns, [tuple(line[column] for column in columns) for line in lines]))
     if account.hot:
         parts.append(f"## {HOT}\n")
-        parts.append("Samples of threads at work (py-spy), W1, each process alone: share and function.\n")
+        parts.append("Samples of threads at work (py-spy), each process alone: share and function.\n")
         for process, hot in account.hot.items():
             parts.append(_markdown((process, "share"), [(f"`{line}`", f"{share:.0%}") for share, line in hot]))
     parts.append(_AGAIN)
@@ -188,6 +189,19 @@ def _comparison(rows: Sequence[Row]) -> Iterator[str]:
                 f"under the same sender, receives {YARDSTICK_RATE} instances of W1 a second on one association; "
                 f"here {row.rate:.0f}, {row.rate / YARDSTICK_RATE:.2f} of that. Rates and CPU times are to be read by "
                 "it.\n"
+            )
+
+
+def _limits(rows: Sequence[Row], cores: int) -> Iterator[str]:
+    """What the processors allow where the whole way misses its target."""
+    missed = {verdict.target for verdict in verdicts(rows) if verdict.reached is False}
+    for row in rows:
+        total = sum(row.cpu_ms.values())
+        if way_target(row) in missed and "sender" in row.cpu_ms:
+            yield (
+                f"{row.workload}, {row.subject}: all programs together take {total:.1f} ms of CPU for an instance, of "
+                f"which the sender {row.cpu_ms['sender']:.1f} ms. {cores} cores that never wait do that "
+                f"{1000 * cores / total:.0f} times a second; {row.rate:.0f} were found.\n"
             )
 
 
@@ -226,7 +240,7 @@ def _used(lines: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _own_cpu(row: Row) -> float:
-    return sum(value for name, value in row.cpu_ms.items() if name != "destination")
+    return sum(value for name, value in row.cpu_ms.items() if name not in ("destination", "sender"))
 
 
 def _markdown(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

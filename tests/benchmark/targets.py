@@ -40,7 +40,7 @@ def verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
         ("W1", "folder", 350), ("W2", "folder", 30), ("W3", "folder", 700), ("W1", "null STOW sink", 450),
     ):  # fmt: skip
         key = WHOLE, workload, kind, f"4 associations, {NO_DELAY}"
-        yield _rate(known, key, wanted, f"whole way {workload} into {'a' if kind == 'folder' else 'the'} {kind}")
+        yield _rate(known, key, wanted, _way(workload, kind))
     for row in rows:
         if row.table == WHOLE and row.workload == "W4":
             peak = max(row.memory.values()) / 1e6
@@ -49,6 +49,16 @@ def verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
         if row.table == IDLE:
             core = row.cpu_ms["receive"] / 1000 * row.rate
             yield Verdict(f"CPU of {row.subject}, idle", "< 5 % of a core", f"{core:.1%}", core < 0.05)
+
+
+def way_target(row: Row) -> str | None:
+    """The name of the target that a row of the whole way is about; None if it may be about none."""
+    measured = row.table == WHOLE and row.conditions == f"4 associations, {NO_DELAY}"
+    return _way(row.workload, row.subject) if measured else None
+
+
+def _way(workload: str, kind: str) -> str:
+    return f"whole way {workload} into {'a' if kind == 'folder' else 'the'} {kind}"
 
 
 def _rate(known: _Rows, key: tuple[str, str, str, str], wanted: float, target: str) -> Verdict:

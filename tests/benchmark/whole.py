@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,13 +72,21 @@ def measure(
         view = LedgerView(running.data)
         meter = Meter({**running.processes, **others}).start()
         started = time.time()
+        sent = _children_seconds()
         storescu(running.dicom_port, workload, associations=associations, no_delay=no_delay)
+        sent = _children_seconds() - sent
         view.wait(view.confirmed, len(workload.files))
         return Run(
             instances=len(workload.files),
             size=workload.size,
             seconds=view.last_confirmed() - started,
-            cpu=meter.cpu(),
+            cpu={**meter.cpu(), "sender": sent},
             latencies=view.transits(),
             memory=meter.memory(),
         )
+
+
+def _children_seconds() -> float:
+    """CPU seconds of processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
