@@ -43,9 +43,10 @@ is acknowledged, the outputs in a folder before they are confirmed. A rate is th
 
 Nothing that a run wrote is removed before the end. For some minutes after many files were removed, ext4 takes up to
 0.75 ms of a processor to create one instead of 0.02 ms, and two or three are created for each instance; a gateway, too,
-is slower for a while after it has purged many. Before each run a gigabyte of memory is used once
-and given back: the host of a virtual machine may have taken it, and to fetch it again makes writing a file six times as
-dear.
+is slower for a while after it has purged many.
+
+Before each run a gigabyte of memory is used once and given back. The host of a virtual machine may have taken it, and
+to fetch it again makes writing a file six times as dear.
 """
 
 _AGAIN: Final = """## Measuring again
