@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -65,8 +65,12 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
         suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell)
         rows: list[Row] = list(suite.rows(tuple(table for table in tables if table != HOT)))
         profiled = HOT in tables and not quick and hot.is_available()
-        ways = [(suite.workload(name), kind) for name, kind in hot.WAYS] if profiled else []
-        return Account(facts=facts, rows=rows, hot=hot.profile(suite.folder(), ways))
+        found: Mapping[str, Sequence[tuple[float, str]]] = {}
+        if profiled:
+            ways = [(suite.workload(name), kind) for name, kind in hot.WAYS]
+            crowd = (suite.workload(hot.CROWD[0]), hot.CROWD[1])
+            found = hot.profile(suite.folder(), ways, crowd)
+        return Account(facts=facts, rows=rows, hot=found)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

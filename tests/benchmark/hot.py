@@ -15,8 +15,9 @@ from typing import Final
 from tests.benchmark import stages
 from tests.benchmark.workloads import Workload
 
-#: What is looked into.
+#: What is looked into: workloads and destinations, and a workload that comes over many associations.
 WAYS: Final = (("W1", "folder"), ("W1", "null STOW sink"), ("W2", "folder"))
+CROWD: Final = ("W3", 64)
 _SAMPLES_PER_SECOND: Final = "200"
 _SHOWN: Final = 12
 
@@ -26,12 +27,15 @@ def is_available() -> bool:
     return _py_spy() is not None
 
 
-def profile(folder: Path, ways: Sequence[tuple[Workload, str]]) -> Mapping[str, Sequence[tuple[float, str]]]:
+def profile(
+    folder: Path, ways: Sequence[tuple[Workload, str]], crowd: tuple[Workload, int]
+) -> Mapping[str, Sequence[tuple[float, str]]]:
     """The functions in which the gateway's processes spend their time: process -> share and function, most first.
 
     Args:
         folder: for everything; does not exist
         ways: workloads and kinds of destination, ``whole.destination``; the processes work one after the other
+        crowd: a workload, and over how many associations it is received as well
     """
     found: dict[str, Sequence[tuple[float, str]]] = {}
     for workload, kind in ways:
@@ -47,6 +51,12 @@ def profile(folder: Path, ways: Sequence[tuple[Workload, str]]) -> Mapping[str, 
             found.setdefault(
                 f"{role} {workload.name}" + (f", {kind}" if role == "deliver" else ""), _summed(samples / role)
             )
+    sent, associations = crowd
+    samples = folder / "crowd"
+    stages.receive(
+        folder / "crowded", sent, associations=associations, no_delay=True, watch=lambda pid, _: _watched(pid, samples)
+    )
+    found[f"receive {sent.name}, {associations} associations"] = _summed(samples)
     return found
 
 

@@ -30,7 +30,7 @@ def _unwatched(_pid: int, _role: str) -> AbstractContextManager[object]:
 
 
 def receive(folder: Path, workload: Workload, *, associations: int, no_delay: bool, watch: Watch = _unwatched) -> Run:
-    """The receiving process alone, into a spool and a ledger that are removed afterwards."""
+    """The receiving process alone, into a spool and a ledger of its own."""
     with _Bench(folder, {"type": "folder", "path": str(folder / "archive")}) as bench:
         return bench.receive(workload, associations=associations, no_delay=no_delay, watch=watch)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.benchmark.figures import Row
-from tests.benchmark.suite import HEADERS, IDLE, NO_DELAY, RECEIVE, SHIPPED, WHOLE
+from tests.benchmark.suite import ASSOCIATIONS, HEADERS, IDLE, NO_DELAY, RECEIVE, ROWS, SHIPPED, WHOLE
 
 #: A row that tells how fast a machine is, and what it gave on the one for which the targets were set.
 YARDSTICK: Final = (RECEIVE, "W1", "pynetdicom SCP", f"1 association, {SHIPPED}")
@@ -46,6 +46,15 @@ def verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
             peak = max(row.memory.values()) / 1e6
             yield Verdict(f"peak memory of any process, one instance of {row.size / 1e9:.1f} GB", "< 200 MB",
                           f"{peak:.0f} MB", peak < 200)  # fmt: skip
+    for table, what in (
+        (ROWS, "however many rows the ledger has"),
+        (ASSOCIATIONS, "however many associations there are"),
+    ):
+        costs = [sum(row.cpu_ms.values()) for row in rows if row.table == table]
+        if len(costs) > 1:
+            growth = max(costs) / min(costs)
+            yield Verdict(f"CPU of an instance, {what}", "flat: <= 1.2 times", f"{growth:.2f} times", growth <= 1.2)
+    for row in rows:
         if row.table == IDLE:
             core = row.cpu_ms["receive"] / 1000 * row.rate
             yield Verdict(f"CPU of {row.subject}, idle", "< 5 % of a core", f"{core:.1%}", core < 0.05)
