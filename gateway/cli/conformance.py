@@ -37,6 +37,7 @@ _MEANINGS: Final = {
     Status.CANNOT_UNDERSTAND: ("Failure", "the bytes are no data set in the transfer syntax that was negotiated"),
 }
 _REJECTIONS: Final = {
+    Refusal.PROTOCOL_VERSION: "the sender does not speak version 1 of the protocol",
     Refusal.APPLICATION_CONTEXT: "the application context is not DICOM's",
     Refusal.CALLING_AE: "no source has the calling AE title (`sources`)",
     Refusal.ADDRESS: "the title is a source's, the address is not",

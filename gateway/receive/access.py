@@ -21,6 +21,7 @@ ANY_SOURCE: Final = "any"
 class Refusal(Enum):
     """Why an association is rejected: result, source and reason of the A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
+    PROTOCOL_VERSION = (1, 2, 2)
     APPLICATION_CONTEXT = (1, 1, 2)
     CALLING_AE = (1, 1, 3)
     #: The title is known, but not from this address; the standard has no reason of its own for that.

@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import logging
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
-from pydicom.uid import UID
-from pynetdicom import _config as pynetdicom_config
-from pynetdicom import evt
-from pynetdicom.ae import ApplicationEntity
 
-from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.errors import ConfigurationError
 from gateway.ledger.records import Received
 from gateway.receive.access import AccessRules, Refusal, Source
-from gateway.receive.contexts import VERIFICATION, supported
+from gateway.receive.association_pdu import APPLICATION_CONTEXT, AnsweredContext, AssociationRequest, ContextResult
+from gateway.receive.connection import Connection, ConnectionSettings
+from gateway.receive.contexts import negotiate
+from gateway.receive.listener import Listener
 from gateway.receive.observer import NullObserver, ReceiveObserver
 from gateway.receive.store import AcceptedContext, Caller, StoreService
 from gateway.receive.transfer import DataTransfer
-from gateway.receive.upper_layer import ConnectionHandler, ConnectionServer, PduReader
 from gateway.spool import Spool
 from gateway.tls import handshake_failure, peer_certificate
 
-if TYPE_CHECKING:
-    from pynetdicom.association import Association
-    from pynetdicom.events import Event
-
 _log = structlog.get_logger(__name__)
 
-_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 #: Connections beyond the associations allowed: those that are just opening, closing or being rejected.
 _SPARE_CONNECTIONS: Final = 32
-_POLL_SECONDS: Final = 0.1
 _LAST_WORD_SECONDS: Final = 5.0
+#: An AE title (PS3.5 6.2): default repertoire without backslash and control characters, not only spaces.
+_AE_TITLE: Final = re.compile(r"(?! *$)[ -\[\]-~]{1,16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +65,19 @@ class ReceiverSettings:
 
 
 @dataclass(slots=True, eq=False)
-class _Connection:
-    """A connection and what is known of it so far."""
+class _Peer:
+    """A connection and what is known of its peer so far.
 
-    association: Association
-    socket: socket.socket
-    address: str
-    opened: float
+    Attributes:
+        connection: the connection
+        thread: that serves it
+        source: whose place its association takes; None before and after that
+        caller: who sends, once that is known
+        transfer: data transfer, once it has begun
+    """
+
+    connection: Connection
+    thread: threading.Thread
     source: Source | None = None
     caller: Caller | None = None
     transfer: DataTransfer | None = None
@@ -116,10 +114,9 @@ class Receiver:
         )
         self._access = AccessRules(sources)
         self._lock = threading.Lock()
-        self._connections: dict[Association, _Connection] = {}
+        self._peers: dict[Connection, _Peer] = {}
         self._stopping = False
-        self._servers: dict[str, ConnectionServer] = {}
-        self._threads: list[threading.Thread] = []
+        self._doors: dict[str, Listener] = {}
 
     @property
     def port(self) -> int:
@@ -132,16 +129,16 @@ class Receiver:
         return self._port_of("tls")
 
     def _port_of(self, door: str) -> int:
-        if door not in self._servers:
+        if door not in self._doors:
             message = f"the receiver does not listen: {door}"
             raise RuntimeError(message)
-        return int(self._servers[door].server_address[1])
+        return self._doors[door].port
 
     @property
     def associations(self) -> int:
         """Accepted associations at this moment."""
         with self._lock:
-            return sum(connection.source is not None for connection in self._connections.values())
+            return sum(peer.source is not None for peer in self._peers.values())
 
     def start(self) -> None:
         """Listen.
@@ -149,10 +146,11 @@ class Receiver:
         Raises:
             ConfigurationError: the address cannot be listened on, or the AE title is not valid
         """
-        # pynetdicom's messages quote PDUs, and with them UIDs and names (promise P9); the receiver logs for itself.
-        pynetdicom_config.LOG_HANDLER_LEVEL = "none"
-        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
         settings = self._settings
+        if not _AE_TITLE.fullmatch(settings.ae_title):
+            raise ConfigurationError(
+                place="dicom", problem="the AE title is not valid: 1 to 16 printable ASCII characters without backslash"
+            )
         doors: list[tuple[str, int, ssl.SSLContext | None]] = []
         if settings.port is not None:
             doors.append(("plain", settings.port, None))
@@ -160,48 +158,28 @@ class Receiver:
             doors.append(("tls", settings.tls_port, settings.tls))
         try:
             for door, port, context in doors:
-                self._servers[door] = self._listen(port, context)
+                self._doors[door] = self._listen(port, context)
         except ConfigurationError:
-            for server in self._servers.values():
-                server.server_close()
-            self._servers.clear()
+            for listener in self._doors.values():
+                listener.stop()
+            self._doors.clear()
             raise
-        for door, server in self._servers.items():
-            thread = threading.Thread(
-                target=server.serve_forever, args=(_POLL_SECONDS,), name=f"dicom-listener-{door}", daemon=True
-            )
-            thread.start()
-            self._threads.append(thread)
-            _log.info("receiver started", host=settings.host, port=self._port_of(door), ae_title=settings.ae_title,
+        for door, listener in self._doors.items():
+            listener.start()
+            _log.info("receiver started", host=settings.host, port=listener.port, ae_title=settings.ae_title,
                       tls=door == "tls")  # fmt: skip
 
-    def _listen(self, port: int, context: ssl.SSLContext | None) -> ConnectionServer:
-        settings = self._settings
-        try:
-            entity = ApplicationEntity(settings.ae_title)
-            entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-            entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-            entity.maximum_pdu_size = settings.max_pdu_bytes
-            entity.acse_timeout = settings.network_timeout_seconds
-            # Silence is timed on the socket; associations are counted here.
-            entity.network_timeout = None
-            entity.maximum_associations = settings.max_associations + _SPARE_CONNECTIONS
-            entity.add_supported_context(VERIFICATION)
-            server = entity.make_server(
-                (settings.host, port),
-                ssl_context=context,
-                evt_handlers=[(evt.EVT_REQUESTED, self._requested), (evt.EVT_CONN_CLOSE, self._closed)],
-                server_class=ConnectionServer,
-                request_handler=ConnectionHandler,
-            )
-        except (OSError, ValueError, TypeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the AE title is not valid"
-            problem = f"cannot listen on {settings.host} port {port}: {reason}"
-            raise ConfigurationError(place="dicom", problem=problem) from error
-        assert isinstance(server, ConnectionServer)
-        server.admits = self._admits
-        server.opened = self._opened
-        return server
+    def _listen(self, port: int, context: ssl.SSLContext | None) -> Listener:
+        settings = ConnectionSettings(
+            tls=context,
+            max_pdu_bytes=self._settings.max_pdu_bytes,
+            timeout_seconds=self._settings.network_timeout_seconds,
+        )
+
+        def connected(accepted: socket.socket, address: str) -> None:
+            self._connected(accepted, address, settings)
+
+        return Listener(self._settings.host, port, connected=connected)
 
     def stop(self, grace_seconds: float = 30.0) -> None:
         """Accept no more, let messages under way come to their answer, end all associations.
@@ -209,211 +187,187 @@ class Receiver:
         Associations without a message under way are aborted (A-ABORT) at once, the others after their answer, and
         those that need more than ``grace_seconds`` are cut: what was not answered is not kept.
         """
-        if not self._servers:
+        if not self._doors:
             return
         with self._lock:
             self._stopping = True
-        for server in self._servers.values():
-            server.shutdown()
-        for thread in self._threads:
-            thread.join()
+        for listener in self._doors.values():
+            listener.stop()
         with self._lock:
-            connections = list(self._connections.values())
-        for connection in connections:
-            if connection.transfer is not None:
-                connection.transfer.stop()
+            peers = list(self._peers.values())
+        for peer in peers:
+            if peer.transfer is not None:
+                peer.transfer.stop()
             else:
                 # Just accepted, or not yet: its data transfer will find that it is to stop.
-                _cut(connection.socket, socket.SHUT_RD)
-        late = _await_end(connections, grace_seconds)
-        for connection in late:
-            _cut(connection.socket)
+                peer.connection.cut(socket.SHUT_RD)
+        late = _await_end(peers, grace_seconds)
+        for peer in late:
+            peer.connection.cut()
         _await_end(late, _LAST_WORD_SECONDS)
-        with self._lock:
-            self._forget_dead()
-        self._servers.clear()
-        self._threads.clear()
+        self._doors.clear()
         _log.info("receiver stopped", cut=len(late))
 
-    def _admits(self, address: str) -> bool:
+    def _connected(self, accepted: socket.socket, address: str, settings: ConnectionSettings) -> None:
+        """A connection has been accepted: serve it in a thread, if one more is afforded."""
+        address = _normalised(address)
+        connection = Connection(accepted, address=address, settings=settings, host=self)
+        # A peer that hangs must not keep the process from ending.
+        peer = _Peer(connection, threading.Thread(target=connection.run, name="dicom-connection", daemon=True))
         with self._lock:
-            self._forget_dead()
-            if len(self._connections) < self._settings.max_associations + _SPARE_CONNECTIONS:
-                return True
-        self._refused(_reason(Refusal.CONNECTIONS), calling_ae="", address=address)
-        return False
-
-    def _opened(self, association: Association, connection: socket.socket) -> None:
-        """A connection has been accepted; called before its threads start."""
-        entry = _Connection(association, connection, _normalised(str(association.requestor.address)), time.monotonic())
-        with self._lock:
-            self._connections[association] = entry
-
-        def transfer() -> DataTransfer:
-            return self._begin_transfer(entry)
-
-        def ended(outcome: str) -> None:
-            self._end_transfer(entry, outcome)
-
-        def failed(error: OSError) -> None:
-            self._refused(handshake_failure(error), calling_ae="", address=entry.address)
-
-        PduReader(
-            association.dul,
-            negotiation_seconds=self._settings.network_timeout_seconds,
-            transfer=transfer,
-            ended=ended,
-            failed=failed,
-        )
-
-    def _requested(self, event: Event) -> None:
-        """An A-ASSOCIATE-RQ: accept what is supported, or reject (PS3.8 9.3.4)."""
-        association = event.assoc
+            afforded = len(self._peers) < self._settings.max_associations + _SPARE_CONNECTIONS and not self._stopping
+            if afforded:
+                self._peers[connection] = peer
+        if not afforded:
+            accepted.close()
+            self._refused(Refusal.CONNECTIONS, calling_ae="", address=address)
+            return
         try:
-            refusal = self._consider(association)
-        except Exception as error:  # noqa: BLE001 - pynetdicom would log it and accept
+            peer.thread.start()
+        except RuntimeError:  # no more threads
+            self.closed(connection)
+            raise
+
+    def consider(self, connection: Connection, request: AssociationRequest) -> Sequence[AnsweredContext] | Refusal:
+        """An A-ASSOCIATE-RQ: accept what is supported, or reject (PS3.8 9.3.4)."""
+        calling_ae, called_ae = _printable(request.calling_ae), _printable(request.called_ae)
+        try:
+            found = self._admit(connection, request, calling_ae=calling_ae, called_ae=called_ae)
+            answer: Sequence[AnsweredContext] = ()
+            if not isinstance(found, Refusal):
+                answer = negotiate(request.contexts, accept_unknown=self._settings.accept_unknown)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody is let in
             _log.error("association request failed", kind=type(error).__name__)
-            refusal = Refusal.CONGESTION
-        if refusal is not None:
-            association.acse.send_reject(*refusal.value)
-            # Returns when the rejection has been sent and the connection closed.
-            association.kill()
-
-    def _consider(self, association: Association) -> Refusal | None:
-        request = association.requestor.primitive
-        assert request is not None
-        calling_ae = _printable(request.calling_ae_title)
-        called_ae = _printable(request.called_ae_title)
-        with self._lock:
-            entry = self._connections[association]
-        found: Source | Refusal
-        if str(request.application_context_name) != _APPLICATION_CONTEXT:
-            found = Refusal.APPLICATION_CONTEXT
-        else:
-            found = self._access.match(
-                calling_ae=calling_ae,
-                called_ae=called_ae,
-                address=entry.address,
-                certificate=peer_certificate(entry.socket),
-            )
-        if isinstance(found, Source):
-            found = self._reserve(entry, found)
+            found = Refusal.CONGESTION
         if isinstance(found, Refusal):
-            self._refused(_reason(found), calling_ae=calling_ae, address=entry.address)
+            self._refused(found, calling_ae=calling_ae, address=connection.address)
             return found
-        entry.caller = Caller(source=found.name, calling_ae=calling_ae, called_ae=called_ae, address=entry.address)
-        association.acceptor.supported_contexts = supported(
-            request.presentation_context_definition_list, accept_unknown=self._settings.accept_unknown
-        )
-        self._observer.associated(found.name)
-        _log.info("association accepted", source=found.name, calling_ae=calling_ae, called_ae=called_ae,
-                  peer=entry.address)  # fmt: skip
-        return None
+        _log.info("association accepted", source=found.source, calling_ae=calling_ae, called_ae=called_ae,
+                  peer=connection.address)  # fmt: skip
+        return answer
 
-    def _reserve(self, entry: _Connection, source: Source) -> Source | Refusal:
+    def _admit(
+        self, connection: Connection, request: AssociationRequest, *, calling_ae: str, called_ae: str
+    ) -> Caller | Refusal:
+        """Who sends, with a place reserved, or why not."""
+        if not request.is_version_1:
+            return Refusal.PROTOCOL_VERSION
+        if request.application_context != APPLICATION_CONTEXT:
+            return Refusal.APPLICATION_CONTEXT
+        if not calling_ae:
+            return Refusal.CALLING_AE
+        if not called_ae:
+            return Refusal.CALLED_AE
+        found = self._access.match(
+            calling_ae=calling_ae,
+            called_ae=called_ae,
+            address=connection.address,
+            certificate=peer_certificate(connection.socket),
+        )
+        if isinstance(found, Refusal):
+            return found
+        caller = Caller(source=found.name, calling_ae=calling_ae, called_ae=called_ae, address=connection.address)
+        refusal = self._reserve(connection, found, caller)
+        if refusal is not None:
+            return refusal
+        self._observer.associated(found.name)
+        return caller
+
+    def _reserve(self, connection: Connection, source: Source, caller: Caller) -> Refusal | None:
         """Give the association one of the places, if there is one."""
         with self._lock:
             if self._stopping:
                 return Refusal.CONGESTION
-            self._forget_dead()
-            taken = [other.source.name for other in self._connections.values() if other.source is not None]
+            taken = [peer.source.name for peer in self._peers.values() if peer.source is not None]
             limit = source.max_associations
             if len(taken) >= self._settings.max_associations or (
                 limit is not None and taken.count(source.name) >= limit
             ):
                 return Refusal.ASSOCIATIONS
-            entry.source = source
-        return source
+            peer = self._peers[connection]
+            peer.source, peer.caller = source, caller
+        return None
 
-    def _begin_transfer(self, entry: _Connection) -> DataTransfer:
-        association = entry.association
-        assert entry.caller is not None
-        contexts = {
-            int(context.context_id or 0): AcceptedContext(str(context.abstract_syntax), str(context.transfer_syntax[0]))
-            for context in association.accepted_contexts
-        }
+    def begin_transfer(
+        self, connection: Connection, request: AssociationRequest, contexts: Sequence[AnsweredContext]
+    ) -> DataTransfer:
+        """The data transfer of an association that has been accepted."""
+        with self._lock:
+            peer = self._peers[connection]
+        assert peer.caller is not None
         transfer = DataTransfer(
-            entry.socket,
-            caller=entry.caller,
-            contexts=contexts,
+            connection.socket,
+            caller=peer.caller,
+            contexts={
+                context.context_id: AcceptedContext(context.abstract_syntax, context.transfer_syntax)
+                for context in contexts
+                if context.result is ContextResult.ACCEPTANCE
+            },
             service=self._service,
             max_pdu_bytes=self._settings.max_pdu_bytes,
-            peer_max_pdu_bytes=int(association.requestor.maximum_length or 0),
+            peer_max_pdu_bytes=request.max_pdu_bytes,
             timeout_seconds=self._settings.network_timeout_seconds,
         )
         with self._lock:
-            entry.transfer = transfer
+            peer.transfer = transfer
             stopping = self._stopping
         if stopping:
             transfer.stop()
         return transfer
 
-    def _end_transfer(self, entry: _Connection, outcome: str) -> None:
+    def end_transfer(self, connection: Connection, outcome: str) -> None:
         """Data transfer is over: the place is free, though the connection has yet to be closed."""
-        self._forget(entry)
-        if entry.caller is not None and entry.transfer is not None:
+        with self._lock:
+            peer = self._peers[connection]
+        self._free(peer)
+        if peer.caller is not None and peer.transfer is not None:
             _log.info(
                 "association closed",
-                source=entry.caller.source,
-                calling_ae=entry.caller.calling_ae,
-                peer=entry.address,
+                source=peer.caller.source,
+                calling_ae=peer.caller.calling_ae,
+                peer=connection.address,
                 outcome=outcome,
-                stored=entry.transfer.stored,
-                failed=entry.transfer.failed,
-                seconds=round(time.monotonic() - entry.opened, 3),
+                stored=peer.transfer.stored,
+                failed=peer.transfer.failed,
+                seconds=round(time.monotonic() - connection.opened, 3),
             )
 
-    def _closed(self, event: Event) -> None:
+    def handshake_failed(self, connection: Connection, error: OSError) -> None:
+        """There is no TLS with this peer."""
+        self._refused(handshake_failure(error), calling_ae="", address=connection.address)
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is closed."""
         with self._lock:
-            entry = self._connections.get(event.assoc)
-        if entry is not None:
-            self._forget(entry)
+            peer = self._peers.pop(connection)
+        self._free(peer)
 
-    def _forget(self, entry: _Connection) -> None:
+    def _free(self, peer: _Peer) -> None:
+        """Give the place of an association back, if it has one."""
         with self._lock:
-            known = self._connections.pop(entry.association, None)
-        if known is not None and known.source is not None:
-            self._observer.closed(known.source.name)
+            source, peer.source = peer.source, None
+        if source is not None:
+            self._observer.closed(source.name)
 
-    def _forget_dead(self) -> None:
-        """Drop connections whose threads have ended without a word; called with the lock held."""
-        for association, entry in list(self._connections.items()):
-            if association.ident is not None and not association.is_alive() and not association.dul.is_alive():
-                del self._connections[association]
-                if entry.source is not None:
-                    self._observer.closed(entry.source.name)
-
-    def _refused(self, reason: str, *, calling_ae: str, address: str) -> None:
+    def _refused(self, refusal: Refusal | str, *, calling_ae: str, address: str) -> None:
+        reason = refusal.name.lower().replace("_", "-") if isinstance(refusal, Refusal) else refusal
         self._observer.refused(reason)
-        _log.warning("association refused", reason=reason, calling_ae=calling_ae, peer=_normalised(address))
+        _log.warning("association refused", reason=reason, calling_ae=calling_ae, peer=address)
 
 
-def _reason(refusal: Refusal) -> str:
-    return refusal.name.lower().replace("_", "-")
-
-
-def _printable(title: object) -> str:
+def _printable(title: str) -> str:
     """An AE title as it may be logged and stored: what is not printable ASCII becomes a question mark."""
-    return "".join(char if " " <= char <= "~" else "?" for char in str(title).strip(" \0"))
+    return "".join(char if " " <= char <= "~" else "?" for char in title.strip(" \0"))
 
 
 def _normalised(address: str) -> str:
     return address.partition("%")[0].removeprefix("::ffff:")
 
 
-def _await_end(connections: Sequence[_Connection], seconds: float) -> list[_Connection]:
-    """Wait for associations to end; those that did not in time."""
+def _await_end(peers: Sequence[_Peer], seconds: float) -> list[_Peer]:
+    """Wait for connections to end; those that did not in time."""
     deadline = time.monotonic() + seconds
-    late = []
-    for connection in connections:
-        for thread in (connection.association.dul, connection.association):
-            with suppress(RuntimeError):  # not started yet
-                thread.join(max(deadline - time.monotonic(), 0))
-        if connection.association.dul.is_alive():
-            late.append(connection)
-    return late
-
-
-def _cut(connection: socket.socket, how: int = socket.SHUT_RDWR) -> None:
-    with suppress(OSError):
-        socket.socket.shutdown(connection, how)
+    for peer in peers:
+        if peer.thread.ident is not None:
+            peer.thread.join(max(deadline - time.monotonic(), 0))
+    return [peer for peer in peers if peer.thread.is_alive()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import GatewayError, InstanceError, InstanceUnusable, LimitExceeded, SpoolFull, TransientError
 from gateway.ledger.records import Received
 from gateway.receive.command import Command, Status
-from gateway.receive.contexts import is_storage
+from gateway.receive.contexts import is_storage, is_uid
 from gateway.receive.head import HEAD_LENGTH, check_head
 from gateway.receive.observer import ReceiveObserver
 from gateway.spool import Incoming, Spool, SpoolRecord
@@ -24,8 +23,6 @@ from gateway.spool import Incoming, Spool, SpoolRecord
 _log = structlog.get_logger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: Looser than PS3.5 9.1, which senders break by leading zeros: what is not even this cannot be a UID.
-_UID: Final = re.compile(rb"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,18 +153,19 @@ class Store:
         return 0
 
     def _begin(self, context: AcceptedContext) -> int:
-        if (
-            not _UID.fullmatch(self._class_uid)
-            or not is_storage(self._class_uid.decode(), accept_unknown=self._service.accept_unknown)
-            or not is_storage(context.abstract_syntax, accept_unknown=self._service.accept_unknown)
+        # Whatever the bytes are, they become text; what is not a UID is no storage class.
+        class_uid, instance_uid = self._class_uid.decode("latin-1"), self._instance_uid.decode("latin-1")
+        accept_unknown = self._service.accept_unknown
+        if not is_storage(class_uid, accept_unknown=accept_unknown) or not is_storage(
+            context.abstract_syntax, accept_unknown=accept_unknown
         ):
             raise InstanceUnusable(status=int(Status.SOP_CLASS_NOT_SUPPORTED), reason="the SOP class is not supported")
-        if not _UID.fullmatch(self._instance_uid):
+        if not is_uid(instance_uid):
             raise InstanceUnusable(status=int(Status.INVALID_SOP_INSTANCE), reason="the SOP Instance UID is not valid")
         meta = FileMeta(
             transfer_syntax=self._syntax,
-            sop_class_uid=self._class_uid.decode(),
-            sop_instance_uid=self._instance_uid.decode(),
+            sop_class_uid=class_uid,
+            sop_instance_uid=instance_uid,
             source_ae=self._caller.calling_ae,
             receiving_ae=self._caller.called_ae,
         )

@@ -52,6 +52,17 @@ _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _TIMEVAL: Final = Struct("@ll")
 
 
+def acknowledge_quickly(connection: socket.socket) -> None:
+    """Have the kernel acknowledge what comes next at once.
+
+    Senders that write a PDU in small pieces without TCP_NODELAY wait 40 ms for a delayed acknowledgement per instance.
+    The kernel forgets the option, so it is set again for each read.
+    """
+    if _QUICKACK is not None:
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+
 class End(Enum):
     """Why the phase ended without a PDU that ends it."""
 
@@ -189,11 +200,7 @@ class DataTransfer:
 
     def _receive(self, room: memoryview) -> int:
         count = self._connection.recv_into(room)
-        if _QUICKACK is not None:
-            # Senders that write a PDU in small pieces without TCP_NODELAY wait 40 ms for a delayed acknowledgement
-            # per instance; the kernel forgets the option, so it is set again after each read.
-            with suppress(OSError):
-                self._connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        acknowledge_quickly(self._connection)
         return count
 
     def _consume(self, buffer: memoryview, start: int, end: int) -> tuple[int, bytes | None]:

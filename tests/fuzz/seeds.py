@@ -26,8 +26,11 @@ from tests.fuzz.targets import TARGETS
 from tests.integration.raw_peer import (
     ABORT,
     CT,
+    EXPLICIT,
+    IMPLICIT,
     RELEASE_RQ,
     VERIFICATION,
+    associate_rq,
     command,
     data_set,
     message,
@@ -36,6 +39,11 @@ from tests.integration.raw_peer import (
     us,
 )
 
+_CONTEXTS = {
+    "verification": [(VERIFICATION, [IMPLICIT])],
+    "images": [(CT, [EXPLICIT, IMPLICIT]), (CT, ["1.2.840.10008.1.2.4.70"])],
+    "unknown": [("1.2.826.0.1.3680043.9.1", ["1.2.826.0.1.3680043.9.2"]), ("1.2.840.10008.5.1.4.1.2.2.1", [IMPLICIT])],
+}
 _ECHO = command({0x0002: ui(VERIFICATION), 0x0100: us(0x30), 0x0110: us(9), 0x0800: us(0x0101)})
 _SYNTAXES = {
     "explicit": ExplicitVRLittleEndian,
@@ -151,6 +159,8 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     deflated = deflate.compress(data_set()) + deflate.flush()
     unknown = command(store_elements("1.2.826.0.1.3680043.9.1"))
     yield "transfer", "deflated", message(unknown, deflated, context=7) + RELEASE_RQ
+    for name, contexts in _CONTEXTS.items():
+        yield "association", name, associate_rq(contexts)[6:]
     yield "command", "store", command(store_elements())
     yield "command", "echo", _ECHO
     yield "profile", "whole", _PROFILE.encode()

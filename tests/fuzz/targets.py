@@ -33,7 +33,9 @@ from gateway.errors import (
 )
 from gateway.pixels.description import describe
 from gateway.profile import load_profile, shipped_profiles
+from gateway.receive.association_pdu import ContextResult, acceptance, parse_request
 from gateway.receive.command import encode_response, parse_command
+from gateway.receive.contexts import is_uid, negotiate
 from gateway.receive.store import AcceptedContext, Caller, StoreService
 from gateway.receive.transfer import DataTransfer, End
 from gateway.spool import Durability, Spool
@@ -222,6 +224,19 @@ def _spool() -> tuple[Spool, Witness]:
     return Spool(_work() / "spool", durability=Durability.NONE, reserve_bytes=0), Witness()
 
 
+def association(data: bytes) -> None:
+    """A request for an association, and its answer."""
+    with contextlib.suppress(ProtocolViolation):
+        request = parse_request(data)
+        answered = negotiate(request.contexts, accept_unknown=True)
+        assert [context.context_id for context in answered] == [context.context_id for context in request.contexts]
+        for context in answered:
+            assert is_uid(context.transfer_syntax)
+            assert context.result is not ContextResult.ACCEPTANCE or is_uid(context.abstract_syntax)
+        encoded = acceptance(request, answered, max_pdu_bytes=_MOST_PDU)
+        assert int.from_bytes(encoded[2:6], "big") == len(encoded) - 6
+
+
 def command(data: bytes) -> None:
     """A DIMSE command set."""
     with contextlib.suppress(ProtocolViolation):
@@ -317,6 +332,7 @@ TARGETS: Final = {
         Target("walker", walk, "gateway.dicom.encoded"),
         Target("instance", treat, "gateway.deid"),
         Target("transfer", receive, "gateway.receive"),
+        Target("association", association, "gateway.receive"),
         Target("command", command, "gateway.receive"),
         Target("profile", profile, "gateway.profile"),
         Target("configuration", configuration, "gateway.config"),

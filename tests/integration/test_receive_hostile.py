@@ -34,6 +34,14 @@ from tests.integration.raw_peer import (
 STORE = command(store_elements())
 
 
+def titled(
+    *, version: bytes = b"\0\1", called: bytes = b"GATEWAY".ljust(16), calling: bytes = b"PEER".ljust(16)
+) -> bytes:
+    """A request with what no proper sender puts into its fixed part."""
+    proper = associate_rq([(CT, [EXPLICIT])])
+    return proper[:6] + version + proper[8:10] + called + calling + proper[42:]
+
+
 def assert_lives(receiver: Receiver, spool: Spool, witness: Witness) -> None:
     """A good sender is served, and nothing but its instance is there."""
     with RawPeer(receiver.port) as peer:
@@ -133,6 +141,10 @@ def test_a_stalled_sender_is_aborted(tmp_path: Path) -> None:
         (associate_rq([(CT, [EXPLICIT])], application="1.2.3"), (1, 1, 2), "application-context"),
         (associate_rq([(CT, [EXPLICIT])], calling="WHO"), (1, 1, 3), "calling-ae"),
         (associate_rq([(CT, [EXPLICIT])], called="WHAT"), (1, 1, 7), "called-ae"),
+        (titled(calling=b" " * 16), (1, 1, 3), "calling-ae"),  # a title must not be blank (PS3.5 6.2)
+        (titled(calling=bytes(16)), (1, 1, 3), "calling-ae"),
+        (titled(called=b" " * 16), (1, 1, 7), "called-ae"),
+        (titled(version=b"\0\2"), (1, 2, 2), "protocol-version"),
     ],
 )
 def test_p10_rejections_say_why(

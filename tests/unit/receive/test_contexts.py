@@ -1,11 +1,11 @@
 """Which presentation contexts are accepted."""
 
 import pytest
-from pynetdicom.presentation import build_context, negotiate_as_acceptor
 
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.receive.contexts import VERIFICATION, is_storage, supported
+from gateway.receive.association_pdu import ProposedContext
+from gateway.receive.contexts import VERIFICATION, is_storage, is_uid, negotiate
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT, EXPLICIT, JPEG, J2K = (
@@ -50,14 +50,14 @@ def test_every_transfer_syntax_is_taken_as_sent(uid: str) -> None:
 
 
 def negotiated(requested: list[tuple[str, list[str]]], *, accept_unknown: bool = True) -> list[tuple[int, int, str]]:
-    """Context id, result and transfer syntax as pynetdicom answers."""
-    contexts = []
-    for number, (abstract, syntaxes) in enumerate(requested):
-        context = build_context(abstract, list(syntaxes))
-        context.context_id = 2 * number + 1
-        contexts.append(context)
-    results, _ = negotiate_as_acceptor(contexts, supported(contexts, accept_unknown=accept_unknown))
-    return [(int(c.context_id or 0), int(c.result or 0), str(c.transfer_syntax[0])) for c in results]
+    """Context id, result and transfer syntax of each answer."""
+    proposed = tuple(
+        ProposedContext(2 * number + 1, abstract, tuple(syntaxes))
+        for number, (abstract, syntaxes) in enumerate(requested)
+    )
+    answered = negotiate(proposed, accept_unknown=accept_unknown)
+    assert [context.abstract_syntax for context in answered] == [abstract for abstract, _ in requested]
+    return [(context.context_id, int(context.result), context.transfer_syntax) for context in answered]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,11 @@ def negotiated(requested: list[tuple[str, list[str]]], *, accept_unknown: bool =
         ([(PRIVATE, [IMPLICIT])], [(1, 0, IMPLICIT)]),
         ([(VERIFICATION, [IMPLICIT])], [(1, 0, IMPLICIT)]),
         ([("1.2.840.10008.5.1.4.1.2.2.1", [IMPLICIT]), (CT, [IMPLICIT])], [(1, 3, IMPLICIT), (3, 0, IMPLICIT)]),
+        ([(CT, ["garbage", EXPLICIT])], [(1, 0, EXPLICIT)]),  # not a UID, so not repeated either
+        ([(CT, ["garbage"])], [(1, 4, IMPLICIT)]),
+        ([(CT, [])], [(1, 4, IMPLICIT)]),
+        ([("", [EXPLICIT])], [(1, 3, EXPLICIT)]),
+        ([("not a uid", [EXPLICIT])], [(1, 3, EXPLICIT)]),
     ],
 )
 def test_negotiation(requested: list[tuple[str, list[str]]], expected: list[tuple[int, int, str]]) -> None:
@@ -80,9 +85,26 @@ def test_negotiation(requested: list[tuple[str, list[str]]], expected: list[tupl
     ("requested", "expected"),
     [
         ([(PRIVATE, [IMPLICIT])], [(1, 3, IMPLICIT)]),  # abstract syntax not supported
-        ([(CT, [PRIVATE]), (VERIFICATION, [IMPLICIT])], [(1, 3, PRIVATE), (3, 0, IMPLICIT)]),
+        ([(CT, [PRIVATE]), (VERIFICATION, [IMPLICIT])], [(1, 4, PRIVATE), (3, 0, IMPLICIT)]),  # transfer syntaxes
         ([(CT, [PRIVATE, IMPLICIT])], [(1, 0, IMPLICIT)]),
     ],
 )
 def test_without_unknown_ones(requested: list[tuple[str, list[str]]], expected: list[tuple[int, int, str]]) -> None:
     assert negotiated(requested, accept_unknown=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CT, True),
+        ("1.02.3", True),  # a leading zero, which some senders write
+        ("1" * 64, True),
+        ("1" * 65, False),
+        ("", False),
+        ("1.2\n", False),
+        ("1.2 ", False),
+        ("1.\u0662", False),  # a digit, but not of ASCII
+    ],
+)
+def test_what_can_be_a_uid(text: str, expected: bool) -> None:
+    assert is_uid(text) is expected

@@ -1,0 +1,85 @@
+"""A port that is listened on."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from gateway.errors import ConfigurationError
+
+_log = structlog.get_logger(__name__)
+
+#: Connections that the kernel keeps until they are accepted.
+_BACKLOG: Final = 128
+#: Before the next try when a connection cannot be accepted, such as for want of file descriptors.
+_PAUSE_SECONDS: Final = 0.1
+
+
+class Listener:
+    """Accepts the connections of one port, in a thread of its own.
+
+    Args:
+        host: address to listen on; ``::`` takes IPv4 too
+        port: 0 for a free one
+        connected: gets the socket and the peer's IP address of each connection; it owns the socket from then on
+
+    Attributes:
+        port: that is listened on
+
+    Raises:
+        ConfigurationError: the address cannot be listened on
+    """
+
+    def __init__(self, host: str, port: int, *, connected: Callable[[socket.socket, str], None]) -> None:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+            self._socket = socket.create_server(
+                (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=family == socket.AF_INET6 and host == "::"
+            )
+        except (OSError, ValueError) as error:
+            # Not the text of create_server's error, which repeats the address.
+            is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
+            reason = os.strerror(is_system) if is_system else "no address of this machine"
+            raise ConfigurationError(place="dicom", problem=f"cannot listen on {host} port {port}: {reason}") from error
+        self.port = int(self._socket.getsockname()[1])
+        self._connected = connected
+        self._stopping = False
+        self._thread = threading.Thread(target=self._accept, name=f"dicom-listener-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop accepting and close the port; what has been accepted goes on."""
+        self._stopping = True
+        with suppress(OSError):
+            # Wakes the thread that waits for a connection.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        pause = threading.Event()
+        while not self._stopping:
+            try:
+                connection, address = self._socket.accept()
+            except OSError:
+                if not self._stopping:
+                    _log.error("connection not accepted")
+                    pause.wait(_PAUSE_SECONDS)
+                continue
+            try:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._connected(connection, str(address[0]))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next connection is served
+                _log.error("connection failed", kind=type(error).__name__)
+                connection.close()
