@@ -113,14 +113,14 @@ def _failures_in_a_response_unread() -> None:
 def _a_full_disk_unnoticed() -> None:
     from contextlib import contextmanager, suppress
 
-    from gateway.spool import incoming
+    from gateway.spool.disk import Disk
 
     @contextmanager
     def ignore(*_arguments: Any, **_named: Any) -> Any:
         with suppress(OSError):
             yield
 
-    _replace(incoming, "disk_errors", ignore)
+    _replace(Disk, "errors", ignore)
 
 
 def _duplicates_unrecognised() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,10 @@ from gateway.errors import SpoolFull, SpoolUnavailable
 #: Originals carry identity: the service account alone may read them (promise P9).
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+
+#: With so much more than the reserve, the kernel is asked again only after a time in which nobody writes as much.
+_AMPLE: Final = 512 << 20
+_AMPLE_SECONDS: Final = 0.1
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -36,6 +41,43 @@ def free_bytes(root: Path) -> int:
     """Bytes that this account may still write to the file system of ``root``."""
     status = os.statvfs(root)
     return status.f_bavail * status.f_frsize
+
+
+class Disk:
+    """The file system of a spool, and the reserve that is to stay free on it; for many threads.
+
+    Args:
+        root: a directory of the file system
+        reserve: bytes that are to stay free
+    """
+
+    def __init__(self, root: Path, *, reserve: int) -> None:
+        self._root = root
+        self._reserve = reserve
+        self._ask_at = 0.0
+
+    def check(self, operation: str, name: str) -> None:
+        """Raise if less than the reserve is free; the kernel is not asked for every instance.
+
+        Args:
+            operation: what is about to be done, for the error
+            name: to what
+
+        Raises:
+            SpoolFull: it is
+            OSError: the file system does not answer
+        """
+        now = time.monotonic()
+        if now < self._ask_at:
+            return
+        free = free_bytes(self._root)
+        self._ask_at = now + _AMPLE_SECONDS if free >= self._reserve + _AMPLE else 0.0
+        if free < self._reserve:
+            raise SpoolFull(operation=operation, name=name, free=free, reserve=self._reserve)
+
+    def errors(self, operation: str, name: str) -> AbstractContextManager[None]:
+        """Turn an OSError of a block into SpoolFull or SpoolUnavailable; neither carries a path."""
+        return disk_errors(operation, name, root=self._root, reserve=self._reserve)
 
 
 @contextmanager
@@ -110,6 +152,8 @@ class DirectorySync:
         Raises:
             OSError: the sync that covered the entry failed; the kernel reports that once, so it is remembered
         """
+        if self._failed < entry <= self._synced:
+            return
         with self._disk:
             if entry <= self._failed:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))

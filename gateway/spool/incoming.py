@@ -12,8 +12,7 @@ from typing import Final, Self, TypeAlias
 
 from gateway import checksum
 from gateway.dicom.file_meta import FileMeta, write_file_meta
-from gateway.errors import SpoolFull
-from gateway.spool.disk import DirectorySync, Durability, disk_errors, free_bytes
+from gateway.spool.disk import DirectorySync, Disk, Durability
 from gateway.spool.record import PREAMBLE_LENGTH, SpoolRecord
 
 Span: TypeAlias = "bytes | bytearray | memoryview"
@@ -34,8 +33,8 @@ class Incoming:
         length: bytes of the data set so far
     """
 
-    __slots__ = ("_crc32", "_descriptor", "_directory", "_durability", "_entry", "_header", "_meta", "_next_check",
-                 "_path", "_pending", "_reserve", "_root", "length", "name")  # fmt: skip
+    __slots__ = ("_crc32", "_descriptor", "_directory", "_disk", "_durability", "_entry", "_header", "_meta",
+                 "_next_check", "_path", "_pending", "length", "name")  # fmt: skip
 
     def __init__(
         self,
@@ -46,8 +45,7 @@ class Incoming:
         meta: FileMeta,
         directory: DirectorySync,
         durability: Durability,
-        root: Path,
-        reserve: int,
+        disk: Disk,
     ) -> None:
         self.name = name
         self.length = 0
@@ -57,8 +55,7 @@ class Incoming:
         self._directory = directory
         self._entry = directory.entry()
         self._durability = durability
-        self._root = root
-        self._reserve = reserve
+        self._disk = disk
         self._header = write_file_meta(meta)
         # Written together with the first bytes of the data set: one call to the kernel less per instance.
         self._pending: list[Span] = [self._header]
@@ -75,14 +72,12 @@ class Incoming:
         for span in spans:
             self._crc32 = checksum.crc32(span, self._crc32)
             self.length += len(span)
-        with disk_errors("write", self.name, root=self._root, reserve=self._reserve):
+        with self._disk.errors("write", self.name):
             self._write([*self._pending, *spans])
             self._pending.clear()
             if self.length >= self._next_check:
                 self._next_check = self.length + _SPACE_CHECK
-                free = free_bytes(self._root)
-                if free < self._reserve:
-                    raise SpoolFull(operation="write", name=self.name, free=free, reserve=self._reserve)
+                self._disk.check("write", self.name)
 
     def commit(self, *, source: str, peer_address: str, received_at_ns: int | None = None) -> SpoolRecord:
         """Complete the file and make it durable.
@@ -111,7 +106,7 @@ class Incoming:
                 source=source,
                 meta=self._meta,
             )
-            with disk_errors("sync", self.name, root=self._root, reserve=self._reserve):
+            with self._disk.errors("sync", self.name):
                 os.pwrite(self._descriptor, record.encode(self._header[PREAMBLE_LENGTH:]), 0)
                 if self._durability is not Durability.NONE:
                     os.fdatasync(self._descriptor)

@@ -17,13 +17,13 @@ from typing import Final
 from gateway import checksum
 from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.segments import Segment
-from gateway.errors import SpoolCorrupt, SpoolFull
+from gateway.errors import SpoolCorrupt
 from gateway.spool.disk import (
     DIRECTORY_MODE,
     FILE_MODE,
     DirectorySync,
+    Disk,
     Durability,
-    disk_errors,
     free_bytes,
     make_directory,
 )
@@ -78,7 +78,7 @@ class Spool:
     def __init__(self, root: Path, *, durability: Durability = Durability.FULL, reserve_bytes: int = 0) -> None:
         self._root = root.absolute()
         self._durability = durability
-        self._reserve = reserve_bytes
+        self._disk = Disk(self._root, reserve=reserve_bytes)
         self._received = self._root / "received"
         self._out = self._root / "out"
         self._damaged = self._root / "damaged"
@@ -87,7 +87,7 @@ class Spool:
         self._ulids = UlidSource()
         self._days: dict[str, DirectorySync] = {}
         self._days_lock = threading.Lock()
-        with disk_errors("create", "the spool", root=self._root, reserve=reserve_bytes):
+        with self._disk.errors("create", "the spool"):
             for path in (self._received, self._out, self.work):
                 make_directory(path, durable=durability is not Durability.NONE)
                 path.chmod(DIRECTORY_MODE)
@@ -107,10 +107,8 @@ class Spool:
             SpoolFull: less than the reserve is free
             SpoolUnavailable: the disk failed
         """
-        with disk_errors("create", "a file", root=self._root, reserve=self._reserve):
-            free = free_bytes(self._root)
-            if free < self._reserve:
-                raise SpoolFull(operation="create", name="a file", free=free, reserve=self._reserve)
+        with self._disk.errors("create", "a file"):
+            self._disk.check("create", "a file")
             now = time.time_ns()
             day = datetime.fromtimestamp(now // 1_000_000_000, UTC).date().isoformat()
             directory = self._day(day)
@@ -131,8 +129,7 @@ class Spool:
                 meta=meta,
                 directory=directory,
                 durability=self._durability,
-                root=self._root,
-                reserve=self._reserve,
+                disk=self._disk,
             )
         except BaseException:
             os.close(descriptor)
@@ -157,7 +154,7 @@ class Spool:
             SpoolUnavailable: it cannot be read
         """
         path = self.path(name)
-        with disk_errors("read", name, root=self._root, reserve=self._reserve):
+        with self._disk.errors("read", name):
             try:
                 with path.open("rb") as file:
                     head = file.read(_HEAD)
@@ -179,7 +176,7 @@ class Spool:
         record = self.read_record(name)
         crc32 = 0
         with (
-            disk_errors("read", name, root=self._root, reserve=self._reserve),
+            self._disk.errors("read", name),
             self.path(name).open("rb", buffering=0) as file,
         ):
             file.seek(record.offset)
@@ -212,7 +209,7 @@ class Spool:
             SpoolUnavailable: they cannot be removed
         """
         path = self.path(name)
-        with disk_errors("remove", name, root=self._root, reserve=self._reserve):
+        with self._disk.errors("remove", name):
             self._output_path(name).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
@@ -222,7 +219,7 @@ class Spool:
         Raises:
             SpoolUnavailable: the file system does not answer
         """
-        with disk_errors("measure", "the disk", root=self._root, reserve=self._reserve):
+        with self._disk.errors("measure", "the disk"):
             return free_bytes(self._root)
 
     def write_output(self, name: str, segments: Sequence[Segment]) -> int:
@@ -242,7 +239,7 @@ class Spool:
         stored = self.path(name)
         final = self._output_path(name)
         draft = f"{final}.{self._ulids.next(time.time_ns())}.tmp"
-        with disk_errors("write the output of", name, root=self._root, reserve=self._reserve):
+        with self._disk.errors("write the output of", name):
             try:
                 available = stored.stat().st_size
             except FileNotFoundError:
@@ -270,7 +267,7 @@ class Spool:
             SpoolUnavailable: it cannot be read
         """
         stored = self.path(name)
-        with disk_errors("read the output of", name, root=self._root, reserve=self._reserve):
+        with self._disk.errors("read the output of", name):
             try:
                 return read_parts(self._output_path(name), name=name, stored=stored)
             except FileNotFoundError:
@@ -288,7 +285,7 @@ class Spool:
             SpoolUnavailable: a file cannot be read or removed
         """
         removed, damaged = 0, []
-        with disk_errors("sweep", "the spool", root=self._root, reserve=self._reserve):
+        with self._disk.errors("sweep", "the spool"):
             for name in list(self._all_names()):
                 path = self._received / name
                 with path.open("rb") as file:
@@ -318,10 +315,10 @@ class Spool:
         return Sweep(removed, tuple(damaged))
 
     def _all_names(self, *, newest_first: bool = False) -> Iterator[str]:
-        with disk_errors("list", "the spool", root=self._root, reserve=self._reserve):
+        with self._disk.errors("list", "the spool"):
             days = sorted((entry.name for entry in os.scandir(self._received) if entry.is_dir()), reverse=newest_first)
         for day in days:
-            with disk_errors("list", day, root=self._root, reserve=self._reserve):
+            with self._disk.errors("list", day):
                 found = (f"{day}/{entry.name}" for entry in os.scandir(self._received / day))
                 names = sorted(found, reverse=newest_first)
             for name in names:

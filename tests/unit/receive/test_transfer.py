@@ -319,7 +319,7 @@ def test_p1_an_unforeseen_error_is_no_success(tmp_path: Path, monkeypatch: pytes
 def test_p5_a_full_disk_is_told_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with line(tmp_path) as peer:
         with monkeypatch.context() as patch:
-            patch.setattr("gateway.spool.spool.free_bytes", lambda root: -1)
+            patch.setattr("gateway.spool.disk.free_bytes", lambda root: -1)
             peer.near.sendall(message(STORE, data_set()))
             response = peer.response()
             assert struct.unpack("<H", response[0x0900])[0] == 0xA700

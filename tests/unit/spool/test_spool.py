@@ -16,7 +16,7 @@ from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.segments import FileRange
 from gateway.errors import SpoolCorrupt, SpoolFull, SpoolUnavailable
 from gateway.spool import Durability, Spool, SpoolRecord
-from gateway.spool.disk import DirectorySync
+from gateway.spool.disk import DirectorySync, Disk
 from gateway.spool.ulid import UlidSource
 
 META = FileMeta("1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2", "2.25.17", "SENDER", "GATEWAY")
@@ -129,7 +129,7 @@ def test_only_what_was_committed_stays(tmp_path: Path, committed: bool) -> None:
     assert len(list(spool.names())) == len(list((tmp_path / "received").rglob("*.dcm"))) == committed
 
 
-class Disk:
+class Flushes:
     """Records what is synced, in order, with the content of the file at that moment."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_p1_commit_syncs_the_complete_file_and_its_entry(
 ) -> None:
     spool = Spool(tmp_path, durability=durability)
     store(spool)  # the day's directory exists from here on
-    disk = Disk(monkeypatch)
+    disk = Flushes(monkeypatch)
     stored = store(spool)
     day, file = stored.name.split("/")
     kinds = {file: "file", day: "day"}
@@ -175,7 +175,7 @@ def test_p1_commit_syncs_the_complete_file_and_its_entry(
 
 def test_p1_a_new_day_is_synced_into_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path)
-    disk = Disk(monkeypatch)
+    disk = Flushes(monkeypatch)
     store(spool)
     assert disk.calls[0][:2] == ("fsync", "received")
 
@@ -199,6 +199,7 @@ def test_p1_a_new_day_is_synced_into_its_parent(tmp_path: Path, monkeypatch: pyt
 def test_p5_a_failing_disk_is_told_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, expected: type[Exception]
 ) -> None:
+    monkeypatch.setattr("gateway.spool.disk._AMPLE_SECONDS", 0.0)
     spool = Spool(tmp_path)
     first = store(spool)
 
@@ -219,8 +220,7 @@ def test_p5_a_failing_disk_is_told_and_leaves_nothing(
 
 def test_p5_the_reserve_is_kept_and_space_coming_back_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = {"bytes": 1000}
-    monkeypatch.setattr("gateway.spool.spool.free_bytes", lambda root: free["bytes"])
-    monkeypatch.setattr("gateway.spool.incoming.free_bytes", lambda root: free["bytes"])
+    monkeypatch.setattr("gateway.spool.disk.free_bytes", lambda root: free["bytes"])
     spool = Spool(tmp_path, reserve_bytes=1000)
     store(spool)
     free["bytes"] = 999
@@ -235,6 +235,36 @@ def test_p5_the_reserve_is_kept_and_space_coming_back_is_seen(tmp_path: Path, mo
     free["bytes"] = 1000
     store(spool)
     assert len(list(spool.names())) == 2
+
+
+@pytest.mark.parametrize(
+    ("free", "asked"),
+    [
+        ((1 << 40), 1),  # ample: asked again after a time
+        ((512 << 20) + 1000, 1),
+        ((512 << 20) + 999, 3),  # the reserve is near: asked every time
+        (1000, 3),
+    ],
+)
+def test_the_kernel_is_asked_as_often_as_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, asked: int
+) -> None:
+    calls: list[Path] = []
+    now = [100.0]
+
+    def ask(root: Path) -> int:
+        calls.append(root)
+        return free
+
+    monkeypatch.setattr("gateway.spool.disk.free_bytes", ask)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    disk = Disk(tmp_path, reserve=1000)
+    for _ in range(3):
+        disk.check("create", "a file")
+    assert len(calls) == asked
+    now[0] += 0.1
+    disk.check("create", "a file")
+    assert len(calls) == asked + 1
 
 
 def test_free_bytes_is_what_the_file_system_says(tmp_path: Path) -> None:
@@ -345,7 +375,7 @@ def test_a_second_gateway_is_refused(tmp_path: Path) -> None:
 
 class TestDirectorySync:
     def test_one_sync_serves_all_entries_made_before_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        disk = Disk(monkeypatch)
+        disk = Flushes(monkeypatch)
         directory = DirectorySync(tmp_path)
         entries = [directory.entry() for _ in range(8)]
         threads = [threading.Thread(target=directory.sync, args=(entry,)) for entry in entries]
