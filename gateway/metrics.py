@@ -107,6 +107,9 @@ class Metrics:
             for meter in METERS
             if meter.kind == "histogram"
         }
+        #: Name and values of labels -> what counts there: the library takes longer to find it than to count.
+        self._counting: dict[tuple[str, ...], Counter] = {}
+        self._timing: dict[tuple[str, ...], Histogram] = {}
         meter = _METER["gateway_open_associations"]
         self._open = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
 
@@ -197,13 +200,21 @@ class Metrics:
         self._count("gateway_worker_restarts_total", role=role)
 
     def _count(self, name: str, amount: float = 1, **labels: str) -> None:
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(amount)
+        place = (name, *labels.values())
+        counter = self._counting.get(place)
+        if counter is None:
+            counter = self._counters[name]
+            counter = self._counting[place] = counter.labels(**labels) if labels else counter
+        counter.inc(amount)
 
     def _time(self, name: str, seconds: float, **labels: str) -> None:
-        histogram = self._histograms[name]
+        place = (name, *labels.values())
+        histogram = self._timing.get(place)
+        if histogram is None:
+            histogram = self._histograms[name]
+            histogram = self._timing[place] = histogram.labels(**labels) if labels else histogram
         # Clocks are set back at times; a negative duration would spoil the sum for good.
-        (histogram.labels(**labels) if labels else histogram).observe(max(seconds, 0.0))
+        histogram.observe(max(seconds, 0.0))
 
 
 class ReceiveMetrics:

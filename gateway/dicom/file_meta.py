@@ -11,7 +11,7 @@ from typing import Final
 from gateway.dicom.encoded import Buffer
 from gateway.dicom.tag import show
 from gateway.dicom.vr import HEADER_SIZE, pad
-from gateway.errors import DuplicateElement, MalformedDataSet, NotDicom, TruncatedDataSet
+from gateway.errors import DuplicateElement, InstanceError, MalformedDataSet, NotDicom, TruncatedDataSet
 from gateway.version import __version__
 
 #: Names this software in the files that it writes (PS3.7 D.3.3.2), derived from a UUID (PS3.5 B.2).
@@ -25,6 +25,9 @@ _LONGEST: Final = 1 << 20
 
 _HEADER: Final = Struct("<HH2sH").unpack_from
 _LENGTH: Final = Struct("<I").unpack_from
+_HEADER_BYTES: Final = 8
+#: Bytes in which nearly all file meta information ends.
+_HEAD: Final = 768
 
 _SOP_CLASS: Final = 0x00020002
 _SOP_INSTANCE: Final = 0x00020003
@@ -74,6 +77,26 @@ def read_file_meta(buffer: Buffer) -> tuple[FileMeta, int]:
     NotDicom: neither preamble with prefix nor an element of group 0002 at the beginning
     MalformedDataSet: broken, longer than 1 MiB, or cut off inside
     """
+    head = bytes(buffer[:_HEAD])
+    found = _read_head(head) if len(head) == _HEAD else None
+    return _read(buffer) if found is None else found
+
+
+@lru_cache(maxsize=8)
+def _read_head(head: bytes) -> tuple[FileMeta, int] | None:
+    """What ``_read`` makes of every file that begins so; None if the head does not tell that.
+
+    Remembered for the stages that read one file after each other.
+    """
+    try:
+        meta, end = _read(head)
+    except InstanceError:
+        return None
+    # Nothing is read behind the header that shows where group 0002 ends.
+    return (meta, end) if end + _HEADER_BYTES <= len(head) else None
+
+
+def _read(buffer: Buffer) -> tuple[FileMeta, int]:
     begin = _begin(buffer)
     if begin is None:
         raise NotDicom(reason="the file has no file meta information")

@@ -11,7 +11,7 @@ first bytes give the lengths to try, and the bytes of one such length the run.
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class Runs:
         self._known: dict[bytes, Run] = {}
         self._shapes: dict[tuple[int, ...], int] = {}
         self.volatile: set[int] = set()
+        #: Tags of neighbouring elements of which no two in succession are steady: there is no run in them.
+        self.settled: set[tuple[int, ...]] = set()
         self._bytes = 0
 
     def find(self, head: Head, buffer: Buffer, pos: int, stop: int) -> Run | None:
@@ -152,7 +154,7 @@ class Runs:
         -------
         Their make (``encoded.Survey``), as if the runs had been known.
         """
-        if len(tags) < 2:
+        if len(tags) < 2 or self._is_settled(tuple(tags)):
             return tags
         make: list[int] = []
         begun = first = group = last = 0
@@ -167,6 +169,17 @@ class Runs:
                     first, group = number + 1, -1
             last = tag
         return make + self._add(buffer, elements[first:], tags[first:])
+
+    def _is_settled(self, tags: tuple[int, ...]) -> bool:
+        """Whether there can be no run in elements with these tags; so it stays, for volatile tags only get more."""
+        if tags in self.settled:
+            return True
+        steady = [tag not in self.volatile for tag in tags]
+        if any(one and other for one, other in pairwise(steady)):
+            return False
+        if len(self.settled) < _MOST_VOLATILE:
+            self.settled.add(tags)
+        return True
 
     def _add(self, buffer: Buffer, elements: list[Element], tags: list[int]) -> list[int]:
         """The make of a run, which is known from then on if it is long enough and steady."""
@@ -194,7 +207,7 @@ class Runs:
         return [shape]
 
     def _forget(self) -> None:
-        for known in (self.heads, self._known, self._shapes, self.volatile):
+        for known in (self.heads, self._known, self._shapes, self.volatile, self.settled):
             known.clear()
         self._bytes = 0
 

@@ -19,11 +19,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
@@ -228,6 +228,56 @@ def each_of(name: str, item: sa.types.TypeEngine[Any] = _ID) -> sa.Select[tuple[
         The type of an element, an integer's or a text's.
     """
     return sa.select(_Elements(sa.bindparam(name, type_=Several(item))).column_valued("value"))
+
+
+class ForEach:
+    """A statement that is carried out once for each of many rows.
+
+    SQLAlchemy makes ready for every row what any statement might need, which takes longer than the rest of writing it;
+    here the statement is spelt once, and of a row only the values are converted, by the types of their parameters.
+
+    Parameters
+    ----------
+    statement
+        An INSERT or UPDATE.
+    names
+        Its parameters. A row has all of them and may have more.
+    """
+
+    def __init__(self, statement: sa.Insert | sa.Update, names: Sequence[str]) -> None:
+        self._statement = statement
+        self._names = list(names)
+        self._spelt: dict[str, _Spelt] = {}
+
+    def execute(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Carry it out for ``rows``, in their order."""
+        if not rows:
+            return
+        spelt_out = self._spelt.get(connection.dialect.name)
+        if spelt_out is None:
+            spelt_out = self._spelt[connection.dialect.name] = self._spell(connection.dialect)
+        convert = spelt_out.parameters
+        values = [[row[name] if to is None else to(row[name]) for name, to in convert] for row in rows]
+        if spelt_out.positional:
+            connection.exec_driver_sql(spelt_out.text, [tuple(one) for one in values])
+        else:
+            names = [name for name, _ in convert]
+            connection.exec_driver_sql(spelt_out.text, [dict(zip(names, one, strict=True)) for one in values])
+
+    def _spell(self, dialect: Dialect) -> _Spelt:
+        compiled = self._statement.compile(dialect=dialect, column_keys=self._names)
+        names = compiled.positiontup if compiled.positional else list(compiled.binds)
+        types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in names or ()}
+        parameters = tuple((name, kind.bind_processor(dialect)) for name, kind in types.items())
+        return _Spelt(str(compiled), parameters, bool(compiled.positional))
+
+
+class _Spelt(NamedTuple):
+    """A statement in one dialect: its text, its parameters with what converts their values, and how they are given."""
+
+    text: str
+    parameters: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    positional: bool
 
 
 def lock(connection: Connection, query: sa.Select[Any], parameters: Mapping[str, Any]) -> None:

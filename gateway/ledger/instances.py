@@ -15,7 +15,7 @@ from gateway.ledger import history
 from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
-from gateway.ledger.database import OnDatabase, chunks, each_of, records, spelt
+from gateway.ledger.database import ForEach, OnDatabase, chunks, each_of, records, spelt
 from gateway.ledger.deliveries import create_deliveries
 from gateway.ledger.history import Transition
 from gateway.ledger.records import (
@@ -100,18 +100,14 @@ _STANDING_FOR: Final = sa.select(instances.c.id, instances.c.sop_key, instances.
     instances.c.project == sa.bindparam("project"),
     instances.c.sop_key.in_(each_of("sop_keys", sa.Text())),
 )
-_WRITE_RESULT: Final = (
+_RESULT: Final = ("state", "changed_at", "project", "sop_key", "content_key", "code", "detail", "duplicate_of")
+_WRITE_RESULT: Final = ForEach(
     sa.update(instances)
     .where(instances.c.id == sa.bindparam("row_id"))
-    .values(
-        {
-            name: sa.bindparam(name)
-            for name in ("state", "changed_at", "project", "sop_key", "content_key", "code", "detail", "duplicate_of")
-        }
-        | {"lease_owner": sa.null(), "lease_until": sa.null()}
-    )
+    .values({name: sa.bindparam(name) for name in _RESULT} | {"lease_owner": sa.null(), "lease_until": sa.null()}),
+    (*_RESULT, "row_id"),
 )
-_WRITE_OUTPUT: Final = sa.insert(outputs)
+_WRITE_OUTPUT: Final = ForEach(sa.insert(outputs), outputs.c.keys())
 
 _NAMES_AT_ONCE: Final = 10_000
 #: Who leases what is postponed: no owner's end frees it before its time.
@@ -458,10 +454,8 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
         rows.append(row)
         if isinstance(result, DeidentifiedResult) and fate.state is InstanceState.DEIDENTIFIED:
             outgoing.append(result)
-    if rows:
-        connection.execute(_WRITE_RESULT, rows)
-    if outgoing:
-        connection.execute(_WRITE_OUTPUT, [_output_row(one, finished[one.instance_id].replaces) for one in outgoing])
+    _WRITE_RESULT.execute(connection, rows)
+    _WRITE_OUTPUT.execute(connection, [_output_row(one, finished[one.instance_id].replaces) for one in outgoing])
     history.record(connection, map(_transition, rows), at=now, actor=owner)
     create_deliveries(connection, outgoing, now=now, actor=owner)
     supersede(connection, _versions(outgoing, standing), now=now, actor=owner)

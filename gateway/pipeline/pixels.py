@@ -184,19 +184,23 @@ def review_of(record: ReviewRecord | None) -> Review | None:
     return Review(decision=record.decision, boxes=boxes, actor=record.actor, because=record.because)
 
 
-@contextmanager
-def _on_disk() -> Iterator[None]:
+class _on_disk:  # noqa: N801  (reads as a statement)
     """What the disk says while frames are written or read back: it may pass."""
-    try:
-        yield
-    except OSError as error:
-        raise SpoolUnavailable(operation="write", name="frames", reason=error.strerror or "unknown") from None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise SpoolUnavailable(operation="write", name="frames", reason=error.strerror or "unknown") from None
 
 
-@contextmanager
-def _models() -> Iterator[None]:
+class _models:  # noqa: N801  (reads as a statement)
     """A model that is not the known one holds the instance: the check of the profile cannot see that."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise RuleFailed(where="the search for text", reason=error.message) from None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ConfigurationError):
+            raise RuleFailed(where="the search for text", reason=error.message) from None

@@ -7,19 +7,15 @@ ledger everything waits.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import structlog
-from blake3 import blake3
 
-from gateway import checksum
 from gateway.deid.engine import SOP_INSTANCE_UID
-from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import Segment
 from gateway.errors import (
     InstanceError,
@@ -40,6 +36,7 @@ from gateway.ledger import (
     RejectedResult,
     Result,
 )
+from gateway.pipeline.content import ContentReader
 from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
@@ -71,10 +68,6 @@ _LONGEST_WAIT: Final = 60.0
 _ALL_LACK: Final = 8
 #: Instances whose number of waits is remembered.
 _MOST_WAITING: Final = 10_000
-#: More than preamble and file meta information take.
-_HEAD: Final = 4096
-#: Bytes hashed at a time: two passes over them stay in the processor's second cache.
-_HASH_CHUNK: Final = 1 << 18
 
 
 def work(child: Child) -> None:
@@ -100,6 +93,7 @@ class Worker:
         self._ledger = ledger
         self._spool = open_spool(child.settings)
         self._metrics = child.metrics
+        self._content = ContentReader()
         self._pixels = PixelStage(child.settings.pixels)
         self._projects = make_projects(
             child.settings,
@@ -192,14 +186,19 @@ class Worker:
         if not results:
             return
         deidentified = 0
+        # Bound once; the lines of what went as usual are not even made where nobody reads them.
+        told = log.bind()
+        tells_all = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
         for finished, result in zip(self._ledger.finish(self._child.owner, results), results, strict=True):
             self._waits.pop(result.instance_id, None)
             self._count(finished, result)
-            code, detail = _reason(result)
             usual = finished.state is InstanceState.DEIDENTIFIED
             deidentified += usual
+            if usual and not tells_all:
+                continue
+            code, detail = _reason(result)
             # The ledger's history has them all; a line for each would cost a tenth of what treating them costs.
-            (log.debug if usual else log.info)(
+            (told.debug if usual else told.info)(
                 "instance finished",
                 instance=finished.instance_id,
                 state="lost" if finished.state is None else finished.state.value,
@@ -208,7 +207,7 @@ class Worker:
                 detail=detail,
                 duplicate_of=finished.duplicate_of,
             )
-        log.info("batch finished", instances=len(results), deidentified=deidentified)
+        told.info("batch finished", instances=len(results), deidentified=deidentified)
 
     def _count(self, finished: Finished, result: Result) -> None:
         project = result.project or ""
@@ -233,7 +232,7 @@ class Worker:
         try:
             path = self._spool.path(claim.spool_name)
             with _reading(claim.spool_name), holding("opening"):
-                content = content_digest(path, name=claim.spool_name, crc32=claim.crc32)
+                content = self._content.digest(path, name=claim.spool_name, crc32=claim.crc32)
                 opened = self._opening.open(path)
             with opened as instance:
                 with holding("routing"):
@@ -307,41 +306,17 @@ def _reason(result: Result) -> tuple[str | None, str | None]:
     return None, None
 
 
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
+class _reading:  # noqa: N801  (reads as a statement)
     """What the disk says while a spool file is read: a missing file is damage, anything else may pass."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise SpoolCorrupt(name=name, reason="it is missing") from None
-    except OSError as error:
-        raise SpoolUnavailable(operation="read", name=name, reason=error.strerror) from None
 
+    def __init__(self, name: str) -> None:
+        self._name = name
 
-def content_digest(path: Path, *, name: str, crc32: int) -> str:
-    """BLAKE3 digest of the data set in a spool file, without the preamble and the file meta information.
+    def __enter__(self) -> None:
+        return None
 
-    Those tell of the transmission, which differs when the same instance is sent again.
-
-    Parameters
-    ----------
-    path, name: the file, and how errors name it
-    crc32: CRC-32 of the data set as it was received
-
-    Raises
-    ------
-    SpoolCorrupt: the data set is not what was received
-    """
-    digest, found = blake3(), 0
-    buffer = memoryview(bytearray(_HASH_CHUNK))
-    with path.open("rb", buffering=0) as file:
-        count = file.readinto(buffer)
-        start = read_file_meta(buffer[: min(count, _HEAD)])[1]
-        while count:
-            chunk = buffer[start:count]
-            digest.update(chunk)
-            found = checksum.crc32(chunk, found)
-            count, start = file.readinto(buffer), 0
-    if found != crc32:
-        raise SpoolCorrupt(name=name, reason="its checksum is wrong")
-    return digest.hexdigest()
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise SpoolCorrupt(name=self._name, reason="it is missing") from None
+        if isinstance(error, OSError):
+            raise SpoolUnavailable(operation="read", name=self._name, reason=error.strerror) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from struct import iter_unpack, unpack_from
 from typing import Final
 
+from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Element, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.tag import PIXEL_DATA, UNDEFINED_LENGTH, show
@@ -47,6 +49,10 @@ _DEPTHS: Final = (1, 8, 16, 32)
 _SUBSAMPLED: Final = frozenset({"YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 _COMPRESSED_ONLY: Final = frozenset({"YBR_ICT", "YBR_RCT"})
 _INTEGERS: Final = {b"US": "<H", b"SS": "<h", b"UL": "<I", b"SL": "<i"}
+_GROUP: Final = 0x0028
+#: Descriptions that are remembered, and the longest group 0028 of them in bytes: a longer one is hardly met twice.
+_MOST_REMEMBERED: Final = 256
+_LONGEST_REMEMBERED: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +154,7 @@ def describe(instance: Instance) -> PixelDescription | None:
             raise PixelsUnreadable(reason=f"{show(tag)}: pixels are {what}, which no pixel rule understands")
     if element is None:
         return None
-    description = _read(instance)
-    _check(description)
+    description = _described(instance)
     _check_element(instance, element, description)
     return description
 
@@ -188,6 +193,42 @@ def _format(vr: bytes, data: bytes) -> str:
 
 def _fits(vr: bytes, data: bytes) -> bool:
     return vr in (b"US", b"SS", b"UL", b"SL", b"UN") and len(data) in (2, 4)
+
+
+#: What a description was read from -> the description: the images of a series have one in common.
+_remembered: Final[dict[tuple[str, bool, CharacterSets, bytes], PixelDescription]] = {}
+
+
+def _described(instance: Instance) -> PixelDescription:
+    """The description that the header gives, compared with itself."""
+    said = _said(instance)
+    known = None if said is None else _remembered.get(said)
+    if known is not None:
+        return known
+    description = _read(instance)
+    _check(description)
+    # A palette may be a hundred times longer than what it is read from.
+    if said is not None and description.palette is None:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[said] = description
+    return description
+
+
+def _said(instance: Instance) -> tuple[str, bool, CharacterSets, bytes] | None:
+    """All that a description is read from; None where that does not lie in one piece, or is long."""
+    if instance.make is None:
+        return None
+    elements = instance.elements
+    # A tuple sorts before a longer one that begins with it.
+    first = bisect_left(elements, (_GROUP << 16,))
+    after = bisect_left(elements, (_GROUP + 1 << 16,))
+    if first == after:
+        return None
+    start, end = elements[first][2], elements[after - 1][4]
+    if end - start > _LONGEST_REMEMBERED:
+        return None
+    return instance.transfer_syntax, instance.implicit, instance.character_sets, instance.buffer[start:end]
 
 
 def _read(instance: Instance) -> PixelDescription:

@@ -7,8 +7,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -75,18 +73,31 @@ class Disk:
         if free < self._reserve:
             raise SpoolFull(operation=operation, name=name, free=free, reserve=self._reserve)
 
-    def errors(self, operation: str, name: str) -> AbstractContextManager[None]:
-        """Turn an OSError of a block into SpoolFull or SpoolUnavailable; neither carries a path."""
+    def errors(self, operation: str, name: str) -> disk_errors:
+        """A context manager that turns an OSError of its block into SpoolFull or SpoolUnavailable; neither carries a path."""
         return disk_errors(operation, name, root=self._root, reserve=self._reserve)
 
 
-@contextmanager
-def disk_errors(operation: str, name: str, *, root: Path, reserve: int) -> Iterator[None]:
-    """Turn an OSError of the block into SpoolFull or SpoolUnavailable; neither carries a path."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error, operation, name, root=root, reserve=reserve) from error
+class disk_errors:  # noqa: N801  (reads as a statement)
+    """Turns an OSError of the block into SpoolFull or SpoolUnavailable; neither carries a path.
+
+    Args:
+        operation, name: what is done with what
+        root: the spool's directory
+        reserve: bytes that are left free
+    """
+
+    __slots__ = ("_name", "_operation", "_reserve", "_root")
+
+    def __init__(self, operation: str, name: str, *, root: Path, reserve: int) -> None:
+        self._operation, self._name, self._root, self._reserve = operation, name, root, reserve
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise disk_error(error, self._operation, self._name, root=self._root, reserve=self._reserve) from error
 
 
 def disk_error(error: OSError, operation: str, name: str, *, root: Path, reserve: int) -> SpoolFull | SpoolUnavailable:

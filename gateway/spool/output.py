@@ -75,8 +75,9 @@ def write_parts(file: FileIO, segments: Sequence[Segment], *, stored: Path, avai
     """
     parts: list[tuple[int, int, int]] = []
     at = start = _HEAD.size + _COUNTS.size + len(segments) * _PART.size
-    crc32 = 0
-    file.seek(start)
+    crc32, copied = 0, False
+    # Nearly always all of the file: it is written at once. The head, for which there is room, is made last.
+    waiting = [bytes(start)]
     for segment in segments:
         if isinstance(segment, FileRange) and segment.path == stored:
             if segment.offset + segment.length > available:
@@ -84,17 +85,26 @@ def write_parts(file: FileIO, segments: Sequence[Segment], *, stored: Path, avai
             parts.append((_STORED, segment.offset, segment.length))
             continue
         if isinstance(segment, FileRange):
+            _write(file, b"".join(waiting))
+            waiting.clear()
+            copied = True
             crc32 = _copy(segment, file, crc32)
             length = segment.length
         else:
-            _write(file, segment)
+            waiting.append(segment)
             crc32 = checksum.crc32(segment, crc32)
             length = len(segment)
         parts.append((_INLINE, at, length))
         at += length
     body = _COUNTS.pack(len(parts), at - start, crc32) + b"".join(_PART.pack(*part) for part in parts)
-    file.seek(0)
-    _write(file, _HEAD.pack(_MAGIC, _VERSION, checksum.crc32(body)) + body)
+    head = _HEAD.pack(_MAGIC, _VERSION, checksum.crc32(body)) + body
+    if copied:
+        _write(file, b"".join(waiting))
+        file.seek(0)
+        waiting = [head]
+    else:
+        waiting[0] = head
+    _write(file, b"".join(waiting))
     return sum(part[2] for part in parts)
 
 

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from io import FileIO
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +39,8 @@ from gateway.spool.ulid import UlidSource
 _SUFFIX: Final = ".dcm"
 _NAME: Final = re.compile(r"\d{4}-\d{2}-\d{2}/[0-9A-HJKMNP-TV-Z]{26}\.dcm")
 _CHUNK: Final = 1 << 20
+#: Received files whose paths are kept: a worker asks for one several times.
+_MOST_PATHS: Final = 256
 #: Preamble and file meta information: two UIDs of 64 bytes, two AE titles and what the gateway says of itself.
 _HEAD: Final = 4096
 
@@ -85,6 +90,9 @@ class Spool:
         #: Directory for files that live as long as one task; emptied by ``sweep``.
         self.work = self._root / "work"
         self._ulids = UlidSource()
+        #: In the names of unfinished outputs: together with the process, no other spool object's have it.
+        self._drafts = self._ulids.next(time.time_ns())
+        self._draft_number = count(1)
         self._days: dict[str, DirectorySync] = {}
         self._days_lock = threading.Lock()
         with self._disk.errors("create", "the spool"):
@@ -142,9 +150,7 @@ class Spool:
         Raises:
             SpoolCorrupt: this is not a name that the spool gave
         """
-        if not _NAME.fullmatch(name):
-            raise SpoolCorrupt(name=repr(name), reason="it is not a name of this spool")
-        return self._received / name
+        return _path(self._received, name)
 
     def read_record(self, name: str) -> SpoolRecord:
         """The record of the received file ``name``; the data set itself is not looked at.
@@ -237,23 +243,24 @@ class Spool:
             SpoolFull, SpoolUnavailable: it cannot be written
         """
         stored = self.path(name)
-        final = self._output_path(name)
-        draft = f"{final}.{self._ulids.next(time.time_ns())}.tmp"
+        # Strings: what Path takes for each of thousands of names adds up.
+        final = f"{self._out}/{_output_name(name)}"
+        draft = f"{final}.{self._drafts}-{os.getpid()}-{next(self._draft_number)}.tmp"
         with self._disk.errors("write the output of", name):
             try:
-                available = stored.stat().st_size
+                available = os.stat(stored).st_size  # noqa: PTH116
             except FileNotFoundError:
                 raise SpoolCorrupt(name=name, reason="it is missing") from None
             try:
                 descriptor = _created(draft)
             except FileNotFoundError:
                 # The first one of a day, or of one whose directory was removed while it was empty.
-                final.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+                Path(final).parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
                 descriptor = _created(draft)
             try:
-                with os.fdopen(descriptor, "wb", buffering=0) as file:
+                with FileIO(descriptor, "wb") as file:
                     length = write_parts(file, segments, stored=stored, available=available)
-                os.replace(draft, final)  # noqa: PTH105  (a Path for each of thousands of names costs more than the call)
+                os.replace(draft, final)  # noqa: PTH105
             except BaseException:
                 Path(draft).unlink(missing_ok=True)
                 raise
@@ -326,7 +333,7 @@ class Spool:
                     yield name
 
     def _output_path(self, name: str) -> Path:
-        return self._out / f"{name.removesuffix(_SUFFIX)}.out"
+        return self._out / _output_name(name)
 
     def _day(self, day: str, *, again: bool = False) -> DirectorySync:
         """The directory of a day, created and durable; ``again`` if it was found missing."""
@@ -340,6 +347,17 @@ class Spool:
                     # Instances that began before midnight hold yesterday's themselves.
                     self._days = {day: directory}
         return directory
+
+
+@lru_cache(maxsize=_MOST_PATHS)
+def _path(received: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise SpoolCorrupt(name=repr(name), reason="it is not a name of this spool")
+    return received / name
+
+
+def _output_name(name: str) -> str:
+    return f"{name.removesuffix(_SUFFIX)}.out"
 
 
 def _created(path: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gateway.dicom.encoded import Buffer, Element, walk
 from gateway.dicom.instance import Instance
 from gateway.verify.recollection import Recollection
@@ -27,11 +29,14 @@ class Originals:
         buffer = instance.buffer
         known = self._parts.of(instance.implicit)
         for raw, elements in instance.parts:
-            part = known.get(raw) if raw else None
+            if not raw:
+                for element in elements:
+                    if element[0] in tags or element[5] is not None:
+                        _add(found, tags, buffer, element)
+                continue
+            part = known.get(raw)
             if part is None:
-                part = _Part(elements)
-                if raw:
-                    self._parts.keep(instance.implicit, raw, part)
+                part = self._parts.keep(instance.implicit, raw, _Part(elements))
             for tag in part.tags & tags:
                 found.setdefault(tag, set()).update(part.values(tag, buffer, elements))
         return found
@@ -55,11 +60,26 @@ class _Part:
         """The values of one attribute, as ``Originals.of`` has them."""
         values = self._values.get(tag)
         if values is None:
-            raws = [
-                bytes(buffer[element[3] : element[4]])
+            values = frozenset(
+                value
                 for _, element in walk(elements)
                 if element[0] == tag and element[5] is None
-            ]
-            values = frozenset(one.strip(b"\0 ") for raw in raws for one in (raw, *raw.split(b"\\")))
+                for value in _values(buffer, element)
+            )
             self._values[tag] = values
         return values
+
+
+def _add(found: dict[int, set[bytes]], tags: frozenset[int], buffer: Buffer, top: Element) -> None:
+    """Add what an element and those inside it have of ``tags``."""
+    for _, element in walk([top]):
+        if element[0] in tags and element[5] is None:
+            found.setdefault(element[0], set()).update(_values(buffer, element))
+
+
+def _values(buffer: Buffer, element: Element) -> Iterator[bytes]:
+    """The value of an element as a whole and one by one, without padding."""
+    raw = bytes(buffer[element[3] : element[4]])
+    yield raw.strip(b"\0 ")
+    if b"\\" in raw:
+        yield from (one.strip(b"\0 ") for one in raw.split(b"\\"))

@@ -92,7 +92,8 @@ def read_output(instance: Instance, segments: Sequence[Segment], pixels: PixelCh
         parts += survey(buffer, start, position - header, implicit=syntax.implicit, familiar=_FAMILIAR).parts
         parts.append((b"", [(element[0], element[1], position - header, position, position, None)]))
         start = position
-    parts += survey(buffer, start, len(buffer), implicit=syntax.implicit, familiar=_FAMILIAR).parts
+    if start < len(buffer) or not parts:
+        parts += survey(buffer, start, len(buffer), implicit=syntax.implicit, familiar=_FAMILIAR).parts
     elements: list[Element] = []
     for _, part in parts:
         if part and elements and elements[-1][0] >= part[0][0]:

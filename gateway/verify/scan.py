@@ -175,7 +175,10 @@ class Scanner:
                     else:
                         part.add(needles)
                 now = part.behind
-                suspects |= part.names & uids if part.names is not None else _named(part.uids, uids)
+                if part.names is None:
+                    suspects |= _named(part.uids, uids)
+                elif not part.names.isdisjoint(uids):
+                    suspects |= part.names & uids
             if now is not sets:
                 sets = now
                 known = self._parts.of((output.implicit, sets))
@@ -199,7 +202,7 @@ class _Part:
         self.uids = uids
         self.names: frozenset[str] | None = None
         if all(len(uid) <= _LONGEST_UID for uid in uids):
-            self.names = frozenset(name for uid in uids for name in _names(uid, _LONGEST_UID))
+            self.names = frozenset(name for uid in uids for name in _names(uid))
         self.behind = behind
         self.clean_of: set[frozenset[Needle]] = set()
 
@@ -340,20 +343,27 @@ def _uids_of(values: bytes, *texts: bytes) -> set[str]:
     return found
 
 
-def _names(uid: str, longest: int) -> Iterator[str]:
+def _made_names(uid: str, longest: int) -> frozenset[str]:
     """``uid`` and the UIDs of at most ``longest`` characters that it may continue."""
-    yield uid
     components = uid[: longest + 1].split(".")
-    for count in range(_LEAST_PREFIX[0], len(components)):
-        prefix = ".".join(components[:count])
-        if len(prefix) >= _LEAST_PREFIX[1]:
-            yield prefix
+    prefixes = (".".join(components[:count]) for count in range(_LEAST_PREFIX[0], len(components)))
+    return frozenset((uid, *(prefix for prefix in prefixes if len(prefix) >= _LEAST_PREFIX[1])))
+
+
+@lru_cache(maxsize=1024)
+def _names(uid: str) -> frozenset[str]:
+    """``_made_names`` of a UID that is no longer than the standard allows; most outputs share most of theirs."""
+    return _made_names(uid, _LONGEST_UID)
 
 
 def _named(found: set[str], uids: frozenset[str]) -> set[str]:
     """The UIDs among ``uids`` that one of ``found`` is or continues."""
-    longest = max(map(len, uids), default=0)
-    return {name for uid in found for name in _names(uid, longest) if name in uids}
+    named: set[str] = set()
+    for uid in found:
+        names = _names(uid) if len(uid) <= _LONGEST_UID else _made_names(uid, max(map(len, uids), default=0))
+        if not names.isdisjoint(uids):
+            named |= names & uids
+    return named
 
 
 def _long_values(output: Output, source: Buffer) -> Iterator[tuple[int, bytes, Buffer, int, int]]:

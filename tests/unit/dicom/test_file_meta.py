@@ -25,6 +25,27 @@ SYNTAX = explicit(0x00020010, "UI", b"1.2.840.10008.1.2\0")
 BODY = explicit(0x00080060, "CS", b"CT")
 
 
+#: What group 0002 with one element of so many bytes ends at: around the head that is remembered.
+HEAD = 768
+
+
+def test_what_begins_alike_is_read_alike() -> None:
+    """Whether the first bytes tell it all or not, and whatever was read before."""
+    for length in range(HEAD - 24, HEAD + 8, 2):
+        private = explicit(0x00020102, "OB", bytes(length - 132 - len(SYNTAX) - 12))
+        meta = group(SYNTAX, private)
+        assert len(meta) == length
+        for body in (BODY, BODY + bytes(2 * HEAD), explicit(0x00080005, "CS", b"ISO_IR 6")):
+            for _ in range(2):
+                found, end = read_file_meta(meta + body)
+                assert (found.transfer_syntax, end) == ("1.2.840.10008.1.2", length)
+        # The same head, and group 0002 goes on behind it.
+        more = explicit(0x00020103, "OB", bytes(HEAD))
+        assert read_file_meta(meta + more + BODY)[1] == length + len(more)
+        with pytest.raises(TruncatedDataSet):
+            read_file_meta((meta + more)[:-1])
+
+
 def group(*elements: bytes) -> bytes:
     return bytes(128) + b"DICM" + b"".join(elements)
 

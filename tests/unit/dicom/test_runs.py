@@ -221,3 +221,18 @@ def test_p8_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert 20 < most < 100
     assert heads < most
     assert peak < 3 << 19
+
+
+def test_what_is_between_changing_elements_is_known_again_when_all_was_forgotten() -> None:
+    """That nothing is to be learned of a stretch holds as long as what is known to change in it."""
+    runs = Familiar().runs(Limits(), implicit=False)
+    tags = (0x00080013, 0x00080016, 0x00080018)
+    data = b"".join(explicit(tag, "UI", b"1.2.840.10008\0") for tag in tags)
+    elements = index(data, 0, len(data))
+    runs.volatile.update((tags[0], tags[2]))
+    assert runs.learn(data, elements, list(tags)) == list(tags)
+    assert runs.settled == {tags}
+    assert not runs.heads
+    runs._forget()
+    assert runs.learn(data, elements, list(tags)) != list(tags)
+    assert runs.heads

@@ -30,6 +30,29 @@ def test_describes(tmp_path: Path, syntax: str) -> None:
     assert not found.encapsulated
 
 
+def test_same_header_has_the_same_description(tmp_path: Path) -> None:
+    """What was described before is not read again, and tells nothing of what is written in another way."""
+    changes: tuple[dict[str, Any], ...] = ({}, {}, {"PatientName": "B"}, {"BitsStored": 12, "HighBit": 11}, {})
+    found = []
+    for number, change in enumerate(changes):
+        with opened(save(tmp_path / f"{number}.dcm", native(GREY, **change))) as instance:
+            found.append(describe(instance))
+    first, same, other_patient, other_bits, again = found
+    assert first is not None
+    assert first is same is other_patient is again
+    assert other_bits is not None
+    assert (first.bits_stored, other_bits.bits_stored) == (16, 12)
+
+
+def test_same_header_with_other_pixel_data_is_refused(tmp_path: Path) -> None:
+    dataset = native(GREY)
+    with opened(save(tmp_path / "one.dcm", dataset)) as instance:
+        assert describe(instance) is not None
+    dataset.PixelData = dataset.PixelData[:-2]
+    with opened(save(tmp_path / "two.dcm", dataset)) as instance, pytest.raises(PixelsUnreadable, match="22 bytes"):
+        describe(instance)
+
+
 def test_nothing_to_describe(tmp_path: Path) -> None:
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = SECONDARY_CAPTURE, "1.2.3"

@@ -468,6 +468,30 @@ class TestOutput:
         assert spool.output(stored.name).length == 5
         assert len(list((tmp_path / "out").rglob("*.*"))) == 1
 
+    @pytest.mark.parametrize("left", [b"", b"DGou\x01", bytes(60)])
+    def test_what_a_killed_process_left_is_no_output_and_is_replaced(self, tmp_path: Path, left: bytes) -> None:
+        spool = Spool(tmp_path)
+        stored = store(spool)
+        path = tmp_path / "out" / stored.name.replace(".dcm", ".out")
+        path.parent.mkdir()
+        path.write_bytes(left)
+        with pytest.raises(SpoolCorrupt):
+            spool.output(stored.name)
+        spool.write_output(stored.name, [b"whole"])
+        assert spool.output(stored.name).length == 5
+        assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+    def test_a_failed_first_write_leaves_nothing(self, tmp_path: Path) -> None:
+        spool = Spool(tmp_path)
+        stored = store(spool)
+        for bad, error in (
+            (FileRange(spool.path(stored.name), 0, stored.size + 1), SpoolCorrupt),
+            (FileRange(spool.work / "absent", 0, 3), SpoolUnavailable),
+        ):
+            with pytest.raises(error):
+                spool.write_output(stored.name, [b"begin", bad])
+            assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
     def test_damage_anywhere_is_found(self, tmp_path: Path) -> None:
         spool = Spool(tmp_path)
         stored = store(spool)
