@@ -74,7 +74,7 @@ class Disk:
             raise SpoolFull(operation=operation, name=name, free=free, reserve=self._reserve)
 
     def errors(self, operation: str, name: str) -> disk_errors:
-        """A context manager that turns an OSError of its block into SpoolFull or SpoolUnavailable; neither carries a path."""
+        """``disk_errors`` of this file system."""
         return disk_errors(operation, name, root=self._root, reserve=self._reserve)
 
 
