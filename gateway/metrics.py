@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -23,6 +23,8 @@ from prometheus_client.values import MultiProcessValue, MutexValue
 
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.version import __version__
+
+_M = TypeVar("_M", Counter, Histogram)
 
 #: Media type of the exposition format that ``exposition`` gives.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -107,9 +109,7 @@ class Metrics:
             for meter in METERS
             if meter.kind == "histogram"
         }
-        #: Name and values of labels -> what counts there: the library takes longer to find it than to count.
-        self._counting: dict[tuple[str, ...], Counter] = {}
-        self._timing: dict[tuple[str, ...], Histogram] = {}
+        self._with_labels: dict[tuple[object, ...], Any] = {}
         meter = _METER["gateway_open_associations"]
         self._open = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
 
@@ -200,21 +200,21 @@ class Metrics:
         self._count("gateway_worker_restarts_total", role=role)
 
     def _count(self, name: str, amount: float = 1, **labels: str) -> None:
-        place = (name, *labels.values())
-        counter = self._counting.get(place)
-        if counter is None:
-            counter = self._counters[name]
-            counter = self._counting[place] = counter.labels(**labels) if labels else counter
-        counter.inc(amount)
+        self._labelled(self._counters[name], name, labels).inc(amount)
 
     def _time(self, name: str, seconds: float, **labels: str) -> None:
-        place = (name, *labels.values())
-        histogram = self._timing.get(place)
-        if histogram is None:
-            histogram = self._histograms[name]
-            histogram = self._timing[place] = histogram.labels(**labels) if labels else histogram
         # Clocks are set back at times; a negative duration would spoil the sum for good.
-        histogram.observe(max(seconds, 0.0))
+        self._labelled(self._histograms[name], name, labels).observe(max(seconds, 0.0))
+
+    def _labelled(self, metric: _M, name: str, labels: Mapping[str, str]) -> _M:
+        """A metric with labels, which are checked the first time only."""
+        if not labels:
+            return metric
+        key = (name, *labels.items())
+        found: _M | None = self._with_labels.get(key)
+        if found is None:
+            found = self._with_labels[key] = metric.labels(**labels)
+        return found
 
 
 class ReceiveMetrics:

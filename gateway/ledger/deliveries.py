@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -75,13 +75,15 @@ class Deliveries(OnDatabase):
         max_count: int,
         max_bytes: int,
         lease_seconds: float,
+        batches: int | None = 1,
         whole: Whole | None = None,
         now: datetime | None = None,
-    ) -> list[DeliveryClaim]:
-        """Lease due deliveries of one study, earliest due first.
+    ) -> list[list[DeliveryClaim]]:
+        """Lease due deliveries in batches, earliest due first.
 
         Studies of a higher priority come first. Among those of one priority they take turns: the one served longest
-        ago comes first, so that a large or failing study does not keep the others waiting.
+        ago comes first, so that a large or failing study does not keep the others waiting. All batches are leased by
+        one transaction: it costs about as much for many deliveries as for few.
 
         Parameters
         ----------
@@ -90,15 +92,22 @@ class Deliveries(OnDatabase):
         owner
             Who claims; unique among all deliverers of all nodes, and of a deliverer's lives.
         max_count
-            How many at most.
+            How many at most in a batch.
         max_bytes
-            How many bytes of output at most; one delivery is claimed whatever its size.
+            How many bytes of output at most in a batch; one delivery is claimed whatever its size.
         lease_seconds
             After this time without ``renew_deliveries`` others may claim them.
+        batches
+            How many at most, each of one study; None for one that goes on with the next study where there is room.
         whole
             Claim only of studies that are whole; None for any.
         now
             The present moment, timezone-aware.
+
+        Returns
+        -------
+        list[list[DeliveryClaim]]
+            Batches of at least one delivery.
 
         Raises
         ------
@@ -108,24 +117,33 @@ class Deliveries(OnDatabase):
         at = now or utc_now()
         until = at + timedelta(seconds=lease_seconds)
 
-        def work(connection: Connection) -> list[DeliveryClaim]:
-            while (study_uid := _next_study(connection, destination, at)) is not None:
+        def work(connection: Connection) -> list[list[DeliveryClaim]]:
+            claimed: list[list[DeliveryClaim]] = []
+            count = size = 0
+            for study_uid in _next_studies(connection, destination, at):
                 again_at = (
                     None if whole is None else completeness.not_before(connection, destination, study_uid, whole, at)
                 )
                 if again_at is not None:
                     _set_turn(connection, destination, study_uid, not_before=again_at)
                     continue
+                if count <= 0 or size <= 0:
+                    count, size = max_count, max_bytes
+                    claimed.append([])
                 _end_superseded(connection, destination, study_uid, now=at, actor=owner)
-                claims = _due(connection, destination, study_uid, now=at, max_count=max_count, max_bytes=max_bytes)
+                claims = _due(connection, destination, study_uid, now=at, max_count=count, max_bytes=size)
                 if claims:
                     connection.execute(
                         _LEASE, {"ids": [claim.delivery_id for claim in claims], "owner": owner, "until": until}
                     )
                 _set_turn(connection, destination, study_uid, not_before=at if claims else at + _PASS_OVER)
                 if claims:
-                    return claims
-            return []
+                    claimed[-1] += claims
+                    count = count - len(claims) if batches is None else 0
+                    size -= sum(claim.size for claim in claims)
+                    if len(claimed) == (batches or 1) and (count <= 0 or size <= 0):
+                        break
+            return [batch for batch in claimed if batch]
 
         return self._database.write("claim deliveries", work)
 
@@ -179,7 +197,9 @@ class Deliveries(OnDatabase):
         at = now or utc_now()
         return self._database.write("record outcomes", lambda connection: _record(connection, owner, outcomes, at))
 
-    def release(self, owner: str, *, crashed: bool = False, now: datetime | None = None) -> int:
+    def release(
+        self, owner: str, *, crashed: bool = False, keep: Collection[int] = (), now: datetime | None = None
+    ) -> int:
         """End all leases of ``owner`` and of its threads (``owner/...``), on instances and on deliveries.
 
         Parameters
@@ -188,6 +208,10 @@ class Deliveries(OnDatabase):
             Who leased them.
         crashed
             It died. Otherwise it gives back what it did not begin, and the attempt does not count.
+        keep
+            Deliveries whose leases do not end.
+        now
+            The present moment, timezone-aware.
 
         Returns
         -------
@@ -213,9 +237,10 @@ class Deliveries(OnDatabase):
             ).rowcount
             rows = connection.execute(
                 sa.update(deliveries)
-                .where(DELIVERY_LEASED, of_owner(deliveries.c.lease_owner))
+                .where(DELIVERY_LEASED, of_owner(deliveries.c.lease_owner), deliveries.c.id.not_in(each_of("keep")))
                 .values(lease_owner=None, due_at=at, attempts=deliveries.c.attempts - uncounted * _COUNTED)
-                .returning(deliveries.c.destination, deliveries.c.study_uid)
+                .returning(deliveries.c.destination, deliveries.c.study_uid),
+                {"keep": sorted(keep)},
             ).all()
             _call(connection, {(row.destination, row.study_uid): at for row in rows})
             return released + len(rows)
@@ -443,17 +468,20 @@ _SET_TURN: Final = (
 )
 
 
-def _next_study(connection: Connection, destination: str, now: datetime) -> str | None:
-    """The study whose turn it is, with its turn locked: who looks at the same time finds the next one."""
+def _next_studies(connection: Connection, destination: str, now: datetime) -> Iterator[str]:
+    """The studies whose turn it is, each with its turn locked: who looks at the same time finds others.
+
+    A study comes again if its turn is not set to a later moment.
+    """
     # From one priority to the next by the index: in one query the database would walk all turns that are yet to come.
     priority = connection.scalar(_HIGHEST, {"destination": destination})
     while priority is not None:
         place = {"destination": destination, "priority": priority}
         study_uid: str | None = connection.scalar(_NEXT_STUDY, {**place, "now": now})
         if study_uid is not None:
-            return study_uid
-        priority = connection.scalar(_NEXT_HIGHEST, place)
-    return None
+            yield study_uid
+        else:
+            priority = connection.scalar(_NEXT_HIGHEST, place)
 
 
 _OPEN_OF_STUDY: Final = sa.and_(
@@ -484,6 +512,11 @@ _DUE: Final = (
         outputs.c.sop_class_uid,
         outputs.c.transfer_syntax,
         outputs.c.size,
+        instances.c.project,
+        instances.c.content_key,
+        outputs.c.profile,
+        outputs.c.profile_digest,
+        outputs.c.actions,
     )
     .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
     .join(outputs, deliveries.c.instance_id == outputs.c.instance_id)

@@ -14,26 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.ledger.chain import digest_of, link_document
-from gateway.ledger.database import OnDatabase, chunks, each_of, records, spelt
-from gateway.ledger.records import Evidence, Receipt, ReceiptChain
-from gateway.ledger.schema import deliveries, instances, outputs, receipt_chains, receipts
+from gateway.ledger.database import OnDatabase, spelt
+from gateway.ledger.records import Receipt, ReceiptChain
+from gateway.ledger.schema import deliveries, receipt_chains, receipts
 
 _AT_ONCE: Final = 1000
 
-_EVIDENCE: Final = (
-    sa.select(
-        instances.c.id.label("instance_id"),
-        instances.c.project,
-        outputs.c.profile,
-        outputs.c.profile_digest,
-        instances.c.content_key,
-        outputs.c.size.label("output_size"),
-        outputs.c.actions,
-        instances.c.received_at,
-    )
-    .join_from(outputs, instances, outputs.c.instance_id == instances.c.id)
-    .where(outputs.c.instance_id.in_(each_of("ids")))
-)
 _BEGIN: Final = spelt(lambda insert: insert(receipt_chains).on_conflict_do_nothing())
 _END: Final = (
     sa.select(receipt_chains.c.number, receipt_chains.c.digest)
@@ -50,23 +36,6 @@ _MOVE_END: Final = (
 
 class Receipts(OnDatabase):
     """The ledger's receipts."""
-
-    def evidence(self, instance_ids: Sequence[int]) -> dict[int, Evidence]:
-        """How the outputs of instances came to be, by row id; instances without an output are left out.
-
-        Raises
-        ------
-        LedgerUnavailable
-            The database cannot be read.
-        """
-        found: dict[int, Evidence] = {}
-        for part in chunks(sorted(set(instance_ids))):
-            rows = self._database.read(
-                "read the evidence",
-                lambda connection, part=part: records(Evidence, connection.execute(_EVIDENCE, {"ids": part})),  # type: ignore[misc]
-            )
-            found |= {row.instance_id: row for row in rows}
-        return found
 
     def receipts(
         self, *, project: str | None = None, instance_id: int | None = None, delivery_id: int | None = None

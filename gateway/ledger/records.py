@@ -234,6 +234,9 @@ class DeliveryClaim:
         When the instance was received.
     patient_id, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax, size
         Of the output; ``size`` in bytes.
+    project, content_key, profile, profile_digest, actions
+        What the receipt says of how the output came to be: ``content_key`` is the keyed digest of the original's data
+        set, ``actions`` how often each verb was applied.
     """
 
     delivery_id: int
@@ -250,6 +253,11 @@ class DeliveryClaim:
     sop_class_uid: str
     transfer_syntax: str
     size: int
+    project: str
+    content_key: str
+    profile: str
+    profile_digest: str
+    actions: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,30 +336,6 @@ class HistoryEntry:
     actor: str
     code: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What a receipt says of an instance: how its output came to be.
-
-    Attributes
-    ----------
-    content_key
-        Keyed digest of the original's data set.
-    output_size
-        Length of the output file in bytes.
-    actions
-        How often each verb was applied.
-    """
-
-    instance_id: int
-    project: str
-    profile: str
-    profile_digest: str
-    content_key: str
-    output_size: int
-    actions: Mapping[str, int]
-    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,8 @@ metadata: Final = sa.MetaData(naming_convention=_NAMES)
 
 def is_state(column: sa.ColumnElement[Any], *states: StrEnum) -> sa.ColumnElement[bool]:
     """The condition that ``column`` is one of ``states``, with the states as literals."""
-    literals = [sa.literal(state, column.type, literal_execute=True) for state in states]
+    # Written out here: what SQLAlchemy knows as a literal it writes out anew for every execution.
+    literals: list[sa.ColumnElement[Any]] = [sa.literal_column(f"'{state.value}'", column.type) for state in states]
     return column == literals[0] if len(literals) == 1 else column.in_(literals)
 
 

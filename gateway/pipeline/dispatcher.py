@@ -1,4 +1,4 @@
-"""The dispatcher: takes due deliveries, sends them, and tells the ledger what became of each.
+"""The dispatcher: takes due deliveries, sends them, and has what became of each told to the ledger.
 
 A delivery that was sent but not confirmed is not sent again when it is due: the destination is asked for it.
 """
@@ -9,64 +9,60 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import structlog
 
 from gateway.deliver import Destination, Outcome, OutcomeState, Parcel, RetryPolicy, build_destination
 from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnavailable, TransientError
-from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Evidence, Ledger, Whole
-from gateway.pipeline.lease import LeaseKeeper
+from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
+from gateway.pipeline.docket import Docket
 from gateway.pipeline.outputs import Outputs
-from gateway.pipeline.pace import Pace, amount
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, receipt_of
 from gateway.pipeline.resources import open_ledger, open_spool
+from gateway.pipeline.settler import Endings, Settler
 from gateway.pipeline.transcoding import Transcoder
-
-log = structlog.get_logger(__name__)
-
-#: After a batch of few, deliveries gather for a moment: transactions and requests cost more than a small instance.
-_PACE: Final = Pace(few=20, shortest=0.01, longest=0.1)
 
 
 def dispatch(child: Child) -> None:
-    """The job of the delivering process: one thread per connection of every destination."""
+    """The job of the delivering process."""
     settings = child.settings
     ledger = open_ledger(settings)
     outputs = Outputs(settings, child.programs, ledger)
     digests = OutputDigests()
-    threads: list[threading.Thread] = []
+    dispatchers: list[Dispatcher] = []
     destinations: list[Destination] = []
     try:
         for name, configured in settings.destinations.items():
             destination = build_destination(name, configured)
             destinations.append(destination)
-            for number in range(configured.threads):
-                dispatcher = Dispatcher(
+            dispatchers.append(
+                Dispatcher(
                     child,
                     destination,
-                    owner=f"{child.owner}/{name}.{number}",
+                    owner=f"{child.owner}/{name}",
                     ledger=ledger,
                     outputs=outputs,
                     digests=digests,
                 )
-                threads.append(threading.Thread(target=dispatcher.run, name=f"{name}-{number}"))
-        for thread in threads:
-            thread.start()
+            )
+        for dispatcher in dispatchers:
+            dispatcher.start()
         child.is_ready()
         while not child.stopping.wait(0.2):
-            dead = [thread.name for thread in threads if not thread.is_alive()]
+            dead = [name for dispatcher in dispatchers for name in dispatcher.dead]
             if dead:
                 raise ThreadEnded(name=dead[0])
     finally:
         child.stopping.set()
-        for thread in threads:
-            thread.join()
-        for destination in destinations:
-            destination.close()
-        ledger.close()
+        with ExitStack() as stack:
+            stack.callback(ledger.close)
+            for destination in destinations:
+                stack.callback(destination.close)
+            for dispatcher in dispatchers:
+                stack.callback(dispatcher.stop)
 
 
 class ThreadEnded(GatewayError):
@@ -74,7 +70,10 @@ class ThreadEnded(GatewayError):
 
 
 class Dispatcher:
-    """Delivers to one destination over one connection until told to stop."""
+    """Delivers to one destination, over as many connections as it has, until the process is told to stop.
+
+    One thread claims for all connections, each of these has a thread, and one settles what they did.
+    """
 
     def __init__(
         self,
@@ -86,15 +85,75 @@ class Dispatcher:
         outputs: Outputs,
         digests: OutputDigests,
     ) -> None:
-        self._stopping = child.stopping
-        self._settings = child.settings
+        name = destination.name
+        configured = child.settings.destinations[name]
+        self.docket = Docket(
+            ledger,
+            owner=owner,
+            configured=configured,
+            name=name,
+            lease_seconds=child.settings.workers.lease_seconds,
+            stopping=child.stopping,
+        )
+        self.settler = Settler(ledger, self.docket, owner=owner, name=name, metrics=child.metrics)
+        self.couriers = [
+            Courier(child, destination, docket=self.docket, settler=self.settler, outputs=outputs, digests=digests)
+            for _ in range(configured.threads)
+        ]
+        self._claiming = threading.Thread(
+            target=self.docket.run, kwargs={"on_nothing": self.settler.hurry}, name=f"{name}-docket"
+        )
+        self._settling = threading.Thread(target=self.settler.run, name=f"{name}-settler")
+        self._sending = [
+            threading.Thread(target=courier.run, name=f"{name}-{number}")
+            for number, courier in enumerate(self.couriers)
+        ]
+        self._keeping = ExitStack()
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._keeping.enter_context(self.docket.keeping())
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def dead(self) -> list[str]:
+        """Names of threads that have ended."""
+        return [thread.name for thread in self._threads if not thread.is_alive()]
+
+    def stop(self) -> None:
+        """When the process is told to stop: settle what is under way, give back what was not begun, end the threads."""
+        with self._keeping:
+            for thread in (self._claiming, *self._sending):
+                _join(thread)
+            self.settler.stop()
+            _join(self._settling)
+        self.docket.release()
+
+    @property
+    def _threads(self) -> list[threading.Thread]:
+        return [self._claiming, self._settling, *self._sending]
+
+
+class Courier:
+    """Delivers over one connection what the docket hands out."""
+
+    def __init__(
+        self,
+        child: Child,
+        destination: Destination,
+        *,
+        docket: Docket,
+        settler: Settler,
+        outputs: Outputs,
+        digests: OutputDigests,
+    ) -> None:
         self._destination = destination
-        self._owner = owner
-        self._ledger = ledger
+        self._docket = docket
+        self._settler = settler
         self._outputs = outputs
         self._digests = digests
         self._metrics = child.metrics
-        self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._retry = RetryPolicy(
             first_seconds=child.settings.retry.first_seconds,
             factor=child.settings.retry.factor,
@@ -103,78 +162,34 @@ class Dispatcher:
         )
         #: One draw for a batch: instances that failed together come back together.
         self._draw = random.random()  # noqa: S311  (jitter)
-        #: Whether the end of a batch may not have come to the ledger, which then holds it for this deliverer's.
-        self._unrecorded = False
         self._configured = child.settings.destinations[destination.name]
-        completeness = self._configured.completeness
-        self._whole = (
-            None
-            if completeness is None
-            else Whole(quiet_seconds=completeness.quiet_seconds, expected=completeness.expected_instances)
-        )
         wanted = self._configured.transfer_syntax
         self._transcoder = (
             None if wanted == "as-is" else Transcoder(child.settings, wanted, open_spool(child.settings).work)
         )
 
     def run(self) -> None:
-        """Claim, send, record; sleep a little longer each time that nothing is due."""
+        """Deliver batch after batch until the docket hands out no more."""
         structlog.contextvars.bind_contextvars(destination=self._destination.name)
         try:
-            with self._lease.keeping(lambda ids, seconds: self._ledger.renew_deliveries(self._owner, ids, seconds)):
-                _PACE.keep(self._batch, failed=self._failed, stopping=self._stopping)
+            while claims := self._docket.take():
+                self._settler.settle(self.deliver(claims))
         finally:
             if self._transcoder is not None:
                 self._transcoder.close()
-            self._ledger.release(self._owner)
 
-    def _failed(self, error: TransientError) -> None:
-        log.warning("delivery paused", code=error.code, detail=error.message)
-        self._unrecorded = True
-
-    def _batch(self) -> int:
-        """Deliver one batch; how much it was."""
-        if self._unrecorded:
-            # Else it would wait until its lease runs out. What has arrived arrives again, and is the same.
-            self._ledger.release(self._owner, crashed=True)
-            self._unrecorded = False
-        claims = self._claims()
-        if not claims:
-            return 0
-        self._lease.hold(claim.delivery_id for claim in claims)
+    def deliver(self, claims: Sequence[DeliveryClaim]) -> Endings:
+        """Deliver one batch; what became of each of its deliveries, with the receipts of what arrived."""
         try:
             sent = [claim for claim in claims if claim.state is DeliveryState.SENT]
             unsent = [claim for claim in claims if claim.state is not DeliveryState.SENT]
             parcels: dict[int, Parcel] = {}
             outcomes = self._deliver(unsent, self._destination.send, parcels)
             outcomes += self._deliver(sent, self._destination.confirm, parcels)
-            self._record(claims, outcomes, parcels)
+            return self._endings(claims, outcomes, parcels)
         finally:
-            self._lease.drop()
             if self._transcoder is not None:
                 self._transcoder.clear()
-        return amount(len(claims), sum(claim.size for claim in claims))
-
-    def _claims(self) -> list[DeliveryClaim]:
-        """What is due of the study whose turn it is, and of the next ones if the destination takes them together."""
-        claims: list[DeliveryClaim] = []
-        count, size = self._configured.batch_instances, self._configured.batch_bytes
-        while count > 0 and size > 0:
-            more = self._ledger.claim_deliveries(
-                self._destination.name,
-                self._owner,
-                max_count=count,
-                max_bytes=size,
-                lease_seconds=self._settings.workers.lease_seconds,
-                whole=self._whole,
-                now=datetime.now(UTC),
-            )
-            claims += more
-            if not more or not self._configured.mixes_studies:
-                break
-            count -= len(more)
-            size -= sum(claim.size for claim in more)
-        return claims
 
     def _deliver(
         self,
@@ -216,59 +231,23 @@ class Dispatcher:
         )
         return parcel if self._transcoder is None else self._transcoder.transcoded(parcel)
 
-    def _record(
+    def _endings(
         self, claims: Sequence[DeliveryClaim], outcomes: Sequence[Outcome], parcels: Mapping[int, Parcel]
-    ) -> None:
+    ) -> Endings:
         by_id = {claim.delivery_id: claim for claim in claims}
         now = datetime.now(UTC)
         self._draw = random.random()  # noqa: S311  (jitter)
-        confirmed = [by_id[outcome.delivery_id].instance_id for outcome in outcomes if outcome.state == "confirmed"]
-        evidence = self._ledger.evidence(confirmed) if confirmed else {}
-        results = []
+        endings = []
         for outcome in outcomes:
             claim = by_id[outcome.delivery_id]
             if outcome.state == "confirmed":
-                parcel = parcels[outcome.delivery_id]
-                results.append(self._confirmed(outcome, claim, evidence[claim.instance_id], parcel, now))
+                result = self._confirmed(outcome, claim, parcels[outcome.delivery_id], now)
             else:
-                results.append(self._result(outcome, claim, now))
-        recorded = self._ledger.record_outcomes(self._owner, results)
-        lost = set(recorded.lost)
-        arrived = 0
-        # The module's would be made anew for every entry.
-        logger = log.bind()
-        for result in results:
-            claim = by_id[result.delivery_id]
-            if result.delivery_id not in lost:
-                self._count(result, claim, now)
-            usual = result.state == "confirmed" and result.delivery_id not in lost
-            arrived += usual
-            # As in the worker: the usual is in the ledger's history and counted, the rest is told one by one.
-            (logger.debug if usual else logger.info if result.state in {"sent", "confirmed"} else logger.warning)(
-                "delivery finished",
-                instance=claim.instance_id,
-                delivery=result.delivery_id,
-                state="lost" if result.delivery_id in lost else result.state,
-                code=result.code,
-                detail=result.detail,
-                attempts=claim.attempts,
-            )
-        log.info("batch delivered", deliveries=len(results), confirmed=arrived)
+                result = self._result(outcome, claim, now)
+            endings.append((claim, result))
+        return endings
 
-    def _count(self, result: DeliveryResult, claim: DeliveryClaim, now: datetime) -> None:
-        name = self._destination.name
-        match result.state:
-            case "confirmed":
-                transit = (now - claim.received_at).total_seconds()
-                self._metrics.delivered(destination=name, size=claim.size, transit_seconds=transit)
-            case "failed":
-                self._metrics.failed(destination=name, reason=result.code)
-            case "dead":
-                self._metrics.dead(destination=name, reason=result.code)
-
-    def _confirmed(
-        self, outcome: Outcome, claim: DeliveryClaim, evidence: Evidence, parcel: Parcel, now: datetime
-    ) -> DeliveryResult:
+    def _confirmed(self, outcome: Outcome, claim: DeliveryClaim, parcel: Parcel, now: datetime) -> DeliveryResult:
         """The confirmation with its receipt; without a receipt there is no confirmation."""
         try:
             digest = self._digests.of(claim.instance_id, parcel.parts, known=outcome.digest)
@@ -279,7 +258,6 @@ class Dispatcher:
         receipt = receipt_of(
             claim,
             outcome,
-            evidence,
             kind=self._configured.type,
             output_digest=digest,
             output_bytes=parcel.length,
@@ -320,3 +298,9 @@ class Dispatcher:
             detail=outcome.detail,
             next_attempt_at=now + timedelta(seconds=delay),
         )
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait for a thread, if it was started."""
+    if thread.ident is not None:
+        thread.join()

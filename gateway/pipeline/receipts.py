@@ -8,6 +8,7 @@ in it. Whoever has the original and the project's secret can compute the keyed d
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,15 +19,16 @@ from typing import Final
 from gateway.deliver import Outcome
 from gateway.dicom.segments import FileRange
 from gateway.errors import SpoolCorrupt, SpoolUnavailable
-from gateway.ledger import DeliveryClaim, Evidence, Receipt, ReceiptChain
+from gateway.ledger import DeliveryClaim, Receipt, ReceiptChain
 from gateway.ledger.chain import ChainCheck, ChainFlaw, digest_of, facts_of
 from gateway.pipeline.treatment import PIXELS_TREATED
 from gateway.version import __version__
 
 #: Version of the documents' form.
 FORM: Final = 1
-#: Bytes that are read at a time: they are still in the processor's cache when they are hashed.
-_CHUNK: Final = 512 * 1024
+#: Bytes that are read at a time: they are still in the processor's cache when they are hashed, and threads that work on
+#: many files do not take turns for every few of them.
+_CHUNK: Final = 1 << 20
 #: Outputs that are remembered: an instance is confirmed by its several destinations about the same time.
 _REMEMBERED: Final = 4096
 
@@ -68,7 +70,6 @@ class OutputDigests:
 def receipt_of(
     claim: DeliveryClaim,
     outcome: Outcome,
-    evidence: Evidence,
     *,
     kind: str,
     output_digest: str,
@@ -79,9 +80,8 @@ def receipt_of(
 
     Parameters
     ----------
-    claim: the delivery
+    claim: the delivery, and how its output came to be
     outcome: the destination's confirmation
-    evidence: how the output came to be
     kind: type of the destination, such as ``dicomweb``
     output_digest: SHA-256 of what was sent: the output, or the output in the destination's transfer syntax
     output_bytes: its length
@@ -89,15 +89,15 @@ def receipt_of(
     """
     return {
         "form": FORM,
-        "project": evidence.project,
+        "project": claim.project,
         "gateway": __version__,
         "instance": claim.instance_id,
         "delivery": claim.delivery_id,
-        "profile": {"name": evidence.profile, "digest": evidence.profile_digest},
-        "original": {"keyed_digest": evidence.content_key, "received_at": _moment(evidence.received_at)},
+        "profile": {"name": claim.profile, "digest": claim.profile_digest},
+        "original": {"keyed_digest": claim.content_key, "received_at": _moment(claim.received_at)},
         "output": {"sha256": output_digest, "bytes": output_bytes},
-        "actions": dict(sorted(evidence.actions.items())),
-        "pixels_treated": PIXELS_TREATED in evidence.actions,
+        "actions": dict(sorted(claim.actions.items())),
+        "pixels_treated": PIXELS_TREATED in claim.actions,
         "destination": {"name": claim.destination, "type": kind},
         "confirmation": {
             "code": outcome.code,
@@ -178,20 +178,32 @@ def compare_export(export: Iterable[Receipt], present: Iterable[Receipt]) -> Ite
             yield Flaw(receipt.project, receipt.number, "was exported with another content")
 
 
+class _Buffer(threading.local):
+    """A thread's own: to make one for every instance is to fill it with zeros every time."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_CHUNK))
+
+
+_BUFFER: Final = _Buffer()
+
+
 def _sha256(parts: Sequence[FileRange]) -> str:
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(min(_CHUNK, max((part.length for part in parts), default=0))))
+    buffer = _BUFFER.view
     for part in parts:
         try:
-            with part.path.open("rb", buffering=0) as file:
-                file.seek(part.offset)
-                left = part.length
+            source = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                offset, left = part.offset, part.length
                 while left:
-                    count = file.readinto(buffer[:left])
+                    count = os.preadv(source, [buffer[:left]], offset)
                     if not count:
                         raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
                     digest.update(buffer[:count])
-                    left -= count
+                    offset, left = offset + count, left - count
+            finally:
+                os.close(source)
         except OSError as error:
             raise SpoolUnavailable(operation="read", name=part.path.name, reason=error.strerror) from None
     return digest.hexdigest()

@@ -114,7 +114,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
             ledger.record_received([received_of(store(spool, path))])
         # One that nobody tries any more, and one that is tried anew.
         ledger.retry_deliveries(only_dead=False, delivery_ids=[1, 2])
-        taken = ledger.claim_deliveries("node", "test", max_count=1, max_bytes=1 << 40, lease_seconds=60)
+        (taken,) = ledger.claim_deliveries("node", "test", max_count=1, max_bytes=1 << 40, lease_seconds=60)
         ledger.record_outcomes("test", [DeliveryResult(delivery_id=one.delivery_id, state="dead") for one in taken])
     return folder, port
 

@@ -94,9 +94,10 @@ def take(
     max_count: int = 1000,
     max_bytes: int = 1 << 40,
 ) -> list[DeliveryClaim]:
-    return ledger.claim_deliveries(
+    batches = ledger.claim_deliveries(
         destination, owner, max_count=max_count, max_bytes=max_bytes, lease_seconds=60, now=at(seconds)
     )
+    return [claim for batch in batches for claim in batch]
 
 
 def outcome(

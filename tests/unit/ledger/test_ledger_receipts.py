@@ -128,12 +128,11 @@ def test_only_a_confirmation_has_a_receipt() -> None:
         DeliveryResult(delivery_id=1, state="dead", receipt={"project": "lungs"})
 
 
-def test_the_evidence_of_an_output(ledger: Ledger) -> None:
-    number = bring(ledger, InstanceState.DEIDENTIFIED)
-    (found,) = ledger.evidence([number, 4711]).values()
+def test_a_claim_has_what_its_receipt_says_of_the_output(ledger: Ledger) -> None:
+    bring(ledger, InstanceState.DEIDENTIFIED)
+    (found,) = take(ledger)
     assert (found.project, found.profile, found.content_key) == ("lungs", "basic", "content-1")
     assert found.actions == {"remove": 12, "hash-uid": 5}
-    assert ledger.evidence([]) == {}
 
 
 # Whole studies and priorities ----------------------------------------------------------------------------------------
@@ -144,7 +143,7 @@ def whole(ledger: Ledger, seconds: float, *, quiet: float = 60, expected: int | 
         "archive", "deliverer", max_count=1000, max_bytes=1 << 40, lease_seconds=9999,
         whole=Whole(quiet_seconds=quiet, expected=expected), now=at(seconds),
     )  # fmt: skip
-    return len(taken)
+    return sum(len(batch) for batch in taken)
 
 
 def arrive(ledger: Ledger, number: int, seconds: float) -> int:

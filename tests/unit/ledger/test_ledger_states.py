@@ -137,9 +137,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, destination=st.sampled_from(DESTINATIONS), count=st.integers(1, 3))
     def claim_deliveries(self, owner: str, destination: str, count: int) -> None:
-        taken = self.ledger.claim_deliveries(
+        batches = self.ledger.claim_deliveries(
             destination, owner, max_count=count, max_bytes=1 << 40, lease_seconds=LEASE, now=at(self.now)
         )
+        taken = [claim for batch in batches for claim in batch]
         open_states = {DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.SENT}
         due = {
             entry.delivery_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -56,14 +56,14 @@ class StoredOutputs:
 
 
 class Bench:
-    """A dispatcher on a ledger of its own, batch by batch."""
+    """A dispatcher on a ledger of its own, batch by batch, without its threads."""
 
     def __init__(
         self,
         folder: Path,
         ledger: Ledger,
         destination: MockDestination,
-        configured: Mapping[str, str] = MappingProxyType({"type": "folder", "path": "/srv/archive"}),
+        configured: Mapping[str, object] = MappingProxyType({"type": "folder", "path": "/srv/archive"}),
     ) -> None:
         settings = Settings.model_validate(
             {
@@ -79,14 +79,24 @@ class Bench:
         self._dispatcher = Dispatcher(
             child,
             destination,
-            owner="node/deliver/archive.0",
+            owner="node/deliver/archive",
             ledger=ledger,
             outputs=self.outputs,  # type: ignore[arg-type]
             digests=OutputDigests(),
         )
 
     def batch_of(self) -> int:
-        return self._dispatcher._batch()
+        """Claim, deliver and settle for one connection; how many deliveries that were."""
+        docket, settler = self._dispatcher.docket, self._dispatcher.settler
+        docket._free = 1
+        docket.claim()
+        docket._free = 0
+        claims = docket.take() if docket._batches else ()
+        if claims:
+            settler.settle(self._dispatcher.couriers[0].deliver(claims))
+            settler._settle([ending for endings in settler._gather(one=True) for ending in endings])
+            settler._waiting.clear()
+        return len(claims)
 
     def batch(self) -> DeliveryState:
         assert self.batch_of()
@@ -230,3 +240,93 @@ def _torn(path: Path, parcel: Parcel) -> Outcome:
     """The output is damaged at the moment at which the destination confirms it."""
     path.write_bytes(CONTENT[:3])
     return Outcome(parcel.delivery_id, "confirmed", "stored")
+
+
+# With its threads -----------------------------------------------------------------------------------------------------
+
+
+class Gate(MockDestination):
+    """Keeps what is of one study waiting until it is opened."""
+
+    def __init__(self, study: str) -> None:
+        super().__init__("archive", read=False)
+        self._study = study
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        if parcels[0].study_uid == self._study:
+            self.reached.set()
+            assert self.open.wait(30)
+        return super().send(parcels)
+
+
+def dispatcher(folder: Path, ledger: Ledger, destination: MockDestination, **settings: object) -> Dispatcher:
+    configured = {"type": "dicomweb", "url": "https://archive.example/dicom-web", "connections": 2, **settings}
+    return Bench(folder, ledger, destination, configured)._dispatcher
+
+
+def states_of(ledger: Ledger) -> list[str]:
+    return [entry.state for entry in ledger.deliveries()]
+
+
+def test_p4_a_slow_connection_holds_up_nothing_of_the_others(tmp_path: Path) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+        for number in range(8):
+            finish(ledger, deidentified(one(ledger, number), study=f"2.25.{number}"))
+        destination = Gate("2.25.3")
+        running = dispatcher(tmp_path, ledger, destination)
+        running.start()
+        try:
+            assert destination.reached.wait(10)
+            eventually(lambda: states_of(ledger).count("confirmed") == 7)
+            assert states_of(ledger).count("pending") == 1
+            assert running.dead == []
+        finally:
+            destination.open.set()
+            eventually(lambda: states_of(ledger).count("confirmed") == 8)
+            running.docket._stopping.set()
+            running.stop()
+        assert len(list(ledger.receipts())) == 8
+        assert list(verify_chains(ledger.receipts(), ledger.receipt_chains())) == []
+        assert ledger.account().balanced
+        assert {len(batch) for batch in destination.batches} == {1}
+
+
+def test_what_is_under_way_at_the_end_is_settled_and_the_rest_given_back(tmp_path: Path) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+        for number in range(3):
+            finish(ledger, deidentified(one(ledger, number), study="2.25.1"))
+        destination = Gate("2.25.1")
+        running = dispatcher(tmp_path, ledger, destination, connections=1, max_instances=2)
+        running.start()
+        assert destination.reached.wait(10)
+        running.docket._stopping.set()
+        destination.open.set()
+        running.stop()
+        assert sorted(states_of(ledger)) == ["confirmed", "confirmed", "pending"]
+        ((left,),) = ledger.claim_deliveries("archive", "next", max_count=9, max_bytes=1 << 20, lease_seconds=60)
+        assert left.attempts == 1
+        assert len(running.dead) == 3
+
+
+def test_a_thread_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+        bring(ledger, InstanceState.DEIDENTIFIED)
+        destination = MockDestination("archive", script=[lambda _: 1 / 0], read=False)  # type: ignore[return-value, list-item]
+        running = dispatcher(tmp_path, ledger, destination)
+        running.start()
+        eventually(lambda: running.dead)
+        running.docket._stopping.set()
+        running.stop()
+        # It comes up again, and may have arrived.
+        assert states_of(ledger) == ["pending"]
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    tick = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        tick.wait(0.01)
+    raise AssertionError("it does not come to that")
