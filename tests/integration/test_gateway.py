@@ -102,6 +102,7 @@ def test_sent_again_is_delivered_once(gateway_process: GatewayProcess, tmp_path:
     (path,) = [path for path in sources(tmp_path / "in") if path.name == "CT_small.dcm"]
     for _ in range(3):
         assert storescu(running.dicom_port, [path]).status == 0
+    delivered(running, 1)
     delivered(running, 2, state="rejected")
     assert len(list(running.archive.rglob("*.dcm"))) == 1
     assert "duplicate" in command(running, "status").stdout
