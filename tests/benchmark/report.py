@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmark.figures import Row
-from tests.benchmark.suite import BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
+from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
 from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
 from tests.benchmark.workloads import DESCRIPTIONS
 
@@ -29,7 +29,10 @@ _REFERENCE: Final = {RECEIVE: "pynetdicom SCP", HEADERS: "dicognito"}
 _NOTES: Final = {
     BOUNDS: "What the disk and the kernel allow one process that does nothing else.",
     RECEIVE: "From the start of storescu to its end; durable with the gateway, not synced with the others. Latency is "
-    "from command to answer. The ratio is to pynetdicom's SCP on its defaults under the same sender.",
+    "from command to answer. The ratio is to pynetdicom's SCP on its defaults under the same sender. With an "
+    "association each, a storescu is started for each instance, four at a time, which bounds the rate: CPU tells more.",
+    ASSOCIATIONS: "The same number of instances in all rows, at least 125 in an association. What an association costs "
+    "by itself is among the rows of receiving: an association each.",
     HEADERS: "CPU time of header work alone: instances per second of CPU. The ratio is to dicognito.",
     WHOLE: "From the first byte of the sender to the last confirmation. Into a folder each instance is written and "
     "synced twice, in the spool and in the folder: the disk allows half the rate of the bounds above.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,18 +19,31 @@ from tests.fixtures.tools import tool
 _PROPOSALS: Final[Mapping[str, tuple[str, ...]]] = {JPEGLosslessSV1: ("-xs",)}
 
 
+#: Instead of a number of associations: one for each instance, as some modalities send.
+EACH: Final = 0
+#: Processes of storescu that send an instance each at the same time.
+_AT_ONCE: Final = 4
+
+
 def storescu(port: int, workload: Workload, *, associations: int, no_delay: bool) -> None:
     """Send the files of a workload, over so many associations at the same time, each its share of the series.
 
     Args:
         port: on loopback
         workload: what to send
-        associations: processes of storescu, one association each
+        associations: processes of storescu, one association each; or ``EACH``
         no_delay: with ``TCP_NODELAY=1`` in storescu's environment; without, it is as Debian ships it
 
     Raises:
         RuntimeError: an instance was not acknowledged with Success
     """
+    if associations == EACH:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(
+                lambda path: send(port, [path], workload.transfer_syntax, no_delay=no_delay), workload.files
+            ):
+                pass
+        return
     send(port, workload.files, workload.transfer_syntax, associations=associations, no_delay=no_delay)
 
 

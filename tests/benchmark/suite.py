@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.benchmark import growth, headers, machine, receivers, stages, whole
 from tests.benchmark.figures import Row, Run
+from tests.benchmark.senders import EACH
 from tests.benchmark.workloads import W4_BYTES, Workload, large, workload
 
 BOUNDS: Final = "The machine's bounds"
@@ -33,7 +34,8 @@ NOT_SYNCED: Final = "without fdatasync"
 def conditions(associations: int, *, no_delay: bool) -> str:
     """How a row names its senders."""
     plural = "" if associations == 1 else "s"
-    return f"{associations} association{plural}, {NO_DELAY if no_delay else SHIPPED}"
+    number = f"{associations} association{plural}" if associations != EACH else "an association each"
+    return f"{number}, {NO_DELAY if no_delay else SHIPPED}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +45,12 @@ class Scale:
     Attributes:
         repeats: runs of a row
         counts: instances of a run by workload
-        slow: instances of a run against a receiver that takes some twenty a second
+        slow: instances of a run against a receiver that takes some twenty a second, or from a sender that sends as few
         header: instances of a run of the gateway's engine; of the others a fifth
         large: bytes of W4
         rows: of the ledger
         associations: at the same time
+        in_each: instances of an association, at least, where the number of associations grows
         sizes: bytes of single instances
         idle: associations, and seconds
         whole: whether rows that do not belong to the shortest account are measured too
@@ -60,6 +63,7 @@ class Scale:
     large: int
     rows: tuple[int, ...]
     associations: tuple[int, ...]
+    in_each: int
     sizes: tuple[int, ...]
     idle: tuple[int, float]
     whole: bool
@@ -73,6 +77,7 @@ FULL: Final = Scale(
     large=W4_BYTES,
     rows=(1, 10_000, 1_000_000),
     associations=(1, 4, 16, 64),
+    in_each=125,
     sizes=(100 << 10, 1 << 20, 64 << 20, 512 << 20, W4_BYTES),
     idle=(200, 20.0),
     whole=True,
@@ -85,6 +90,7 @@ QUICK: Final = Scale(
     large=64 << 20,
     rows=(1, 10_000),
     associations=(1, 16),
+    in_each=25,
     sizes=(100 << 10, 64 << 20),
     idle=(50, 2.0),
     whole=False,
@@ -170,8 +176,13 @@ class Suite:
             )
             yield self._row(self._in_folder(measure), table=RECEIVE, workload=name, subject="gateway",
                             conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
+        measure = partial(
+            stages.receive, workload=self.workload("W3").take(5 * self._scale.slow), associations=EACH, no_delay=True
+        )
+        yield self._row(self._in_folder(measure), table=RECEIVE, workload="W3", subject="gateway",
+                        conditions=conditions(EACH, no_delay=True))  # fmt: skip
         peers = [*receivers.RECEIVERS]
-        cases = [("W1", 1, False), ("W1", 4, True), ("W3", 1, False)]
+        cases = [("W1", 1, False), ("W1", 4, True), ("W3", 1, False), ("W3", EACH, True)]
         for peer in peers if self._scale.whole else peers[:1]:
             for name, associations, no_delay in cases if self._scale.whole else cases[:1]:
                 yield self._peer(peer, name, associations, no_delay=no_delay)
@@ -180,6 +191,8 @@ class Suite:
         sent = self.workload(name)
         if not no_delay:
             sent = sent.take(self._scale.slow)
+        elif associations == EACH:
+            sent = sent.take(5 * self._scale.slow)
         measure = partial(receivers.measure, name=peer, workload=sent, associations=associations, no_delay=no_delay)
         return self._row(self._in_folder(measure), table=RECEIVE, workload=name, subject=peer, note=NOT_SYNCED,
                          conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
@@ -244,8 +257,9 @@ class Suite:
             _discard(filled)
 
     def _growth_associations(self) -> Iterator[Row]:
+        sent = self.workload("W3").at_least(max(self._scale.associations) * self._scale.in_each)
         for associations in self._scale.associations:
-            measure = partial(stages.receive, workload=self.workload("W3"), associations=associations, no_delay=True)
+            measure = partial(stages.receive, workload=sent, associations=associations, no_delay=True)
             yield self._row(self._in_folder(measure), table=ASSOCIATIONS, workload="W3", subject="receive",
                             conditions=conditions(associations, no_delay=True),
                             repeats=min(3, self._scale.repeats))  # fmt: skip

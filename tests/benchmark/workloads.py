@@ -67,6 +67,10 @@ class Workload:
         """The first ``count`` of the files."""
         return replace(self, files=self.files[:count])
 
+    def at_least(self, count: int) -> Workload:
+        """The files again and again, until there are ``count`` of them or more; for a receiver alone."""
+        return replace(self, files=self.files * -(-count // len(self.files)))
+
 
 def workload(folder: Path, name: str, count: int | None = None) -> Workload:
     """A workload, written if it is not there.

@@ -14,6 +14,7 @@ import pytest
 from tests.benchmark import growth, headers, machine, receivers, stages
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
+from tests.benchmark.senders import EACH
 from tests.benchmark.suite import HEADERS, RECEIVE, WHOLE
 from tests.benchmark.workloads import Workload, workload
 
@@ -40,6 +41,19 @@ def test_receiving_costs_less_than_the_plain_receiver(small: Workload, plain: Ru
     run = stages.receive(tmp_path / "run", small, associations=1, no_delay=True)
     assert len(run.latencies) == len(small.files)
     assert each(run) < each(plain)
+
+
+def test_an_association_costs_less_than_the_plain_receivers(small: Workload, tmp_path: Path) -> None:
+    """storescu proposes 128 presentation contexts, which the plain receiver takes as long for as for 50 images."""
+    few = small.take(12)
+    run = stages.receive(tmp_path / "run", few, associations=EACH, no_delay=True)
+    plain = receivers.measure(tmp_path / "plain", "pynetdicom SCP", few, associations=EACH, no_delay=True)
+    assert len(run.latencies) == len(few.files)
+    assert each(run) < each(plain) / 2
+
+
+def test_the_same_instances_are_sent_again_where_more_are_wanted(small: Workload) -> None:
+    assert [len(small.at_least(count).files) for count in (1, 100, 101, 450)] == [100, 100, 200, 500]
 
 
 def test_senders_do_not_wait_for_delayed_acknowledgements(small: Workload, tmp_path: Path) -> None:
