@@ -170,13 +170,13 @@ class Courier:
 
     def run(self) -> None:
         """Deliver batch after batch until the docket hands out no more."""
-        structlog.contextvars.bind_contextvars(destination=self._destination.name)
-        try:
-            while claims := self._docket.take():
-                self._settler.settle(self.deliver(claims))
-        finally:
-            if self._transcoder is not None:
-                self._transcoder.close()
+        with structlog.contextvars.bound_contextvars(destination=self._destination.name):
+            try:
+                while claims := self._docket.take():
+                    self._settler.settle(self.deliver(claims))
+            finally:
+                if self._transcoder is not None:
+                    self._transcoder.close()
 
     def deliver(self, claims: Sequence[DeliveryClaim]) -> Endings:
         """Deliver one batch; what became of each of its deliveries, with the receipts of what arrived."""

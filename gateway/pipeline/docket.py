@@ -105,11 +105,11 @@ class Docket:
                 on_nothing()
             return claimed
 
-        structlog.contextvars.bind_contextvars(destination=self._name)
-        try:
-            _PACE.keep(claim, failed=self._failed, stopping=self._stopping)
-        finally:
-            self._close()
+        with structlog.contextvars.bound_contextvars(destination=self._name):
+            try:
+                _PACE.keep(claim, failed=self._failed, stopping=self._stopping)
+            finally:
+                self._close()
 
     def claim(self) -> int:
         """Wait for a free connection, then claim a batch for each; how much that was.

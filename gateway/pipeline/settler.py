@@ -88,7 +88,10 @@ class Settler:
 
     def run(self) -> None:
         """Settle what comes, until stopped."""
-        structlog.contextvars.bind_contextvars(destination=self._name)
+        with structlog.contextvars.bound_contextvars(destination=self._name):
+            self._keep()
+
+    def _keep(self) -> None:
         pause = 0.0
         # After a failure as many as wait are settled one by one: what the ledger never takes shall keep none of the
         # others waiting.
