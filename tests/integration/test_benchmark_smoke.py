@@ -15,7 +15,8 @@ from tests.benchmark import growth, headers, machine, receivers, stages
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
 from tests.benchmark.senders import EACH
-from tests.benchmark.suite import HEADERS, RECEIVE, WHOLE
+from tests.benchmark.suite import ASSOCIATIONS, HEADERS, RECEIVE, WHOLE
+from tests.benchmark.targets import verdicts
 from tests.benchmark.workloads import Workload, workload
 
 
@@ -74,6 +75,26 @@ def test_the_whole_way_costs_a_few_plain_receivers_at_most(small: Workload, plai
 def test_idle_associations_are_opened_and_measured(tmp_path: Path) -> None:
     run = growth.idle(tmp_path / "run", associations=5, seconds=0.2)
     assert set(run.cpu) == {"receive"}
+
+
+@pytest.mark.parametrize(
+    ("costs", "found", "reached"),
+    [
+        ([0.5, 0.4, 0.45], "0.90 times", True),  # many together cost less than one
+        ([0.5, 0.59, 0.55], "1.18 times", True),
+        ([0.5, 0.5, 0.7], "1.40 times", False),
+    ],
+)
+def test_growth_is_judged_from_the_fewest_on(costs: list[float], found: str, reached: bool) -> None:
+    rows = [
+        Row.of(
+            [Run(instances=10, size=1, seconds=1.0, cpu={"receive": cost / 100})],
+            table=ASSOCIATIONS, workload="W3", subject="receive", conditions=str(number),
+        )
+        for number, cost in enumerate(costs)
+    ]  # fmt: skip
+    (verdict,) = [one for one in verdicts(rows) if "associations there are" in one.target]
+    assert (verdict.found, verdict.reached) == (found, reached)
 
 
 def test_an_account_is_kept_and_told(small: Workload, plain: Run, tmp_path: Path) -> None:
