@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmark.figures import Row
+from tests.benchmark.machine import SPEED, VERSION
 from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
 from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
 from tests.benchmark.workloads import DESCRIPTIONS
@@ -84,10 +85,20 @@ class Account:
 
     @classmethod
     def joined(cls, accounts: Sequence[Self]) -> Self:
-        """Several accounts of the same machine as one; of a row that several have, the last counts."""
+        """Several accounts of the same machine as one; of a row that several have, the last counts.
+
+        The facts are the first one's, and what was measured of another version of the gateway, or when the machine had
+        another speed.
+        """
         rows = {row.key: row for account in accounts for row in account.rows}
         hot = {name: lines for account in accounts for name, lines in account.hot.items()}
-        return cls(facts=accounts[-1].facts, rows=list(rows.values()), hot=hot)
+        facts = dict(accounts[0].facts)
+        for account in accounts[1:]:
+            now = {name: account.facts[name] for name in (VERSION, SPEED) if name in account.facts}
+            if any(facts.get(name) != value for name, value in now.items()):
+                what = dict.fromkeys(f"{row.table}, {row.conditions}" for row in account.rows)
+                facts["; ".join([*what, *account.hot])] = "; ".join(f"{name} {value}" for name, value in now.items())
+        return cls(facts=facts, rows=list(rows.values()), hot=hot)
 
     @classmethod
     def read_json(cls, path: Path) -> Self:
