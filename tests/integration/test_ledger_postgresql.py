@@ -15,6 +15,7 @@ from gateway.ledger.audit import verify_trail
 from gateway.pipeline.receipts import verify_chains
 from tests.integration.postgresql import Cluster, postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
 from tests.unit.ledger.build import claim, deidentified, finish, outcome, received, take
+from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.keys_contract import KeysContract
@@ -38,7 +39,7 @@ def ledger(postgresql_cluster: Cluster, migrated: str) -> Iterator[Ledger]:  # n
         yield opened
 
 
-class TestPostgresql(LedgerContract, CorrectionsContract, KeysContract, ReviewsContract):
+class TestPostgresql(LedgerContract, ClaimsContract, CorrectionsContract, KeysContract, ReviewsContract):
     """The contract on PostgreSQL."""
 
 

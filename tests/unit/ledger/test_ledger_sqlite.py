@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.ledger import Ledger
 from tests.unit.ledger.build import received
+from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.keys_contract import KeysContract
@@ -23,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-class TestSqlite(LedgerContract, CorrectionsContract, KeysContract, ReviewsContract):
+class TestSqlite(LedgerContract, ClaimsContract, CorrectionsContract, KeysContract, ReviewsContract):
     """The contract on SQLite."""
 
 
