@@ -61,6 +61,7 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
 
     folder = Path(tempfile.mkdtemp(prefix="gateway-benchmark-", dir=work))
     try:
+        machine.spread(folder)
         facts = machine.facts(folder)
         suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell)
         rows: list[Row] = list(suite.rows(tuple(table for table in tables if table != HOT)))

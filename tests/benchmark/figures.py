@@ -19,6 +19,7 @@ class Run:
         cpu: seconds of CPU by process or step
         latencies: seconds of single instances, if they are known
         memory: highest resident bytes by process
+        loop: milliseconds of CPU of Python's loop before it, ``machine.loop_ms``; 0 if that was not measured
     """
 
     instances: int
@@ -27,6 +28,7 @@ class Run:
     cpu: Mapping[str, float] = field(default_factory=dict)
     latencies: Sequence[float] = ()
     memory: Mapping[str, int] = field(default_factory=dict)
+    loop: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Row:
         p50_ms, p99_ms: latency in milliseconds over all runs
         memory: highest resident bytes by process
         note: what else must be known
+        loop_ms: Python's loop before the runs: what a processor did at that time; 0 if that was not measured
     """
 
     table: str
@@ -61,6 +64,7 @@ class Row:
     p99_ms: float | None
     memory: Mapping[str, int]
     note: str = ""
+    loop_ms: float = 0.0
 
     @classmethod
     def of(
@@ -87,6 +91,7 @@ class Row:
             p99_ms=percentile(latencies, 99) * 1000 if latencies else None,
             memory={process: max(run.memory.get(process, 0) for run in runs) for process in processes},
             note=note,
+            loop_ms=median(run.loop for run in runs),
         )
 
     @property

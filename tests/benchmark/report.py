@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmark.figures import Row
-from tests.benchmark.machine import SPEED, VERSION
+from tests.benchmark.machine import VERSION
 from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
 from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
 from tests.benchmark.workloads import DESCRIPTIONS
 
 _COLUMNS: Final = (
     "workload", "what", "conditions", "instances/s", "min-max", "MB/s", "CPU ms per instance", "p50 ms", "p99 ms",
-    "peak MB", "ratio",
+    "peak MB", "ratio", "loop ms",
 )  # fmt: skip
-_NUMBERS: Final = frozenset(("instances/s", "min-max", "MB/s", "p50 ms", "p99 ms", "peak MB", "ratio"))
+_NUMBERS: Final = frozenset(("instances/s", "min-max", "MB/s", "p50 ms", "p99 ms", "peak MB", "ratio", "loop ms"))
 #: The title of what the profiler finds.
 HOT: Final = "Where the gateway's time goes"
 #: Table -> (the row that the others are compared with, what a ratio is of).
@@ -45,9 +45,12 @@ Written by `scripts/benchmark --document`. All programs, senders and destination
 Every figure of the gateway is with `durability: full`: the file and its directory entry are synced before an instance
 is acknowledged, the outputs in a folder before they are confirmed. A rate is the median of the runs.
 
-Nothing that a run wrote is removed before the end. For some minutes after many files were removed, ext4 takes up to
-0.75 ms of a processor to create one instead of 0.02 ms, and two or three are created for each instance; a gateway, too,
-is slower for a while after it has purged many.
+Loop: milliseconds of a processor that a million turns of an empty loop of Python took before each run. A virtual
+machine has phases; rows, and columns of a row, can be compared where that is alike.
+
+Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and nothing that it wrote is
+removed before the end: for some minutes after many files were removed, ext4 without a journal takes up to 0.75 ms of a
+processor to create one beside them instead of 0.02 ms, and two or three are created for each instance.
 
 Before each run a gigabyte of memory is used once and given back. The host of a virtual machine may have taken it, and
 to fetch it again makes writing a file six times as dear.
@@ -66,7 +69,7 @@ scripts/benchmark --compare before.json after.json
 
 Workloads are generated from fixed seeds and kept in `~/.cache/deid-gateway-benchmark` or where `--cache` says. The
 working files go below `--work`: choose the file system that the gateway will use, with 50 GB free. They are removed at
-the end. Wait some minutes if many files have just been removed there.
+the end.
 """
 
 
@@ -87,17 +90,15 @@ class Account:
     def joined(cls, accounts: Sequence[Self]) -> Self:
         """Several accounts of the same machine as one; of a row that several have, the last counts.
 
-        The facts are the first one's, and what was measured of another version of the gateway, or when the machine had
-        another speed.
+        The facts are the first one's, and what was measured of another version of the gateway.
         """
         rows = {row.key: row for account in accounts for row in account.rows}
         hot = {name: lines for account in accounts for name, lines in account.hot.items()}
         facts = dict(accounts[0].facts)
         for account in accounts[1:]:
-            now = {name: account.facts[name] for name in (VERSION, SPEED) if name in account.facts}
-            if any(facts.get(name) != value for name, value in now.items()):
+            if facts[VERSION] != account.facts[VERSION]:
                 what = dict.fromkeys(f"{row.table}, {row.conditions}" for row in account.rows)
-                facts["; ".join([*what, *account.hot])] = "; ".join(f"{name} {value}" for name, value in now.items())
+                facts["; ".join([*what, *account.hot])] = f"{VERSION} {account.facts[VERSION]}"
         return cls(facts=facts, rows=list(rows.values()), hot=hot)
 
     @classmethod
@@ -235,6 +236,7 @@ def _line(row: Row, table: Sequence[Row]) -> dict[str, str]:
         "p99 ms": "" if row.p99_ms is None else f"{row.p99_ms:.1f}",
         "peak MB": ", ".join(f"{name} {value / 1e6:.0f}" for name, value in row.memory.items()),
         "ratio": _ratio(row, table),
+        "loop ms": f"{row.loop_ms:.0f}" if row.loop_ms else "",
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -148,7 +148,7 @@ class Suite:
         repeats: int | None = None,
     ) -> Row:  # fmt: skip
         self._tell(f"{table}: {workload} {subject}, {conditions}")
-        runs = [measure() for _ in range(repeats or self._scale.repeats)]
+        runs = [_timed(measure) for _ in range(repeats or self._scale.repeats)]
         return Row.of(runs, table=table, workload=workload, subject=subject, conditions=conditions, note=note)
 
     def _in_folder(self, measure: Callable[[Path], Run]) -> Callable[[], Run]:
@@ -220,8 +220,8 @@ class Suite:
             sent = self.workload(name)
             pairs = []
             for _ in range(self._scale.repeats):
-                folder = self.folder()
-                pairs.append(stages.process(folder, sent, kind))
+                folder, loop = self.folder(), machine.loop_ms()
+                pairs.append([replace(run, loop=loop) for run in stages.process(folder, sent, kind)])
                 _discard(folder)
             if kind == "folder":
                 yield Row.of([pair[0] for pair in pairs], table=STAGES, workload=name, subject="de-identify and verify",
@@ -279,11 +279,16 @@ class Suite:
                         conditions=f"silent for {seconds:g} s", repeats=1)  # fmt: skip
 
 
+def _timed(measure: Callable[[], Run]) -> Run:
+    """A run, with what the processor did before it."""
+    loop = machine.loop_ms()
+    return replace(measure(), loop=loop)
+
+
 def _discard(folder: Path) -> None:
     """Remove what a run left if that is little more than a few large files.
 
-    For some minutes ext4 gives no inode away again that was freed: it passes over them one by one when it creates a
-    file. To remove the files of one run would make the next one slower, each of its files by up to a millisecond.
+    To remove many could make the next run slower, each of its files by up to a millisecond: see ``machine.spread``.
     """
     if sum(1 for _ in folder.rglob("*")) <= _FEW_FILES:
         shutil.rmtree(folder, ignore_errors=True)
