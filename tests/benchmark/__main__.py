@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not tables:
             console.print(f"no table is called that; there are: {', '.join((*TABLES, HOT))}", markup=False)
             return 2
-        account = measure(tables, quick=options.quick, cache=options.cache, work=options.work)
+        account = measure(tables, quick=options.quick, cache=options.cache, work=options.work, limit_ms=options.steady)
     show(account, console)
     if options.json:
         account.write_json(options.json)
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | None = None) -> Account:
+def measure(
+    tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | None = None, limit_ms: float | None = None
+) -> Account:
     """Measure tables.
 
     Args:
@@ -53,6 +55,7 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
         quick: a look instead of a measurement
         cache: where workloads are kept
         work: where everything else happens; a folder of its own is made in it and removed
+        limit_ms: how slow the processor may be for a run to count, see ``steady``
     """
     started = time.monotonic()
 
@@ -63,7 +66,9 @@ def measure(tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | N
     try:
         machine.spread(folder)
         facts = machine.facts(folder)
-        suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell)
+        if limit_ms is not None:
+            facts["runs"] = f"count if the processor took at most {limit_ms:g} ms for its loop, before and after"
+        suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell, limit_ms=limit_ms)
         rows: list[Row] = list(suite.rows(tuple(table for table in tables if table != HOT)))
         profiled = HOT in tables and not quick and hot.is_available()
         found: Mapping[str, Sequence[tuple[float, str]]] = {}
@@ -95,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="compare two such files")
     parser.add_argument("--document", action="store_true", help=f"write {_DOCUMENT.relative_to(ROOT)}")
+    parser.add_argument(
+        "--steady",
+        type=float,
+        metavar="MS",
+        help="do not count runs in which the processor takes longer for its loop, column `loop ms`, but repeat them",
+    )
     parser.add_argument("--work", type=Path, help="directory on the file system to be measured")
     parser.add_argument(
         "--cache",

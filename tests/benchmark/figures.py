@@ -19,7 +19,7 @@ class Run:
         cpu: seconds of CPU by process or step
         latencies: seconds of single instances, if they are known
         memory: highest resident bytes by process
-        loop: milliseconds of CPU of Python's loop before it, ``machine.loop_ms``; 0 if that was not measured
+        loop: milliseconds of CPU of Python's loop beside it, see ``steady``; 0 if that was not measured
     """
 
     instances: int
@@ -46,7 +46,7 @@ class Row:
         p50_ms, p99_ms: latency in milliseconds over all runs
         memory: highest resident bytes by process
         note: what else must be known
-        loop_ms: Python's loop before the runs: what a processor did at that time; 0 if that was not measured
+        loop_ms: Python's loop beside the runs: what a processor did at that time; 0 if that was not measured
     """
 
     table: str

@@ -45,8 +45,8 @@ Written by `scripts/benchmark --document`. All programs, senders and destination
 Every figure of the gateway is with `durability: full`: the file and its directory entry are synced before an instance
 is acknowledged, the outputs in a folder before they are confirmed. A rate is the median of the runs.
 
-Loop: milliseconds of a processor that a million turns of an empty loop of Python took before each run. A virtual
-machine has phases; rows, and columns of a row, can be compared where that is alike.
+Loop: milliseconds of a processor that a million turns of an empty loop of Python took, before or after a run, whichever
+was more. A virtual machine has phases in which others use the same cores; rows can be compared where that is alike.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and nothing that it wrote is
 removed before the end: for some minutes after many files were removed, ext4 without a journal takes up to 0.75 ms of a
@@ -63,12 +63,13 @@ scripts/benchmark                          # everything, in about half an hour
 scripts/benchmark --quick                  # a look, in less than three
 scripts/benchmark --only "the whole way"   # some of the tables
 scripts/benchmark --json after.json
+scripts/benchmark --steady 17              # repeats what a slow phase of a virtual machine has spoilt
 scripts/benchmark --tell some.json others.json --document
 scripts/benchmark --compare before.json after.json
 ```
 
 Workloads are generated from fixed seeds and kept in `~/.cache/deid-gateway-benchmark` or where `--cache` says. The
-working files go below `--work`: choose the file system that the gateway will use, with 50 GB free. They are removed at
+working files go below `--work`: choose the file system that the gateway will use, with 30 GB free. They are removed at
 the end.
 """
 

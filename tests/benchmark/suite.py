@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Final
 from tests.benchmark import growth, headers, machine, receivers, stages, whole
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.senders import EACH
+from tests.benchmark.steady import counted
 from tests.benchmark.workloads import W4_BYTES, Workload, large, workload
 
 BOUNDS: Final = "The machine's bounds"
@@ -99,6 +101,8 @@ QUICK: Final = Scale(
 
 #: Files and folders of a run that are removed at once.
 _FEW_FILES: Final = 150
+#: Bytes that are to be free before a run; W4 takes nine gigabytes.
+_ROOM: Final = 15 << 30
 
 
 class Suite:
@@ -107,16 +111,21 @@ class Suite:
     Args:
         cache: where workloads are kept
         work: where everything else happens; an empty folder on the file system to be measured. Who made it removes it:
-            nearly all that is written stays until the end (``_discard``).
+            nearly all that is written stays until the end (``_leave``).
         scale: how much
         tell: called before each row with what is measured
+        limit_ms: how slow the processor may be, see ``steady``; None counts every run
     """
 
-    def __init__(self, *, cache: Path, work: Path, scale: Scale, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, cache: Path, work: Path, scale: Scale, tell: Callable[[str], None], limit_ms: float | None = None
+    ) -> None:
         self._cache = cache
         self._work = work
         self._scale = scale
         self._tell = tell
+        self._counted = partial(counted, limit_ms=limit_ms, tell=tell)
+        self._left: list[Path] = []
         self._folders = (work / f"{number}" for number in count())
 
     def rows(self, tables: tuple[str, ...]) -> Iterator[Row]:
@@ -148,7 +157,7 @@ class Suite:
         repeats: int | None = None,
     ) -> Row:  # fmt: skip
         self._tell(f"{table}: {workload} {subject}, {conditions}")
-        runs = [_timed(measure) for _ in range(repeats or self._scale.repeats)]
+        runs = [self._counted(lambda: (measure(),))[0] for _ in range(repeats or self._scale.repeats)]
         return Row.of(runs, table=table, workload=workload, subject=subject, conditions=conditions, note=note)
 
     def _in_folder(self, measure: Callable[[Path], Run]) -> Callable[[], Run]:
@@ -157,10 +166,25 @@ class Suite:
         def run() -> Run:
             folder = self.folder()
             run = measure(folder)
-            _discard(folder)
+            self._leave(folder)
             return run
 
         return run
+
+    def _leave(self, folder: Path) -> None:
+        """Remove what a run left if that is little more than a few large files.
+
+        To remove many could make the next run slower, each of its files by up to a millisecond: see
+        ``machine.spread``. They are emptied when room is needed.
+        """
+        if sum(1 for _ in folder.rglob("*")) <= _FEW_FILES:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        self._left.append(folder)
+        if shutil.disk_usage(self._work).free < _ROOM:
+            for path in (path for left in self._left for path in left.rglob("*") if path.is_file()):
+                os.truncate(path, 0)
+            self._left.clear()
 
     def _bounds(self) -> Iterator[Row]:
         for name, unit, measure in machine.bounds(self.folder()):
@@ -218,15 +242,18 @@ class Suite:
         for name, kind in cases if self._scale.whole else cases[:1]:
             self._tell(f"{STAGES}: {name}, {kind}")
             sent = self.workload(name)
-            pairs = []
-            for _ in range(self._scale.repeats):
-                folder, loop = self.folder(), machine.loop_ms()
-                pairs.append([replace(run, loop=loop) for run in stages.process(folder, sent, kind)])
-                _discard(folder)
+            measure = partial(self._process, sent, kind)
+            pairs = [self._counted(measure) for _ in range(self._scale.repeats)]
             if kind == "folder":
                 yield Row.of([pair[0] for pair in pairs], table=STAGES, workload=name, subject="de-identify and verify",
                              conditions="one worker")  # fmt: skip
             yield Row.of([pair[1] for pair in pairs], table=STAGES, workload=name, subject="deliver", conditions=kind)
+
+    def _process(self, sent: Workload, kind: str) -> tuple[Run, Run]:
+        folder = self.folder()
+        pair = stages.process(folder, sent, kind)
+        self._leave(folder)
+        return pair
 
     def _whole(self) -> Iterator[Row]:
         cases = [("W1", "folder", 4, True), ("W3", "folder", 4, True), ("W1", "null STOW sink", 4, True)]
@@ -254,7 +281,7 @@ class Suite:
             measure = partial(growth.rows, workload=self.workload("W3"), filled=filled)
             yield self._row(self._in_folder(measure), table=ROWS, workload="W3", subject=f"{rows:,} rows before",
                             conditions=conditions(4, no_delay=True), repeats=min(3, self._scale.repeats))  # fmt: skip
-            _discard(filled)
+            self._leave(filled)
 
     def _growth_associations(self) -> Iterator[Row]:
         sent = self.workload("W3").at_least(max(self._scale.associations) * self._scale.in_each)
@@ -277,18 +304,3 @@ class Suite:
         measure = partial(growth.idle, associations=associations, seconds=seconds)
         yield self._row(self._in_folder(measure), table=IDLE, workload="", subject=f"{associations} associations",
                         conditions=f"silent for {seconds:g} s", repeats=1)  # fmt: skip
-
-
-def _timed(measure: Callable[[], Run]) -> Run:
-    """A run, with what the processor did before it."""
-    loop = machine.loop_ms()
-    return replace(measure(), loop=loop)
-
-
-def _discard(folder: Path) -> None:
-    """Remove what a run left if that is little more than a few large files.
-
-    To remove many could make the next run slower, each of its files by up to a millisecond: see ``machine.spread``.
-    """
-    if sum(1 for _ in folder.rglob("*")) <= _FEW_FILES:
-        shutil.rmtree(folder, ignore_errors=True)

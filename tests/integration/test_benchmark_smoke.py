@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmark import growth, headers, machine, receivers, stages
+from tests.benchmark import growth, headers, machine, receivers, stages, steady, suite
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
 from tests.benchmark.senders import EACH
@@ -95,6 +95,50 @@ def test_growth_is_judged_from_the_fewest_on(costs: list[float], found: str, rea
     ]  # fmt: skip
     (verdict,) = [one for one in verdicts(rows) if "associations there are" in one.target]
     assert (verdict.found, verdict.reached) == (found, reached)
+
+
+@pytest.mark.parametrize(
+    ("loops", "limit_ms", "counts", "loop_ms"),
+    [
+        ([30, 40], None, 1, 40),  # every run counts, and tells the slower of the two
+        ([15, 16], 17, 1, 16),
+        ([15, 30, 15, 16], 17, 2, 16),  # slow after the first
+        ([30, 15, 16], 17, 1, 16),  # the first waits for the processor
+        ([15, 30] * 8, 17, 8, 30),  # never: the last stays
+    ],
+)
+def test_a_run_counts_if_the_processor_had_its_speed(
+    loops: list[float], limit_ms: float | None, counts: int, loop_ms: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    measured: list[Run] = []
+
+    def measure() -> tuple[Run, ...]:
+        measured.append(Run(instances=len(measured), size=1, seconds=1.0))
+        return (measured[-1],)
+
+    monkeypatch.setattr(steady, "loop_ms", iter(loops).__next__)
+    monkeypatch.setattr(steady, "_PAUSE_SECONDS", 0)
+    (run,) = steady.counted(measure, limit_ms=limit_ms, tell=said.append)
+    assert (run.instances, run.loop) == (len(measured) - 1, loop_ms)
+    assert len(measured) == counts
+    assert len(said) == (counts if loop_ms > 17 and limit_ms else counts - 1)
+
+
+def test_what_runs_left_is_emptied_when_room_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "_FEW_FILES", 1)
+    monkeypatch.setattr(suite, "_ROOM", 0)
+    one = suite.Suite(cache=tmp_path, work=tmp_path / "work", scale=suite.QUICK, tell=print)
+    folders = [one.folder() for _ in range(3)]
+    for folder, count in zip(folders, (2, 2, 1), strict=True):
+        folder.mkdir(parents=True)
+        for number in range(count):
+            (folder / str(number)).write_bytes(b"12")
+        if folder == folders[1]:
+            monkeypatch.setattr(suite, "_ROOM", 1 << 62)
+        one._leave(folder)
+    assert [path.stat().st_size for folder in folders[:2] for path in folder.iterdir()] == [0] * 4
+    assert not folders[2].exists()
 
 
 def test_an_account_is_kept_and_told(small: Workload, plain: Run, tmp_path: Path) -> None:
