@@ -7,15 +7,16 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from tests.benchmark import hot, machine
-from tests.benchmark.figures import Row
 from tests.benchmark.programs import ROOT
 from tests.benchmark.report import HOT, Account, document, show, show_comparison
+from tests.benchmark.selection import Selection
 from tests.benchmark.suite import FULL, QUICK, TABLES, Suite
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
@@ -23,7 +24,10 @@ _DOCUMENT = ROOT / "docs" / "performance.md"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, or compare two measurements; the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.resume and not options.json:
+        parser.error("--resume needs --json: the file with what has been measured")
     console = Console(width=None if sys.stdout.isatty() else 220)
     if options.compare:
         before, after = (Account.read_json(path) for path in options.compare)
@@ -32,11 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.tell:
         account = Account.joined([Account.read_json(path) for path in options.tell])
     else:
-        tables = _chosen(options.only)
-        if not tables:
+        known = Account.read_json(options.json) if options.resume and options.json.exists() else None
+        if known and known.facts[machine.VERSION] != machine.gateway_version():
+            console.print(f"{options.json} is of gateway {known.facts[machine.VERSION]}: start anew", markup=False)
+            return 2
+        selection = Selection(
+            words=options.only, known=frozenset(row.key for row in known.rows) if known else frozenset()
+        )
+        if not any(map(selection.has_table, (*TABLES, HOT))):
             console.print(f"no table is called that; there are: {', '.join((*TABLES, HOT))}", markup=False)
             return 2
-        account = measure(tables, quick=options.quick, cache=options.cache, work=options.work, limit_ms=options.steady)
+        account = measure(
+            selection, known=known, keep=options.json, quick=options.quick, cache=options.cache, work=options.work,
+            limit_ms=options.steady,
+        )  # fmt: skip
     show(account, console)
     if options.json:
         account.write_json(options.json)
@@ -46,16 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(
-    tables: tuple[str, ...], *, quick: bool, cache: Path, work: Path | None = None, limit_ms: float | None = None
-) -> Account:
-    """Measure tables.
+    selection: Selection, *, quick: bool, cache: Path, work: Path | None = None, known: Account | None = None,
+    keep: Path | None = None, limit_ms: float | None = None,
+) -> Account:  # fmt: skip
+    """Measure.
 
     Args:
-        tables: of ``TABLES``, and ``HOT``
+        selection: rows
         quick: a look instead of a measurement
         cache: where workloads are kept
         work: where everything else happens; a folder of its own is made in it and removed
+        known: what was measured before, which is part of the answer
+        keep: file to which the account is written after each row
         limit_ms: how slow the processor may be for a run to count, see ``steady``
+
     """
     started = time.monotonic()
 
@@ -65,25 +82,21 @@ def measure(
     folder = Path(tempfile.mkdtemp(prefix="gateway-benchmark-", dir=work))
     try:
         machine.spread(folder)
-        facts = machine.facts(folder)
-        if limit_ms is not None:
-            facts["runs"] = f"count if the processor took at most {limit_ms:g} ms for its loop, before and after"
-        suite = Suite(cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell, limit_ms=limit_ms)
-        rows: list[Row] = list(suite.rows(tuple(table for table in tables if table != HOT)))
-        profiled = HOT in tables and not quick and hot.is_available()
-        found: Mapping[str, Sequence[tuple[float, str]]] = {}
-        if profiled:
+        account = known or Account(facts=machine.facts(folder), rows=(), hot={})
+        suite = Suite(
+            cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell, selection=selection, limit_ms=limit_ms
+        )
+        for row in suite.rows():
+            account = replace(account, rows=[*(other for other in account.rows if other.key != row.key), row])
+            if keep is not None:
+                account.write_json(keep)
+        if selection.has_table(HOT) and not account.hot and not quick and hot.is_available():
             ways = [(suite.workload(name), kind) for name, kind in hot.WAYS]
             crowd = (suite.workload(hot.CROWD[0]), hot.CROWD[1])
-            found = hot.profile(suite.folder(), ways, crowd)
-        return Account(facts=facts, rows=rows, hot=found)
+            account = replace(account, hot=hot.profile(suite.folder(), ways, crowd))
+        return account
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _chosen(words: Sequence[str]) -> tuple[str, ...]:
-    """Tables whose title has one of the words in it; all without words."""
-    return tuple(table for table in (*TABLES, HOT) if not words or any(word.lower() in table.lower() for word in words))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,12 +105,17 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="a look in less than three minutes: one run, few instances"
     )
     parser.add_argument(
-        "--only", action="append", default=[], metavar="TABLE", help="part of a table's title; may be repeated"
+        "--only",
+        action="append",
+        default=[],
+        metavar="TABLE[/ROW]",
+        help="part of a table's title, and of a row's workload, subject and conditions; may be repeated",
     )
     parser.add_argument(
         "--tell", type=Path, nargs="+", metavar="FILE", help="tell, or document, what was measured into such files"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, after each row")
+    parser.add_argument("--resume", action="store_true", help="measure what is not yet in the file of --json")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"), help="compare two such files")
     parser.add_argument("--document", action="store_true", help=f"write {_DOCUMENT.relative_to(ROOT)}")
     parser.add_argument(

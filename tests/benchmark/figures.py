@@ -47,6 +47,7 @@ class Row:
         memory: highest resident bytes by process
         note: what else must be known
         loop_ms: Python's loop beside the runs: what a processor did at that time; 0 if that was not measured
+        limit_ms: what it had to do for a run to count, see ``steady``; None if all counted
     """
 
     table: str
@@ -65,11 +66,13 @@ class Row:
     memory: Mapping[str, int]
     note: str = ""
     loop_ms: float = 0.0
+    limit_ms: float | None = None
 
     @classmethod
     def of(
-        cls, runs: Sequence[Run], *, table: str, workload: str, subject: str, conditions: str, note: str = ""
-    ) -> Self:
+        cls, runs: Sequence[Run], *, table: str, workload: str, subject: str, conditions: str, note: str = "",
+        limit_ms: float | None = None,
+    ) -> Self:  # fmt: skip
         """The row that tells of ``runs``, of which there is at least one."""
         rates = sorted(run.instances / run.seconds for run in runs)
         latencies = [latency for run in runs for latency in run.latencies]
@@ -92,6 +95,7 @@ class Row:
             memory={process: max(run.memory.get(process, 0) for run in runs) for process in processes},
             note=note,
             loop_ms=median(run.loop for run in runs),
+            limit_ms=limit_ms,
         )
 
     @property

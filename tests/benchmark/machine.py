@@ -51,8 +51,13 @@ def facts(folder: Path) -> dict[str, str]:
         "dcmtk": _said([tool("storescu"), "--version"], r"v(\d\S+)"),
         "Orthanc": _said([tool("Orthanc"), "--version"], r"Orthanc (\S+)"),
         **{name: _version(name) for name in ("dicognito", "dicom-anonymizer", "deid")},
-        VERSION: f"{__version__} {_said(['git', '-C', str(ROOT), 'describe', '--always'], r'(.+)')}".strip(),
+        VERSION: gateway_version(),
     }
+
+
+def gateway_version() -> str:
+    """Version and commit of what is measured."""
+    return f"{__version__} {_said(['git', '-C', str(ROOT), 'describe', '--always'], r'(.+)')}".strip()
 
 
 def loop_ms() -> float:

@@ -47,6 +47,7 @@ is acknowledged, the outputs in a folder before they are confirmed. A rate is th
 
 Loop: milliseconds of a processor that a million turns of an empty loop of Python took, before or after a run, whichever
 was more. A virtual machine has phases in which others use the same cores; rows can be compared where that is alike.
+Where there is a limit, runs with a longer loop did not count and were repeated, eight times at most.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and nothing that it wrote is
 removed before the end: for some minutes after many files were removed, ext4 without a journal takes up to 0.75 ms of a
@@ -62,7 +63,8 @@ _AGAIN: Final = """## Measuring again
 scripts/benchmark                          # everything, in about half an hour
 scripts/benchmark --quick                  # a look, in less than three
 scripts/benchmark --only "the whole way"   # some of the tables
-scripts/benchmark --json after.json
+scripts/benchmark --only "the whole way/W1"
+scripts/benchmark --json after.json        # written after each row: --resume goes on
 scripts/benchmark --steady 17              # repeats what a slow phase of a virtual machine has spoilt
 scripts/benchmark --tell some.json others.json --document
 scripts/benchmark --compare before.json after.json
@@ -237,8 +239,14 @@ def _line(row: Row, table: Sequence[Row]) -> dict[str, str]:
         "p99 ms": "" if row.p99_ms is None else f"{row.p99_ms:.1f}",
         "peak MB": ", ".join(f"{name} {value / 1e6:.0f}" for name, value in row.memory.items()),
         "ratio": _ratio(row, table),
-        "loop ms": f"{row.loop_ms:.0f}" if row.loop_ms else "",
+        "loop ms": _loop(row),
     }
+
+
+def _loop(row: Row) -> str:
+    if not row.loop_ms:
+        return ""
+    return f"{row.loop_ms:.0f}" + (f" (limit {row.limit_ms:g})" if row.limit_ms else "")
 
 
 def _ratio(row: Row, table: Sequence[Row]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -13,6 +14,7 @@ from typing import Final
 
 from tests.benchmark import growth, headers, machine, receivers, stages, whole
 from tests.benchmark.figures import Row, Run
+from tests.benchmark.selection import Selection
 from tests.benchmark.senders import EACH
 from tests.benchmark.steady import counted
 from tests.benchmark.workloads import W4_BYTES, Workload, large, workload
@@ -103,6 +105,7 @@ QUICK: Final = Scale(
 _FEW_FILES: Final = 150
 #: Bytes that are to be free before a run; W4 takes nine gigabytes.
 _ROOM: Final = 15 << 30
+_EVERYTHING: Final = Selection()
 
 
 class Suite:
@@ -114,22 +117,26 @@ class Suite:
             nearly all that is written stays until the end (``_leave``).
         scale: how much
         tell: called before each row with what is measured
+        selection: rows to be measured
         limit_ms: how slow the processor may be, see ``steady``; None counts every run
     """
 
     def __init__(
-        self, *, cache: Path, work: Path, scale: Scale, tell: Callable[[str], None], limit_ms: float | None = None
-    ) -> None:
+        self, *, cache: Path, work: Path, scale: Scale, tell: Callable[[str], None], selection: Selection = _EVERYTHING,
+        limit_ms: float | None = None,
+    ) -> None:  # fmt: skip
         self._cache = cache
         self._work = work
         self._scale = scale
         self._tell = tell
+        self._selection = selection
+        self._limit_ms = limit_ms
         self._counted = partial(counted, limit_ms=limit_ms, tell=tell)
         self._left: list[Path] = []
         self._folders = (work / f"{number}" for number in count())
 
-    def rows(self, tables: tuple[str, ...]) -> Iterator[Row]:
-        """The rows of the tables, as they are measured."""
+    def rows(self) -> Iterator[Row]:
+        """The rows, as they are measured."""
         parts = {
             BOUNDS: self._bounds,
             RECEIVE: self._receive,
@@ -141,8 +148,9 @@ class Suite:
             SIZES: self._growth_sizes,
             IDLE: self._idle,
         }
-        for table in tables:
-            yield from parts[table]()
+        for table in TABLES:
+            if self._selection.has_table(table):
+                yield from parts[table]()
 
     def workload(self, name: str) -> Workload:
         """A workload of this scale."""
@@ -155,10 +163,13 @@ class Suite:
     def _row(
         self, measure: Callable[[], Run], *, table: str, workload: str, subject: str, conditions: str, note: str = "",
         repeats: int | None = None,
-    ) -> Row:  # fmt: skip
+    ) -> Iterator[Row]:  # fmt: skip
+        if not self._selection.has_row((table, workload, subject, conditions)):
+            return
         self._tell(f"{table}: {workload} {subject}, {conditions}")
         runs = [self._counted(lambda: (measure(),))[0] for _ in range(repeats or self._scale.repeats)]
-        return Row.of(runs, table=table, workload=workload, subject=subject, conditions=conditions, note=note)
+        yield Row.of(runs, table=table, workload=workload, subject=subject, conditions=conditions, note=note,
+                     limit_ms=self._limit_ms)  # fmt: skip
 
     def _in_folder(self, measure: Callable[[Path], Run]) -> Callable[[], Run]:
         """``measure`` with a folder of its own each time."""
@@ -188,7 +199,7 @@ class Suite:
 
     def _bounds(self) -> Iterator[Row]:
         for name, unit, measure in machine.bounds(self.folder()):
-            yield self._row(measure, table=BOUNDS, workload=unit, subject=name, conditions="one process")
+            yield from self._row(measure, table=BOUNDS, workload=unit, subject=name, conditions="one process")
 
     def _receive(self) -> Iterator[Row]:
         cases = [("W1", 1, False), ("W1", 4, True), ("W3", 1, False), ("W3", 4, True)]
@@ -198,38 +209,38 @@ class Suite:
             measure = partial(
                 stages.receive, workload=self.workload(name), associations=associations, no_delay=no_delay
             )
-            yield self._row(self._in_folder(measure), table=RECEIVE, workload=name, subject="gateway",
-                            conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
+            yield from self._row(self._in_folder(measure), table=RECEIVE, workload=name, subject="gateway",
+                                 conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
         measure = partial(
             stages.receive, workload=self.workload("W3").take(5 * self._scale.slow), associations=EACH, no_delay=True
         )
-        yield self._row(self._in_folder(measure), table=RECEIVE, workload="W3", subject="gateway",
-                        conditions=conditions(EACH, no_delay=True))  # fmt: skip
+        yield from self._row(self._in_folder(measure), table=RECEIVE, workload="W3", subject="gateway",
+                             conditions=conditions(EACH, no_delay=True))  # fmt: skip
         peers = [*receivers.RECEIVERS]
         cases = [("W1", 1, False), ("W1", 4, True), ("W3", 1, False), ("W3", EACH, True)]
         for peer in peers if self._scale.whole else peers[:1]:
             for name, associations, no_delay in cases if self._scale.whole else cases[:1]:
-                yield self._peer(peer, name, associations, no_delay=no_delay)
+                yield from self._peer(peer, name, associations, no_delay=no_delay)
 
-    def _peer(self, peer: str, name: str, associations: int, *, no_delay: bool) -> Row:
+    def _peer(self, peer: str, name: str, associations: int, *, no_delay: bool) -> Iterator[Row]:
         sent = self.workload(name)
         if not no_delay:
             sent = sent.take(self._scale.slow)
         elif associations == EACH:
             sent = sent.take(5 * self._scale.slow)
         measure = partial(receivers.measure, name=peer, workload=sent, associations=associations, no_delay=no_delay)
-        return self._row(self._in_folder(measure), table=RECEIVE, workload=name, subject=peer, note=NOT_SYNCED,
-                         conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
+        yield from self._row(self._in_folder(measure), table=RECEIVE, workload=name, subject=peer, note=NOT_SYNCED,
+                             conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
 
     def _headers(self) -> Iterator[Row]:
         for name in ("W1", "W2", "W3") if self._scale.whole else ("W1",):
             own = headers.gateway(self.folder(), self.workload(name).take(2 * self._scale.header))
-            next(own)  # warms up
-            yield self._row(partial(next, own), table=HEADERS, workload=name, subject="gateway",
-                            conditions="basic profile")  # fmt: skip
+            yield from self._row(partial(next, _warmed(own)), table=HEADERS, workload=name, subject="gateway",
+                                 conditions="basic profile")  # fmt: skip
         for peer in headers.PEERS:
             runs = headers.peer(peer, self.workload("W1").take(max(2, self._scale.header // 5)))
-            yield self._row(partial(next, runs), table=HEADERS, workload="W1", subject=peer, conditions="its defaults")
+            yield from self._row(partial(next, runs), table=HEADERS, workload="W1", subject=peer,
+                                 conditions="its defaults")  # fmt: skip
 
     def _stages(self) -> Iterator[Row]:
         cases = [
@@ -240,14 +251,18 @@ class Suite:
             ("W2", "null STOW sink"),
         ]
         for name, kind in cases if self._scale.whole else cases[:1]:
-            self._tell(f"{STAGES}: {name}, {kind}")
-            sent = self.workload(name)
-            measure = partial(self._process, sent, kind)
-            pairs = [self._counted(measure) for _ in range(self._scale.repeats)]
+            keys = [(STAGES, name, "deliver", kind)]
             if kind == "folder":
-                yield Row.of([pair[0] for pair in pairs], table=STAGES, workload=name, subject="de-identify and verify",
-                             conditions="one worker")  # fmt: skip
-            yield Row.of([pair[1] for pair in pairs], table=STAGES, workload=name, subject="deliver", conditions=kind)
+                keys.insert(0, (STAGES, name, "de-identify and verify", "one worker"))
+            if not any(self._selection.has_row(key) for key in keys):
+                continue
+            self._tell(f"{STAGES}: {name}, {kind}")
+            measure = partial(self._process, self.workload(name), kind)
+            pairs = [self._counted(measure) for _ in range(self._scale.repeats)]
+            # The worker's run is the first of a pair, the delivering process's the last.
+            for part, (table, _, subject, conditions) in zip(range(-len(keys), 0), keys, strict=True):
+                yield Row.of([pair[part] for pair in pairs], table=table, workload=name, subject=subject,
+                             conditions=conditions, limit_ms=self._limit_ms)  # fmt: skip
 
     def _process(self, sent: Workload, kind: str) -> tuple[Run, Run]:
         folder = self.folder()
@@ -266,41 +281,53 @@ class Suite:
             if kind == "Orthanc":
                 sent = sent.take(200)
             measure = partial(whole.measure, workload=sent, kind=kind, associations=associations, no_delay=no_delay)
-            yield self._row(self._in_folder(measure), table=WHOLE, workload=name, subject=kind,
-                            conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
+            yield from self._row(self._in_folder(measure), table=WHOLE, workload=name, subject=kind,
+                                 conditions=conditions(associations, no_delay=no_delay))  # fmt: skip
         measure = partial(
             whole.measure, workload=large(self._cache, self._scale.large), kind="folder", associations=1, no_delay=True
         )
-        yield self._row(self._in_folder(measure), table=WHOLE, workload="W4", subject="folder",
-                        conditions=conditions(1, no_delay=True), repeats=1)  # fmt: skip
+        yield from self._row(self._in_folder(measure), table=WHOLE, workload="W4", subject="folder",
+                             conditions=conditions(1, no_delay=True), repeats=1)  # fmt: skip
 
     def _growth_rows(self) -> Iterator[Row]:
         for rows in self._scale.rows:
-            filled = self.folder()
-            growth.fill(filled, rows)
-            measure = partial(growth.rows, workload=self.workload("W3"), filled=filled)
-            yield self._row(self._in_folder(measure), table=ROWS, workload="W3", subject=f"{rows:,} rows before",
-                            conditions=conditions(4, no_delay=True), repeats=min(3, self._scale.repeats))  # fmt: skip
+            with closing(self._filled(rows)) as runs:
+                yield from self._row(partial(next, runs), table=ROWS, workload="W3", subject=f"{rows:,} rows before",
+                                     conditions=conditions(4, no_delay=True))  # fmt: skip
+
+    def _filled(self, rows: int) -> Generator[Run, None, None]:
+        filled = self.folder()
+        growth.fill(filled, rows)
+        measure = self._in_folder(partial(growth.rows, workload=self.workload("W3"), filled=filled))
+        try:
+            while True:
+                yield measure()
+        finally:
             self._leave(filled)
 
     def _growth_associations(self) -> Iterator[Row]:
         sent = self.workload("W3").at_least(max(self._scale.associations) * self._scale.in_each)
         for associations in self._scale.associations:
             measure = partial(stages.receive, workload=sent, associations=associations, no_delay=True)
-            yield self._row(self._in_folder(measure), table=ASSOCIATIONS, workload="W3", subject="receive",
-                            conditions=conditions(associations, no_delay=True),
-                            repeats=min(3, self._scale.repeats))  # fmt: skip
+            yield from self._row(self._in_folder(measure), table=ASSOCIATIONS, workload="W3", subject="receive",
+                                 conditions=conditions(associations, no_delay=True))  # fmt: skip
 
     def _growth_sizes(self) -> Iterator[Row]:
         for size in self._scale.sizes:
             measure = partial(
                 whole.measure, workload=large(self._cache, size), kind="folder", associations=1, no_delay=True
             )
-            yield self._row(self._in_folder(measure), table=SIZES, workload="W4", subject=f"{size / 1e6:,.1f} MB",
-                            conditions="into a folder", repeats=1)  # fmt: skip
+            yield from self._row(self._in_folder(measure), table=SIZES, workload="W4", subject=f"{size / 1e6:,.1f} MB",
+                                 conditions="into a folder", repeats=1)  # fmt: skip
 
     def _idle(self) -> Iterator[Row]:
         associations, seconds = self._scale.idle
         measure = partial(growth.idle, associations=associations, seconds=seconds)
-        yield self._row(self._in_folder(measure), table=IDLE, workload="", subject=f"{associations} associations",
-                        conditions=f"silent for {seconds:g} s", repeats=1)  # fmt: skip
+        yield from self._row(self._in_folder(measure), table=IDLE, workload="", subject=f"{associations} associations",
+                             conditions=f"silent for {seconds:g} s", repeats=1)  # fmt: skip
+
+
+def _warmed(runs: Iterator[Run]) -> Iterator[Run]:
+    """All but the first, which is made when the second is asked for."""
+    next(runs)
+    yield from runs

@@ -7,13 +7,16 @@ it hardly depends on what else the machine does.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.benchmark import growth, headers, machine, receivers, stages, steady, suite
+from tests.benchmark.__main__ import measure
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
+from tests.benchmark.selection import Selection
 from tests.benchmark.senders import EACH
 from tests.benchmark.suite import ASSOCIATIONS, HEADERS, RECEIVE, WHOLE
 from tests.benchmark.targets import verdicts
@@ -123,6 +126,44 @@ def test_a_run_counts_if_the_processor_had_its_speed(
     assert (run.instances, run.loop) == (len(measured) - 1, loop_ms)
     assert len(measured) == counts
     assert len(said) == (counts if loop_ms > 17 and limit_ms else counts - 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "tables", "rows"),
+    [
+        ([], {RECEIVE, WHOLE, ASSOCIATIONS}, {"r1", "w1", "w2", "g"}),
+        (["whole"], {WHOLE}, {"w1", "w2"}),
+        (["Growth: associations"], {ASSOCIATIONS}, {"g"}),
+        (["whole way/W1 null stow sink, 4"], {WHOLE}, {"w2"}),
+        (["receive", "WHOLE/W1 folder, 4 "], {RECEIVE, WHOLE}, {"r1", "w1"}),
+        (["nothing"], set(), set()),
+    ],
+)
+def test_tables_and_rows_are_selected_by_parts_of_their_names(
+    words: list[str], tables: set[str], rows: set[str]
+) -> None:
+    keys = {
+        "r1": (RECEIVE, "W1", "gateway", "4 associations, TCP_NODELAY"),
+        "w1": (WHOLE, "W1", "folder", "4 associations, TCP_NODELAY"),
+        "w2": (WHOLE, "W1", "null STOW sink", "4 associations, TCP_NODELAY"),
+        "g": (ASSOCIATIONS, "W3", "receive", "4 associations, TCP_NODELAY"),
+    }
+    selection = Selection(words=words)
+    assert {table for table in (RECEIVE, WHOLE, ASSOCIATIONS) if selection.has_table(table)} == tables
+    assert {name for name, key in keys.items() if selection.has_row(key)} == rows
+    assert not any(replace(selection, known=frozenset(keys.values())).has_row(key) for key in keys.values())
+
+
+def test_a_measurement_goes_on_where_it_ended(tmp_path: Path) -> None:
+    kept = tmp_path / "account.json"
+    measured = partial(measure, quick=True, cache=tmp_path / "cache", work=tmp_path, keep=kept)
+    measured(Selection(words=["bounds/empty"]))
+    first = Account.read_json(kept)
+    known = frozenset(row.key for row in first.rows)
+    measured(Selection(words=["bounds/empty", "bounds/12 kB"], known=known), known=first)
+    both = Account.read_json(kept)
+    assert [row.workload for row in both.rows] == ["empty", "12 kB"]
+    assert both.rows[0] == first.rows[0]
 
 
 def test_what_runs_left_is_emptied_when_room_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
