@@ -28,6 +28,7 @@ from gateway.config import Settings
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.metrics import Metrics
+from gateway.pipeline.signals import calling
 from gateway.profile import Program
 
 log = structlog.get_logger(__name__)
@@ -175,24 +176,24 @@ def _main(
     life: Connection,
 ) -> None:
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the supervisor decides
-    os.umask(0o077)
-    configure_logging(settings.log)
-    structlog.contextvars.bind_contextvars(worker=name)
-    threading.Thread(target=_watch_parent, args=(life, stopping), daemon=True, name="parent").start()
-    try:
-        with running_mark(settings.data):
-            metrics = Metrics.shared(metrics_directory(settings))
-            spare_collector()
-            job(Child(name, owner, settings, programs, metrics, stopping, cautious, ready))
-    except GatewayError as error:
-        log.critical("process failed", code=error.code, detail=error.message)
-        raise SystemExit(EXIT_FAILED) from None
-    except Exception:
-        log.exception("process failed")
-        raise SystemExit(EXIT_FAILED) from None
+    with calling({signal.SIGTERM: stopping.set}):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the supervisor decides
+        os.umask(0o077)
+        configure_logging(settings.log)
+        structlog.contextvars.bind_contextvars(worker=name)
+        threading.Thread(target=_watch_parent, args=(life, stopping), daemon=True, name="parent").start()
+        try:
+            with running_mark(settings.data):
+                metrics = Metrics.shared(metrics_directory(settings))
+                spare_collector()
+                job(Child(name, owner, settings, programs, metrics, stopping, cautious, ready))
+        except GatewayError as error:
+            log.critical("process failed", code=error.code, detail=error.message)
+            raise SystemExit(EXIT_FAILED) from None
+        except Exception:
+            log.exception("process failed")
+            raise SystemExit(EXIT_FAILED) from None
 
 
 def spare_collector() -> None:

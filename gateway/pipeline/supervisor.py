@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import wait
-from types import FrameType
 from typing import Final
 
 import structlog
@@ -37,6 +37,7 @@ from gateway.pipeline.reception import receive, receiver_settings
 from gateway.pipeline.recovery import recover
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router
+from gateway.pipeline.signals import calling
 from gateway.pipeline.worker import work
 from gateway.profile import Program
 from gateway.spool import Spool
@@ -313,14 +314,10 @@ class Supervisor:
             yield
             return
 
-        def on_signal(number: int, _frame: FrameType | None) -> None:
-            log.info("stopping", signal=signal.Signals(number).name)
+        def stop(number: signal.Signals) -> None:
+            log.info("stopping", signal=number.name)
             self._stopping.set()
 
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda _number, _frame: self._reloading.set())
-        try:
+        stops = {number: partial(stop, number) for number in (signal.SIGTERM, signal.SIGINT)}
+        with calling({**stops, signal.SIGHUP: self._reloading.set}):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
