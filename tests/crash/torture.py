@@ -22,7 +22,9 @@ import requests
 
 from gateway.config import Settings, load_settings
 from gateway.deid import ProjectKey
+from gateway.errors import SpoolUnavailable
 from gateway.ledger import DUPLICATE, DeliveryState, InstanceState, Ledger
+from gateway.pipeline.resources import open_spool
 from gateway.secret import project_secret
 from tests.crash.points import BEFORE_THE_ROW, CONTROL, POINTS, REBUILDING, Point, Scope, fired, order
 from tests.crash.traffic import CORRECTED, FIRST, Sent, Traffic, pixels_of
@@ -279,7 +281,15 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
         return not self.traffic.waiting
 
     def _everything_is_done(self) -> bool:
-        with Ledger.open(self.settings().ledger_url) as ledger:
+        settings = self.settings()
+        try:
+            received = set(open_spool(settings).names())
+        except SpoolUnavailable:
+            return False  # one was purged while it was looked at
+        with Ledger.open(settings.ledger_url) as ledger:
+            # The row of an instance that was acknowledged follows within moments.
+            if not received <= set(ledger.known_spool_names()):
+                return False
             held = [row.instance_id for row in ledger.held(limit=10_000) if row.code == "worker-died"]
             if held:
                 # What a person does with an instance that lost its worker three times through no fault of its own.

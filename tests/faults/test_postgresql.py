@@ -116,6 +116,7 @@ retry: {{first_seconds: 0.1, longest_seconds: 0.5}}
                     postgresql_cluster.start()
                 sent = len(traffic.acknowledged)
                 with closing(Books(url)) as books:
+                    wait_until(lambda: books.count("delivered") >= sent, what="everything is delivered")
                     wait_until(lambda: not books.count("received", "deidentified"), what="nothing is under way")
                     # What was stored without an acknowledgement came again, and was known as the same.
                     duplicates = books.count("rejected")
