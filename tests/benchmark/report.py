@@ -45,8 +45,9 @@ Written by `scripts/benchmark --document`. All programs, senders and destination
 Every figure of the gateway is with `durability: full`: the file and its directory entry are synced before an instance
 is acknowledged, the outputs in a folder before they are confirmed. A rate is the median of the runs.
 
-Loop: milliseconds of a processor that a million turns of an empty loop of Python took, before or after a run, whichever
-was more. A virtual machine has phases in which others use the same cores; rows can be compared where that is alike.
+Loop: milliseconds of CPU that a million turns of an empty loop of Python took while all cores did that, before or after
+a run, whichever was more. A virtual machine has phases in which others use the same cores; rows can be compared where
+that is alike, and where a sender of the same workload took as much CPU.
 Where there is a limit, runs with a longer loop did not count and were repeated, eight times at most.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and nothing that it wrote is
