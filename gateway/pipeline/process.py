@@ -176,7 +176,8 @@ def _main(
     life: Connection,
 ) -> None:
     stopping = threading.Event()
-    with calling({signal.SIGTERM: stopping.set}):
+    # Told twice, as a service manager does that tells the whole group, it still ends with the status of its job.
+    with calling({signal.SIGTERM: stopping.set}, afterwards=signal.SIG_IGN):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the supervisor decides
         os.umask(0o077)

@@ -17,13 +17,16 @@ from types import FrameType
 
 
 @contextmanager
-def calling(actions: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
-    """Within it each of these signals calls its function, in a thread; the handlers of before come back after it.
+def calling(
+    actions: Mapping[signal.Signals, Callable[[], object]], *, afterwards: signal.Handlers | None = None
+) -> Iterator[None]:
+    """Within it each of these signals calls its function, in a thread.
 
     Signals that come faster than they are read may be one call. To be used in the main thread.
 
     Args:
         actions: signal -> what it calls; no exception may come out of it
+        afterwards: what handles the signals after it; None for what did before
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)
@@ -35,7 +38,7 @@ def calling(actions: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if afterwards is None else afterwards)
         signal.set_wakeup_fd(waking)
         writing.close()
         thread.join()

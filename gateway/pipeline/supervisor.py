@@ -315,8 +315,9 @@ class Supervisor:
             return
 
         def stop(number: signal.Signals) -> None:
-            log.info("stopping", signal=number.name)
+            # First of all: the log may be a pipe that nobody reads any more.
             self._stopping.set()
+            log.info("stopping", signal=number.name)
 
         stops = {number: partial(stop, number) for number in (signal.SIGTERM, signal.SIGINT)}
         with calling({**stops, signal.SIGHUP: self._reloading.set}):

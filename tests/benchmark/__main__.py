@@ -74,7 +74,6 @@ def measure(
         known: what was measured before, which is part of the answer
         keep: file to which the account is written after each row
         limit_ms: how slow the processor may be for a run to count, see ``steady``
-
     """
     started = time.monotonic()
 

@@ -47,12 +47,13 @@ is acknowledged, the outputs in a folder before they are confirmed. A rate is th
 
 Loop: milliseconds of CPU that a million turns of an empty loop of Python took while all cores did that, before or after
 a run, whichever was more. A virtual machine has phases in which others use the same cores; rows can be compared where
-that is alike, and where a sender of the same workload took as much CPU.
-Where there is a limit, runs with a longer loop did not count and were repeated, eight times at most.
+that is alike, and where a sender of the same workload took as much CPU. Where there is a limit, runs with a longer loop
+did not count and were tried again, eight times in all at most.
 
-Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and nothing that it wrote is
-removed before the end: for some minutes after many files were removed, ext4 without a journal takes up to 0.75 ms of a
-processor to create one beside them instead of 0.02 ms, and two or three are created for each instance.
+Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and none of many files that it
+wrote is removed before the end, though emptied if room is short: for some minutes after many files were removed, ext4
+without a journal takes up to 0.75 ms of a processor to create one beside them instead of 0.02 ms, and two or three are
+created for each instance.
 
 Before each run a gigabyte of memory is used once and given back. The host of a virtual machine may have taken it, and
 to fetch it again makes writing a file six times as dear.

@@ -55,6 +55,17 @@ def test_everything_is_as_before_in_the_end() -> None:
     assert threading.active_count() == threads
 
 
+def test_signals_may_be_ignored_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with calling({signal.SIGTERM: threading.Event().set}, afterwards=signal.SIG_IGN):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def wait_all_the_time(child: Child) -> None:
     """A job that holds the lock of ``stopping`` nearly always: a wait takes it when it begins and when it ends."""
     child.is_ready()
