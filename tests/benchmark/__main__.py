@@ -17,8 +17,10 @@ from rich.console import Console
 
 from tests.benchmark import hot, machine
 from tests.benchmark.programs import ROOT
+from tests.benchmark.pulse import Pulse
 from tests.benchmark.report import HOT, Account, document, show, show_comparison
 from tests.benchmark.selection import Selection
+from tests.benchmark.steady import ATTEMPTS, Steadiness
 from tests.benchmark.suite import FULL, QUICK, TABLES, Suite
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
@@ -84,13 +86,16 @@ def measure(
     try:
         machine.spread(folder)
         account = known or Account(facts=machine.facts(folder), rows=(), hot={})
-        suite = Suite(
-            cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell, selection=selection, limit_ms=limit_ms
-        )
-        for row in suite.rows():
-            account = replace(account, rows=[*(other for other in account.rows if other.key != row.key), row])
-            if keep is not None:
-                account.write_json(keep)
+        with Pulse() as pulse:
+            steadiness = Steadiness(pulse=pulse, limit_ms=limit_ms, tell=tell)
+            suite = Suite(
+                cache=cache, work=folder, scale=QUICK if quick else FULL, tell=tell, steadiness=steadiness,
+                selection=selection,
+            )  # fmt: skip
+            for row in suite.rows():
+                account = replace(account, rows=[*(other for other in account.rows if other.key != row.key), row])
+                if keep is not None:
+                    account.write_json(keep)
         if selection.has_table(HOT) and not account.hot and not quick and hot.is_available():
             ways = [(suite.workload(name), kind) for name, kind in hot.WAYS]
             crowd = (suite.workload(hot.CROWD[0]), hot.CROWD[1])
@@ -123,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         "--steady",
         type=float,
         metavar="MS",
-        help="do not count runs in which the processor takes longer for its loop, column `loop ms`, but repeat them",
+        help="do not count runs in which the processor takes longer for its loop, column `loop ms`, but repeat them, "
+        f"up to {ATTEMPTS} times",
     )
     parser.add_argument("--work", type=Path, help="directory on the file system to be measured")
     parser.add_argument(

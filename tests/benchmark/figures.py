@@ -19,7 +19,8 @@ class Run:
         cpu: seconds of CPU by process or step
         latencies: seconds of single instances, if they are known
         memory: highest resident bytes by process
-        loop: milliseconds of CPU of Python's loop beside it, see ``steady``; 0 if that was not measured
+        window: when it was measured, by ``time.monotonic``; None if that is the whole call
+        loop: milliseconds of CPU of a loop of Python meanwhile, see ``pulse``; 0 if that was not measured
     """
 
     instances: int
@@ -28,6 +29,7 @@ class Run:
     cpu: Mapping[str, float] = field(default_factory=dict)
     latencies: Sequence[float] = ()
     memory: Mapping[str, int] = field(default_factory=dict)
+    window: tuple[float, float] | None = None
     loop: float = 0.0
 
 
@@ -46,7 +48,7 @@ class Row:
         p50_ms, p99_ms: latency in milliseconds over all runs
         memory: highest resident bytes by process
         note: what else must be known
-        loop_ms: Python's loop beside the runs: what a processor did at that time; 0 if that was not measured
+        loop_ms: a loop of Python during the runs: how fast a processor was then; 0 if that was not measured
         limit_ms: what it had to do for a run to count, see ``steady``; None if all counted
     """
 

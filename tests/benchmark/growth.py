@@ -74,6 +74,7 @@ def rows(folder: Path, workload: Workload, filled: Path) -> Run:
         started = time.time()
         storescu(running.dicom_port, workload, associations=4, no_delay=True)
         view.wait(view.confirmed, len(workload.files))
+        window = meter.window()
         return Run(
             instances=len(workload.files),
             size=workload.size,
@@ -81,6 +82,7 @@ def rows(folder: Path, workload: Workload, filled: Path) -> Run:
             cpu=meter.cpu(),
             latencies=view.transits(),
             memory=meter.memory(),
+            window=window,
         )
 
 

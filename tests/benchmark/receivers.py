@@ -55,6 +55,7 @@ def measure(folder: Path, name: str, workload: Workload, *, associations: int, n
         started = time.perf_counter()
         storescu(port, workload, associations=associations, no_delay=no_delay)
         seconds = time.perf_counter() - started
+        window = meter.window()
         return Run(
             instances=len(workload.files),
             size=workload.size,
@@ -62,4 +63,5 @@ def measure(folder: Path, name: str, workload: Workload, *, associations: int, n
             # Processes that storescp forks for associations have ended: theirs is not known.
             cpu={} if name == "dcmtk storescp" else meter.cpu(),
             memory=meter.memory(),
+            window=window,
         )

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tests.benchmark.figures import Row
 from tests.benchmark.machine import VERSION
+from tests.benchmark.steady import ATTEMPTS
 from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
 from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
 from tests.benchmark.workloads import DESCRIPTIONS
@@ -39,16 +40,17 @@ _NOTES: Final = {
     "synced twice, in the spool and in the folder: the disk allows half the rate of the bounds above.",
 }
 
-_PREFACE: Final = """# Performance
+_PREFACE: Final = f"""# Performance
 
 Written by `scripts/benchmark --document`. All programs, senders and destinations included, share the machine below.
 Every figure of the gateway is with `durability: full`: the file and its directory entry are synced before an instance
 is acknowledged, the outputs in a folder before they are confirmed. A rate is the median of the runs.
 
-Loop: milliseconds of CPU that a million turns of an empty loop of Python took while all cores did that, before or after
-a run, whichever was more. A virtual machine has phases in which others use the same cores; rows can be compared where
-that is alike, and where a sender of the same workload took as much CPU. Where there is a limit, runs with a longer loop
-did not count and were tried again, eight times in all at most.
+Loop: milliseconds of CPU that a million turns of an empty loop of Python would have taken during the runs, by half a
+millisecond of it ten times a second on each core. A virtual machine has phases, of seconds or hours, in which others
+use the same cores; rows can be compared where that is alike. Where there is a limit, runs with a longer loop did not
+count and were tried again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken. Nothing
+else decides what counts.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and none of many files that it
 wrote is removed before the end, though emptied if room is short: for some minutes after many files were removed, ext4

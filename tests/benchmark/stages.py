@@ -84,7 +84,7 @@ class _Bench:
                 started = time.perf_counter()
                 storescu(self._port, workload, associations=associations, no_delay=no_delay)
                 seconds = time.perf_counter() - started
-            cpu, memory = meter.cpu(), meter.memory()
+            window, cpu, memory = meter.window(), meter.cpu(), meter.memory()
         return Run(
             instances=len(workload.files),
             size=workload.size,
@@ -92,6 +92,7 @@ class _Bench:
             cpu=cpu,
             latencies=latencies_of(self._latencies)[len(workload.warm_up) :],
             memory=memory,
+            window=window,
         )
 
     def deidentify(self, workload: Workload, *, watch: Watch) -> Run:
@@ -121,8 +122,13 @@ class _Bench:
             meter = Meter({pid: role, **others}).start()
             view.wait(done, total)
             seconds = time.perf_counter() - started
-            cpu, memory = meter.cpu(), meter.memory()
+            window, cpu, memory = meter.window(), meter.cpu(), meter.memory()
         instances = total - before
         return Run(
-            instances=instances, size=workload.size * instances // total, seconds=seconds, cpu=cpu, memory=memory
+            instances=instances,
+            size=workload.size * instances // total,
+            seconds=seconds,
+            cpu=cpu,
+            memory=memory,
+            window=window,
         )

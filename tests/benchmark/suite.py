@@ -16,7 +16,7 @@ from tests.benchmark import growth, headers, machine, receivers, stages, whole
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.selection import Selection
 from tests.benchmark.senders import EACH
-from tests.benchmark.steady import counted
+from tests.benchmark.steady import Steadiness
 from tests.benchmark.workloads import W4_BYTES, Workload, large, workload
 
 BOUNDS: Final = "The machine's bounds"
@@ -118,20 +118,20 @@ class Suite:
         scale: how much
         tell: called before each row with what is measured
         selection: rows to be measured
-        limit_ms: how slow the processor may be, see ``steady``; None counts every run
+        steadiness: which runs count
     """
 
     def __init__(
-        self, *, cache: Path, work: Path, scale: Scale, tell: Callable[[str], None], selection: Selection = _EVERYTHING,
-        limit_ms: float | None = None,
+        self, *, cache: Path, work: Path, scale: Scale, tell: Callable[[str], None], steadiness: Steadiness,
+        selection: Selection = _EVERYTHING,
     ) -> None:  # fmt: skip
         self._cache = cache
         self._work = work
         self._scale = scale
         self._tell = tell
         self._selection = selection
-        self._limit_ms = limit_ms
-        self._counted = partial(counted, limit_ms=limit_ms, tell=tell)
+        self._limit_ms = steadiness.limit_ms
+        self._counted = steadiness.counted
         self._left: list[Path] = []
         self._folders = (work / f"{number}" for number in count())
 

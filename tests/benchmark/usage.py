@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -41,12 +42,14 @@ class Meter:
     def __init__(self, processes: Mapping[int, str]) -> None:
         self._processes = dict(processes)
         self._before: dict[int, float] = {}
+        self._started = 0.0
 
     def start(self) -> Self:
         """Begin to measure."""
         for pid in self._processes:
             forget_peak(pid)
         self._before = {pid: cpu_seconds(pid) for pid in self._processes}
+        self._started = time.monotonic()
         return self
 
     def cpu(self) -> dict[str, float]:
@@ -55,6 +58,10 @@ class Meter:
         for pid, name in self._processes.items():
             used[name] = used.get(name, 0.0) + cpu_seconds(pid) - self._before[pid]
         return used
+
+    def window(self) -> tuple[float, float]:
+        """The start, and now, by ``time.monotonic``."""
+        return self._started, time.monotonic()
 
     def memory(self) -> dict[str, int]:
         """Highest resident bytes by name since the start."""

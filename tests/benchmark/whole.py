@@ -76,6 +76,7 @@ def measure(
         storescu(running.dicom_port, workload, associations=associations, no_delay=no_delay)
         sent = _children_seconds() - sent
         view.wait(view.confirmed, len(workload.files))
+        window = meter.window()
         return Run(
             instances=len(workload.files),
             size=workload.size,
@@ -83,6 +84,7 @@ def measure(
             cpu={**meter.cpu(), "sender": sent},
             latencies=view.transits(),
             memory=meter.memory(),
+            window=window,
         )
 
 

@@ -6,13 +6,16 @@ it hardly depends on what else the machine does.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.benchmark import growth, headers, machine, receivers, stages, steady, suite
+from tests.benchmark import pulse as pulses
 from tests.benchmark.__main__ import measure
 from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
@@ -21,6 +24,7 @@ from tests.benchmark.senders import EACH
 from tests.benchmark.suite import ASSOCIATIONS, HEADERS, RECEIVE, WHOLE
 from tests.benchmark.targets import verdicts
 from tests.benchmark.workloads import Workload, workload
+from tests.fixtures.ports import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -100,32 +104,67 @@ def test_growth_is_judged_from_the_fewest_on(costs: list[float], found: str, rea
     assert (verdict.found, verdict.reached) == (found, reached)
 
 
+class _Loops:
+    """Gives the loops of runs in their order."""
+
+    def __init__(self, *loops: float) -> None:
+        self._loops = iter(loops)
+
+    def mean(self, _started: float, _ended: float) -> float:
+        return next(self._loops)
+
+
 @pytest.mark.parametrize(
-    ("loops", "limit_ms", "counts", "loop_ms"),
+    ("loops", "limit_ms", "measured", "number"),
     [
-        ([30, 40], None, 1, 40),  # every run counts, and tells the slower of the two
-        ([15, 16], 17, 1, 16),
-        ([15, 30, 15, 16], 17, 2, 16),  # slow after the first
-        ([30, 15, 16], 17, 1, 16),  # the first waits for the processor
-        ([15, 30] * 8, 17, 8, 30),  # never: the last stays
+        ([40], None, 1, 1),  # every run counts
+        ([16], 17, 1, 1),
+        ([30, 16], 17, 2, 2),  # the first was slow
+        ([30, 20, *[25] * (steady.ATTEMPTS - 2)], 17, steady.ATTEMPTS, 2),  # none: the least slow one is taken
     ],
 )
 def test_a_run_counts_if_the_processor_had_its_speed(
-    loops: list[float], limit_ms: float | None, counts: int, loop_ms: float, monkeypatch: pytest.MonkeyPatch
+    loops: list[float], limit_ms: float | None, measured: int, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    measured: list[Run] = []
+    runs: list[Run] = []
 
     def measure() -> tuple[Run, ...]:
-        measured.append(Run(instances=len(measured), size=1, seconds=1.0))
-        return (measured[-1],)
+        runs.append(Run(instances=len(runs) + 1, size=1, seconds=1.0))
+        return (runs[-1],)
 
-    monkeypatch.setattr(steady, "loop_ms", iter(loops).__next__)
+    # The processor seems to be slow once, which is waited for.
+    monkeypatch.setattr(steady, "loop_ms", iter([30, *[15] * measured]).__next__)
     monkeypatch.setattr(steady, "_PAUSE_SECONDS", 0)
-    (run,) = steady.counted(measure, limit_ms=limit_ms, tell=said.append)
-    assert (run.instances, run.loop) == (len(measured) - 1, loop_ms)
-    assert len(measured) == counts
-    assert len(said) == (counts if loop_ms > 17 and limit_ms else counts - 1)
+    pulse = cast(pulses.Pulse, _Loops(*loops))
+    (run,) = steady.Steadiness(pulse=pulse, limit_ms=limit_ms, tell=said.append).counted(measure)
+    assert (len(runs), run.instances, run.loop) == (measured, number, loops[number - 1])
+    assert len(said) == sum(1 for loop in loops if limit_ms and loop > limit_ms)
+
+
+def test_several_runs_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steady, "loop_ms", lambda: 15)
+    pulse = cast(pulses.Pulse, _Loops(15, 30, 16, 15))
+    steadiness = steady.Steadiness(pulse=pulse, limit_ms=17, tell=lambda _said: None)
+    pair = steadiness.counted(lambda: (Run(instances=1, size=1, seconds=1.0), Run(instances=1, size=1, seconds=1.0)))
+    assert [run.loop for run in pair] == [16, 15]
+
+
+def test_the_pulse_tells_a_time_from_others() -> None:
+    with pulses.Pulse() as pulse:
+        begun = time.monotonic()
+        wait_until(lambda: pulse.mean(begun, time.monotonic()) > 0, what="a beat")
+        beats = pulse._beats
+        wait_until(lambda: pulse.mean(begun, time.monotonic()) > 0 and len(beats) >= 12, what="beats of all cores")
+        ended = time.monotonic()
+        between = [took for at, took in beats if begun <= at <= ended]
+        assert pulse.mean(begun, ended) == pytest.approx(sum(between) / len(between))
+        # Where none falls into a time, the last one before it tells.
+        last_at, last = beats[-1]
+        assert pulse.mean(last_at + 2 * pulses.PAUSE_SECONDS, last_at + 2 * pulses.PAUSE_SECONDS) == last
+        assert pulse.mean(0.0, begun - 1) == 0
+        loops = pulse._loops
+    assert all(loop.returncode is not None for loop in loops)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +208,8 @@ def test_a_measurement_goes_on_where_it_ended(tmp_path: Path) -> None:
 def test_what_runs_left_is_emptied_when_room_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "_FEW_FILES", 1)
     monkeypatch.setattr(suite, "_ROOM", 0)
-    one = suite.Suite(cache=tmp_path, work=tmp_path / "work", scale=suite.QUICK, tell=print)
+    steadiness = steady.Steadiness(pulse=cast(pulses.Pulse, _Loops()), limit_ms=None, tell=print)
+    one = suite.Suite(cache=tmp_path, work=tmp_path / "work", scale=suite.QUICK, tell=print, steadiness=steadiness)
     folders = [one.folder() for _ in range(3)]
     for folder, count in zip(folders, (2, 2, 1), strict=True):
         folder.mkdir(parents=True)
