@@ -20,7 +20,7 @@ from typing import Final
 
 from gateway.version import __version__
 from tests.benchmark.figures import Run
-from tests.benchmark.programs import ROOT
+from tests.benchmark.programs import ROOT, synced
 from tests.fixtures.tools import tool
 
 #: The fact which gateway was measured.
@@ -123,6 +123,7 @@ def _create(folder: Path, count: int) -> Run:
 def _sync(folder: Path, size: int, count: int) -> Run:
     data = os.urandom(size)
     new = Path(tempfile.mkdtemp(dir=folder))
+    synced()
     started = time.perf_counter()
     for number in range(count):
         descriptor = os.open(new / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -137,6 +138,7 @@ def _copy(folder: Path) -> Run:
     source, target = folder / "source", folder / "target"
     source.write_bytes(os.urandom(_MEGABYTE) * 256)
     target.unlink(missing_ok=True)
+    synced()
     try:
         with source.open("rb") as reading, target.open("wb") as writing:
             started = time.perf_counter()

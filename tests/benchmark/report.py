@@ -14,7 +14,7 @@ from rich.table import Table
 from tests.benchmark.figures import Row
 from tests.benchmark.machine import VERSION
 from tests.benchmark.steady import ATTEMPTS
-from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, TABLES, WHOLE
+from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, STAGES, TABLES, WHOLE
 from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
 from tests.benchmark.workloads import DESCRIPTIONS
 
@@ -27,6 +27,8 @@ _NUMBERS: Final = frozenset(("instances/s", "min-max", "MB/s", "p50 ms", "p99 ms
 HOT: Final = "Where the gateway's time goes"
 #: Table -> (the row that the others are compared with, what a ratio is of).
 _REFERENCE: Final = {RECEIVE: "pynetdicom SCP", HEADERS: "dicognito"}
+#: Tables whose rows are ordered by what they are about; those of the others as they were measured.
+_BY_WORKLOAD: Final = frozenset((RECEIVE, HEADERS, STAGES, WHOLE))
 
 _NOTES: Final = {
     BOUNDS: "What the disk and the kernel allow one process that does nothing else.",
@@ -48,9 +50,10 @@ is acknowledged, the outputs in a folder before they are confirmed. A rate is th
 
 Loop: milliseconds of CPU that a million turns of an empty loop of Python would have taken during the runs, by half a
 millisecond of it ten times a second on each core. A virtual machine has phases, of seconds or hours, in which others
-use the same cores; rows can be compared where that is alike. Where there is a limit, runs with a longer loop did not
-count and were tried again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken. Nothing
-else decides what counts.
+use the same cores; rows can be compared where that is alike. The loop takes half as long again where cores rest between
+the beats, as beside a sender that waits. Where there is a limit, runs with a longer loop did not count and were tried
+again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken. Nothing else decides what
+counts.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and none of many files that it
 wrote is removed before the end, though emptied if room is short: for some minutes after many files were removed, ext4
@@ -200,7 +203,13 @@ def _tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[dict[str, str]]]]:
     for title in TABLES:
         members = [row for row in rows if row.table == title]
         if members:
-            yield title, [_line(row, members) for row in members]
+            ordered = sorted(members, key=_place) if title in _BY_WORKLOAD else members
+            yield title, [_line(row, members) for row in ordered]
+
+
+def _place(row: Row) -> tuple[bool, str, str, str]:
+    """Where a row stands whenever it was measured: peers last."""
+    return row.table in _REFERENCE and row.subject != "gateway", row.workload, row.subject, row.conditions
 
 
 def _comparison(rows: Sequence[Row]) -> Iterator[str]:

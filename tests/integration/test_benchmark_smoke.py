@@ -21,7 +21,7 @@ from tests.benchmark.figures import Row, Run
 from tests.benchmark.report import Account, document
 from tests.benchmark.selection import Selection
 from tests.benchmark.senders import EACH
-from tests.benchmark.suite import ASSOCIATIONS, HEADERS, RECEIVE, WHOLE
+from tests.benchmark.suite import ASSOCIATIONS, HEADERS, RECEIVE, ROWS, WHOLE
 from tests.benchmark.targets import verdicts
 from tests.benchmark.workloads import Workload, workload
 from tests.fixtures.ports import wait_until
@@ -220,6 +220,28 @@ def test_what_runs_left_is_emptied_when_room_is_needed(tmp_path: Path, monkeypat
         one._leave(folder)
     assert [path.stat().st_size for folder in folders[:2] for path in folder.iterdir()] == [0] * 4
     assert not folders[2].exists()
+
+
+def test_rows_stand_in_an_order_of_their_own_whenever_they_were_measured(tmp_path: Path) -> None:
+    measured = [
+        (RECEIVE, "W1", "Orthanc"), (RECEIVE, "W3", "gateway"), (RECEIVE, "W1", "gateway"),
+        (ROWS, "W3", "10,000 rows before"), (ROWS, "W3", "1 rows before"), (HEADERS, "W1", "dicognito"),
+    ]  # fmt: skip
+    run = Run(instances=1, size=1, seconds=1.0, cpu={"receive": 0.1})
+    rows = [
+        Row.of([run], table=table, workload=workload, subject=subject, conditions="")
+        for table, workload, subject in measured
+    ]
+    text = document(Account(facts=machine.facts(tmp_path), rows=rows, hot={}))
+    places = [
+        text.index(f"| {workload} | {subject} |")
+        for workload, subject in [
+            ("W1", "gateway"), ("W3", "gateway"), ("W1", "Orthanc"), ("W1", "dicognito"),
+            # Growth as it was measured.
+            ("W3", "10,000 rows before"), ("W3", "1 rows before"),
+        ]
+    ]  # fmt: skip
+    assert places == sorted(places)
 
 
 def test_an_account_is_kept_and_told(small: Workload, plain: Run, tmp_path: Path) -> None:
