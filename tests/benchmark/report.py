@@ -35,8 +35,9 @@ _NOTES: Final = {
     RECEIVE: "From the start of storescu to its end; durable with the gateway, not synced with the others. Latency is "
     "from command to answer. The ratio is to pynetdicom's SCP on its defaults under the same sender. With an "
     "association each, a storescu is started for each instance, four at a time, which bounds the rate: CPU tells more.",
-    ASSOCIATIONS: "The same number of instances in all rows, at least 125 in an association. What an association costs "
-    "by itself is among the rows of receiving: an association each.",
+    ASSOCIATIONS: "The same number of instances in all rows, at least 125 in an association. With one association the "
+    "receiver often waits for its sender, from four on hardly ever: what their number costs is seen from there on. "
+    "What an association costs by itself is among the rows of receiving: an association each.",
     HEADERS: "CPU time of header work alone: instances per second of CPU. The ratio is to dicognito.",
     WHOLE: "From the first byte of the sender to the last confirmation. Into a folder each instance is written and "
     "synced twice, in the spool and in the folder: the disk allows half the rate of the bounds above.",
@@ -52,8 +53,7 @@ Loop: milliseconds of CPU that a million turns of an empty loop of Python would 
 millisecond of it ten times a second on each core. A virtual machine has phases, of seconds or hours, in which others
 use the same cores; rows can be compared where that is alike. The loop takes half as long again where cores rest between
 the beats, as beside a sender that waits. Where there is a limit, runs with a longer loop did not count and were tried
-again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken. Nothing else decides what
-counts.
+again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and none of many files that it
 wrote is removed before the end, though emptied if room is short: for some minutes after many files were removed, ext4
