@@ -18,7 +18,7 @@ def loop():
         pass
     return (time.process_time() - started) * 20_000
 os.sched_setaffinity(0, {int(sys.argv[1])})
-while True:
+while os.getppid() == int(sys.argv[3]):
     time.sleep(float(sys.argv[2]))
     took = loop()
     os.write(1, b"%f %f\\n" % (time.monotonic(), took))
@@ -26,7 +26,7 @@ while True:
 
 
 class Pulse:
-    """Times a short loop of Python on each core, again and again, until it is closed.
+    """Times a short loop of Python on each core, again and again, until it is closed or this process has ended.
 
     A phase in which a core is slow, because another machine uses it, may last for seconds: what was before and after a
     run says little of it.
@@ -38,7 +38,8 @@ class Pulse:
         self._beats: list[tuple[float, float]] = []
         self._loops = [
             subprocess.Popen(
-                [sys.executable, "-ISc", _BEATS, str(core), str(PAUSE_SECONDS)], stdout=self._written.fileno()
+                [sys.executable, "-ISc", _BEATS, str(core), str(PAUSE_SECONDS), str(os.getpid())],
+                stdout=self._written.fileno(),
             )
             for core in sorted(os.sched_getaffinity(0))
         ]

@@ -53,7 +53,8 @@ Loop: milliseconds of CPU that a million turns of an empty loop of Python would 
 millisecond of it ten times a second on each core. A virtual machine has phases, of seconds or hours, in which others
 use the same cores; rows can be compared where that is alike. The loop takes half as long again where cores rest between
 the beats, as beside a sender that waits. Where there is a limit, runs with a longer loop did not count and were tried
-again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken.
+again, up to {ATTEMPTS} times; if none counted, the one with the shortest loop was taken. Rows of a slow phase may have
+been measured once more, with a lower limit: the later result stands, whatever it is.
 
 Each run has directories of its own, far from those of the others on ext4 (`chattr +T`), and none of many files that it
 wrote is removed before the end, though emptied if room is short: for some minutes after many files were removed, ext4

@@ -6,6 +6,8 @@ it hardly depends on what else the machine does.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -18,6 +20,7 @@ from tests.benchmark import growth, headers, machine, receivers, stages, steady,
 from tests.benchmark import pulse as pulses
 from tests.benchmark.__main__ import measure
 from tests.benchmark.figures import Row, Run
+from tests.benchmark.programs import ROOT
 from tests.benchmark.report import Account, document
 from tests.benchmark.selection import Selection
 from tests.benchmark.senders import EACH
@@ -153,18 +156,31 @@ def test_several_runs_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_pulse_tells_a_time_from_others() -> None:
     with pulses.Pulse() as pulse:
         begun = time.monotonic()
-        wait_until(lambda: pulse.mean(begun, time.monotonic()) > 0, what="a beat")
-        beats = pulse._beats
-        wait_until(lambda: pulse.mean(begun, time.monotonic()) > 0 and len(beats) >= 12, what="beats of all cores")
+        beats, loops = pulse._beats, pulse._loops
+        wait_until(lambda: pulse.mean(begun, time.monotonic()) > 0 and len(beats) >= 12, what="beats")
+        for loop in loops:
+            loop.kill()
+            loop.wait()
         ended = time.monotonic()
-        between = [took for at, took in beats if begun <= at <= ended]
-        assert pulse.mean(begun, ended) == pytest.approx(sum(between) / len(between))
+        found = pulse.mean(begun, ended)
+        assert all(took > 0 for _, took in beats)
+        assert found == pytest.approx(sum(took for _, took in beats) / len(beats))
+        middle = sorted(at for at, _ in beats)[len(beats) // 2]
+        late = [took for at, took in beats if at >= middle - pulses.PAUSE_SECONDS]
+        assert pulse.mean(middle, ended) == pytest.approx(sum(late) / len(late))
         # Where none falls into a time, the last one before it tells.
-        last_at, last = beats[-1]
-        assert pulse.mean(last_at + 2 * pulses.PAUSE_SECONDS, last_at + 2 * pulses.PAUSE_SECONDS) == last
+        assert pulse.mean(ended + 1, ended + 1) == beats[-1][1]
         assert pulse.mean(0.0, begun - 1) == 0
-        loops = pulse._loops
-    assert all(loop.returncode is not None for loop in loops)
+
+
+def test_the_pulse_ends_with_the_process_that_takes_it() -> None:
+    code = "import os, time; from tests.benchmark.pulse import Pulse; print(Pulse()._loops[0].pid, flush=True)"
+    taker = subprocess.run(
+        [sys.executable, "-c", f"{code}; os._exit(1)"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    beating = Path(f"/proc/{int(taker.stdout)}/cmdline")
+    # Nobody may wait for it: then its line is empty.
+    wait_until(lambda: not beating.exists() or not beating.read_bytes(), what="the loop ends")
 
 
 @pytest.mark.parametrize(
