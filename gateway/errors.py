@@ -200,7 +200,11 @@ class PixelHold(InstanceError):
 
 
 class BurnedInTextSuspected(PixelHold):
-    """Burned-in text is suspected: {reason}."""
+    """Burned-in text is suspected: {reason}.
+
+    The facts ``boxes`` and ``left``, if there are any, tell where text was found and where a second look still saw some
+    after these were blackened: rectangles of x, y, width and height in pixels of the received image.
+    """
 
 
 class FeaturesSuspected(PixelHold):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from gateway.pixels.writing import FrameWriter
 from gateway.profile import Program
 from gateway.profile.pixels import FindText, HoldPixels, Pass
 
-__all__ = ["Examination", "Findings", "PixelOutcome", "PixelTreatment", "TextBox", "TextFinder"]
+__all__ = ["Examination", "Findings", "PixelOutcome", "PixelTreatment", "Remains", "TextBox", "TextFinder"]
 
 #: Clean Recognizable Visual Features Option (PS3.16 CID 7050).
 _CLEAN_FEATURES: Final = "113102"
@@ -79,6 +79,18 @@ class Findings(Protocol):
         """Whether text is so faint that other text may have been overlooked."""
 
 
+class Remains(Protocol):
+    """What a second look says of text that is left."""
+
+    @property
+    def boxes(self) -> tuple[TextBox, ...]:
+        """Where it is; at least one."""
+
+    @property
+    def reason(self) -> str:
+        """Why the image has to be held."""
+
+
 class TextFinder(Protocol):
     """Finds text in frames, and looks at them again."""
 
@@ -101,8 +113,8 @@ class TextFinder(Protocol):
         words: frozenset[str],
         *,
         thorough: bool = False,
-    ) -> str | None:
-        """Why edited frames must be held, None if no text is left."""
+    ) -> Remains | None:
+        """Why edited frames must be held, and where; None if no text is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +126,13 @@ class Examination:
     areas: what rules blacken
     boxes: where text was found
     reasons: why a person has to look, empty if nobody has to
+    left: where the second look still sees text once ``areas`` and ``boxes`` are black: why they do not suffice
     """
 
     areas: tuple[Area, ...]
     boxes: tuple[Area, ...]
     reasons: tuple[str, ...]
+    left: tuple[Area, ...] = ()
 
 
 @dataclass(slots=True)
@@ -255,16 +269,23 @@ class PixelTreatment:
         edit = edit_of(program, instance, description)
         risk = risk_of(instance, description)
         boxes: tuple[Area, ...] = ()
+        left: tuple[Area, ...] = ()
         rule = program.pixels.find_text
         if rule is not None and self._finder is not None and (rule.scan == "every" or risk is not None):
-            findings = self._find(instance, description, edit, rule, words())
-            boxes = _areas(findings, description)
+            identity = words()
+            findings = self._find(instance, description, edit, rule, identity)
+            boxes = _areas(findings.boxes, description)
             reasons += [reason for reason in (findings.unsure, findings.hold) if reason is not None]
+            found = edit.adding(boxes, name_of(rule)) if boxes else edit
+            remains = self._again(instance, description, found, rule, identity, findings)
+            if remains is not None:
+                left = _areas(remains.boxes, description)
+                reasons.append(remains.reason)
         elif risk is not None and not edit and not _is_declared(program):
             reasons.append(risk.reason)
         if features is not None:
             reasons.append(features.reason)
-        return Examination(edit.areas, boxes, tuple(reasons))
+        return Examination(edit.areas, boxes, tuple(reasons), left)
 
     def _text(
         self,
@@ -282,22 +303,32 @@ class PixelTreatment:
             return None
         identity = words()
         findings = self._find(instance, description, edit, rule, identity)
-        boxes = _areas(findings, description)
+        boxes = _areas(findings.boxes, description)
         reason = findings.hold or (findings.unsure if rule.when_unsure == "hold" else None)
         if reason is not None:
-            raise BurnedInTextSuspected(reason=reason, boxes=tuple(_numbers(box) for box in boxes))
-        always = rule.thorough == "always"
-        if not boxes and not always:
-            return edit
+            raise _suspected(reason, boxes)
         found = edit.adding(boxes, f"{name_of(rule)}: text was found") if boxes else edit
-        if self._finder is not None:
-            with open_frames(instance, description, sandbox=self._sandbox) as frames:
-                seen = EditedFrames(frames, description, _seen(found, description))
-                again = self._finder.check(seen, description, rule, identity, thorough=findings.faint or always)
-            if again is not None:
-                reason = again if boxes else "what may be a word of the header stands in the image, too faint to read"
-                raise BurnedInTextSuspected(reason=reason, boxes=tuple(_numbers(box) for box in boxes))
+        remains = self._again(instance, description, found, rule, identity, findings)
+        if remains is not None:
+            raise _suspected(remains.reason, boxes, _areas(remains.boxes, description))
         return found if edit.kept is None else _inside(found, edit.kept)
+
+    def _again(
+        self,
+        instance: Instance,
+        description: PixelDescription,
+        edit: Edit,
+        rule: FindText,
+        words: frozenset[str],
+        findings: Findings,
+    ) -> Remains | None:
+        """What a second look says of the frames with their text blackened; None if nothing, or if it is not due."""
+        always = rule.thorough == "always"
+        if self._finder is None or not (findings.boxes or always):
+            return None
+        with open_frames(instance, description, sandbox=self._sandbox) as frames:
+            seen = EditedFrames(frames, description, _seen(edit, description))
+            return self._finder.check(seen, description, rule, words, thorough=findings.faint or always)
 
     def _find(
         self, instance: Instance, description: PixelDescription, edit: Edit, rule: FindText, words: frozenset[str]
@@ -417,10 +448,17 @@ def _seen(edit: Edit, description: PixelDescription) -> Edit:
     return Edit(areas=(*edit.areas, *away), because=edit.because)
 
 
-def _areas(findings: Findings, description: PixelDescription) -> tuple[Area, ...]:
+def _areas(boxes: Sequence[TextBox], description: PixelDescription) -> tuple[Area, ...]:
     image = Area(0, 0, description.columns, description.rows)
-    boxes = (Area(box.x, box.y, box.x + box.width, box.y + box.height).within(image) for box in findings.boxes)
-    return tuple(box for box in boxes if box is not None)
+    areas = (Area(box.x, box.y, box.x + box.width, box.y + box.height).within(image) for box in boxes)
+    return tuple(area for area in areas if area is not None)
+
+
+def _suspected(reason: str, boxes: Sequence[Area], left: Sequence[Area] = ()) -> BurnedInTextSuspected:
+    """The error that holds an image; its facts tell where text was found, and where it is left after blackening."""
+    return BurnedInTextSuspected(
+        reason=reason, boxes=tuple(_numbers(area) for area in boxes), left=tuple(_numbers(area) for area in left)
+    )
 
 
 def _numbers(area: Area) -> tuple[int, int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.pixels.text.box import Findings, TextBox
+from gateway.pixels.text.box import Findings, Remains, TextBox
 from gateway.pixels.text.finder import TextFinder
 
-__all__ = ["Findings", "TextBox", "TextFinder"]
+__all__ = ["Findings", "Remains", "TextBox", "TextFinder"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["Findings", "TextBox", "covered_share", "grown", "lines", "windows"]
+__all__ = ["Findings", "Remains", "TextBox", "covered_share", "grown", "lines", "windows"]
 
 #: Boxes are of one line if they share this part of the lower one's height...
 _SHARED_HEIGHT: Final = 0.5
@@ -94,6 +94,20 @@ class Findings:
     unsure: str | None = None
     hold: str | None = None
     faint: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What a second look at a blackened image says: why it must be held.
+
+    Attributes
+    ----------
+    boxes: where something is left; at least one
+    reason: what it is, for a person
+    """
+
+    boxes: tuple[TextBox, ...]
+    reason: str
 
 
 def grown(box: TextBox, by: int, *, rows: int, columns: int) -> TextBox:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway import ocr
 from gateway.errors import ConfigurationError
 from gateway.pixels.description import PixelDescription
-from gateway.pixels.text.box import Findings, TextBox, covered_share, grown, lines, windows
+from gateway.pixels.text.box import Findings, Remains, TextBox, covered_share, grown, lines, windows
 from gateway.pixels.text.identifying import IdentifyingWords
 from gateway.profile.pixels import FindText
 
@@ -60,6 +60,9 @@ _ROUNDS: Final = 8
 _MOST: Final = 0.20
 #: Lines this many times their height above or below a line that identifies are its neighbours.
 _NEIGHBOUR: Final = 1.5
+#: Why a second look holds an image.
+_LEFT: Final = "a second look sees text that the first one did not"
+_SPOTTED: Final = "what may be a word of the header stands in the image, too faint to read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,27 +134,33 @@ class _SecondLook:
     search: _Search
     spotter: WordSpotter
 
-    def finds(self, view: Views, *, identifying: bool) -> bool:
-        """Whether text is left in a projection; with ``identifying`` only such as identifies counts."""
+    def finds(self, view: Views, *, identifying: bool) -> Remains | None:
+        """The text that is left in a projection; with ``identifying`` only such as identifies counts."""
         from gateway.pixels.text.detector import scales, second_scales
 
         picture = view.contrast
-        unread = []
+        left: list[TextBox] = []
+        unread: list[TextBox] = []
         for scale in (second_scales if view.steady else scales)(*picture.shape[:2]):
             for place in self.search.detector.detect(picture, scale, sensitive=True):
-                if self._is_left(place, self.search.reader.read(picture, place), identifying=identifying):
-                    return True
-                unread.append(place)
-        return bool(self.spotter) and any(self._spots(picture, line) for line in lines(unread))
+                reading = self.search.reader.read(picture, place)
+                (left if self._is_left(place, reading, identifying=identifying) else unread).append(place)
+        if left:
+            return Remains(boxes=tuple(lines(left)), reason=_LEFT)
+        spotted = [line for line in lines(unread) if self._spots(picture, line)] if self.spotter else []
+        return Remains(boxes=tuple(spotted), reason=_SPOTTED) if spotted else None
 
-    def names(self, view: Views) -> bool:
-        """Whether a word of the header is anywhere in a projection."""
+    def names(self, view: Views) -> Remains | None:
+        """Where a word of the header is anywhere in a projection."""
         picture = view.contrast
-        return bool(self.spotter) and any(
-            self.spotter.spots(steps)
+        if not self.spotter:
+            return None
+        spotted = [
+            box
             for box in windows(*picture.shape)
-            if (steps := self.search.reader.steps(picture, box)) is not None
-        )
+            if (steps := self.search.reader.steps(picture, box)) is not None and self.spotter.spots(steps)
+        ]
+        return Remains(boxes=tuple(lines(spotted)), reason=_SPOTTED) if spotted else None
 
     def _is_left(self, place: TextBox, reading: Reading, *, identifying: bool) -> bool:
         if reading.characters >= _SHORTEST and self.search.words.named_in(reading.text):
@@ -227,8 +236,8 @@ class TextFinder:
         words: frozenset[str],
         *,
         thorough: bool = False,
-    ) -> str | None:
-        """Why an output must be held: text remains in its frames. None if there is none that matters.
+    ) -> Remains | None:
+        """Why an output must be held, and where: text remains in its frames. None if there is none that matters.
 
         Parameters and errors are those of ``find``. The image is looked at with lower limits, because it had text, and
         a word of the header counts however badly it reads. What does not read as text is passed over even where the
@@ -244,8 +253,11 @@ class TextFinder:
         look = _SecondLook(_Search(detector, reader, identity), spotter)
         for view in views(frames, description):
             identifying = options.blank == "identifying"
-            if look.finds(view, identifying=identifying) or (thorough and view.steady and look.names(view)):
-                return "text remains in the image after it was blanked"
+            remains = look.finds(view, identifying=identifying)
+            if remains is None and thorough and view.steady:
+                remains = look.names(view)
+            if remains is not None:
+                return remains
         return None
 
     def networks(self) -> tuple[Detector, Reader]:

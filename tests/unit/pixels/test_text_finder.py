@@ -143,8 +143,11 @@ def test_second_pass(
     finder: TextFinder, texts: tuple[tuple[int, int, str], ...], options: FindText, *, held: bool
 ) -> None:
     clip = Clip(image(*texts))
-    reason = finder.check(clip, clip.description, options, WORDS)
-    assert (reason is not None) is held
+    remains = finder.check(clip, clip.description, options, WORDS)
+    assert (remains is not None) is held
+    if remains is not None:
+        assert covered(remains.boxes, 60, 20)
+        assert not covered(remains.boxes, 170, 192)
 
 
 def test_blanked_image_passes_the_second_pass(finder: TextFinder) -> None:
@@ -190,8 +193,10 @@ def test_thorough_look_needs_no_detector(
     detector, _ = finder.networks()
     monkeypatch.setattr(detector, "detect", Blind().detect)
     clip = Clip(image((150, 120, text)))
-    reason = finder.check(clip, clip.description, ALL, WORDS, thorough=thorough)
-    assert (reason is not None) is held
+    remains = finder.check(clip, clip.description, ALL, WORDS, thorough=thorough)
+    assert (remains is not None) is held
+    if remains is not None:
+        assert covered(remains.boxes, 190, 130)
 
 
 @pytest.mark.parametrize(

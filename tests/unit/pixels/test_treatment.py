@@ -73,12 +73,20 @@ class Found:
     faint: bool = False
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a second look says."""
+
+    reason: str
+    boxes: Sequence[TextBox] = (Box(30, 20, 8, 6),)
+
+
 @dataclass
 class Finder:
     """A finder that says what it is told to say, and remembers what it saw."""
 
     says: Found = Found()
-    again: str | None = None
+    again: Left | None = None
     seen: list[Frame] = field(default_factory=list)
     words: list[frozenset[str]] = field(default_factory=list)
     claimed: list[bool] = field(default_factory=list)
@@ -107,7 +115,7 @@ class Finder:
         words: frozenset[str],
         *,
         thorough: bool = False,
-    ) -> str | None:
+    ) -> Any:
         self.seen.append(frames.frame(0))
         self.thorough.append(thorough)
         return self.again
@@ -390,12 +398,12 @@ def test_text_that_is_found_is_blackened(tmp_path: Path, sandbox: Sandbox) -> No
         (Found((Box(1, 1, 5, 5),), hold="too much"), None, "when-unsure: blank", "too much"),
         (Found((), hold="text, and none is blanked"), None, "blank: nothing", "text, and none"),
         # something is left after blackening
-        (Found((Box(1, 1, 5, 5),)), "text remains", "when-unsure: blank", "text remains"),
+        (Found((Box(1, 1, 5, 5),)), Left("text remains"), "when-unsure: blank", "text remains"),
         (Found(), None, "blank: nothing", None),
     ],
 )
 def test_doubts(
-    tmp_path: Path, sandbox: Sandbox, found: Found, again: str | None, options: str, held: str | None
+    tmp_path: Path, sandbox: Sandbox, found: Found, again: Left | None, options: str, held: str | None
 ) -> None:
     rules, finder = f"pixels:\n  - find-text: {{{options}}}\n", Finder(found, again)
     if held is None:
@@ -404,6 +412,7 @@ def test_doubts(
     with pytest.raises(BurnedInTextSuspected, match=held) as caught:
         run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
     assert caught.value.facts["boxes"] == tuple((box.x, box.y, box.width, box.height) for box in found.boxes)
+    assert caught.value.facts["left"] == (() if again is None else ((30, 20, 8, 6),))
 
 
 @pytest.mark.parametrize(
@@ -428,8 +437,8 @@ def test_faint_text_or_the_rule_makes_the_second_look_thorough(
 
 
 def test_what_nobody_can_read_holds_an_image_without_boxes(tmp_path: Path, sandbox: Sandbox) -> None:
-    rules, finder = "pixels:\n  - find-text: { thorough: always }\n", Finder(again="text remains")
-    with pytest.raises(BurnedInTextSuspected, match="a word of the header stands in the image") as caught:
+    rules, finder = "pixels:\n  - find-text: { thorough: always }\n", Finder(again=Left("a word stands there"))
+    with pytest.raises(BurnedInTextSuspected, match="a word stands there") as caught:
         run(tmp_path, image(noise(40, 60)), rules, sandbox, finder=finder)
     assert caught.value.facts["boxes"] == ()
 
@@ -504,6 +513,20 @@ def test_examining_tells_and_writes_nothing(tmp_path: Path, sandbox: Sandbox) ->
     assert found.boxes == (Area(5, 30, 25, 36),)
     assert found.reasons == ("the pixel rule of tested, line 6: a person looks", "faint signs")
     assert sorted(tmp_path.iterdir()) == sorted({*before, path})
+
+
+def test_an_examination_tells_what_is_left_after_blackening(tmp_path: Path, sandbox: Sandbox) -> None:
+    path = stored(tmp_path, image(noise(40, 60)))
+    using = program(tmp_path, "pixels:\n  - find-text: {}\n")
+    finder = Finder(Found((Box(5, 30, 20, 6),)), again=Left("text remains"))
+    with opened(path) as instance:
+        treatment = PixelTreatment(sandbox=sandbox, finder=finder)
+        found = treatment.examine(specialised(using, instance), instance, words=frozenset)
+    assert found.boxes == (Area(5, 30, 25, 36),)
+    assert found.left == (Area(30, 20, 38, 26),)
+    assert found.reasons == ("text remains",)
+    # The second look is at what is left: the first one's boxes are black.
+    assert finder.seen[1][30:36, 5:25].max() == 0
 
 
 # The second look.
