@@ -194,7 +194,7 @@ def _substituted(options: Substitution, name: str, value: str, *, exact: bool) -
         raise RuleFailed(where=name, reason="its text does not fit its character set")
     if len(value) > _LONGEST_SEARCHED:
         raise RuleFailed(where=name, reason=f"it is longer than the {_LONGEST_SEARCHED} characters that are searched")
-    text, count = options.pattern.subn(options.replacement, value)
+    text, count = options.expression.substitute(options.template, value)
     if "\\" in text and "\\" not in value:
         raise RuleFailed(where=name, reason="the replacement would make several values of one")
     return text if count else _otherwise(options.otherwise, name, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from gateway.dicom.dictionary import keywords, tag_of
 from gateway.errors import ProfileError
 from gateway.profile import pseudonym
 from gateway.profile.condition import Condition
+from gateway.profile.expression import Expression, ExpressionWrong
 from gateway.profile.language import KEYS_OF_VERBS, GeneraliseForm, ProfileFile, RegexForm, Rule
 from gateway.profile.lookup import VALUE_COLUMNS, LookupTable, load_table
 from gateway.profile.options import (
@@ -204,12 +204,10 @@ def _generalisation(form: GeneraliseForm) -> Options:
 
 def _substitution(form: RegexForm) -> Substitution:
     try:
-        pattern = re.compile(form.pattern)
-    except re.error as failed:
-        where = f" at character {failed.pos + 1}" if failed.pos is not None else ""
-        raise _Wrong("pattern", f"the pattern is wrong{where}: {failed.msg}") from None
+        expression = Expression(form.pattern)
+    except ExpressionWrong as failed:
+        raise _Wrong("pattern", f"the pattern is wrong: {failed}") from None
     try:
-        pattern.sub(form.replacement, "")
-    except (re.error, IndexError) as failed:
+        return Substitution(expression, form.replacement, form.otherwise)
+    except ExpressionWrong as failed:
         raise _Wrong("replacement", f"the replacement is wrong: {failed}") from None
-    return Substitution(pattern, form.replacement, form.otherwise)

@@ -5,7 +5,6 @@ Comments, layout, reasons and the order of rules that do not meet change nothing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -13,6 +12,7 @@ from hashlib import sha256
 from json import dumps
 from typing import Any
 
+from gateway.profile.expression import Expression
 from gateway.profile.lookup import LookupTable
 from gateway.profile.program import Action, Program
 
@@ -83,10 +83,10 @@ def _plain(value: Any) -> Any:
     """The value as JSON has it; a table is its digest."""
     if isinstance(value, LookupTable):
         return value.digest
-    if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__name__, *(_plain(getattr(value, field.name)) for field in fields(value))]
-    if isinstance(value, re.Pattern):
+    if isinstance(value, Expression):
         return value.pattern
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__name__, *(_plain(getattr(value, field.name)) for field in fields(value) if field.init)]
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, Mapping):

@@ -6,11 +6,11 @@ identity.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from gateway.profile.expression import Expression, Template
 from gateway.profile.lookup import LookupTable
 
 #: What happens to a value that a rule does not cover.
@@ -101,14 +101,18 @@ class Substitution:
 
     Attributes
     ----------
-    pattern: searched for in each value
+    expression: searched for in each value
     replacement: what takes the place of a match; ``\1`` and ``\g<name>`` stand for groups
     otherwise: what happens to a value in which nothing matches
     """
 
-    pattern: re.Pattern[str]
+    expression: Expression
     replacement: str
     otherwise: Otherwise = "remove"
+    template: Template = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template", self.expression.template(self.replacement))
 
 
 @dataclass(frozen=True, slots=True)

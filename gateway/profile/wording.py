@@ -188,7 +188,7 @@ def _option(options: Options) -> str:
             return f"keeps its first {options.characters} character{'s' if options.characters > 1 else ''}"
         case Substitution():
             return (
-                f"has every match of the regular expression {options.pattern.pattern} replaced by "
+                f"has every match of the regular expression {options.expression.pattern} replaced by "
                 f'"{options.replacement}"; without a match {_OTHERWISE[options.otherwise]}'
             )
         case Source():

@@ -19,6 +19,7 @@ from gateway.profile.ctp.lookup import table_csv
 from gateway.profile.ctp.model import Draft, NotTranslatable, Outcome
 from gateway.profile.ctp.names import PrivateName, Reference, UnknownElement, display, parse_reference
 from gateway.profile.ctp.script import FUNCTIONS, Call, Script
+from gateway.profile.expression import Expression, ExpressionWrong
 from gateway.profile.lookup import VALUE_COLUMNS
 from gateway.profile.options import Source
 from gateway.profile.pseudonym import NUMBER_DIGITS
@@ -265,11 +266,13 @@ class Outcomes:
         if self._vr not in {*TEXT_LENGTHS, "UR"}:
             raise NotTranslatable(f"VR {self._vr} is no text")
         try:
-            groups = re.compile(pattern).groups
-        except re.error:
-            raise NotTranslatable("the regular expression means nothing outside Java") from None
-        if any(int(group) > groups for group in re.findall(r"\\([0-9])", replacement.replace(r"\\", ""))):
-            raise NotTranslatable("the replacement names a group that the regular expression does not have")
+            expression = Expression(pattern)
+        except ExpressionWrong as wrong:
+            raise NotTranslatable(f"the regular expression cannot be searched for: {wrong}") from None
+        try:
+            expression.template(replacement)
+        except ExpressionWrong as wrong:
+            raise NotTranslatable(f"the replacement cannot be written: {wrong}") from None
         return Outcome("regex", {"pattern": pattern, "replacement": replacement, "otherwise": otherwise})
 
     def _keep(self, _call: Call) -> list[Outcome]:

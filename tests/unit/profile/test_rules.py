@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from gateway.profile import (
     Verb,
     load_profile,
 )
+from gateway.profile.expression import Expression
 from tests.unit.profile.writing import attributes, load, write
 
 DATES = "dates: {shift: per-patient, days: -10..-1}\n"
@@ -61,7 +61,7 @@ DATES = "dates: {shift: per-patient, days: -10..-1}\n"
             "regex: {StudyDescription: {pattern: '^([A-Z]+) .*', replacement: '\\1'}}",
             0x00081030,
             Verb.REGEX,
-            Substitution(re.compile("^([A-Z]+) .*"), "\\1", "remove"),
+            Substitution(Expression("^([A-Z]+) .*"), "\\1", "remove"),
         ),
     ],
 )
@@ -131,8 +131,9 @@ def test_pseudonyms_from_a_table(tmp_path: Path) -> None:
         ("generalise: {PatientSize: {round: 0}}", "4:39", "greater than 0"),
         ("generalise: {PatientSize: {first: 2}}", "4:31", "first is for text"),
         ("generalise: {PatientSize: {frist: 2}}", "4:32", 'did you mean "first"'),
-        ("regex: {StudyDescription: {pattern: '(', replacement: ''}}", "4:41", "the pattern is wrong at character 1"),
+        ("regex: {StudyDescription: {pattern: '(', replacement: ''}}", "4:41", "the pattern is wrong: missing )"),
         ("regex: {StudyDescription: {pattern: 'A', replacement: '\\1'}}", "4:59", "the replacement is wrong"),
+        (r"regex: {StudyDescription: {pattern: '(A)\1', replacement: ''}}", "4:41", r"at character 4: \1 refers to"),
         ("regex: {StudyDescription: {pattern: 'A'}}", "4:31", 'the key "replacement" is missing'),
         ("regex: {Rows: {pattern: 'A', replacement: ''}}", "4:19", "regex works on text, and Rows has VR US"),
         ("clean: [StudyDate]", "4:13", "clean works on text, sequences and graphics, and StudyDate has VR DA"),

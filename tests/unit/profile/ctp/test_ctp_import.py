@@ -96,8 +96,10 @@ ROWS = [
     Row("AdditionalPatientHistory", '@contents(this,"[0-9]+")', "born 1950 in 7 Oaks", "born  in  Oaks"),
     # what matches replaced, with a group
     Row("RequestedProcedureDescription", '@contents(this,"(K)NEE","$1-")', "KNEE 1", "K- 1"),
-    # a pattern that Python does not read: the basic profile's rule
-    Row("AcquisitionComments", r'@contents(this,"\p{Lu}+","")', "HEAD OF MR X", None),
+    # a class of Java's and RE2's
+    Row("ReasonForStudy", r'@contents(this,"\p{Lu}+","x")', "HEAD of MR", "x of x"),
+    # a pattern that looks ahead, which no search in linear time can: the basic profile's rule
+    Row("AcquisitionComments", r'@contents(this,"O(?=F)","")', "HEAD OF MR X", None),
     # a copy of an element that stays
     Row("AcquisitionDeviceProcessingDescription", "@contents(Modality)", "soft", "CT"),
     # a copy of one that does not would let the original out
