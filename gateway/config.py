@@ -223,6 +223,11 @@ class Workers(Section):
         None, description="processes that de-identify; by default half the processors, at least one", examples=[2]
     )
     lease_seconds: Seconds = Field(300.0, description="time after which another worker takes up what one has claimed")
+    instance_seconds: Seconds = Field(
+        300.0,
+        description="time that one instance may take, and a second more for each 500 kB of it; then the process is "
+        "ended, and the instance is held after three such ends",
+    )
     stop_seconds: Seconds = Field(30.0, description="time that running work gets to finish when the gateway stops")
 
 

@@ -9,6 +9,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.records import (
     DUPLICATE,
     Account,
+    Blamed,
     ClaimedInstance,
     DeidentifiedResult,
     DeliveryClaim,
@@ -47,6 +48,7 @@ __all__ = [
     "Account",
     "AuditEnd",
     "AuditRecord",
+    "Blamed",
     "ClaimedInstance",
     "DeidentifiedResult",
     "DeliveryClaim",

@@ -21,6 +21,7 @@ from gateway.ledger.database import CHUNK, InsertInto, OnDatabase, chunks, each_
 from gateway.ledger.history import Transition
 from gateway.ledger.receipts import append
 from gateway.ledger.records import (
+    Blamed,
     DeidentifiedResult,
     DeliveryClaim,
     DeliveryEntry,
@@ -33,6 +34,7 @@ from gateway.ledger.schema import (
     IS_OPEN,
     IS_UNCONFIRMED,
     LEASED,
+    WAITING,
     deliveries,
     instances,
     is_state,
@@ -198,7 +200,13 @@ class Deliveries(OnDatabase):
         return self._database.write("record outcomes", lambda connection: _record(connection, owner, outcomes, at))
 
     def release(
-        self, owner: str, *, crashed: bool = False, keep: Collection[int] = (), now: datetime | None = None
+        self,
+        owner: str,
+        *,
+        crashed: bool = False,
+        blamed: Blamed | None = None,
+        keep: Collection[int] = (),
+        now: datetime | None = None,
     ) -> int:
         """End all leases of ``owner`` and of its threads (``owner/...``), on instances and on deliveries.
 
@@ -208,6 +216,9 @@ class Deliveries(OnDatabase):
             Who leased them.
         crashed
             It died. Otherwise it gives back what it did not begin, and the attempt does not count.
+        blamed
+            The instance that it worked on when it died: the attempt counts for this one only, and its row says how
+            the attempt ended.
         keep
             Deliveries whose leases do not end.
         now
@@ -225,6 +236,10 @@ class Deliveries(OnDatabase):
         """
         at = now or utc_now()
         uncounted = 0 if crashed else 1
+        # A bystander: it was claimed together with the one that is to blame.
+        given_back: sa.ColumnElement[int] = sa.literal(uncounted)
+        if crashed and blamed is not None:
+            given_back = sa.case((instances.c.id == blamed.instance_id, 0), else_=1)
 
         def of_owner(column: sa.Column[str]) -> sa.ColumnElement[bool]:
             return sa.or_(column == owner, column.startswith(f"{owner}/", autoescape=True))
@@ -233,8 +248,14 @@ class Deliveries(OnDatabase):
             released = connection.execute(
                 sa.update(instances)
                 .where(LEASED, of_owner(instances.c.lease_owner))
-                .values(lease_owner=None, lease_until=None, attempts=instances.c.attempts - uncounted)
+                .values(lease_owner=None, lease_until=None, attempts=instances.c.attempts - given_back)
             ).rowcount
+            if crashed and blamed is not None:
+                connection.execute(
+                    sa.update(instances)
+                    .where(WAITING, instances.c.id == blamed.instance_id)
+                    .values(code=blamed.code, detail=blamed.detail)
+                )
             rows = connection.execute(
                 sa.update(deliveries)
                 .where(DELIVERY_LEASED, of_owner(deliveries.c.lease_owner), deliveries.c.id.not_in(each_of("keep")))

@@ -86,6 +86,8 @@ _CLAIM: Final = (
         instances.c.sop_class_uid,
         instances.c.transfer_syntax,
         _REVIEW.is_not(None).label("reviewed"),
+        instances.c.code,
+        instances.c.detail,
     )
 )
 _MINE: Final = (

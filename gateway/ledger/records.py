@@ -77,6 +77,8 @@ class ClaimedInstance:
         How often it was claimed, this time included: an instance that kills its workers is recognised by it.
     reviewed
         Whether a person has decided about its pixels. Nobody does while the instance is leased.
+    code, detail
+        How the last attempt ended, if the process that made it did not live to tell.
     """
 
     instance_id: int
@@ -92,6 +94,23 @@ class ClaimedInstance:
     sop_class_uid: str
     transfer_syntax: str
     reviewed: bool
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blamed:
+    """An instance whose worker ended while it was at work on it.
+
+    Attributes
+    ----------
+    code, detail
+        How it ended, as a stable word and for a person.
+    """
+
+    instance_id: int
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

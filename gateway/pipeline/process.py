@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -28,6 +28,7 @@ from gateway.config import Settings
 from gateway.errors import GatewayError
 from gateway.log import configure_logging
 from gateway.metrics import Metrics
+from gateway.pipeline.at_work import AtWork, Board
 from gateway.pipeline.signals import calling
 from gateway.profile import Program
 
@@ -64,6 +65,7 @@ class Child:
     stopping: set when the job has to come to its end
     cautious: this process replaces one that died; the job takes one instance at a time at first, so that an instance
         that kills its worker is found
+    board: where it says what it works on; None where nobody limits its time
     """
 
     name: str
@@ -74,10 +76,19 @@ class Child:
     stopping: threading.Event
     cautious: bool
     _ready: Event
+    board: Board | None = None
 
     def is_ready(self) -> None:
         """Tell the supervisor that the job has taken up its work."""
         self._ready.set()
+
+
+class _Ties(NamedTuple):
+    """What a child shares with its supervisor: whether it is ready, what it works on, and a pipe that ends with it."""
+
+    ready: Event
+    board: Board
+    life: Connection
 
 
 class ChildProcess:
@@ -106,10 +117,11 @@ class ChildProcess:
         self.restarts = restarts
         self.owner = f"{node}/{name}.{os.getpid()}.{restarts}"
         self._ready = CONTEXT.Event()
+        self._board = Board(CONTEXT)
         reader, self._life = CONTEXT.Pipe(duplex=False)
         self._process: BaseProcess = CONTEXT.Process(
             target=_main,
-            args=(name, self.owner, job, settings, programs, restarts > 0, self._ready, reader),
+            args=(name, self.owner, job, settings, programs, restarts > 0, _Ties(self._ready, self._board, reader)),
             name=name,
         )
         self._process.start()
@@ -139,6 +151,11 @@ class ChildProcess:
     def was_ready(self) -> bool:
         """Whether the job had taken up its work, even if it has ended since."""
         return self._ready.is_set()
+
+    @property
+    def at_work(self) -> AtWork | None:
+        """The instance that it works on, or worked on when it ended."""
+        return self._board.read()
 
     @property
     def exit_code(self) -> int | None:
@@ -172,8 +189,7 @@ def _main(
     settings: Settings,
     programs: Mapping[str, Program],
     cautious: bool,  # noqa: FBT001  (positional across the spawn)
-    ready: Event,
-    life: Connection,
+    ties: _Ties,
 ) -> None:
     stopping = threading.Event()
     # Told twice, as a service manager does that tells the whole group, it still ends with the status of its job.
@@ -183,12 +199,12 @@ def _main(
         os.umask(0o077)
         configure_logging(settings.log)
         structlog.contextvars.bind_contextvars(worker=name)
-        threading.Thread(target=_watch_parent, args=(life, stopping), daemon=True, name="parent").start()
+        threading.Thread(target=_watch_parent, args=(ties.life, stopping), daemon=True, name="parent").start()
         try:
             with running_mark(settings.data):
                 metrics = Metrics.shared(metrics_directory(settings))
                 spare_collector()
-                job(Child(name, owner, settings, programs, metrics, stopping, cautious, ready))
+                job(Child(name, owner, settings, programs, metrics, stopping, cautious, ties.ready, ties.board))
         except GatewayError as error:
             log.critical("process failed", code=error.code, detail=error.message)
             raise SystemExit(EXIT_FAILED) from None

@@ -23,8 +23,9 @@ from gateway import metrics
 from gateway.config import Settings
 from gateway.console import Health, StatusServer
 from gateway.errors import GatewayError, PermanentError, TransientError
-from gateway.ledger import Ledger
+from gateway.ledger import Blamed, Ledger
 from gateway.pipeline.api import doorkeeper, resources
+from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
 from gateway.pipeline.custody import check_custody
 from gateway.pipeline.dispatcher import dispatch
@@ -49,6 +50,8 @@ _LONGEST_RESTART_PAUSE: Final = 30.0
 #: A child that ran this long without dying is trusted again.
 _STABLE_SECONDS: Final = 60.0
 _ORPHAN_SECONDS: Final = 60.0
+#: An instance that takes longer is unusual; when all processes are at such a one, nothing else comes on.
+_STUCK_SECONDS: Final = 120.0
 
 
 class StartFailed(PermanentError):
@@ -173,6 +176,7 @@ class Supervisor:
     def ready(self) -> Health:
         """Whether instances are accepted and processed, and what keeps them from it."""
         problems = [f"process {name} is not ready" for name, ready in self.children().items() if not ready]
+        problems += self._stuck()
         if self._stopping.is_set():
             problems.append("stopping")
         try:
@@ -183,6 +187,22 @@ class Supervisor:
         except GatewayError as error:
             problems.append(error.message)
         return Health(tuple(problems))
+
+    def busy_seconds(self) -> dict[str, float]:
+        """Name of every process that de-identifies -> seconds it has been at work on one instance."""
+        at_work = {
+            post.name: None if post.child is None else post.child.at_work
+            for post in self._posts
+            if post.role == "deidentify"
+        }
+        return {name: 0.0 if found is None else found.busy_seconds for name, found in at_work.items()}
+
+    def _stuck(self) -> list[str]:
+        """What is wrong if no process that de-identifies comes on."""
+        busy = min(self.busy_seconds().values())
+        if busy < _STUCK_SECONDS:
+            return []
+        return [f"every process that de-identifies has been at work on one instance for {busy:.0f} s and more"]
 
     def _fill(self, post: _Post) -> None:
         post.child = ChildProcess(
@@ -244,7 +264,8 @@ class Supervisor:
             return
         if child is not None:
             exit_code, was_ready = child.exit_code, child.was_ready
-            self._bury(child, crashed=exit_code != 0)
+            blamed = None if exit_code == 0 else _blamed(child)
+            self._bury(child, crashed=exit_code != 0, blamed=blamed)
             post.child = None
             if self._stopping.is_set():
                 return
@@ -256,20 +277,27 @@ class Supervisor:
                 raise StartFailed(name=post.name)
             post.restarts += 1
             post.due = now + min(0.2 * 2**post.restarts, _LONGEST_RESTART_PAUSE)
-            log.error("process died", worker=post.name, exit_code=exit_code, restarts=post.restarts)
+            log.error(
+                "process died",
+                worker=post.name,
+                exit_code=exit_code,
+                restarts=post.restarts,
+                instance=None if blamed is None else blamed.instance_id,
+                detail=None if blamed is None else blamed.detail,
+            )
         if now >= post.due:
             if self._metrics is not None:
                 self._metrics.worker_restarted(role=post.role)
             self._fill(post)
 
-    def _bury(self, child: ChildProcess, *, crashed: bool) -> None:
+    def _bury(self, child: ChildProcess, *, crashed: bool, blamed: Blamed | None = None) -> None:
         """Free what an ended process had leased, so that another takes it up at once."""
         if child.pid is not None:
             metrics.forget(metrics_directory(self._settings), child.pid)
         child.close()
         if self._ledger is not None:
             try:
-                self._ledger.release(child.owner, crashed=crashed)
+                self._ledger.release(child.owner, crashed=crashed, blamed=blamed)
             except TransientError as error:
                 log.warning("leases not released", worker=child.name, detail=error.message)
 
@@ -322,3 +350,15 @@ class Supervisor:
         stops = {number: partial(stop, number) for number in (signal.SIGTERM, signal.SIGINT)}
         with calling({**stops, signal.SIGHUP: self._reloading.set}):
             yield
+
+
+def _blamed(child: ChildProcess) -> Blamed | None:
+    """The instance that a dead process was at work on."""
+    at_work = child.at_work
+    if at_work is None:
+        return None
+    if child.exit_code == OVERRAN:
+        detail = f"it took more than {at_work.allowed_seconds:.0f} s"
+        return Blamed(instance_id=at_work.instance_id, code="instance-overran", detail=detail)
+    detail = f"the process ended with status {child.exit_code}"
+    return Blamed(instance_id=at_work.instance_id, code="worker-died", detail=detail)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
@@ -56,6 +57,8 @@ _BATCH: Final = 64
 #: What is done is told after so many seconds or bytes of a batch: it can be delivered while the rest is worked on.
 _FINISH_SECONDS: Final = 0.1
 _FINISH_BYTES: Final = 32 << 20
+#: An instance may take a second longer for every so many bytes.
+_BYTES_A_SECOND: Final = 500_000
 #: Claims after which an instance is suspected to kill its workers.
 _MOST_ATTEMPTS: Final = 3
 #: A worker that replaces a dead one takes this many instances singly.
@@ -149,7 +152,8 @@ class Worker:
                 if self._child.stopping.is_set():
                     break
                 try:
-                    results.append(self._process(claim, review_of(reviews.get(claim.instance_id))))
+                    with self._working_on(claim):
+                        results.append(self._process(claim, review_of(reviews.get(claim.instance_id))))
                 except LedgerUnavailable:
                     raise
                 except TransientError as error:
@@ -170,6 +174,14 @@ class Worker:
             if finished + len(results) + len(postponed) < len(claims):
                 self._ledger.release(self._child.owner)
         return amount(len(claims), sum(claim.size for claim in claims))
+
+    def _working_on(self, claim: ClaimedInstance) -> AbstractContextManager[None]:
+        """The time that an instance may take begins."""
+        board = self._child.board
+        if board is None:
+            return nullcontext()
+        seconds = self._child.settings.workers.instance_seconds + claim.size / _BYTES_A_SECOND
+        return board.working_on(claim.instance_id, seconds=seconds)
 
     def _wait(self, claim: ClaimedInstance, error: TransientError) -> float:
         """Seconds until an instance is tried again, twice as many each time."""
@@ -220,11 +232,12 @@ class Worker:
 
     def _process(self, claim: ClaimedInstance, review: Review | None) -> Result:
         if claim.attempts > _MOST_ATTEMPTS:
+            tried = f"{claim.attempts - 1} attempts to process it ended without a result"
             return HeldResult(
                 instance_id=claim.instance_id,
                 project=None,
-                code="worker-died",
-                detail=f"{claim.attempts - 1} attempts to process it ended without a result",
+                code=claim.code or "worker-died",
+                detail=f"{tried}: {claim.detail}" if claim.detail else tried,
             )
         self._metrics.taken_up(waited_seconds=(datetime.now(UTC) - claim.received_at).total_seconds())
         project: Project | None = None

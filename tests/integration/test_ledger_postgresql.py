@@ -18,6 +18,7 @@ from tests.unit.ledger.build import claim, deidentified, finish, outcome, receiv
 from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
+from tests.unit.ledger.crash_contract import CrashContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
@@ -39,7 +40,7 @@ def ledger(postgresql_cluster: Cluster, migrated: str) -> Iterator[Ledger]:  # n
         yield opened
 
 
-class TestPostgresql(LedgerContract, ClaimsContract, CorrectionsContract, KeysContract, ReviewsContract):
+class TestPostgresql(LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, ReviewsContract):
     """The contract on PostgreSQL."""
 
 

@@ -13,6 +13,7 @@ from tests.unit.ledger.build import received
 from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
+from tests.unit.ledger.crash_contract import CrashContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
 from tests.unit.ledger.reviews_contract import ReviewsContract
@@ -24,7 +25,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-class TestSqlite(LedgerContract, ClaimsContract, CorrectionsContract, KeysContract, ReviewsContract):
+class TestSqlite(LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, ReviewsContract):
     """The contract on SQLite."""
 
 

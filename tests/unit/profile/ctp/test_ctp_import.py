@@ -97,7 +97,7 @@ ROWS = [
     # what matches replaced, with a group
     Row("RequestedProcedureDescription", '@contents(this,"(K)NEE","$1-")', "KNEE 1", "K- 1"),
     # a class of Java's and RE2's
-    Row("ReasonForStudy", r'@contents(this,"\p{Lu}+","x")', "HEAD of MR", "x of x"),
+    Row("ReasonForVisit", r'@contents(this,"\p{Lu}+","x")', "HEAD of MR", "x of x"),
     # a pattern that looks ahead, which no search in linear time can: the basic profile's rule
     Row("AcquisitionComments", r'@contents(this,"O(?=F)","")', "HEAD OF MR X", None),
     # a copy of an element that stays
