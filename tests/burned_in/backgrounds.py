@@ -104,6 +104,49 @@ def _ultrasound(rows: int, columns: int, frames: int, *, colour: bool) -> Callab
     return draw
 
 
+def _stack(frames: int) -> Callable[[int], Background]:
+    """Slices of a body of ellipses, whose organs grow and shrink from frame to frame, with grain."""
+
+    def draw(seed: int) -> Background:
+        random = np.random.default_rng((20266, seed))
+        down, across = np.mgrid[-1:1:256j, -1:1:256j].astype(np.float32)
+        organs = [(*random.uniform(-0.5, 0.5, 2), *random.uniform(0.1, 0.3, 2), random.uniform(0, 6)) for _ in range(8)]
+        slices = []
+        for number in range(frames):
+            image = np.where((across / 0.85) ** 2 + (down / 0.7) ** 2 < 1, 400.0, 0.0)
+            for y, x, high, wide, phase in organs:
+                grown = 0.7 + 0.3 * np.sin(phase + number / 4)
+                image += 150 * np.sin(phase) * (((across - x) / wide) ** 2 + ((down - y) / high) ** 2 < grown)
+            image = ndimage.gaussian_filter(image, 1.5) + random.normal(0, 12, image.shape)
+            slices.append(np.clip(image, 0, 1023).astype(np.uint16))
+        return Background(np.stack(slices), "MONOCHROME2", 12, "CT")
+
+    return draw
+
+
+def _film(rows: int, columns: int, bits: int) -> Callable[[int], Background]:
+    """A scanned film: a radiograph with blackened edges, dust, scratches, uneven light and the grain of a digitiser."""
+    radiograph = _radiograph(rows, columns, bits, modality="OT")
+
+    def draw(seed: int) -> Background:
+        random = np.random.default_rng((20267, seed))
+        values = radiograph(seed).values[0].astype(np.float32)
+        down, across = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].astype(np.float32)
+        values *= 1 - 0.25 * ((across - random.uniform(-0.3, 0.3)) ** 2 + down**2) / 2
+        largest = 2**bits - 1
+        for _ in range(60):
+            y, x = int(random.integers(rows)), int(random.integers(columns))
+            values[y : y + int(random.integers(1, 4)), x : x + int(random.integers(1, 4))] = largest * random.uniform()
+        for _ in range(4):
+            x = int(random.integers(columns - 2))
+            values[int(random.integers(rows // 2)) :, x] += largest * 0.06
+        values += random.normal(0, 0.008 * largest, values.shape).astype(np.float32)
+        kind = np.uint8 if bits <= 8 else np.uint16
+        return Background(np.clip(values, 0, largest).astype(kind)[None], "MONOCHROME2", bits, "OT")
+
+    return draw
+
+
 #: Name -> what makes the image from a seed.
 BACKGROUNDS: Final[dict[str, Callable[[int], Background]]] = {
     # 512 x 512 CT of 14 to 16 bits, signed; head, spine and abdomen.
@@ -131,10 +174,21 @@ BACKGROUNDS: Final[dict[str, Callable[[int], Background]]] = {
     "us-clip": _ultrasound(300, 400, 36, colour=False),
     "us-colour-clip": _ultrasound(300, 400, 20, colour=True),
 }
+#: Images of kinds that are measured on their own: radiographs of the size in which they are sent, film, stacks.
+_OF_A_KIND: Final = {
+    "dx-sent-12": _radiograph(3000, 2400, 12),
+    "dx-sent-14-inverted": _radiograph(2500, 2048, 14, inverted=True),
+    "dx-sent-16": _radiograph(2880, 2880, 16),
+    "cr-sent-10-inverted": _radiograph(2140, 1760, 10, inverted=True, modality="CR"),
+    "film-8": _film(1700, 1400, 8),
+    "film-12": _film(1200, 1000, 12),
+    "stack": _stack(40),
+    "cr-leg": _public("RG3_UNCR.dcm"),
+}
 #: Images that are only written on: what is in them may be text of their own.
 _WITH_TEXT: Final = {"us-real": _public("US1_UNCR.dcm"), "us-cardiac": _public("examples_ybr_color.dcm", frames=20)}
 
 
 def background(name: str, seed: int) -> Background:
     """The background ``name``; ``seed`` varies the generated ones."""
-    return (BACKGROUNDS | _WITH_TEXT)[name](seed)
+    return (BACKGROUNDS | _OF_A_KIND | _WITH_TEXT)[name](seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.burned_in.backgrounds import Background, background
 _FONTS: Final = Path("/usr/share/fonts/truetype/dejavu")
 _FACES: Final = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSerif", "", "bitmap")
 
-Style = Literal["largest", "smallest", "outline", "box", "low", "faint"]
+Style = Literal["largest", "smallest", "outline", "box", "low", "faint", "grey"]
 _STYLES: Final[tuple[Style, ...]] = ("largest", "outline", "low", "box", "smallest", "largest", "faint", "low")
 #: Those that stand out wherever they are.
 CLEAR: Final[tuple[Style, ...]] = ("outline", "box")
@@ -49,6 +49,7 @@ class Line:
     ----------
     text: what it says
     style, height: how it was written, and the size of its font in pixels
+    angle: by how many degrees it was turned to the left
     glyphs: the pixels of its characters, of shape (rows, columns)
     """
 
@@ -56,6 +57,7 @@ class Line:
     style: str
     height: int
     glyphs: NDArray[np.bool_] = field(repr=False)
+    angle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,33 @@ def illustration() -> Case:
 
 
 def _written(title: str, name: str, number: int, count: int, styles: tuple[Style, ...] = _STYLES) -> Case:
-    random = np.random.default_rng((20263, number))
-    image = background(name, number)
+    return written(title, background(name, number), number, count, Writing(styles=styles))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """How lines are written.
+
+    Attributes
+    ----------
+    styles, heights, faces: of which each line has one: styles, sizes in pixels, fonts of ``_FACES`` or paths
+    angle: gives the angle of a line in degrees, to the left
+    frames: how many frames in a row of a clip have a line; None: eight of a long clip, all of a short one
+    seed: beside the image's number
+    """
+
+    styles: tuple[Style, ...] = _STYLES
+    heights: tuple[int, ...] = _HEIGHTS
+    faces: tuple[str, ...] = _FACES
+    angle: Callable[[np.random.Generator], float] | None = None
+    frames: int | None = None
+    seed: int = 20263
+
+
+def written(title: str, image: Background, number: int, count: int, how: Writing) -> Case:
+    """``image`` with ``count`` lines about one person, the ``number``-th of a series."""
+    random = np.random.default_rng((how.seed, number))
+    styles = how.styles
     values = image.values.copy()
     person = _PERSONS[number % len(_PERSONS)]
     texts = _texts(person)
@@ -213,10 +240,10 @@ def _written(title: str, name: str, number: int, count: int, styles: tuple[Style
     taken = np.zeros(values.shape[1:3], dtype=bool)
     for position in range(count):
         style = styles[int(random.integers(len(styles)))]
-        line = _line(random, texts[(number + position) % len(texts)], style, taken)
+        line = _line(random, texts[(number + position) % len(texts)], style, taken, how)
         if not _is_visible(image, line):
             line = replace(line, style="box")
-        _burn(random, image, values, line)
+        _burn(random, image, values, line, how.frames)
         # Where text is cut off at the end of the range it is not there.
         seen = (values != image.values).reshape(*values.shape[:3], -1).any(axis=(0, 3)) | (line.style not in _CONTRAST)
         lines.append(replace(line, glyphs=line.glyphs & seen))
@@ -240,12 +267,14 @@ def _texts(person: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _line(random: np.random.Generator, text: str, style: Style, taken: NDArray[np.bool_]) -> Line:
+def _line(random: np.random.Generator, text: str, style: Style, taken: NDArray[np.bool_], how: Writing) -> Line:
     """Glyphs of a line at a place that no other line has taken."""
     rows, columns = taken.shape
-    height = int(random.choice(_HEIGHTS))
+    height = int(random.choice(how.heights))
+    angle = 0.0 if how.angle is None else how.angle(random)
     while True:
-        drawn = _glyphs(text, _FACES[int(random.integers(len(_FACES)))], height, smooth=bool(random.integers(2)))
+        face = how.faces[int(random.integers(len(how.faces)))]
+        drawn = _turned(_glyphs(text, face, height, smooth=bool(random.integers(2))), angle)
         if drawn.shape[1] <= columns - 8 and drawn.shape[0] <= rows - 8:
             break
         height = max(12, height - 4)
@@ -262,11 +291,28 @@ def _line(random: np.random.Generator, text: str, style: Style, taken: NDArray[n
     whole = np.zeros(taken.shape, dtype=np.float32)
     whole[y : y + drawn.shape[0], x : x + drawn.shape[1]] = drawn
     taken |= whole > 0
-    return Line(text, style, height, whole > 0.5)
+    return Line(text, style, height, whole > 0.5, angle)
+
+
+def glyphs_of(text: str, face: str, height: int, *, angle: float) -> NDArray[np.float32]:
+    """How much each pixel belongs to a character of a line that is turned to the left, 0 to 1, cut to the text."""
+    return _turned(_glyphs(text, face, height, smooth=True), angle)
+
+
+def _turned(drawn: NDArray[np.float32], angle: float) -> NDArray[np.float32]:
+    """Glyphs turned to the left, cut to the text."""
+    if not angle:
+        return drawn
+    turned = np.asarray(Image.fromarray(drawn).rotate(angle, Image.Resampling.BICUBIC, expand=True))
+    rows, columns = (np.flatnonzero((turned > 0.2).any(axis=axis)) for axis in (1, 0))
+    cut: NDArray[np.float32] = turned[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].clip(0, 1)
+    return cut
 
 
 @cache
 def _font(face: str, height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    if face.startswith("/"):
+        return ImageFont.truetype(face, height)
     if face:
         return ImageFont.truetype(str(_FONTS / f"{face}.ttf"), height)
     return ImageFont.load_default(height)
@@ -289,14 +335,18 @@ def _glyphs(text: str, face: str, height: int, *, smooth: bool) -> NDArray[np.fl
     return np.kron(drawn, np.ones((times, times), dtype=np.float32))
 
 
-def _burn(random: np.random.Generator, image: Background, values: NDArray[Any], line: Line) -> None:
-    """Write ``line`` into ``values``; into eight frames in a row of a long clip, into all of a short one."""
+def _burn(
+    random: np.random.Generator, image: Background, values: NDArray[Any], line: Line, several: int | None
+) -> None:
+    """Write ``line`` into ``several`` frames in a row; None: into eight of a long clip, all of a short one."""
     from scipy import ndimage
 
     frames = range(len(values))
-    if len(values) > 30:
-        start = int(random.integers(len(values) - 8))
-        frames = range(start, start + 8)
+    if several is None and len(values) > 30:
+        several = 8
+    if several is not None:
+        start = int(random.integers(len(values) - several))
+        frames = range(start, start + several)
     around = ndimage.binary_dilation(line.glyphs, iterations=2 if line.height > 20 else 1)
     y, x = np.nonzero(line.glyphs)
     box = (slice(max(0, y.min() - 4), y.max() + 5), slice(max(0, x.min() - 4), x.max() + 5))
@@ -320,6 +370,9 @@ def _ink(image: Background, style: str, random: np.random.Generator) -> Any:
     signed = image.pixel_representation
     least, most = (-(2 ** (image.bits_stored - 1)) if signed else 0), 2 ** (image.bits_stored - signed) - 1
     dark = style == "smallest"
+    if style == "grey":
+        low, high = np.percentile(image.values, (0.5, 99.5))
+        return np.asarray((low + high) / 2).astype(image.values.dtype)
     if image.values.ndim == 4:
         return (0, 0, 0) if dark else _COLOURS[int(random.integers(len(_COLOURS)))]
     return least if dark != (image.photometric_interpretation == "MONOCHROME1") else most

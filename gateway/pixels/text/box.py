@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["Findings", "Remains", "TextBox", "covered_share", "grown", "lines", "windows"]
+__all__ = ["Findings", "Remains", "TextBox", "covered_share", "grown", "lines", "same_line", "windows"]
 
 #: Boxes are of one line if they share this part of the lower one's height...
 _SHARED_HEIGHT: Final = 0.5
@@ -132,7 +132,7 @@ def lines(boxes: Iterable[TextBox]) -> list[TextBox]:
         while found:
             found = False
             for other in waiting:
-                if _same_line(line, other):
+                if same_line(line, other):
                     line = line.joined(other)
                     waiting.remove(other)
                     found = True
@@ -141,7 +141,8 @@ def lines(boxes: Iterable[TextBox]) -> list[TextBox]:
     return finished
 
 
-def _same_line(one: TextBox, other: TextBox) -> bool:
+def same_line(one: TextBox, other: TextBox) -> bool:
+    """Whether two boxes are parts of one line."""
     shared = min(one.bottom, other.bottom) - max(one.y, other.y)
     low = min(one.height, other.height)
     # A vertical line next to a horizontal one is no part of it.

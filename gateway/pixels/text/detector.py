@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ from scipy import ndimage
 
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
+from gateway.pixels.text.slanted import SlantedBox, narrowest
 
-__all__ = ["Detector", "scales", "second_scales"]
+__all__ = ["Detected", "Detector", "scales", "second_scales"]
 
 _MODEL: Final = "ch_PP-OCRv4_det_infer.onnx"
 #: Mean and standard deviation of ImageNet's channels, in grey levels of 255.
@@ -34,6 +36,13 @@ _UNCLIP: Final = 1.6
 _LOWEST: Final = 3
 _HIGHEST: Final = 48
 _PART: Final = 24
+#: A component is slanted if its narrowest rectangle is at most this part as thick as its upright one, this many times
+#: as long as thick, and so many degrees off.
+_SLIMMER: Final = 0.75
+_LONG: Final = 1.8
+_OFF: Final = 2
+#: Probability from which a component that is too large for a line of text is told.
+_SURE: Final = 0.8
 #: Images whose shorter edge is up to this are looked at in double size, others in half size.
 _SMALL: Final = 1200
 
@@ -48,6 +57,22 @@ def second_scales(rows: int, columns: int) -> tuple[float, ...]:
     return (1.0, 2.0, 3.0) if min(rows, columns) <= _SMALL else (1.0, 0.5, 1.5)
 
 
+@dataclass(slots=True)
+class Detected:
+    """What looks like text in an image, in its pixels; the confidence of boxes is the mean probability.
+
+    Attributes
+    ----------
+    level: boxes of lines along the rows or the columns
+    slanted: boxes of other lines
+    outsized: boxes of what is too large for a line of text, where the network is sure
+    """
+
+    level: list[TextBox] = field(default_factory=list)
+    slanted: list[SlantedBox] = field(default_factory=list)
+    outsized: list[TextBox] = field(default_factory=list)
+
+
 class Detector:
     """Finds the rectangles that look like text.
 
@@ -59,7 +84,7 @@ class Detector:
     def __init__(self) -> None:
         self._network = Network(_MODEL)
 
-    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> list[TextBox]:
+    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> Detected:
         """The text of ``view`` of shape (rows, columns) or (rows, columns, 3), looked at in ``scale``.
 
         Parameters
@@ -67,10 +92,6 @@ class Detector:
         view: 8 bits
         scale: the factor by which the image is enlarged before
         sensitive: lower limits, for images in which a trace of text matters
-
-        Returns
-        -------
-        Boxes in pixels of ``view``; their confidence is the mean probability.
         """
         rows, columns = view.shape[:2]
         image = view
@@ -78,10 +99,12 @@ class Detector:
             size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
             image = np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BILINEAR))
         down, across = image.shape[0] / rows, image.shape[1] / columns
-        return [
-            _scaled(box, down=down, across=across, rows=rows, columns=columns)
-            for box in _boxes(self._probability(image), *(_SENSITIVE if sensitive else _USUAL))
-        ]
+        found = _boxes(self._probability(image), *(_SENSITIVE if sensitive else _USUAL))
+        return Detected(
+            [_scaled(box, down=down, across=across, rows=rows, columns=columns) for box in found.level],
+            [_slanted(box, down=down, across=across) for box in found.slanted],
+            [_scaled(box, down=down, across=across, rows=rows, columns=columns) for box in found.outsized],
+        )
 
     def _probability(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The probability, of 255, that each pixel is text; of each tile what is not at its inner edges."""
@@ -115,24 +138,51 @@ def _spans(length: int) -> Iterator[tuple[int, int, int, int]]:
         start = end - _OVERLAP
 
 
-def _boxes(probability: NDArray[np.uint8], pixel: int, component: float) -> Iterator[TextBox]:
+def _boxes(probability: NDArray[np.uint8], pixel: int, component: float) -> Detected:
     """Connected text as rectangles, grown to the size that the network was taught to shrink."""
     text = probability > pixel
     labels, _ = ndimage.label(ndimage.binary_dilation(text, structure=np.ones((2, 2), dtype=bool)))
     highest = max(_HIGHEST, min(probability.shape) // _PART)
+    detected = Detected()
     for number, where in enumerate(ndimage.find_objects(labels), start=1):
         down, across = where
         height, width = down.stop - down.start, across.stop - across.start
-        if not _LOWEST <= min(height, width) <= highest:
+        if min(height, width) < _LOWEST:
             continue
-        inside = probability[where][(labels[where] == number) & text[where]]
-        score = float(inside.mean()) / 255
+        own = labels[where] == number
+        score = float(probability[where][own & text[where]].mean()) / 255
         if score < component:
             continue
+        x, y, length, thickness, angle = narrowest(own)
+        if (
+            thickness <= _SLIMMER * min(height, width)
+            and length >= _LONG * thickness
+            and _OFF <= abs(angle) <= 90 - _OFF
+            and _LOWEST <= thickness <= highest
+        ):
+            by = length * thickness * _UNCLIP / (2 * (length + thickness)) + 1
+            detected.slanted.append(
+                SlantedBox(
+                    x=across.start + x, y=down.start + y, width=length + 2 * by, height=thickness + 2 * by,
+                    angle=angle, confidence=score,
+                )
+            )  # fmt: skip
+            continue
         by = round(height * width * _UNCLIP / (2 * (height + width))) + 1
-        yield TextBox(
+        box = TextBox(
             x=across.start - by, y=down.start - by, width=width + 2 * by, height=height + 2 * by, confidence=score
         )
+        if min(height, width) <= highest:
+            detected.level.append(box)
+        elif score >= _SURE:
+            detected.outsized.append(box)
+    return detected
+
+
+def _slanted(box: SlantedBox, *, down: float, across: float) -> SlantedBox:
+    """In pixels of the image that was looked at; both scales differ by rounding alone."""
+    by = 2 / (down + across)
+    return replace(box.scaled(by), x=box.x / across, y=box.y / down)
 
 
 def _scaled(box: TextBox, *, down: float, across: float, rows: int, columns: int) -> TextBox:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
+from gateway.pixels.text.slanted import SlantedBox, level_view
 
 __all__ = ["Character", "Reader", "Reading"]
 
@@ -85,6 +86,16 @@ class Reader:
             turned = (self._reading(self._run(np.rot90(crop, turns))) for turns in (1, 3))
             return max(turned, key=lambda reading: reading.confidence)
         return self._reading(self._run(crop))
+
+    def read_slanted(self, view: NDArray[np.uint8], line: SlantedBox) -> tuple[SlantedBox, Reading]:
+        """What ``line`` of ``view`` says, and the line in the direction in which it is read."""
+        read = [(way, self.read_level(view, way)) for way in (line, line.turned())]
+        return max(read, key=lambda one: one[1].confidence)
+
+    def read_level(self, view: NDArray[np.uint8], line: SlantedBox) -> Reading:
+        """What ``line`` of ``view`` says, read along its angle alone."""
+        crop = _stretched(*level_view(view, line))
+        return _NOTHING if crop is None else self._reading(self._run(crop))
 
     def characters(self, view: NDArray[np.uint8], box: TextBox) -> list[Character]:
         """The characters of a level line in ``box`` of ``view``, from left to right, with their places."""

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gateway import ocr
 from gateway.errors import ConfigurationError
 from gateway.pixels.text import TextBox, TextFinder
+from gateway.pixels.text.detector import Detected
 from gateway.pixels.text.models import Network
 from gateway.profile.pixels import FindText
 from gateway.profile.program import Origin
@@ -91,6 +92,60 @@ def test_upright_text_is_found(finder: TextFinder) -> None:
     clip = Clip(pixels)
     (name,) = finder.find(clip, clip.description, IDENTIFYING, WORDS).boxes
     assert name.height > 3 * name.width
+
+
+def slanted(text: str, angle: float, *, size: int = 22) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A text turned to the left on the usual background, and its pixels."""
+    picture = np.array(Image.fromarray(image()[0]).resize((420, 400)))
+    canvas = Image.new("L", (420, 400))
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox(text)
+    ImageDraw.Draw(canvas).text((210 - (right + left) / 2, 200 - (bottom + top) / 2), text, fill=255, font=font)
+    glyphs = np.asarray(canvas.rotate(angle, Image.Resampling.BICUBIC)) > 128
+    picture[glyphs] = 255
+    return picture, glyphs
+
+
+def mask_of(boxes: Sequence[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    mask = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        mask[box.y : box.bottom, box.x : box.right] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    "angle",
+    # A little askew, every quadrant, along the diagonal, nearly upright, upright from both sides, upside down.
+    [4, 25, 45, 62, 87, 118, 180, 203, 270, 292, 340],
+)
+def test_text_at_any_angle_is_found_and_read(finder: TextFinder, angle: float) -> None:
+    picture, glyphs = slanted("MOCKBURY TESTARIO", angle)
+    clip = Clip(picture[None])
+    findings = finder.find(clip, clip.description, IDENTIFYING, WORDS)
+    assert findings.unsure is None
+    assert findings.hold is None
+    mask = mask_of(findings.boxes, picture.shape)
+    assert mask[glyphs].mean() > 0.98
+    # Its upright rectangle would be up to a fifth of the image.
+    assert mask.mean() < 0.12
+    assert all(box.identifying for box in findings.boxes)
+
+
+@pytest.mark.parametrize("angle", [20, 65, 100, 150, 200, 310])
+def test_second_look_sees_slanted_text(finder: TextFinder, angle: float) -> None:
+    picture, glyphs = slanted("KV 80 MAS 12", angle)
+    clip = Clip(picture[None])
+    remains = finder.check(clip, clip.description, ALL, WORDS)
+    assert remains is not None
+    assert mask_of(remains.boxes, picture.shape)[glyphs].mean() > 0.8
+    assert finder.check(clip, clip.description, IDENTIFYING, WORDS) is None
+
+
+def test_lines_beside_slanted_ones_that_identify_go_with_them(finder: TextFinder) -> None:
+    first, _ = slanted("MOCKBURY TESTARIO", 30)
+    clip = Clip(np.maximum(first, np.roll(slanted("ERECT PA", 30)[0], 30, axis=0))[None])
+    boxes = finder.find(clip, clip.description, IDENTIFYING, WORDS).boxes
+    assert covered(boxes, 210, 230)
 
 
 def test_text_of_some_frames_is_found(finder: TextFinder) -> None:
@@ -173,8 +228,8 @@ class Blind:
     def __init__(self, *places: TextBox) -> None:
         self._places = list(places)
 
-    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> list[TextBox]:
-        return self._places
+    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> Detected:
+        return Detected(level=self._places)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,198 @@
+"""The first look: everything in an image that is text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.pixels.text.box import TextBox, grown, lines
+from gateway.pixels.text.detector import Detected, Detector, scales
+from gateway.pixels.text.ends import to_its_ends
+from gateway.pixels.text.identifying import IdentifyingWords
+from gateway.pixels.text.judging import CLEAR, is_slanted_text, is_text
+from gateway.pixels.text.reader import Reader, Reading
+from gateway.pixels.text.slanted import SlantedBox, covers, level_view, placed, slanted_lines
+from gateway.pixels.text.views import Views
+
+__all__ = ["Search"]
+
+#: Pixels by which boxes are grown at last.
+_MARGIN: Final = 3
+#: A place is known text if a box of text covers this part of it, and the text grows at most so much by it.
+_KNOWN: Final = 0.7
+_GROWTH: Final = 1.3
+#: Grey levels of 255 between text and its background below which it is faint; rounds in which they are told apart.
+_FAINT: Final = 100
+_ROUNDS: Final = 8
+#: How far beyond a slanted line its ends are looked for, in heights.
+_BEYOND: Final = 24
+#: How many times as long as high it is from which what is too large for a line of text may be one: anatomy is rounder.
+_OUTSIZED: Final = 3
+#: Lines this many times their height above or below a line that identifies are its neighbours.
+_NEIGHBOUR: Final = 1.5
+
+
+@dataclass(slots=True)
+class Search:
+    """A search for the text of one instance, projection by projection.
+
+    Attributes
+    ----------
+    detector, reader: the networks
+    words: what identifies
+    strict: whether signs that do not read as text count
+    """
+
+    detector: Detector
+    reader: Reader
+    words: IdentifyingWords
+    strict: bool = False
+    _certain: list[TextBox] = field(default_factory=list)
+    _doubtful: list[TextBox] = field(default_factory=list)
+    _slanted: list[SlantedBox] = field(default_factory=list)
+    _slanted_doubtful: list[SlantedBox] = field(default_factory=list)
+    _outsized: list[TextBox] = field(default_factory=list)
+
+    def look(self, view: Views) -> None:
+        """Add the text of one projection."""
+        known = len(self._certain), len(self._doubtful), len(self._slanted)
+        for picture in (view.shown, view.contrast):
+            if picture is not None:
+                found = [self.detector.detect(picture, scale) for scale in scales(*picture.shape[:2])]
+                self._sort(view, picture, found)
+        for line in lines((*self._certain[known[0] :], *self._doubtful[known[1] :])):
+            whole = to_its_ends(line, view.contrast, self.reader)
+            if whole != line:
+                self._certain.append(whole)
+        self._slanted[known[2] :] = [
+            self._whole(line, view.contrast) for line in slanted_lines(self._slanted[known[2] :])
+        ]
+
+    def unsure(self) -> str | None:
+        """Why what was found may not be all, or not be text; None if there is no reason."""
+        if self._doubts() or self._slanted_doubts():
+            return "what looks like text cannot be read for certain"
+        if any(not _is_known(box, self._certain) for box in self._outsized):
+            return "what looks like very large text cannot be read"
+        return None
+
+    def boxes(self, *, rows: int, columns: int) -> tuple[TextBox, ...]:
+        """The lines of text with a margin, doubtful ones among them; of slanted ones the rectangles that cover them."""
+        level = lines((*self._certain, *self._doubts()))
+        level = lines(grown(box, _MARGIN, rows=rows, columns=columns) for box in level)
+        slanted = slanted_lines((*self._slanted, *self._slanted_doubts()))
+        marked = [box for box in level if box.identifying]
+        for line in slanted:
+            if line.identifying:
+                marked.extend(line.cover(rows=rows, columns=columns))
+        found = [replace(box, identifying=box.identifying or _beside_any(box, marked)) for box in level]
+        for line in slanted:
+            cover = line.grown(_MARGIN).cover(rows=rows, columns=columns)
+            identifying = line.identifying or any(_beside_any(box, marked) for box in cover)
+            found.extend(replace(box, identifying=identifying) for box in cover)
+        return tuple(found)
+
+    def _doubts(self) -> list[TextBox]:
+        return [box for box in self._doubtful if not _is_known(box, self._certain)]
+
+    def _slanted_doubts(self) -> list[SlantedBox]:
+        return [box for box in self._slanted_doubtful if not _is_covered(box, self._slanted)]
+
+    def _sort(self, view: Views, picture: NDArray[np.uint8], found: Iterable[Detected]) -> None:
+        """Add those of the places in ``found`` that are text."""
+        found = tuple(found)
+        for place in sorted((box for one in found for box in one.level), key=_size, reverse=True):
+            if _absorbed(place, self._certain) or _is_covered(SlantedBox.of(place), self._slanted):
+                continue
+            reading = self.reader.read(picture, place)
+            if reading.confidence < CLEAR and place.width > place.height:
+                turned = SlantedBox.of(place).turned()
+                upside_down = self.reader.read_level(picture, turned)
+                if upside_down.confidence >= CLEAR and self._add_slanted(view, turned, upside_down):
+                    continue
+            sure = is_text(place, reading, strict=self.strict)
+            if sure is None:
+                continue
+            identifying = reading.text in self.words
+            faint = view.shown is None or _separation(_crop(view.shown, place)) < _FAINT
+            box = replace(place, confidence=reading.confidence, identifying=identifying, faint=faint)
+            (self._certain if sure else self._doubtful).append(box)
+        for line in sorted((box for one in found for box in one.slanted), key=_size, reverse=True):
+            if not _is_covered(line, self._slanted):
+                self._add_slanted(view, *self.reader.read_slanted(picture, line))
+        for box in (box for one in found for box in one.outsized):
+            longer, shorter = max(box.width, box.height), min(box.width, box.height)
+            if longer >= _OUTSIZED * shorter:
+                self._outsized.append(box)
+
+    def _add_slanted(self, view: Views, line: SlantedBox, reading: Reading) -> bool:
+        """Add a line if it is text; whether it is."""
+        sure = is_slanted_text(line, reading, strict=self.strict)
+        if sure is None:
+            return False
+        faint = view.shown is None or _separation(level_view(view.shown, line)[0]) < _FAINT
+        line = replace(line, confidence=reading.confidence, identifying=reading.text in self.words, faint=faint)
+        (self._slanted if sure else self._slanted_doubtful).append(line)
+        return True
+
+    def _whole(self, line: SlantedBox, picture: NDArray[np.uint8]) -> SlantedBox:
+        """A slanted line with the characters that stand beyond it."""
+        level, box = level_view(picture, line, beside=_BEYOND * line.height)
+        return placed(line, box, to_its_ends(box, level, self.reader))
+
+
+def _size(box: TextBox | SlantedBox) -> float:
+    return box.width * box.height
+
+
+def _crop(picture: NDArray[np.uint8], box: TextBox) -> NDArray[np.uint8]:
+    return picture[box.y : box.bottom, box.x : box.right]
+
+
+def _separation(crop: NDArray[np.uint8]) -> float:
+    """The grey levels between the means of the bright and of the dark pixels of a crop (iterative threshold)."""
+    pixels = crop.reshape(-1, *crop.shape[2:])
+    grey = (pixels.max(axis=-1) if pixels.ndim == 2 else pixels).astype(np.float32)
+    bright = dark = threshold = float(grey.mean())
+    for _ in range(_ROUNDS):
+        above = grey > threshold
+        if not above.any():
+            break
+        bright, dark = float(grey[above].mean()), float(grey[~above].mean())
+        threshold = (bright + dark) / 2
+    return bright - dark
+
+
+def _is_known(box: TextBox, certain: Iterable[TextBox]) -> bool:
+    return any(box.overlap(other) >= _KNOWN * box.width * box.height for other in certain)
+
+
+def _absorbed(place: TextBox, certain: list[TextBox]) -> bool:
+    """Whether ``place`` is part of known text, which it may enlarge a little."""
+    for number, other in enumerate(certain):
+        if place.overlap(other) >= _KNOWN * place.width * place.height:
+            both = other.joined(place)
+            if both.height <= _GROWTH * other.height:
+                certain[number] = replace(both, confidence=other.confidence, faint=other.faint)
+                return True
+    return False
+
+
+def _is_covered(line: SlantedBox, known: Iterable[SlantedBox]) -> bool:
+    return any(covers(other, line) >= _KNOWN for other in known)
+
+
+def _beside_any(box: TextBox, marked: Iterable[TextBox]) -> bool:
+    """Whether ``box`` is next to one that identifies: what was misread there may be the rest of it."""
+    return any(_are_neighbours(box, other) for other in marked)
+
+
+def _are_neighbours(one: TextBox, other: TextBox) -> bool:
+    apart = max(one.y, other.y) - min(one.bottom, other.bottom)
+    beside = max(one.x, other.x) - min(one.right, other.right)
+    near = _NEIGHBOUR * max(one.height, other.height)
+    return (apart <= near and beside <= 0) or (apart <= 0 and beside <= 2 * near)
