@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from functools import cache
+from importlib.resources import files
 from typing import Final
 
 _UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+", re.ASCII)
-#: What PS3.6 A registers under the root of the standard: the arcs in use have at most nine components of at most four
-#: digits. An identifier that somebody made up under this root carries a date, a device or a counter and does not fit.
-_REGISTERED: Final = re.compile(r"1\.2\.840\.10008\.[1-9][0-9]?(?:\.(?:0|[1-9][0-9]{0,3})){1,8}", re.ASCII)
+#: Context groups are numbered on from 1 without a gap (PS3.6 Table A-3); this leaves later editions some hundred.
+_CONTEXT_GROUP: Final = re.compile(r"1\.2\.840\.10008\.6\.1\.([1-9][0-9]{0,3})", re.ASCII)
+_LAST_CONTEXT_GROUP: Final = 1699
 
 
 def is_valid_uid(text: str) -> bool:
@@ -17,10 +20,21 @@ def is_valid_uid(text: str) -> bool:
 
 
 def is_well_known(text: str) -> bool:
-    """Whether the standard registers ``text`` or may in a later edition: classes, transfer syntaxes, coding schemes,
-    context groups, templates, well-known instances and frames of reference (PS3.6 A). Such a UID identifies nobody.
+    """Whether the standard registers ``text``: classes, transfer syntaxes, coding schemes, context groups, well-known
+    instances and frames of reference (PS3.6 A). Such a UID identifies nobody; one that somebody made up under the
+    standard's root may hold a date, a device or a patient's number, and is not registered.
     """
-    return _REGISTERED.fullmatch(text) is not None
+    if text in _registered():
+        return True
+    group = _CONTEXT_GROUP.fullmatch(text)
+    return group is not None and int(group[1]) <= _LAST_CONTEXT_GROUP
+
+
+@cache
+def _registered() -> frozenset[str]:
+    """By ``scripts/generate-uids``."""
+    text = (files("gateway.dicom") / "data" / "uids.csv").read_text(encoding="ascii")
+    return frozenset(row["uid"] for row in csv.DictReader(text.splitlines()))
 
 
 def is_instance_uid(text: str) -> bool:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from pydicom import valuerep
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
+from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES, inflated, transfer_syntax
 from gateway.dicom.uid import is_instance_uid, is_valid_uid, is_well_known
 from gateway.dicom.vr import HEADER_SIZE, VALUE_REPRESENTATIONS, pad
 from gateway.errors import UnsupportedEncoding
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_vr_of_the_standard() -> None:
@@ -126,7 +133,16 @@ def test_valid_uid(text: str, valid: bool) -> None:
     assert is_valid_uid(text) is valid
 
 
-@pytest.mark.parametrize("uid", UID_dictionary)
+@pytest.mark.parametrize(
+    "uid",
+    [
+        *UID_dictionary,
+        *TRANSFER_SYNTAXES,
+        *STORAGE_SOP_CLASSES,
+        "1.2.840.10008.6.1.1",  # context groups: the first, and one of the newest
+        "1.2.840.10008.6.1.1490",
+    ],
+)
 def test_everything_registered_is_well_known(uid: str) -> None:
     assert is_well_known(uid)
     assert not is_instance_uid(uid)
@@ -139,6 +155,13 @@ def test_everything_registered_is_well_known(uid: str) -> None:
         "1.2.840.10008.20260102.12",  # made up under the standard's root: a date
         "1.2.840.10008.1.2.3.4.11223344.1",
         "1.2.840.10008.5.1.4.1.1.2.1.2.3.4",  # more components than any class
+        "1.2.840.10008.4471.823",  # short arcs that nobody registered: a patient's number
+        "1.2.840.10008.1.2.3",
+        "1.2.840.10008.5.1.4.1.1.2.27.4.31",  # a birth date under a class
+        "1.2.840.10008.5.1.4.1.1.1931",
+        "1.2.840.10008.6.1.1931",  # beyond the last context group
+        "1.2.840.10008.6.1.0",
+        "1.2.840.10008.6.1.24.1",
         "1.2.840.100080.1",  # another root
         "1.2.840.113619.2.55.3",
         "2.25.329800735698586629295641978511506172918",
@@ -147,6 +170,12 @@ def test_everything_registered_is_well_known(uid: str) -> None:
 def test_everything_else_is_not(uid: str) -> None:
     assert not is_well_known(uid)
     assert is_instance_uid(uid)
+
+
+def test_the_table_is_what_its_generator_writes(tmp_path: Path) -> None:
+    written = tmp_path / "uids.csv"
+    subprocess.run([sys.executable, ROOT / "scripts" / "generate-uids", written], check=True, cwd=ROOT)
+    assert written.read_bytes() == (ROOT / "gateway" / "dicom" / "data" / "uids.csv").read_bytes()
 
 
 def test_what_is_no_uid_is_no_instance_uid() -> None:
