@@ -115,6 +115,11 @@ class Cleaner:
         """Whether ``text``, such as a code of a private scheme, holds what the study's header names or a date."""
         return _Value(words_of(self._vocabulary), self._context, text).identifies()
 
+    def vouches(self, text: str) -> bool:
+        """Whether every word of ``text``, such as a code of a private scheme, is known to identify nobody."""
+        clean = _clean if len(text) <= _LONGEST_REMEMBERED else _clean.__wrapped__
+        return clean(self._vocabulary, self._context, text)[0] == text
+
     def _value(self, tag: int, text: str) -> str:
         clean = _clean if len(text) <= _LONGEST_REMEMBERED else _clean.__wrapped__
         cleaned, unsure = clean(self._vocabulary, self._context, text)

@@ -1,13 +1,22 @@
-"""Coded entries: their meanings and codes (PS3.3 section 8.8).
+"""Coded entries: codes, their schemes and their meanings (PS3.3 section 8), in every profile and at every depth.
 
-A Code Meaning is text that a device or a person wrote. For a code that the standard knows it is written again from the
-dictionary (``gateway.dicom.codes``) whatever was received; any other meaning is cleaned as a descriptor is, and a code
-of a private scheme that holds the study's identity becomes a keyed one.
+A code is what a device or a person wrote, as its meaning is. What the standard and public terminologies know of it
+(``gateway.dicom.codes``, ``schemes`` and ``units``) is vouched for; of anything else only words that are known to
+identify nobody stay:
+
+- a meaning is written again from the dictionary where the code is known, whatever was received; the meaning of a unit
+  stays if it is one, otherwise the code is written in its place; any other meaning is cleaned as a descriptor is;
+- a code stays if it is known, if only its scheme can have made it, or if all its words are known; otherwise a keyed one
+  stands for it, the same for the same code;
+- designators and versions of schemes that are not public are treated like codes.
 """
 
 from __future__ import annotations
 
 import base64
+import re
+from bisect import bisect_left
+from functools import lru_cache
 from typing import Final
 
 from gateway.deid.dummies import dummy_value
@@ -17,26 +26,45 @@ from gateway.dicom import codes, encode
 from gateway.dicom.charset import CharacterSets, character_sets
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import decode_element
-from gateway.profile import Program
+from gateway.dicom.schemes import fits, is_public
+from gateway.dicom.units import is_unit, names_unit, same_unit
 
-__all__ = ["CODE_MEANING", "cleans", "code_of", "overrides", "sets_of", "text_of"]
+__all__ = ["CODED", "code_of", "has_code", "overrides", "sets_of", "text_of"]
 
-CODE_MEANING: Final = 0x00080104
 _CODE_VALUE: Final = 0x00080100
 _DESIGNATOR: Final = 0x00080102
+_VERSION: Final = 0x00080103
+_CODE_MEANING: Final = 0x00080104
 _LONG_CODE_VALUE: Final = 0x00080119
 _URN_CODE_VALUE: Final = 0x00080120
-_CODE_VALUES: Final = {_CODE_VALUE: b"SH", _LONG_CODE_VALUE: b"UC", _URN_CODE_VALUE: b"UR"}
+_CODE_VALUES: Final = (_CODE_VALUE, _LONG_CODE_VALUE, _URN_CODE_VALUE)
+#: Attributes of a coded entry that hold what somebody wrote -> VR.
+CODED: Final = {
+    _CODE_VALUE: b"SH", _DESIGNATOR: b"SH", _VERSION: b"SH", _CODE_MEANING: b"LO",
+    _LONG_CODE_VALUE: b"UC", _URN_CODE_VALUE: b"UR",
+}  # fmt: skip
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
-#: Clean Structured Content and Clean Descriptors Option (PS3.16 CID 7050).
-_OPTIONS: Final = frozenset(("113104", "113105"))
+_UCUM: Final = "UCUM"
 #: Fits SH.
-_KEYED_CODE_LENGTH: Final = 16
+_KEYED_LENGTH: Final = 16
+#: A keyed designator: private ones begin with 99 (PS3.3 8.2).
+_KEYED_SCHEME: Final = "99"
+_KEYED_SCHEME_LENGTH: Final = 10
+#: ``01``, ``2.0.1``, ``2016b``: a number of a version, not a date. Years of people's births are no versions.
+_PLAIN_VERSION: Final = re.compile(r"(?:[0-9]{1,2}(?:\.[0-9]{1,3}){0,3}|20[0-9]{2}[a-z]?)", re.ASCII)
+#: Written codes and meanings of the last coded entries of public schemes.
+_MOST_REMEMBERED: Final = 4096
 
 
-def cleans(program: Program) -> bool:
-    """Whether the program has an option that cleans code meanings (PS3.15 E.3.4, E.3.5)."""
-    return any(code.value in _OPTIONS for code in program.codes)
+def has_code(elements: list[Element]) -> bool:
+    """Whether a level holds any attribute of a coded entry."""
+    number = bisect_left(elements, (_CODE_VALUE,))
+    for element in elements[number : number + len(CODED)]:
+        if element[0] > _URN_CODE_VALUE:
+            return False
+        if element[0] in CODED:
+            return True
+    return False
 
 
 def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: CharacterSets) -> dict[int, bytes]:
@@ -45,7 +73,7 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
     Parameters
     ----------
     host: the engine
-    elements: a level that holds a Code Meaning
+    elements: a level that holds a coded entry
     implicit: how the level is encoded
     sets: the character sets that hold in it
 
@@ -57,31 +85,88 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
     ------
     RuleFailed: the program holds where a word is not known
     """
-    found = find(elements, CODE_MEANING)
-    if found is None or found[5] is not None:
-        return {}
-    buffer = host.buffer
-    received = text_of(buffer, elements, CODE_MEANING, sets)
-    scheme, code = code_of(buffer, elements, sets)
-    known = codes.meaning_of(scheme, code)
-    if known is not None:
-        return (
-            {} if received == known else {CODE_MEANING: _element(CODE_MEANING, b"LO", known, sets, implicit=implicit)}
-        )
+    received = {
+        found[0]: _text(host.buffer, found, sets)
+        for tag in CODED
+        if (found := find(elements, tag)) is not None and found[5] is None
+    }
+    public = _public(tuple(received.items()))
+    written = dict(public) if public is not None else _private(host, received)
     changed: dict[int, bytes] = {}
-    for tag, vr in _CODE_VALUES.items():
-        value = text_of(buffer, elements, tag, sets)
-        if value and host.cleaner.identifies(value):
-            keyed = base64.b32encode(host.key.digest("code", scheme, value))[:_KEYED_CODE_LENGTH].decode("ascii")
-            written = f"urn:oid:{host.key.uid(value)}" if tag == _URN_CODE_VALUE else keyed
-            changed[tag] = _element(tag, vr, written, sets, implicit=implicit)
-    cleaned = host.cleaner.text(CODE_MEANING, b"LO", received) if received else received
-    if cleaned is None:
-        dummy = dummy_value(CODE_MEANING, b"LO", b"", host.key)
-        changed[CODE_MEANING] = encode.element(CODE_MEANING, b"LO", dummy, implicit=implicit)
-    elif cleaned != received:
-        changed[CODE_MEANING] = _element(CODE_MEANING, b"LO", cleaned, sets, implicit=implicit)
+    for tag, text in written.items():
+        if text is None:
+            dummy = dummy_value(tag, CODED[tag], b"", host.key)
+            changed[tag] = encode.element(tag, CODED[tag], dummy, implicit=implicit)
+        elif text != received[tag]:
+            value = encode_value(tag, CODED[tag], text, sets)
+            changed[tag] = encode.element(tag, CODED[tag], value, implicit=implicit)
     return changed
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _public(received: tuple[tuple[int, str], ...]) -> tuple[tuple[int, str], ...] | None:
+    """What is written of an entry of which everything is public knowledge; None if anything is not."""
+    found = dict(received)
+    scheme, version = found.get(_DESIGNATOR, ""), found.get(_VERSION, "")
+    values = [found[tag] for tag in _CODE_VALUES if found.get(tag)]
+    if not is_public(scheme) or (version and not _PLAIN_VERSION.fullmatch(version)):
+        return None
+    if not all(codes.meaning_of(scheme, value) or (scheme == _UCUM and is_unit(value)) for value in values):
+        return None
+    if found.get(_CODE_MEANING):
+        if not values:
+            return None
+        found[_CODE_MEANING] = _known_meaning(scheme, values[0], found[_CODE_MEANING])
+    return tuple(found.items())
+
+
+def _known_meaning(scheme: str, code: str, received: str) -> str:
+    """The meaning that is written for a code of which the dictionary or the grammar of units knows all."""
+    if scheme == _UCUM and (is_unit(received) or names_unit(received, code) or same_unit(code, received)):
+        return received
+    return codes.meaning_of(scheme, code) or code
+
+
+def _private(host: Host, received: dict[int, str]) -> dict[int, str | None]:
+    """What is written of an entry of which not everything is public knowledge; None for a dummy."""
+    scheme = received.get(_DESIGNATOR, "")
+    written: dict[int, str | None] = {}
+    for tag in _CODE_VALUES:
+        value = received.get(tag, "")
+        if value and not _vouched(host, scheme, value):
+            keyed = _keyed(host, "code", scheme, value)[:_KEYED_LENGTH]
+            written[tag] = f"urn:oid:{host.key.uid(value)}" if tag == _URN_CODE_VALUE else keyed
+    if scheme and not is_public(scheme) and not host.cleaner.vouches(scheme):
+        written[_DESIGNATOR] = _KEYED_SCHEME + _keyed(host, "coding scheme", scheme)[:_KEYED_SCHEME_LENGTH]
+    version = received.get(_VERSION, "")
+    if version and not _PLAIN_VERSION.fullmatch(version) and not host.cleaner.vouches(version):
+        written[_VERSION] = _keyed(host, "coding scheme version", scheme, version)[:_KEYED_LENGTH]
+    meaning = received.get(_CODE_MEANING, "")
+    if meaning:
+        code = next((received[tag] for tag in _CODE_VALUES if received.get(tag)), "")
+        written[_CODE_MEANING] = _meaning(host, scheme, code, meaning)
+    return written
+
+
+def _meaning(host: Host, scheme: str, code: str, received: str) -> str | None:
+    """What is written for a meaning; None for a dummy. Of a unit never a part is left."""
+    if codes.meaning_of(scheme, code) is not None or (scheme == _UCUM and is_unit(code)):
+        return _known_meaning(scheme, code, received)
+    if is_unit(received) and not host.cleaner.identifies(received):
+        return received
+    cleaned = host.cleaner.text(_CODE_MEANING, b"LO", received)
+    return None if scheme == _UCUM and cleaned != received else cleaned
+
+
+def _vouched(host: Host, scheme: str, value: str) -> bool:
+    """Whether a code may stay. Units are written under other schemes as well."""
+    if codes.meaning_of(scheme, value) is not None:
+        return True
+    return not host.cleaner.identifies(value) and (fits(scheme, value) or is_unit(value) or host.cleaner.vouches(value))
+
+
+def _keyed(host: Host, purpose: str, *parts: str) -> str:
+    return base64.b32encode(host.key.digest(purpose, *parts)).decode("ascii")
 
 
 def code_of(buffer: Buffer, elements: list[Element], sets: CharacterSets) -> tuple[str, str]:
@@ -97,13 +182,15 @@ def text_of(buffer: Buffer, elements: list[Element], tag: int, sets: CharacterSe
     return "" if found is None else decode_element(buffer, found, sets).text.strip("\0 ")
 
 
+def _text(buffer: Buffer, element: Element, sets: CharacterSets) -> str:
+    """The text of an element without padding; of bytes that are none, the bytes as letters."""
+    text = decode_element(buffer, element, sets).text.strip("\0 ")
+    return text or bytes(buffer[element[3] : element[4]]).decode("latin-1").strip("\0 ")
+
+
 def sets_of(buffer: Buffer, elements: list[Element], outer: CharacterSets) -> CharacterSets:
     """The character sets that hold in an item: its own, or those around it (PS3.3 C.12.1.1.2)."""
     found = find(elements, _SPECIFIC_CHARACTER_SET)
     if found is None or found[5] is not None or found[3] == found[4]:
         return outer
     return character_sets(bytes(buffer[found[3] : found[4]]))
-
-
-def _element(tag: int, vr: bytes, text: str, sets: CharacterSets, *, implicit: bool) -> bytes:
-    return encode.element(tag, vr, encode_value(tag, vr, text, sets), implicit=implicit)

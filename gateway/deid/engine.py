@@ -302,7 +302,7 @@ class _Run:
         # Private elements that stay are in ``private``.
         rules, rule_of, remove_private = plan.rules, plan.rule, plan.remove_private
         special = plan.at(level.path)
-        if plan.cleans_codes:
+        if coded.has_code(level.elements):
             inserts = self._coded(level, inserts)
         private = self._private(level) if plan.private.active else {}
         rope, removed = Rope(), 0
@@ -355,7 +355,7 @@ class _Run:
         make = self._instance.make
         if make is None or self._trace is not None or self._known:
             return None
-        if self._plan.cleans_codes and find(top.elements, coded.CODE_MEANING) is not None:
+        if coded.has_code(top.elements):
             return None
         tags = tuple([insert.tag for insert in inserts])
         iod = self._sop_class, self._lists_references
@@ -403,17 +403,16 @@ class _Run:
 
     def _coded(self, level: Level, inserts: Sequence[Insert]) -> Sequence[Insert]:
         """``inserts`` with what takes the place of the elements of a coded entry, where a rule does not say it."""
-        if (
-            find(level.elements, coded.CODE_MEANING) is None
-            or self._plan.action(level.path, coded.CODE_MEANING).verb is not Verb.KEEP
-        ):
-            return inserts
         changed = coded.overrides(self, level.elements, implicit=level.implicit, sets=level.sets(self.buffer))
-        if not changed:
-            return inserts
-        self._counts[Verb.CLEAN.value] += len(changed)
         own = {insert.tag for insert in inserts}
-        added = [Insert(tag, element, self._plan.cleaning) for tag, element in changed.items() if tag not in own]
+        added = [
+            Insert(tag, element, self._plan.coding)
+            for tag, element in changed.items()
+            if tag not in own and self._plan.action(level.path, tag) is self.program.unlisted
+        ]
+        if not added:
+            return inserts
+        self._counts[Verb.CLEAN.value] += len(added)
         return sorted((*inserts, *added))
 
     def _put(self, rope: Rope, insert: Insert, level: Level, received: Element | None) -> None:

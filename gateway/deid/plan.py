@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from gateway.deid import coded
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
 from gateway.deid.identity import ProjectKey
@@ -52,12 +51,13 @@ class Plan:
     rules: tag -> action, None for "keep": one look-up per element decides the most frequent case
     top: as ``rules``, for places: what overrides them at the top level
     inserts: tag -> action, for elements that are written at the top level whether received or not
-    cleans_codes: whether codes and their meanings are cleaned wherever they stand
     layouts: what becomes of data sets of one make
     writings: what the engine writes itself at the top level
     cleaning: the action of what is cleaned although no rule names it
+    coding: the same of coded entries
     """
 
+    coding: Final = Action(Verb.CLEAN, Origin("standard", "PS3.3 8", "", 0))
     cleaning: Final = Action(Verb.CLEAN, Origin("standard", "PS3.15 E.3.3, E.3.4, E.3.5", "", 0))
 
     def __init__(self, program: Program) -> None:
@@ -73,7 +73,6 @@ class Plan:
             if self.rules.get(tag) is None:
                 self.rules[tag] = self.cleaning
         self.inserts = dict(program.inserts)
-        self.cleans_codes = coded.cleans(program)
         self._resolved: dict[tuple[Verb, Place], Verb] = {}
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())

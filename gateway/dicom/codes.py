@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from gateway.dicom.schemes import spoken
+
 #: Designators under which SNOMED-RT style codes are written (PS3.16 section 8.1).
 _SNOMED_RT: Final = ("SRT", "SNM3", "99SDM")
 
@@ -17,7 +19,8 @@ def _meanings() -> dict[tuple[str, str], str]:
     text = (files("gateway.dicom") / "data" / "code-meanings.csv").read_text(encoding="ascii")
     found: dict[tuple[str, str], str] = {}
     for scheme, code, older, meaning in list(csv.reader(text.splitlines()))[1:]:
-        found[scheme, code] = meaning
+        if code:
+            found[scheme, code] = meaning
         if older:
             found.update(((designator, older), meaning) for designator in _SNOMED_RT)
     return found
@@ -44,7 +47,7 @@ def meaning_of(scheme: str, code: str) -> str | None:
     scheme: Coding Scheme Designator (0008,0102)
     code: Code Value (0008,0100), Long Code Value (0008,0119) or URN Code Value (0008,0120)
     """
-    return _meanings().get((scheme, code))
+    return _meanings().get((scheme, code)) or spoken(scheme, code)
 
 
 def meanings() -> Iterable[str]:

@@ -115,7 +115,7 @@ def test_rules_reach_every_depth(
     run: Callable[..., tuple[Dataset, Deidentified]], *, syntax: str, undefined: bool, depth: int
 ) -> None:
     """Below sequences that the table does not list, such as Derivation Code Sequence."""
-    inner = item(PatientName="DEEP^ONE", SOPInstanceUID="1.2.3.4", CodeMeaning="stays", InstitutionName="gone")
+    inner = item(PatientName="DEEP^ONE", SOPInstanceUID="1.2.3.4", CodeMeaning="chest", InstitutionName="gone")
     inner.add_new(0x00090010, "LO", "ACME PRIVATE")
     inner.add_new(0x00091001, "LO", "secret")
     for _ in range(depth - 1):
@@ -131,7 +131,7 @@ def test_rules_reach_every_depth(
         first = first.ConceptNameCodeSequence[0]
     assert first.PatientName == ""
     assert first.SOPInstanceUID == output.sop_uid
-    assert first.CodeMeaning == "stays"
+    assert first.CodeMeaning == "chest"
     assert sorted(element.tag for element in first) == [0x00080018, 0x00080104, 0x00100010]
 
 
