@@ -65,19 +65,26 @@ def check(
     config: ConfigFile = None,
 ) -> None:
     """Find errors and what is hardly meant. Exit code 2 if a profile has an error."""
-    from gateway.profile.check import check_profile
+    from gateway.pixels.looking import Fate, in_words, kinds, unlooked_in_words
+    from gateway.profile.check import Finding, check_profile
 
     search = _search(config)
     errors = warnings = 0
     for name in names:
         found = check_profile(name, search=search)
+        said = list(found.warnings)
+        if found.program is not None and (passing := unlooked_in_words(found.program)) is not None:
+            said.append(Finding(f'{passing}. "use: [clean-pixel-data]" searches them (extra "ocr")'))
         for error in found.errors:
             _print_finding(error)
-        for warning in found.warnings:
+        for warning in said:
             _print_finding(warning, kind="warning: ")
-        errors, warnings = errors + len(found.errors), warnings + len(found.warnings)
-        if not found.errors:
-            say(f"{name}: correct" + (f", {_count(len(found.warnings), 'warning')}" if found.warnings else ""))
+        errors, warnings = errors + len(found.errors), warnings + len(said)
+        if found.program is not None:
+            waiting = in_words(kind for kind in kinds(found.program) if kind.fate is Fate.HELD)
+            if waiting:
+                say(f"note: images of these kinds are held for a person: {waiting}", error=True)
+            say(f"{name}: correct" + (f", {_count(len(said), 'warning')}" if said else ""))
     if errors:
         raise typer.Exit(2)
     if warnings and strict:

@@ -30,6 +30,10 @@ _KEYS: Final[dict[str, str]] = {
     "option": "For layers that carry out the profile or an option of PS3.15: its code of PS3.16 CID 7050.",
     "clause": "The clause of the standard that the rules of this file follow.",
     "use": "The layers, in order. Each may use others; one that two layers use applies once.",
+    "use-if-installed": (
+        "Layers that follow those of `use` where the optional part is installed that they need (`clean-pixel-data` "
+        "needs the extra `ocr`), and are left out elsewhere; `gateway profile check` says so."
+    ),
     "identity": "`patient: {pseudonym: ...}`: where the patient's pseudonym comes from (below).",
     "dates": "`removed`, `unmodified`, or `{shift: per-patient, days: -730..-1}`: whole days, never 0.",
     "vocabulary": "Files with words of the site, one a line, that `clean` keeps; paths are relative to the profile.",
@@ -66,8 +70,9 @@ _PIXEL_RULES: Final[dict[str, tuple[str, str]]] = {
     "find-text": (
         (
             "finds text (needs the extra `ocr`): `blank` `all`, what is `identifying`, or `nothing`, which holds; "
-            "`when-unsure` `hold` or `blank`; `strict` for signs that do not read as text; `scan` `every` instance or "
-            "only `risky` kinds; `thorough` `where-faint` text was found or `always`: words of the header are searched "
+            "`when-unsure` `hold` or `blank`; `strict` for signs that do not read as text; `scan` `every` instance, "
+            "`sampled` (all but most slices of original series, of which all are searched once one had text) or only "
+            "`risky` kinds; `thorough` `where-faint` text was found or `always`: words of the header are searched "
             "for in every place"
         ),
         "find-text: {blank: all, when-unsure: hold, strict: false, scan: every, thorough: where-faint}",

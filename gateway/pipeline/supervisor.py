@@ -40,6 +40,7 @@ from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router
 from gateway.pipeline.signals import calling
 from gateway.pipeline.worker import work
+from gateway.pixels.looking import unlooked_in_words
 from gateway.profile import Program
 from gateway.spool import Spool
 
@@ -153,6 +154,9 @@ class Supervisor:
             stack.enter_context(self._signals())
             for warning in settings.warnings():
                 log.warning("configuration", detail=warning)
+            for name, program in self._programs.items():
+                if (passing := unlooked_in_words(program)) is not None:
+                    log.warning("configuration", detail=f"projects.{name}: {passing}")
             try:
                 for post in self._posts:
                     self._fill(post)

@@ -8,24 +8,22 @@ Ultrasound images full of text that say NO are common.
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_left
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 from gateway.dicom.encoded import Element
 from gateway.dicom.instance import Instance
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
+from gateway.pixels.caution import CAUTIONS, Caution
 from gateway.pixels.description import PixelDescription
 
-__all__ = ["Risk", "features_risk_of", "risk_of"]
+__all__ = ["CONVERSION_TYPE", "IMAGE_TYPE", "Risk", "features_risk_of", "risk_of", "sop_class_of"]
 
-_IMAGE_TYPE: Final = 0x00080008
+IMAGE_TYPE: Final = 0x00080008
 _SOP_CLASS_UID: Final = 0x00080016
 _MODALITY: Final = 0x00080060
-_CONVERSION_TYPE: Final = 0x00080064
+CONVERSION_TYPE: Final = 0x00080064
 _BODY_PART_EXAMINED: Final = 0x00180015
 _BURNED_IN_ANNOTATION: Final = 0x00280301
 _RECOGNIZABLE_VISUAL_FEATURES: Final = 0x00280302
@@ -59,26 +57,6 @@ class Risk:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Caution:
-    """One row of the table: what is said of it, whether it may hold text, and whether it may show a face."""
-
-    because: str
-    text: bool
-    face: str
-
-
-def _table() -> Mapping[tuple[str, str], _Caution]:
-    rows = (files("gateway.pixels") / "data" / "caution.csv").read_text(encoding="utf-8").splitlines()
-    return {
-        (row["what"], row["value"]): _Caution(row["because"], row["text"] == "Y", row["face"])
-        for row in csv.DictReader(rows)
-    }
-
-
-_CAUTIONS: Final = _table()
-
-
 def risk_of(instance: Instance, description: PixelDescription | None) -> Risk | None:
     """Why the pixels of ``instance`` may hold burned-in text.
 
@@ -108,8 +86,8 @@ def features_risk_of(instance: Instance) -> Risk | None:
     """
     if _says_yes(instance, _RECOGNIZABLE_VISUAL_FEATURES):
         return Risk("declared", "Recognizable Visual Features (0028,0302) is YES")
-    of_class = _CAUTIONS.get(("sop-class", _sop_class(instance)))
-    others = (_CAUTIONS.get(("modality", _modality(instance))), _CAUTIONS.get(("conversion", _conversion(instance))))
+    of_class = CAUTIONS.get(("sop-class", sop_class_of(instance)))
+    others = (CAUTIONS.get(("modality", _modality(instance))), CAUTIONS.get(("conversion", _conversion(instance))))
     if any(caution is not None and caution.face == "face" for caution in (of_class, *others)):
         return Risk("photograph", "objects of this kind may show a face")
     if of_class is None:
@@ -117,30 +95,30 @@ def features_risk_of(instance: Instance) -> Risk | None:
         return Risk("unknown-kind", "images of an unknown SOP class may show a face") if has_pixels else None
     if of_class.face == "volume":
         part = instance.text(_BODY_PART_EXAMINED).upper().replace(" ", "").replace("_", "")
-        if ("body-part", part) not in _CAUTIONS:
+        if ("body-part", part) not in CAUTIONS:
             what = "an unknown part of the body" if not part else "a part of the body that may include the head"
             return Risk("volume", f"images of {what} may be rendered to a face")
     return None
 
 
 def _by_kind(instance: Instance) -> Risk | None:
-    caution = _CAUTIONS.get(("sop-class", _sop_class(instance)))
+    caution = CAUTIONS.get(("sop-class", sop_class_of(instance)))
     if caution is None:
         return Risk("unknown-kind", "the SOP class is none of those known to come without text")
     if caution.text:
         return _risk(caution)
-    caution = _CAUTIONS.get(("modality", _modality(instance)))
+    caution = CAUTIONS.get(("modality", _modality(instance)))
     return None if caution is None or not caution.text else _risk(caution)
 
 
 def _by_origin(instance: Instance) -> Risk | None:
     """What an image says of how it was made."""
-    types = [value.strip() for value in instance.text(_IMAGE_TYPE).upper().split("\\")]
+    types = [value.strip() for value in instance.text(IMAGE_TYPE).upper().split("\\")]
     values = [("image-type", value) for number, value in enumerate(types) if value != _SECONDARY or number == 1]
     values.append(("conversion", _conversion(instance)))
     for what, value in values:
-        caution = _CAUTIONS.get((what, value))
-        if caution is not None:
+        caution = CAUTIONS.get((what, value))
+        if caution is not None and caution.text:
             return _risk(caution)
     devices = {tag for tag, _vr, _start, value, end, _items in _between(instance, _DEVICES) if end > value}
     if devices & _PRINTED_BY:
@@ -169,11 +147,12 @@ def _between(instance: Instance, tags: range) -> list[Element]:
     return elements[bisect_left(elements, (tags.start,)) : bisect_left(elements, (tags.stop,))]
 
 
-def _risk(caution: _Caution) -> Risk:
+def _risk(caution: Caution) -> Risk:
     return Risk(caution.because.replace(" ", "-"), f"images of this kind ({caution.because}) often hold text")
 
 
-def _sop_class(instance: Instance) -> str:
+def sop_class_of(instance: Instance) -> str:
+    """The SOP class by the data set, or by the file meta information."""
     return instance.text(_SOP_CLASS_UID) or instance.meta.sop_class_uid
 
 
@@ -182,7 +161,7 @@ def _modality(instance: Instance) -> str:
 
 
 def _conversion(instance: Instance) -> str:
-    return instance.text(_CONVERSION_TYPE).upper()
+    return instance.text(CONVERSION_TYPE).upper()
 
 
 def _syntax_name(instance: Instance) -> str:

@@ -12,7 +12,7 @@ from gateway.dicom.iod import element_type
 from gateway.pixels.editing import Edit
 from gateway.profile import Program, Verb
 
-__all__ = ["BURNED_IN_ANNOTATION", "RECOGNIZABLE_VISUAL_FEATURES", "checked", "derived"]
+__all__ = ["BURNED_IN_ANNOTATION", "RECOGNIZABLE_VISUAL_FEATURES", "checked", "derived", "unlooked"]
 
 BURNED_IN_ANNOTATION: Final = 0x00280301
 RECOGNIZABLE_VISUAL_FEATURES: Final = 0x00280302
@@ -47,6 +47,22 @@ def checked(instance: Instance, *, text: bool, features: bool) -> _Elements:
     """
     tags = (BURNED_IN_ANNOTATION,) * text + (RECOGNIZABLE_VISUAL_FEATURES,) * features
     return {tag: (encode.element(tag, b"CS", b"NO", implicit=instance.implicit),) for tag in tags}
+
+
+def unlooked(instance: Instance) -> _Elements:
+    """What must not be said of an image that nobody looked at: that it has no text burned in.
+
+    Burned In Annotation goes, for without it nothing is known (PS3.3 C.7.6.1); where the IOD demands a value it becomes
+    YES, the only other one.
+    """
+    if find(instance.elements, BURNED_IN_ANNOTATION) is None or instance.text(BURNED_IN_ANNOTATION).upper() == "YES":
+        return {}
+    sop_class = instance.text(_SOP_CLASS_UID) or instance.meta.sop_class_uid
+    if element_type(sop_class, (), BURNED_IN_ANNOTATION) == "1":
+        return {
+            BURNED_IN_ANNOTATION: (encode.element(BURNED_IN_ANNOTATION, b"CS", b"YES", implicit=instance.implicit),)
+        }
+    return {BURNED_IN_ANNOTATION: None}
 
 
 def derived(instance: Instance, program: Program, edit: Edit) -> _Elements:

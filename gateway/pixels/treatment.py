@@ -27,6 +27,16 @@ from gateway.pixels.editing import Edit, EditedFrames, Frames, edit_of, has_hidd
 from gateway.pixels.frames import open_frames
 from gateway.pixels.review import Review
 from gateway.pixels.risk import features_risk_of, risk_of
+from gateway.pixels.sampling import (
+    SERIES_INSTANCE_UID,
+    ChosenFrames,
+    Look,
+    SeriesMemory,
+    chosen_frames,
+    is_sampled,
+    is_slice,
+    look_of,
+)
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.syntaxes import output_syntax
 from gateway.pixels.writing import FrameWriter
@@ -144,11 +154,15 @@ class PixelOutcome:
     change: what the output has in other elements than the received ones; None if nothing was done
     edit: what was blackened and cut off, for those who check the output
     reasons: the rules and findings behind it, in words without values
+    sampled: whether it is a slice of a series that only a sample of its slices speaks for
+    series_text: whether it is a slice of such a series, and had text: all of the series has to be looked at
     """
 
     change: PixelChange | None
     edit: Edit
     reasons: tuple[str, ...]
+    sampled: bool = False
+    series_text: bool = False
     _file: Path | None = None
 
     @property
@@ -181,6 +195,24 @@ class _Written:
     file: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What a search for text gave.
+
+    Attributes
+    ----------
+    edit: with the text that was found
+    whole: whether all of the image was looked at, or something found in it
+    sampled: whether only a sample of the series speaks for this slice
+    series_text: whether it is a slice, and had text
+    """
+
+    edit: Edit
+    whole: bool
+    sampled: bool = False
+    series_text: bool = False
+
+
 class PixelTreatment:
     """Treats the pixels of instances. One per process: the sandbox runs a decoder, the finder loads its models.
 
@@ -193,6 +225,7 @@ class PixelTreatment:
     def __init__(self, *, sandbox: Sandbox, finder: TextFinder | None) -> None:
         self._sandbox = sandbox
         self._finder = finder
+        self._series = SeriesMemory()
 
     def treat(
         self,
@@ -202,6 +235,7 @@ class PixelTreatment:
         work: Path,
         words: Callable[[], frozenset[str]],
         review: Review | None = None,
+        series_has_text: Callable[[], bool] = bool,
     ) -> PixelOutcome:
         """Apply the pixel rules of a program.
 
@@ -214,6 +248,8 @@ class PixelTreatment:
         work: directory for the file of written frames
         words: gives what identifies in the instance's header, asked only where text is looked for
         review: what a person decided who looked at the pixels
+        series_has_text: tells whether another slice of the instance's series had text; asked of slices of which
+            otherwise a sample is looked at
 
         Returns
         -------
@@ -232,12 +268,13 @@ class PixelTreatment:
             return _outcome(program, instance, Edit(), review, checked=review is not None)
         edit = edit_of(program, instance, description)
         touched = bool(edit)
+        search: _Search | None = None
         if review is None:
             _hold(program)
             risk = risk_of(instance, description)
-            found = self._text(program, instance, description, edit, words, suspect=risk is not None)
-            if found is not None:
-                edit, touched = found, True
+            search = self._search(program, instance, description, edit, words, risk is not None, series_has_text)
+            if search is not None:
+                edit, touched = search.edit, touched or search.whole
             if risk is not None and not touched and not _is_declared(program):
                 raise BurnedInTextSuspected(reason=risk.reason)
             _caution_features(program, instance, review)
@@ -246,9 +283,13 @@ class PixelTreatment:
         if touched and not edit:
             # What nobody sees was not looked at.
             edit = self._cleared(instance, description, edit)
-        if not edit:
-            return _outcome(program, instance, edit, review, checked=touched)
-        return self._written(program, instance, description, edit, review, work)
+        if edit:
+            outcome = self._written(program, instance, description, edit, review, work)
+        else:
+            outcome = _outcome(program, instance, edit, review, checked=touched)
+        if search is not None:
+            outcome.sampled, outcome.series_text = search.sampled, search.series_text
+        return outcome
 
     def examine(self, program: Program, instance: Instance, *, words: Callable[[], frozenset[str]]) -> Examination:
         """Tell a reviewer what rules and the finder of text say, whether they are sure or not.
@@ -271,7 +312,7 @@ class PixelTreatment:
         boxes: tuple[Area, ...] = ()
         left: tuple[Area, ...] = ()
         rule = program.pixels.find_text
-        if rule is not None and self._finder is not None and (rule.scan == "every" or risk is not None):
+        if rule is not None and self._finder is not None and (rule.scan != "risky" or risk is not None):
             identity = words()
             findings = self._find(instance, description, edit, rule, identity)
             boxes = _areas(findings.boxes, description)
@@ -287,20 +328,64 @@ class PixelTreatment:
             reasons.append(features.reason)
         return Examination(edit.areas, boxes, tuple(reasons), left)
 
-    def _text(
+    def _search(
         self,
         program: Program,
         instance: Instance,
         description: PixelDescription,
         edit: Edit,
         words: Callable[[], frozenset[str]],
-        *,
-        suspect: bool,
-    ) -> Edit | None:
-        """The edit with text that was found; None if no rule wants it looked for in this instance."""
+        suspect: bool,  # noqa: FBT001 - private
+        series_has_text: Callable[[], bool],
+    ) -> _Search | None:
+        """Look for text as far as a rule wants it in this instance; None if no rule does."""
         rule = program.pixels.find_text
         if rule is None or (rule.scan == "risky" and not suspect):
             return None
+        look = Look.WHOLE if suspect or rule.scan != "sampled" else look_of(instance, description)
+        if look is Look.NONE:
+            return None
+        if look is Look.FRAMES and not self._has_text(instance, description, edit, rule, words):
+            return _Search(edit, whole=False)
+        slice_ = rule.scan == "sampled" and is_slice(instance, description)
+        series = instance.text(SERIES_INSTANCE_UID)
+        whole = look is not Look.SLICE or self._series.has_text(series) or series_has_text()
+        if not whole and not is_sampled(instance) and not self._series.is_new(series):
+            return _Search(edit, whole=False, sampled=True)
+        try:
+            found, text = self._text(instance, description, edit, rule, words)
+        except BurnedInTextSuspected as suspected:
+            if slice_:
+                self._series.add(series, text=True)
+                suspected.facts["series_text"] = True
+            raise
+        if slice_:
+            self._series.add(series, text=text)
+        return _Search(found, whole=whole or text, sampled=not (whole or text), series_text=slice_ and text)
+
+    def _has_text(
+        self,
+        instance: Instance,
+        description: PixelDescription,
+        edit: Edit,
+        rule: FindText,
+        words: Callable[[], frozenset[str]],
+    ) -> bool:
+        """Whether there is text in the sample of frames of a volume."""
+        chosen = chosen_frames(description)
+        some = replace(description, frames=len(chosen))
+        findings = self._find(instance, description, edit, rule, words(), chosen=(chosen, some))
+        return bool(findings.boxes) or findings.unsure is not None or findings.hold is not None
+
+    def _text(
+        self,
+        instance: Instance,
+        description: PixelDescription,
+        edit: Edit,
+        rule: FindText,
+        words: Callable[[], frozenset[str]],
+    ) -> tuple[Edit, bool]:
+        """The edit with text that was found, and whether there was any."""
         identity = words()
         findings = self._find(instance, description, edit, rule, identity)
         boxes = _areas(findings.boxes, description)
@@ -311,7 +396,7 @@ class PixelTreatment:
         remains = self._again(instance, description, found, rule, identity, findings)
         if remains is not None:
             raise _suspected(remains.reason, boxes, _areas(remains.boxes, description))
-        return found if edit.kept is None else _inside(found, edit.kept)
+        return found if edit.kept is None else _inside(found, edit.kept), bool(boxes)
 
     def _again(
         self,
@@ -331,14 +416,24 @@ class PixelTreatment:
             return self._finder.check(seen, description, rule, words, thorough=findings.faint or always)
 
     def _find(
-        self, instance: Instance, description: PixelDescription, edit: Edit, rule: FindText, words: frozenset[str]
+        self,
+        instance: Instance,
+        description: PixelDescription,
+        edit: Edit,
+        rule: FindText,
+        words: frozenset[str],
+        *,
+        chosen: tuple[tuple[int, ...], PixelDescription] | None = None,
     ) -> Findings:
-        """What the finder says of the frames as the other rules leave them."""
+        """What the finder says of the frames, or of chosen ones, as the other rules leave them."""
         if self._finder is None:
             raise RuleFailed(where=name_of(rule), reason="finding text needs the extra ocr, which is not installed")
         claimed = instance.text(stamping.BURNED_IN_ANNOTATION).upper() == "YES" and not edit
         with open_frames(instance, description, sandbox=self._sandbox) as frames:
             seen = EditedFrames(frames, description, _seen(edit, description))
+            if chosen is not None:
+                numbers, some = chosen
+                return self._finder.find(ChosenFrames(seen, numbers), some, rule, words, claimed=claimed)
             return self._finder.find(seen, description, rule, words, claimed=claimed)
 
     def _cleared(self, instance: Instance, description: PixelDescription, edit: Edit) -> Edit:
@@ -477,7 +572,9 @@ def _outcome(
 ) -> PixelOutcome:
     features = review is not None and _cleans_features(program)
     if not checked and not features:
-        return PixelOutcome(None, edit, ())
+        unlooked = {} if _is_declared(program) else stamping.unlooked(instance)
+        change = PixelChange(transfer_syntax=instance.transfer_syntax, elements=unlooked) if unlooked else None
+        return PixelOutcome(change, edit, ())
     reasons = edit.because or (("a person looked at it",) if review is not None else ("no text was found",))
     written = written or _Written(instance.transfer_syntax)
     change = PixelChange(
@@ -487,4 +584,4 @@ def _outcome(
         cleaned=checked,
         features_cleaned=features,
     )
-    return PixelOutcome(change, edit, reasons, written.file)
+    return PixelOutcome(change, edit, reasons, _file=written.file)

@@ -300,6 +300,10 @@ def _disagreements(found: Iterable[Disagreement]) -> Iterator[Finding]:
 
 def _settings(loaded: Loaded) -> Iterator[Finding]:
     program, top = loaded.program, loaded.layers[-1]
+    if loaded.left_out:
+        place = top.document.place("profile")
+        text = f"left out, for what it needs is not installed: {', '.join(loaded.left_out)} ({ocr.missing()})"
+        yield Finding(text, place.file, place.line, place.column)
     shift = program.shift
     if shift is not None and shift.choices < _FEW_SHIFTS:
         place = top.document.place("dates")

@@ -139,7 +139,7 @@ class FindTextForm(_Part):
     blank: Literal["all", "identifying", "nothing"] = "all"
     when_unsure: Literal["hold", "blank"] = Field("hold", alias="when-unsure")
     strict: bool = False
-    scan: Literal["every", "risky"] = "every"
+    scan: Literal["every", "sampled", "risky"] = "every"
     thorough: Literal["where-faint", "always"] = "where-faint"
 
 
@@ -190,6 +190,7 @@ class ProfileFile(_Part):
     option: str | None = None
     clause: str = ""
     use: list[_Name] = []
+    use_if_installed: list[_Name] = Field([], alias="use-if-installed")
     identity: IdentityRule | None = None
     dates: Any = None
     vocabulary: list[_Text] = []

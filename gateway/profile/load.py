@@ -2,7 +2,8 @@
 
 A profile names layers in ``use``; they apply in that order, each after the layers that it uses itself, and the
 profile's own rules come last. A later rule replaces an earlier one for every element it names. A layer that two
-others use applies once, where it is met first.
+others use applies once, where it is met first. Layers in ``use-if-installed`` follow those in ``use``, and are left out
+where the optional part is missing that they need: the digest tells, for they decide nothing then.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
+from gateway import ocr
 from gateway.errors import ConfigurationError, GatewayError, ProfileError
 from gateway.profile.action import Reading, read_actions
 from gateway.profile.condition import Condition
@@ -22,7 +24,7 @@ from gateway.profile.example import read_tests
 from gateway.profile.language import ProfileFile
 from gateway.profile.methods import METHODS
 from gateway.profile.pixel_reading import read_pixels
-from gateway.profile.pixels import PixelProgram, PixelRule
+from gateway.profile.pixels import FindText, PixelProgram, PixelRule
 from gateway.profile.program import AcceptRule, Action, Code, Origin, Program
 from gateway.profile.resolve import LayerRules, Resolved, resolve_rules
 from gateway.profile.setting import read_dates, read_identity, read_vocabulary
@@ -80,11 +82,13 @@ class Loaded:
     program: the compiled profile
     layers: its layers in the order in which they apply, the profile itself last
     resolved: the ranked rules of the layers
+    left_out: layers of ``use-if-installed`` that need what is not installed
     """
 
     program: Program
     layers: tuple[Layer, ...]
     resolved: Resolved
+    left_out: tuple[str, ...] = ()
 
 
 def shipped_profiles() -> Path:
@@ -161,7 +165,7 @@ def _load(name_or_path: str | Path, search: Sequence[Path], beneath: str | None)
         top = loader.read(loader.find(name_or_path, place=name_or_path), expected=name_or_path)
     _refuse_options(top)
     loader.add(top, ())
-    return _resolve(top, loader.layers)
+    return replace(_resolve(top, loader.layers), left_out=tuple(dict.fromkeys(loader.left_out)))
 
 
 def _directories(search: Sequence[Path]) -> list[Path]:
@@ -177,6 +181,7 @@ class _Loader:
 
     directories: list[Path]
     layers: list[Layer] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def find(self, name: str, *, place: str) -> Path:
         found = [path for directory in self.directories if (path := directory / f"{name}{_SUFFIX}").is_file()]
@@ -201,20 +206,30 @@ class _Loader:
 
     def add(self, layer: Layer, users: tuple[Layer, ...]) -> None:
         """Append the layers that ``layer`` uses, then the layer itself, each once."""
-        names = layer.model.use
+        always = layer.model.use
+        names = [*always, *layer.model.use_if_installed]
         for number, name in enumerate(names):
+            at = ("use", number) if number < len(always) else ("use-if-installed", number - len(always))
             if name in names[:number]:
-                raise layer.document.error("use", number, problem=f'the layer "{name}" is used twice')
+                raise layer.document.error(*at, problem=f'the layer "{name}" is used twice')
             chain = [*users, layer]
             if name in [user.name for user in chain]:
                 circle = " -> ".join([user.name for user in chain] + [name])
-                raise layer.document.error("use", number, problem=f"the layers use each other in a circle: {circle}")
+                raise layer.document.error(*at, problem=f"the layers use each other in a circle: {circle}")
             if name not in [known.name for known in self.layers]:
-                path = self.find(name, place=str(layer.document.place("use", number)))
+                path = self.find(name, place=str(layer.document.place(*at)))
                 used = self.read(path, expected=name)
                 _refuse_options(used)
-                self.add(used, (*users, layer))
+                if number >= len(always) and _lacks(used):
+                    self.left_out.append(name)
+                else:
+                    self.add(used, (*users, layer))
         self.layers.append(layer)
+
+
+def _lacks(layer: Layer) -> bool:
+    """Whether a layer looks for text, and what that needs is not installed."""
+    return any(isinstance(rule, FindText) for rule in layer.pixels) and ocr.missing() is not None
 
 
 def _read(path: Path) -> Layer:

@@ -44,6 +44,11 @@ _BLANKED: Final = {
     "identifying": "what identifies is blackened",
     "nothing": "an instance with text is held",
 }
+_SCANNED: Final = {
+    "every": "in every image",
+    "sampled": "in every image, of original series of slices in some and in all once one had text",
+    "risky": "in images of risky kinds",
+}
 _UNSURE: Final = {"hold": "where that is not sure the instance is held", "blank": "doubtful places are blackened"}
 
 
@@ -66,7 +71,7 @@ def pixels_in_words(rule: PixelRule) -> str:
             shown = ", ".join(edge for edge in edges if not edge.startswith("0 "))
             return f"{'cut off' if rule.geometry == 'change' else 'blackened'}: edges of {shown} (pixels)"
         case FindText():
-            where = "in images of risky kinds" if rule.scan == "risky" else "in every image"
+            where = _SCANNED[rule.scan]
             strict = ", signs that do not read as text as well" if rule.strict else ""
             everywhere = ", words of the header in every place" if rule.thorough == "always" else ""
             return (

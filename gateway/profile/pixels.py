@@ -123,14 +123,15 @@ class FindText(_Rule):
     blank: which text is blackened: all, what identifies, or nothing, which holds instances with text
     when_unsure: what happens where the finder is not sure: the instance is held, or the place blackened
     strict: whether signs that do not read as text, such as a side marker, are blackened too
-    scan: ``every`` instance, or only a ``risky`` one, of a kind that often has text burned in
+    scan: ``every`` instance; all but original series of slices, which are ``sampled``; or only a ``risky`` one, of a
+        kind that often has text burned in
     thorough: words of the header are searched for in every place ``where-faint`` text was found, or ``always``
     """
 
     blank: Literal["all", "identifying", "nothing"] = "all"
     when_unsure: Literal["hold", "blank"] = "hold"
     strict: bool = False
-    scan: Literal["every", "risky"] = "every"
+    scan: Literal["every", "sampled", "risky"] = "every"
     thorough: Literal["where-faint", "always"] = "where-faint"
 
 

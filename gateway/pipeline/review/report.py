@@ -9,6 +9,8 @@ from typing import Final
 from gateway.dicom.dictionary import VR_OF, entry
 from gateway.pipeline.review.document import Block, Document, Section, Table
 from gateway.pipeline.review.trial import Trial, run_tests
+from gateway.pixels.looking import Fate, Kind, kinds
+from gateway.pixels.looking import in_words as kinds_in_words
 from gateway.profile import Action, Program, Verb, load_profile
 from gateway.profile.element import ElementName, show_element
 from gateway.profile.explain import candidates
@@ -245,7 +247,13 @@ def _pixels(program: Program) -> Section:
         )
         text = "All rules that apply to an instance count together."
         blocks = [text, Table(("what is done", "condition", "layer", "because"), rows, _CODE)]
-    return Section("Pixel data", (*blocks, _CAUTION))
+    fates: dict[Fate, list[Kind]] = {}
+    for kind in kinds(program):
+        fates.setdefault(kind.fate, []).append(kind)
+    # What passes unlooked stands first.
+    fated = tuple((fate.value, kinds_in_words(fates[fate])) for fate in reversed(Fate) if fate in fates)
+    text = "What becomes of images that say nothing of themselves but their kind, by the rules that apply to all of it:"
+    return Section("Pixel data", (*blocks, text, Table(("images", "kinds"), fated), _CAUTION))
 
 
 #: What the gateway does whatever a profile says of pixel data.
@@ -257,7 +265,8 @@ _CAUTION: Final = (
 )
 #: What the profile does not do, and what the gateway does beside it.
 _PIXELS: Final = (
-    "Pixel data that no rule is about and that is of no such kind is passed on unchanged. Faces are not altered, in "
+    "Pixel data that no rule is about and that is of no such kind is passed on unchanged, without the claim that it "
+    "holds no text. Faces are not altered, in "
     "photographs or in what a volume could show."
 )
 _VERIFIED: Final = (

@@ -101,12 +101,33 @@ def test_list_knows_the_configured_folders(gateway: Gateway, tmp_path: Path) -> 
     ],
 )
 def test_check(gateway: Gateway, tmp_path: Path, text: str, code: int, err: str) -> None:
-    (tmp_path / "mine.yaml").write_text(text)
+    (tmp_path / "mine.yaml").write_text(f"{text}pixels:\n  - pass: true\n    because: phantoms\n")
     done = gateway("check", "mine.yaml")
     assert (done.code, done.err) == (code, err)
     assert done.out.startswith("mine.yaml: correct") == (code == 0)
     # with --strict a warning is a failure
     assert gateway("check", "--strict", "mine.yaml").code == (code if not err or code else 1)
+
+
+def test_check_names_the_images_that_pass_unlooked(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(MINE)
+    done = gateway("check", "mine.yaml")
+    assert done.code == 0
+    warning, note = done.err.splitlines()
+    assert warning.startswith(
+        "warning: no rule looks for text burned into images of these kinds, which pass unlooked: "
+    )
+    assert note.startswith("note: images of these kinds are held for a person: ")
+    # every modality of radiology is named in one of them
+    for modality in ("CR", "CT", "DX", "IO", "IVOCT", "MG", "MR", "NM", "OPT", "PT", "PX", "RF", "RG", "RTIMAGE", "XA"):
+        assert f"{modality} (" in warning
+    for modality in ("ES", "GM", "OP", "OT", "SC", "SM", "US", "XC"):
+        assert f"{modality} (" in note
+    searched = MINE.replace("use: [basic]", "use: [basic, clean-pixel-data]")
+    assert searched != MINE
+    (tmp_path / "mine.yaml").write_text(searched)
+    assert gateway("check", "mine.yaml").err == ""
+    assert "searched for text" in gateway("report", "mine.yaml", "--format", "markdown").out
 
 
 def test_check_takes_layers(gateway: Gateway) -> None:

@@ -108,7 +108,7 @@ def test_report_tells_the_pixel_rules(tmp_path: Path) -> None:
     text = report(load_layers(path)).markdown()
     assert "blackened: " in text
     assert "DPO decision 2026-014" in text
-    assert "text is looked for in images of risky kinds; all of it is blackened" in text
+    assert "text is looked for in every image, of original series of slices in some" in text
     assert "113101 only where the pixels of the instance were treated or searched" in text
     assert "113101" not in report(load_layers("basic")).markdown()
 

@@ -26,6 +26,8 @@ SR = "1.2.840.10008.5.1.4.1.1.88.33"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 RT_IMAGE = "1.2.840.10008.5.1.4.1.1.481.1"
 RT_STRUCTURES = "1.2.840.10008.5.1.4.1.1.481.3"
+INTRAVASCULAR = "1.2.840.10008.5.1.4.1.1.14.1"
+EYE_SLICES = "1.2.840.10008.5.1.4.1.1.77.1.5.4"
 PRIVATE = "1.2.826.0.1.3680043.8.498.1.1"
 
 
@@ -81,7 +83,16 @@ def overlay(**values: Any) -> Dataset:
         # how it was made
         (image(DX, ConversionType="DF"), "digitised-film"),
         (image(DX, ConversionType="SD"), "scanned-document"),
-        (image(RT_IMAGE, ConversionType="WSD"), None),
+        (image(DX, ConversionType="SI"), "scanned-image"),
+        (image(DX, ConversionType="DRW"), "drawing"),
+        (image(RT_IMAGE, ConversionType="WSD"), "made-at-a-workstation"),
+        (image(DX, ConversionType="DI"), "secondary-capture-by-digital-interface"),
+        (image(DX, ConversionType="SYN"), "synthetic-image"),
+        # what a scanner writes that cuts with light
+        (image(INTRAVASCULAR, Modality="IVOCT"), None),
+        (image(EYE_SLICES, Modality="OPT"), None),
+        # words that make a whole look, and no risk
+        (image(CT, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), None),
         (image(DX, SecondaryCaptureDeviceManufacturer="ACME"), "secondary-capture"),
         (image(DX, DateOfSecondaryCapture="20240101"), "secondary-capture"),
         (image(DX, HardcopyDeviceManufacturer="ACME"), "film"),
@@ -159,6 +170,8 @@ def test_table_is_well_formed() -> None:
     assert len(keys) == len(set(keys))
     assert {row["text"] for row in rows} == {"Y", "N"}
     assert {row["face"] for row in rows} == {"N", "face", "volume"}
+    assert {row["look"] for row in rows if row["what"] != "body-part"} == {"whole", "sample", "none"}
+    assert all(row["modality"] for row in rows if row["what"] == "sop-class")
     classes = {row["value"]: row for row in rows if row["what"] == "sop-class"}
     assert set(classes) <= set(STORAGE_SOP_CLASSES)
     for uid, row in classes.items():

@@ -166,7 +166,7 @@ def test_the_digest_tells_what_decides_the_output(tmp_path: Path) -> None:
 def test_the_option_is_claimed_by_its_layer(tmp_path: Path) -> None:
     program = load(tmp_path, "  - mask: [[0, 0, 1, 1]]\n", "profile: mine\nuse: [basic, clean-pixel-data]\npixels:\n")
     assert "113101" in {code.value for code in program.codes}
-    assert says(program)[0] == ("FindText", "all", "hold", False, "risky", "where-faint")
+    assert says(program)[0] == ("FindText", "all", "hold", False, "sampled", "where-faint")
     assert says(program)[1][0] == "Mask"
 
 
