@@ -65,26 +65,36 @@ def check(
     config: ConfigFile = None,
 ) -> None:
     """Find errors and what is hardly meant. Exit code 2 if a profile has an error."""
-    from gateway.pixels.looking import Fate, in_words, kinds, unlooked_in_words
-    from gateway.profile.check import Finding, check_profile
+    from gateway.pixels.looking import Fate, in_lines, kinds
+    from gateway.profile.check import check_profile
 
     search = _search(config)
     errors = warnings = 0
     for name in names:
         found = check_profile(name, search=search)
-        said = list(found.warnings)
-        if found.program is not None and (passing := unlooked_in_words(found.program)) is not None:
-            said.append(Finding(f'{passing}. "use: [clean-pixel-data]" searches them (extra "ocr")'))
+        passing: tuple[str, ...] = ()
+        if found.program is not None:
+            passing = in_lines(kind for kind in kinds(found.program) if kind.fate is Fate.UNLOOKED)
         for error in found.errors:
             _print_finding(error)
-        for warning in said:
+        for warning in found.warnings:
             _print_finding(warning, kind="warning: ")
-        errors, warnings = errors + len(found.errors), warnings + len(said)
+        if passing:
+            say(
+                'warning: no rule looks for text burned into images of these kinds ("clean-pixel-data" does):',
+                error=True,
+            )
+            for line in passing:
+                say(f"    {line}", error=True)
+        count = len(found.warnings) + bool(passing)
+        errors, warnings = errors + len(found.errors), warnings + count
         if found.program is not None:
-            waiting = in_words(kind for kind in kinds(found.program) if kind.fate is Fate.HELD)
+            waiting = in_lines(kind for kind in kinds(found.program) if kind.fate is Fate.HELD)
             if waiting:
-                say(f"note: images of these kinds are held for a person: {waiting}", error=True)
-            say(f"{name}: correct" + (f", {_count(len(said), 'warning')}" if said else ""))
+                say("note: images of these kinds are held for a person:", error=True)
+                for line in waiting:
+                    say(f"    {line}", error=True)
+            say(f"{name}: correct" + (f", {_count(count, 'warning')}" if count else ""))
     if errors:
         raise typer.Exit(2)
     if warnings and strict:

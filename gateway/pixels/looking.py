@@ -14,7 +14,7 @@ from gateway.profile import Condition, Program
 from gateway.profile.pixels import Crop, HoldPixels, KeepRegion, Mask, Pass, UltrasoundRegions
 from gateway.profile.situation import NOBODY
 
-__all__ = ["Fate", "Kind", "in_words", "kinds", "unlooked", "unlooked_in_words"]
+__all__ = ["Fate", "Kind", "in_lines", "kinds", "unlooked", "unlooked_in_words"]
 
 
 class Fate(StrEnum):
@@ -64,15 +64,16 @@ def unlooked_in_words(program: Program) -> str | None:
     found = unlooked(program)
     if not found:
         return None
-    return f"no rule looks for text burned into images of these kinds, which pass unlooked: {in_words(found)}"
+    lines = "; ".join(in_lines(found))
+    return f"no rule looks for text burned into images of these kinds, which pass unlooked: {lines}"
 
 
-def in_words(found: Iterable[Kind]) -> str:
-    """Kinds for a line of text: modalities, each with the names of its SOP classes."""
+def in_lines(found: Iterable[Kind]) -> tuple[str, ...]:
+    """Kinds for people: modalities, each with the names of its SOP classes."""
     by_modality: dict[str, dict[str, None]] = {}
     for kind in found:
         by_modality.setdefault(kind.modality, {})[kind.name] = None
-    return "; ".join(f"{modality} ({', '.join(names)})" for modality, names in sorted(by_modality.items()))
+    return tuple(f"{modality} ({', '.join(names)})" for modality, names in sorted(by_modality.items()))
 
 
 _ORDINARY: Final = {"ImageType": ["ORIGINAL", "PRIMARY"], **NOBODY}

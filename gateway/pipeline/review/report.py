@@ -9,8 +9,7 @@ from typing import Final
 from gateway.dicom.dictionary import VR_OF, entry
 from gateway.pipeline.review.document import Block, Document, Section, Table
 from gateway.pipeline.review.trial import Trial, run_tests
-from gateway.pixels.looking import Fate, Kind, kinds
-from gateway.pixels.looking import in_words as kinds_in_words
+from gateway.pixels.looking import Fate, Kind, in_lines, kinds
 from gateway.profile import Action, Program, Verb, load_profile
 from gateway.profile.element import ElementName, show_element
 from gateway.profile.explain import candidates
@@ -251,7 +250,7 @@ def _pixels(program: Program) -> Section:
     for kind in kinds(program):
         fates.setdefault(kind.fate, []).append(kind)
     # What passes unlooked stands first.
-    fated = tuple((fate.value, kinds_in_words(fates[fate])) for fate in reversed(Fate) if fate in fates)
+    fated = tuple((fate.value, "; ".join(in_lines(fates[fate]))) for fate in reversed(Fate) if fate in fates)
     text = "What becomes of images that say nothing of themselves but their kind, by the rules that apply to all of it:"
     return Section("Pixel data", (*blocks, text, Table(("images", "kinds"), fated), _CAUTION))
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import ocr
 from gateway.errors import ProfileError
-from gateway.pixels.looking import Fate, in_words, kinds, unlooked, unlooked_in_words
+from gateway.pixels.looking import Fate, in_lines, kinds, unlooked, unlooked_in_words
 from gateway.profile import load_profile
 from gateway.profile.check import check_profile
 from tests.fixtures.treating import program
@@ -87,6 +87,7 @@ def test_mistakes_name_their_place(tmp_path: Path, uses: str, problem: str) -> N
 
 
 def test_words(tmp_path: Path) -> None:
-    said = in_words(unlooked(program(tmp_path, "")))
-    assert "CR (Computed Radiography); CT (CT, Enhanced CT" in said
-    assert "SEG" not in said
+    said = in_lines(unlooked(program(tmp_path, "")))
+    assert said[:1] == ("CR (Computed Radiography)",)
+    assert said[1].startswith("CT (CT, Enhanced CT")
+    assert not any("SEG" in line for line in said)
