@@ -120,16 +120,18 @@ def looked(
     tmp_path: Path, treatment: PixelTreatment, source: Any, *, known: bool = False, review: Review | None = None
 ) -> Any:
     using = program(tmp_path, SAMPLED)
-    with opened(stored(tmp_path, source)) as instance:
-        with treatment.treat(
+    with (
+        opened(stored(tmp_path, source)) as instance,
+        treatment.treat(
             specialised(using, instance),
             instance,
             work=tmp_path,
             words=frozenset,
             review=review,
             series_has_text=lambda: known,
-        ) as outcome:
-            return outcome
+        ) as outcome,
+    ):
+        return outcome
 
 
 def test_slices_between_are_not_looked_at(tmp_path: Path, sandbox: Sandbox) -> None:
