@@ -81,7 +81,7 @@ def check(
             _print_finding(warning, kind="warning: ")
         if passing:
             say(
-                'warning: no rule looks for text burned into images of these kinds ("clean-pixel-data" does):',
+                'warning: no rule looks for text in images of these kinds ("clean-pixel-data" does):',
                 error=True,
             )
             for line in passing:

@@ -53,7 +53,8 @@ def unlooked(instance: Instance) -> _Elements:
     """What must not be said of an image that nobody looked at: that it has no text burned in.
 
     Burned In Annotation goes, for without it nothing is known (PS3.3 C.7.6.1); where the IOD demands a value it becomes
-    YES, the only other one.
+    YES, the only other one. Enhanced images of original frames may say nothing but NO (PS3.3 C.8.13.2.1): they rather
+    lack it.
     """
     if find(instance.elements, BURNED_IN_ANNOTATION) is None or instance.text(BURNED_IN_ANNOTATION).upper() == "YES":
         return {}

@@ -286,7 +286,9 @@ class PixelTreatment:
         if edit:
             outcome = self._written(program, instance, description, edit, review, work)
         else:
-            outcome = _outcome(program, instance, edit, review, checked=touched)
+            # A volume of which some frames were looked at keeps what it says of itself.
+            partly = search is not None and not search.whole and not search.sampled
+            outcome = _outcome(program, instance, edit, review, checked=touched, unlooked=not partly)
         if search is not None:
             outcome.sampled, outcome.series_text = search.sampled, search.series_text
         return outcome
@@ -568,12 +570,13 @@ def _outcome(
     review: Review | None,
     *,
     checked: bool,
+    unlooked: bool = True,
     written: _Written | None = None,
 ) -> PixelOutcome:
     features = review is not None and _cleans_features(program)
     if not checked and not features:
-        unlooked = {} if _is_declared(program) else stamping.unlooked(instance)
-        change = PixelChange(transfer_syntax=instance.transfer_syntax, elements=unlooked) if unlooked else None
+        unsaid = stamping.unlooked(instance) if unlooked and not _is_declared(program) else {}
+        change = PixelChange(transfer_syntax=instance.transfer_syntax, elements=unsaid) if unsaid else None
         return PixelOutcome(change, edit, ())
     reasons = edit.because or (("a person looked at it",) if review is not None else ("no text was found",))
     written = written or _Written(instance.transfer_syntax)

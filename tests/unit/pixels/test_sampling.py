@@ -195,9 +195,9 @@ def test_of_a_volume_in_one_instance_three_frames_are_looked_at(tmp_path: Path, 
     counts: list[int] = []
     clean = treat(stored(tmp_path, source), program(tmp_path, SAMPLED), sandbox=sandbox, finder=Counting())
     assert counts == [3]
-    # Six frames were not looked at: nothing is said of the image.
+    # Six frames were not looked at: the image says no more than it says itself, which the sample did not refute.
     assert "113101" not in codes(clean.dataset)
-    assert clean.dataset.get("BurnedInAnnotation") != "NO"
+    assert clean.dataset.BurnedInAnnotation == "NO"
     counts.clear()
     finder = Counting(Found((Box(5, 30, 20, 6),)))
     dirty = treat(stored(tmp_path, source), program(tmp_path, SAMPLED), sandbox=sandbox, finder=finder)
@@ -213,6 +213,8 @@ def test_of_a_volume_in_one_instance_three_frames_are_looked_at(tmp_path: Path, 
         ("", CT, "NO", None),
         ("", CR, "NO", None),
         ("", XA, "NO", None),
+        # where no other value is allowed, none
+        ("", ENHANCED_CT, "NO", None),
         # where the IOD demands a value, the only other one
         ("", "1.2.840.10008.5.1.4.1.1.1.1", "NO", "YES"),
         ("", "1.2.840.10008.5.1.4.1.1.1.2", "NO", "YES"),
