@@ -18,7 +18,8 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.uid import is_well_known
 from gateway.errors import LimitExceeded
 from gateway.profile import Verb
-from gateway.verify.needle import date_digits
+from gateway.verify.dates import date_digits
+from gateway.verify.mojibake import other_readings
 from gateway.verify.recollection import Recollection
 from gateway.verify.rules import Rules, Said
 
@@ -30,6 +31,8 @@ _CODE_MEANING: Final = 0x00080104
 _SOURCE_AE: Final = 0x00020016
 _MEDIA_STORAGE_SOP_INSTANCE_UID: Final = 0x00020003
 _SOP_INSTANCE_UID: Final = 0x00080018
+#: Kinds that are written in letters.
+_WORDS: Final = frozenset((Kind.NAME, Kind.INSTITUTION))
 #: The beginning of a long value is enough to find a copy of it.
 _LONGEST: Final = 1024
 _ODD_GROUP: Final = 0x00010000
@@ -272,7 +275,11 @@ class _Collector:
 
 def _findings(kind: Kind, tag: int, vr: bytes, raw: bytes, sets: CharacterSets) -> tuple[Finding, ...]:
     """What the values of an element other than a UID tell."""
-    return tuple(one for text in split_values(decode(raw, vr, sets).text, vr) for one in _finding(kind, tag, text))
+    texts = [decode(raw, vr, sets).text]
+    if kind in _WORDS and not raw.isascii():
+        texts += other_readings(raw)
+    found = (one for text in texts for value in split_values(text, vr) for one in _finding(kind, tag, value))
+    return tuple(dict.fromkeys(found))
 
 
 #: The instances of a study share most of their values.

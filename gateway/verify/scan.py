@@ -7,15 +7,19 @@ for leaks:
 | where | what counts |
 |---|---|
 | text VRs | everything |
-| SH, AE, CS, binary values that read as text | needles of at least four characters |
+| SH, AE, CS, text in binary values | needles of at least four characters |
 | CS, codes of standard schemes | not what consists of medical vocabulary or numbers below seven digits |
-| manufacturer, model and software of a device | not what consists of manufacturers' names or numbers below six digits |
+| SH, AE | not a name that consists of medical vocabulary or of manufacturers' names |
+| manufacturer, model, software and methods of a device | not manufacturers' names, vocabulary, numbers below six digits |
+| code and meaning as the standard's dictionary has them, creators of known private blocks | nothing |
 | the gateway's own stamps | not the words of its own texts |
 | DA, DT, TM | dates, at the beginning of a value |
 | IS, DS | whole numbers of at least seven digits |
 | UI | whole UIDs, and UIDs that continue an original one |
-| other binary values | needles of at least six bytes, also in UTF-8 and UTF-16 |
+| other binary values | needles of at least six bytes; runs of text between other bytes, also UTF-16; what is compressed |
 | compressed Pixel Data | comment and application segments, as other binary values |
+
+Two weak words of one person's name side by side count everywhere but in the gateway's own stamps.
 """
 
 from __future__ import annotations
@@ -26,28 +30,32 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.dicom import codes
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets
 from gateway.dicom.comments import comments
-from gateway.dicom.dictionary import tag_of, vr_of
+from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.identifying import Kind
-from gateway.dicom.tag import PIXEL_DATA, show
+from gateway.dicom.tag import PIXEL_DATA, is_private_creator, show
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import LimitExceeded
 from gateway.profile import Program
+from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.verify import words
+from gateway.verify.binary import is_textual, opened, runs
+from gateway.verify.dates import NO_DATES, Dates, date_digits, dates_in
+from gateway.verify.excuse import FREE_TEXT, Place, counts
 from gateway.verify.fold import squash, squash_bytes
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
-from gateway.verify.needle import Needle, date_digits
+from gateway.verify.needle import Mode, Needle, closed
 from gateway.verify.output import PIXELS, Output
 from gateway.verify.recollection import Recollection
-from gateway.verify.text import is_textual, readings, values
+from gateway.verify.text import dates, is_escaped, readings, values
 from gateway.version import SOFTWARE
 
 __all__ = ["Hit", "Scanner"]
 
-_FREE_TEXT: Final = frozenset((b"LO", b"LT", b"PN", b"ST", b"UC", b"UT"))
-_TEXT: Final = _FREE_TEXT | {b"AE", b"CS", b"SH", b"UR"}
+_TEXT: Final = FREE_TEXT | {b"AE", b"CS", b"SH", b"UR"}
 _NUMBERS: Final = frozenset((b"DS", b"IS"))
 _DATES: Final = frozenset((b"DA", b"DT", b"TM"))
 _SEARCHED_AS: Final = {
@@ -62,18 +70,6 @@ _PLAIN_VALUES: Final[dict[str | None, bytes]] = {
     "": b"0123456789DWMY\\ \0",
 }
 _CODE_VALUE, _DESIGNATOR, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
-#: Code Value, designator, version and meaning; Long and URN Code Value.
-_CODE: Final = frozenset((_CODE_VALUE, _DESIGNATOR, 0x00080103, _CODE_MEANING, 0x00080119, 0x00080120))
-#: What a device is, and not which.
-_VENDOR: Final = frozenset(
-    tag_of(keyword)
-    for keyword in (
-        "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SecondaryCaptureDeviceManufacturer",
-        "SecondaryCaptureDeviceManufacturerModelName", "SecondaryCaptureDeviceSoftwareVersions",
-        "DetectorManufacturerName", "DetectorManufacturerModelName", "ReceiveCoilManufacturerName",
-        "TransmitCoilManufacturerName", "ApplicationName", "ApplicationVersion", "ApplicationManufacturer",
-    )
-)  # fmt: skip
 _METHOD, _METHOD_CODES = 0x00120063, 0x00120064
 #: Transfer syntax, implementation class and version: the gateway's own, which the assertion compares.
 _OWN_META: Final = frozenset((0x00020010, 0x00020012, 0x00020013))
@@ -86,6 +82,8 @@ _SHORTEST_BINARY: Final = 6
 _CHUNK: Final = 1 << 20
 _OVERLAP: Final = 4096
 _MOST_HITS: Final = 20
+#: Compressed content inside compressed content.
+_MOST_DEPTH: Final = 2
 #: Studies that come at the same time.
 _MOST_CLEAN: Final = 32
 #: Needles times bytes; seconds of work (promise P7).
@@ -115,6 +113,8 @@ class Scanner:
         texts = (SOFTWARE, "Profile Digest", program.profile, program.version, program.digest, program.digest[:32])
         codes = (text for code in program.codes for text in (code.value, code.scheme, code.meaning))
         self._parts = Recollection[_Part]()
+        creators = (*(rule.creator for rule in program.private_elements), *(creator for *_, creator in SAFE_PRIVATE))
+        self._creators = frozenset(creator.upper() for creator in creators)
         self._own = {
             _METHOD: frozenset(word for text in texts for word in squash(text).split()),
             _METHOD_CODES: frozenset(word for text in codes for word in squash(text).split()),
@@ -140,13 +140,13 @@ class Scanner:
         sought = needles if isinstance(needles, frozenset) else frozenset(needles)
         suspects = self._suspects(output, sought, uids)
         for _tag, vr, buffer, value, end in _long_values(output, source):
-            for chunk in _chunks(buffer, value, end):
+            for chunk, last in _chunks(buffer, value, end):
                 part = _Blob()
-                part.value(vr, chunk, DEFAULT_REPERTOIRE)
+                part.value(vr, chunk, DEFAULT_REPERTOIRE, whole=last)
                 suspects |= part.suspects(sought) | _named(part.uids(), uids)
         found: list[Hit] = []
         if suspects:
-            search = _Search(suspects, uids, self._own)
+            search = _Search(suspects, uids, self._own, self._creators)
             for hit in search.run(output, source):
                 found.append(hit)
                 if len(found) == _MOST_HITS:
@@ -168,8 +168,8 @@ class Scanner:
                     blob = _Blob()
                     now = blob.level(buffer, elements, sets, top=True)
                     if part is None:
-                        part = self._parts.keep((output.implicit, sets), raw, _Part(blob.uids(), now))
-                    suspected = blob.suspects(needles)
+                        part = self._parts.keep((output.implicit, sets), raw, _Part(blob.uids(), blob.dates(), now))
+                    suspected = blob.suspects(needles, part.dates)
                     if suspected:
                         suspects |= suspected
                     else:
@@ -191,15 +191,17 @@ class _Part:
     Attributes
     ----------
     uids: the UIDs in it
+    dates: the dates in its texts
     names: these and those that one of them may continue; None where there are too many
     behind: the character sets that hold behind it
     clean_of: sets of needles none of which occurs in it
     """
 
-    __slots__ = ("behind", "clean_of", "names", "uids")
+    __slots__ = ("behind", "clean_of", "dates", "names", "uids")
 
-    def __init__(self, uids: set[str], behind: CharacterSets) -> None:
+    def __init__(self, uids: set[str], dates: Dates, behind: CharacterSets) -> None:
         self.uids = uids
+        self.dates = dates
         self.names: frozenset[str] | None = None
         if all(len(uid) <= _LONGEST_UID for uid in uids):
             self.names = frozenset(name for uid in uids for name in _names(uid))
@@ -224,6 +226,8 @@ class _Blob:
         self._dates: list[bytes] = []
         self._uids: list[bytes] = []
         self._binaries: list[bytes] = []
+        #: The dates of texts that are not in ``_texts``.
+        self._written: Dates = NO_DATES
         put = {"number": self._numbers.append, "date": self._dates.append, "uid": self._uids.append, "": _pass_over}
         #: VR -> what belongs in its values, and where such values go.
         self._plain = {vr: (_PLAIN_VALUES[kind], put[kind]) for vr, kind in _SEARCHED_AS.items() if kind in put}
@@ -249,17 +253,18 @@ class _Blob:
                 raw = buffer[value:end]
                 if tag == SPECIFIC_CHARACTER_SET:
                     sets = character_sets(raw)
-                if raw.isascii() and b"\x1b" not in raw:
+                if raw.isascii() and b"\x1b" not in raw and b"%" not in raw and b"&" not in raw:
                     texts(raw)
                     continue
             elif end - value < _SHORTEST_BINARY and coded_vr != b"UN":
                 continue
             vr = _true_vr(tag, coded_vr)
-            for chunk in _chunks(buffer, value, end):
-                self.value(vr, chunk, sets)
+            for chunk, last in _chunks(buffer, value, end):
+                self.value(vr, chunk, sets, whole=last)
         return sets
 
-    def value(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
+    def value(self, vr: bytes, raw: bytes, sets: CharacterSets, *, whole: bool = True, depth: int = 0) -> None:
+        """Add a value, or a piece of it; ``whole``: nothing follows it."""
         searched = _SEARCHED_AS.get(vr)
         if searched in _PLAIN_VALUES and raw.translate(None, _PLAIN_VALUES[searched]):
             self._text(vr, raw, sets)
@@ -275,23 +280,37 @@ class _Blob:
             case None if len(raw) >= _SHORTEST_BINARY:
                 if is_textual(raw):
                     self._text(vr, raw, sets)
+                else:
+                    self._texts.append(runs(raw))
                 self._binaries.append(raw.lower())
                 self._raw.append(raw)
+        if depth < _MOST_DEPTH and not raw.isascii():
+            for content in opened(raw, whole=whole):
+                self.value(b"UN", content, sets, depth=depth + 1)
 
     def _text(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
         if raw.isascii():
             self._texts.append(raw)
-        if not raw.isascii() or b"\x1b" in raw:
+        if not raw.isascii() or b"\x1b" in raw or is_escaped(raw):
             self._foreign.extend(readings(raw, vr, sets))
+            self._written |= dates(raw, vr, sets)
             self._raw.append(raw)
+
+    def _has_text(self) -> bool:
+        return bool(self._texts or self._foreign)
 
     def uids(self) -> set[str]:
         """The UIDs that occur anywhere."""
         plain = b"\n".join(self._texts)
         return _uids_of(b"\\".join(self._uids), plain, b"\0".join(self._raw))
 
-    def suspects(self, needles: frozenset[Needle]) -> set[Needle | str]:
-        """The needles that occur anywhere, by whatever rule."""
+    def dates(self) -> Dates:
+        """The dates in texts, however they are written."""
+        plain = b"\n".join(self._texts)
+        return self._written | dates_in(plain.decode("ascii"), squash_bytes(plain))
+
+    def suspects(self, needles: frozenset[Needle], written: Dates | None = None) -> set[Needle | str]:
+        """The needles that occur anywhere, by whatever rule; ``written``: what ``dates`` returned, if it is known."""
         sought = _sought(needles)
         plain = b"\n".join(self._texts)
         text = " \n ".join((squash_bytes(plain), *self._foreign))
@@ -299,12 +318,18 @@ class _Blob:
         if len(needles) * (len(text) + len(raw) + len(binary)) > _MOST_WORK:
             raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan")
         found: set[Needle | str] = {one for form, one in sought.forms if form in text and one.may_be_in(text)}
+        if sought.spaced:
+            joined = closed(text)
+            found.update(one for form, one in sought.spaced if form in joined and one.may_be_in(text))
+        if sought.dates and self._has_text():
+            written = self.dates() if written is None else written
+            found.update(one for one in sought.dates if one.is_among(written))
         if self._numbers:
             numbers = _numbers_of(b"\\".join(self._numbers))
             found.update(one for number, one in sought.numbers if number in numbers)
         if self._dates:
-            dates = _dates_of(b"\\".join(self._dates))
-            found.update(one for form, one in sought.forms if form in dates)
+            days = _dates_of(b"\\".join(self._dates))
+            found.update(one for one in sought.dates if one.form in days)
         if binary:
             found.update(one for form, one in sought.encoded if form in binary)
         if raw:
@@ -316,6 +341,8 @@ class _Sought(NamedTuple):
     """A set of needles, by what is looked for: each form with its needle."""
 
     forms: tuple[tuple[str, Needle], ...]
+    spaced: tuple[tuple[str, Needle], ...]
+    dates: tuple[Needle, ...]
     numbers: tuple[tuple[str, Needle], ...]
     encoded: tuple[tuple[bytes, Needle], ...]
     raw: tuple[tuple[bytes, Needle], ...]
@@ -324,7 +351,9 @@ class _Sought(NamedTuple):
 @lru_cache(maxsize=_MOST_CLEAN)
 def _sought(needles: frozenset[Needle]) -> _Sought:
     return _Sought(
-        tuple((needle.form, needle) for needle in needles),
+        tuple((needle.form, needle) for needle in needles if needle.mode is not Mode.DATE),
+        tuple((needle.form, needle) for needle in needles if needle.is_spaced),
+        tuple(needle for needle in needles if needle.mode is Mode.DATE),
         tuple((needle.number, needle) for needle in needles if needle.number),
         tuple((form, needle) for needle in needles for form in needle.encoded),
         tuple((form, needle) for needle in needles for form in needle.raw),
@@ -385,11 +414,16 @@ def _long_values(output: Output, source: Buffer) -> Iterator[tuple[int, bytes, B
             yield PIXEL_DATA, b"OB", buffer, start, stop
 
 
-def _chunks(buffer: Buffer, start: int, stop: int) -> Iterator[bytes]:
-    """A value in pieces that overlap by more than a needle, so that memory stays bounded (promise P8)."""
+def _chunks(buffer: Buffer, start: int, stop: int) -> Iterator[tuple[bytes, bool]]:
+    """A value in pieces that overlap by more than a needle, so that memory stays bounded (promise P8).
+
+    Returns
+    -------
+    Each piece, and whether it is the last.
+    """
     while True:
         end = min(stop, start + _CHUNK)
-        yield bytes(buffer[start:end])
+        yield bytes(buffer[start:end]), end == stop
         if end == stop:
             return
         start = end - _OVERLAP
@@ -398,10 +432,17 @@ def _chunks(buffer: Buffer, start: int, stop: int) -> Iterator[bytes]:
 class _Search:
     """The second pass: element by element, with the rules of the module's table."""
 
-    def __init__(self, suspects: set[Needle | str], uids: frozenset[str], own: dict[int, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        suspects: set[Needle | str],
+        uids: frozenset[str],
+        own: dict[int, frozenset[str]],
+        creators: frozenset[str],
+    ) -> None:
         self._needles = [one for one in suspects if isinstance(one, Needle)]
         self._uids = frozenset(one for one in suspects if isinstance(one, str)) & uids
         self._own = own
+        self._creators = creators
 
     def run(self, output: Output, source: Buffer) -> Iterator[Hit]:
         meta = [element for element in output.meta_elements if element[0] not in _OWN_META]
@@ -409,14 +450,16 @@ class _Search:
         elements = [element for element in output.elements if element[0] not in PIXELS]
         yield from self._level(output.buffer, elements, DEFAULT_REPERTOIRE, "", frozenset())
         for tag, vr, buffer, value, end in _long_values(output, source):
-            for chunk in _chunks(buffer, value, end):
-                kinds = self._value(tag, vr, chunk, DEFAULT_REPERTOIRE, frozenset(), coded=False)
+            for chunk, last in _chunks(buffer, value, end):
+                kinds = self._value(Place(tag, vr), chunk, DEFAULT_REPERTOIRE, whole=last)
                 yield from self._kinds(show(tag), kinds)
 
     def _level(
         self, buffer: bytes, elements: list[Element], sets: CharacterSets, where: str, own: frozenset[str]
     ) -> Iterator[Hit]:
-        coded = words.is_standard_scheme(_text_of(buffer, elements, _DESIGNATOR))
+        scheme = _text_of(buffer, elements, _DESIGNATOR)
+        coded = words.is_standard_scheme(scheme)
+        told = _told(buffer, elements, scheme) if coded else frozenset()
         for tag, coded_vr, _start, value, end, items in elements:
             place = f"{where}{show(tag)}"
             known = own if where else self._own.get(tag, own)
@@ -426,42 +469,63 @@ class _Search:
                 continue
             if tag == SPECIFIC_CHARACTER_SET:
                 sets = character_sets(buffer[value:end])
+            if tag in told or (is_private_creator(tag) and self._is_creator(buffer[value:end])):
+                continue
             vr = _true_vr(tag, coded_vr)
-            for chunk in _chunks(buffer, value, end):
-                yield from self._kinds(place, self._value(tag, vr, chunk, sets, known, coded=coded))
+            for chunk, last in _chunks(buffer, value, end):
+                kinds = self._value(Place(tag, vr, known, coded), chunk, sets, whole=last)
+                yield from self._kinds(place, kinds)
+
+    def _is_creator(self, raw: bytes) -> bool:
+        return raw.decode("latin-1").strip("\0 ").upper() in self._creators
 
     def _kinds(self, where: str, kinds: Iterable[Kind]) -> Iterator[Hit]:
         return (Hit(where, kind) for kind in dict.fromkeys(kinds))
 
     def _value(
-        self, tag: int, vr: bytes, raw: bytes, sets: CharacterSets, own: frozenset[str], *, coded: bool
+        self, place: Place, raw: bytes, sets: CharacterSets, *, whole: bool = True, depth: int = 0
     ) -> Iterator[Kind]:
+        vr = place.vr
         searched = _SEARCHED_AS.get(vr)
         hidden = searched in _PLAIN_VALUES and bool(raw.translate(None, _PLAIN_VALUES[searched]))
-        textual = searched == "text" or hidden or (searched is None and is_textual(raw))
+        binary = searched is None
+        textual = searched == "text" or hidden or (binary and is_textual(raw))
         if self._uids:
             named = _uids_of(raw) if searched == "uid" else _uids_of(b"", raw)
             if _named(named, self._uids):
                 yield Kind.UID
-        texts = values(raw, vr, sets) if textual and self._may_be_in(raw) else frozenset()
+        text = raw if textual else runs(raw) if binary else b""
+        texts = values(text, vr, sets) if text else frozenset()
+        written = dates(text, vr, sets) if text else NO_DATES
         numbers = _numbers_of(raw) if searched == "number" else frozenset()
-        dates = _dates_of(raw) if searched == "date" else frozenset()
-        lowered = raw.lower() if searched is None else b""
+        days = _dates_of(raw) if searched == "date" else frozenset()
+        lowered = raw.lower() if binary else b""
         for needle in self._needles:
             if (
                 needle.number in numbers
-                or needle.form in dates
-                or any(form in lowered for form in needle.encoded)
-                or any(form in raw for form in needle.raw)
-                or (any(needle.found_in(text) for text in texts) and not _excused(needle, tag, vr, own, coded=coded))
+                or (needle.mode is Mode.DATE and needle.form in days)
+                or (binary and needle.is_in_bytes(lowered))
+                or any(form in raw for form in needle.raw if textual or len(form) >= _SHORTEST_BINARY)
+                or needle.is_among(written, surely=place.needs_sure_dates or not (searched == "text" or hidden))
+                or any(counts(needle, one, place) for one in texts)
             ):
                 yield needle.kind
+        if depth < _MOST_DEPTH and not raw.isascii():
+            for content in opened(raw, whole=whole):
+                inside = Place(place.tag, b"UN", place.own)
+                yield from self._value(inside, content, sets, depth=depth + 1)
 
-    def _may_be_in(self, raw: bytes) -> bool:
-        if not raw.isascii() or b"\x1b" in raw:
-            return True
-        text = squash_bytes(raw)
-        return any(needle.form in text for needle in self._needles)
+
+def _told(buffer: bytes, elements: list[Element], scheme: str) -> frozenset[int]:
+    """The elements of a code that say what its standard says of it."""
+    code = _text_of(buffer, elements, _CODE_VALUE)
+    meaning = codes.meaning_of(scheme, code)
+    if meaning is None:
+        return frozenset()
+    found = {_CODE_VALUE, _DESIGNATOR}
+    if squash(_text_of(buffer, elements, _CODE_MEANING)) == squash(meaning):
+        found.add(_CODE_MEANING)
+    return frozenset(found)
 
 
 def _numbers_of(raw: bytes) -> frozenset[str]:
@@ -472,25 +536,6 @@ def _numbers_of(raw: bytes) -> frozenset[str]:
 def _dates_of(raw: bytes) -> frozenset[str]:
     """The dates of a DA or DT, eight digits each."""
     return frozenset(date_digits(one.decode("latin-1").strip()) for one in raw.split(b"\\")) - {""}
-
-
-def _excused(needle: Needle, tag: int, vr: bytes, own: frozenset[str], *, coded: bool) -> bool:
-    """Whether what looks like the needle is a term that stands there anyway."""
-    parts = needle.form.split()
-    if all(part in own for part in parts):
-        return True
-    if vr not in _FREE_TEXT and len(needle.form) < 4:
-        return True
-    if tag in _VENDOR:
-        return all(words.is_vendor(part) or _below(part, 6) for part in parts)
-    if vr == b"CS" or (coded and tag in _CODE):
-        return all(part in words.vocabulary() or _below(part, 7) for part in parts)
-    return False
-
-
-def _below(part: str, digits: int) -> bool:
-    """Whether a word is too short to tell anything among device types and codes."""
-    return len(part) < 4 or (part.isdecimal() and len(part) < digits)
 
 
 def _true_vr(tag: int, vr: bytes) -> bytes:

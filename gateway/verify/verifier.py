@@ -11,19 +11,23 @@ from gateway.dicom.identifying import Kind
 from gateway.dicom.instance import Instance
 from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import Segment
+from gateway.dicom.tag import show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Mapping_, Program, Verb
 from gateway.profile.situation import situation
+from gateway.verify import words
 from gateway.verify.assertion import Assertion
 from gateway.verify.fold import squash
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, Harvester
-from gateway.verify.needle import Needle, needles
+from gateway.verify.needle import Needle
+from gateway.verify.needles import needles
 from gateway.verify.output import Output, read_output
 from gateway.verify.pixels import check_change
 from gateway.verify.recollection import Recollection
+from gateway.verify.retained import kinds_in_uid
 from gateway.verify.rules import Rules
-from gateway.verify.scan import Scanner
+from gateway.verify.scan import Hit, Scanner
 
 __all__ = ["Verifier"]
 
@@ -118,6 +122,7 @@ class Checks:
         harvested = self._harvester.harvest(instance)
         wanted = self.needles(harvested, output, dates)
         hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested))
+        hits = [*self._retained(harvested, wanted), *hits]
         if hits:
             others = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""
             raise LeakSuspected(
@@ -160,17 +165,35 @@ class Checks:
         return frozenset(
             needle
             for needle in _made_of(wanted)
-            if needle.form not in known and not (needle.kind is Kind.DEVICE and needle.form in device_type)
+            if needle.form not in known
+            and not (needle.kind is Kind.DEVICE and needle.form in device_type)
+            and not (_is_maker(needle) and f" {needle.form} " in device_type)
         )
 
     def uids(self, harvested: Harvest) -> frozenset[str]:
         """The UIDs that must not be found."""
         return frozenset(harvested.uids) - harvested.kept_uids - _DUMMY_UIDS
 
+    def _retained(self, harvested: Harvest, wanted: frozenset[Needle]) -> list[Hit]:
+        """The UIDs that a rule keeps and that hold a number of the patient or a date."""
+        if not harvested.kept_uids:
+            return []
+        found = []
+        for uid in sorted(harvested.kept_uids):
+            for kind in kinds_in_uid(uid, wanted):
+                where = ", ".join(sorted(show(tag) for tag in harvested.uids.get(uid, ())))
+                found.append(Hit(f"the retained UID of {where}", kind))
+        return found
+
     def _stayed(self, harvested: Harvest, output: Output) -> set[tuple[int, str]]:
         """Attribute and squashed value of what a rule that looks at values let stay in the output."""
         tags = self._changing & {finding.tag for finding in harvested.findings}
         return set(_values(output.buffer, output.elements, tags, DEFAULT_REPERTOIRE)) if tags else set()
+
+
+def _is_maker(needle: Needle) -> bool:
+    """Whether a name or an institution is the maker of machines: on one of its own it names nobody."""
+    return needle.kind in (Kind.NAME, Kind.INSTITUTION) and all(map(words.is_vendor, needle.form.split()))
 
 
 def _made_of(findings: Iterable[Finding]) -> Iterable[Needle]:

@@ -25,9 +25,9 @@ def vocabulary() -> frozenset[str]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether squashed ``text`` stands for "no value": ``anonymous``, ``unknown``, ``0000``, ``xxx``, empty."""
-    words = text.split()
-    return len(set(text.replace(" ", ""))) <= 1 or all(word in _classes()["placeholder"] for word in words)
+    """Whether squashed ``text`` stands for "no value": ``anonymous``, ``n a``, ``0000``, ``xxx``, empty."""
+    placeholders, compact = _classes()["placeholder"], text.replace(" ", "")
+    return len(set(compact)) <= 1 or compact in placeholders or all(word in placeholders for word in text.split())
 
 
 def is_placeholder_date(digits: str) -> bool:
@@ -39,6 +39,12 @@ def is_accessory(word: str) -> bool:
     """Whether a folded word is a title, a particle or a placeholder beside a person's name."""
     classes = _classes()
     return word in classes["title"] or word in classes["particle"] or word in classes["placeholder"]
+
+
+def is_title(word: str) -> bool:
+    """Whether a folded word is a title or a placeholder, and never a part of a person's name."""
+    classes = _classes()
+    return word in classes["title"] or word in classes["placeholder"]
 
 
 def is_vendor(word: str) -> bool:

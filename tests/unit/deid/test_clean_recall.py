@@ -18,7 +18,7 @@ from gateway.deid.words import fold
 from gateway.dicom.identifying import Kind
 from gateway.profile import Program
 from gateway.verify.fold import squash
-from gateway.verify.needle import needles
+from gateway.verify.needles import needles
 from tests.unit.deid.cleaning import program
 
 DESCRIPTION = 0x00081030

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gateway.dicom.identifying import Kind
+from gateway.verify.dates import date_digits, dates_in
 from gateway.verify.fold import squash
-from gateway.verify.needle import date_digits, needles
+from gateway.verify.needles import needles
 
 NAME, ID, DEVICE, DATE, BIRTH = Kind.NAME, Kind.ID, Kind.DEVICE, Kind.DATE, Kind.BIRTH_DATE
 PLACE, ADDRESS, PHONE = Kind.INSTITUTION, Kind.ADDRESS, Kind.PHONE
 
 
 def found(kind: Kind, value: str, text: str) -> bool:
-    return any(needle.found_in(squash(text)) for needle in needles(kind, value))
+    return any(needle.found_in(squash(text)) or needle.is_among(dates_in(text)) for needle in needles(kind, value))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,42 @@ def found(kind: Kind, value: str, text: str) -> bool:
         (PLACE, "Klinikum Musterstadt", "KLINIKUM  MUSTERSTADT, CT"),  # an institution
         (PLACE, "MGX", "MGX"),  # a short one as a whole value
         (ADDRESS, "Nowhere Lane 12\r\n99999 Faketown", "99999 Faketown"),  # one line of an address
+        (NAME, "CASTRO FLORES^BRUNO", "Castro Flores"),  # names of two words
+        (NAME, "LE^VAN AN", "LE VAN AN 12"),  # particles beside a short name
+        (NAME, "RUIZ^ANA^^DRA", "ANA RUIZ"),  # the other order
+        (NAME, "LI^XU", "T1 LI XU 3"),  # two short words of one person
+        (NAME, "LI^XU", "cxr_lixu_2"),  # joined
+        (NAME, "李^明", "CT 李明 THORAX"),  # two ideographs, joined
+        (NAME, "李^明", "CT 明李"),  # given name first
+        (NAME, "李^明", "CT 李 明"),  # apart
+        (NAME, "Li^Ming=李^明", "检查李明"),  # of the second group
+        (NAME, "김^민수", "흉부 김민수 CT"),  # hangul, whose letters decompose
+        (NAME, "สมชาย^ใจดี", "ทรวงอกสมชาย"),  # Thai
+        (NAME, "Íñiguez^Pía", "I?iguez Pa"),  # question marks for accents
+        (NAME, "Íñiguez^Pía", "iguez"),  # accented letters dropped
+        (NAME, "Íñiguez^Pía", "ÃÃ±iguez"),  # UTF-8 read as Latin-1
+        (NAME, "Zurbarán^X", "ZUR\u00adBARAN"),  # a soft hyphen
+        (NAME, "Đỗ^Thị Mỹ", "DO THI"),  # Vietnamese without its accents
+        (ID, "1098765432", "C.C. 1.098.765.432"),  # separators in the text
+        (ID, "CC 1.098.765.432", "1098765432"),  # separators in the header
+        (ID, "9434765919", "NHS 943 476 5919"),  # blanks
+        (ID, "HC-7391846", "HC 73 91 846"),  # blanks elsewhere
+        (ID, "HC-7391846", "Informe 7391846"),  # without the letters in front
+        (ID, "48921377K", "DNI 48921377"),  # without the check letter
+        (ID, "48921377K", "48.921.377-K"),  # with separators
+        (ID, "12.345.678-5", "RUT 12345678"),  # without the check digit
+        (ID, "12345678", "RUT 12.345.678-5"),  # with a check digit
+        (ID, "RX2024001882", "2024001882"),  # an accession number's digits
+        (ID, "RX-0004481516", "4481516"),  # and without leading zeros
+        (ID, "7391846", "IMG739184600112"),  # the beginning of a longer number
+        (ID, "7391846", "007391846"),  # leading zeros in the text
+        (ID, "4815162", "٤٨١٥١٦٢"),  # digits of another script
+        (ID, "4815162", "４８１５１６２"),  # wide digits
+        (ID, "1931-0427-1234", "193104271234"),  # three groups
+        (DEVICE, "CTAWP71234", "AWP71234"),  # without the modality in front
+        (DATE, "20240315", "15-mar-2024"),  # the month as a word
+        (BIRTH, "19310427", "27.4.31"),  # two digits of the year
+        (PHONE, "612 345 678", "612-345678"),  # grouped otherwise
         (PHONE, "+34 964 123 456", "0034964123456"),  # digits of a telephone number
         (PHONE, "+34 964 123 456", "964123456"),  # without the country
         (PHONE, "erika@example.org", "mail erika@example.org"),  # another way to reach somebody
@@ -89,6 +126,17 @@ def test_found(kind: Kind, value: str, text: str) -> None:
         (PLACE, "SIEMENS", "SIEMENS"),  # the manufacturer in the institution's place
         (PLACE, "Hospital", "General Hospital"),  # says what it is, not which
         (PLACE, "Here Clinic", "there clinical"),  # letters beside it
+        (NAME, "n.a.", "n.a."),  # not applicable
+        (NAME, "N/A^n a", "N A"),  # in other spellings
+        (NAME, "VAN DE^DE LA", "de la"),  # particles by themselves
+        (NAME, "DR^CT^MRI", "CT MRI"),  # kinds of images
+        (NAME, "LI^XU", "T1 LI 3 XU"),  # not side by side
+        (NAME, "李^明", "明 CT"),  # one ideograph
+        (ID, "481516", "48 15 17"),  # other digits
+        (ID, "481516", "148 15 16"),  # inside a longer number, apart
+        (ID, "1.2.3.4", "1234"),  # a version
+        (ID, "AB111111", "111111"),  # a number of one digit
+        (DATE, "20240315", "15.3.24.1"),  # a version
         (PHONE, "112", "112"),  # everybody's
     ],
 )
@@ -115,7 +163,7 @@ def test_date_digits(text: str, digits: str) -> None:
 
 
 def test_encodings_of_an_accented_name() -> None:
-    (needle,) = needles(NAME, "Pruebáñez")
+    needle = needles(NAME, "Pruebáñez")[0]
     assert {"pruebáñez".encode(), b"pruebanez", "pruebáñez".encode("utf-16-le")} <= set(needle.encoded)
     assert {"PRUEBÁÑEZ".encode("latin-1"), "Pruebáñez".encode("latin-1")} <= set(needle.raw)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,35 @@ def odd(tag: int, vr: str, value: object) -> Dataset:
         ({"PhysiciansOfRecordIdentificationSequence": [item(PersonIdentificationCodeSequence=[
             item(CodeValue="PHYS-4711", CodingSchemeDesignator="99X", CodeMeaning="Dr. Testowski")])]},
          item(RescaleType="PHYS-4711", GridID="Testowski"), ["(0018,1006): name", "(0028,1054): id"]),
+        # Its own identifier in other spellings.
+        ({"PatientID": "1098765432"}, item(RescaleType="C.C. 1.098.765.432"), ["(0028,1054): id"]),
+        ({"PatientID": "48921377K"}, item(RescaleType="DNI 48921377"), ["(0028,1054): id"]),
+        ({"PatientID": "HC-7391846"}, item(BodyPartExamined="HC 73 91 846"), ["(0018,0015): id"]),
+        # Dates with the month as a word, and with two digits of the year.
+        ({"PatientBirthDate": "19310427"}, item(RescaleType="27 de abril 1931"), ["(0028,1054): birth-date"]),
+        ({"StudyDate": "20240315"}, item(RescaleType="vom 15.3.24"), ["(0028,1054): date"]),
+        # Names of words that are terms, in a code string and in the code meaning of a standard scheme.
+        ({"PatientName": "CASTRO FLORES^BRUNO"}, item(ViewPosition="CASTRO_FLORES"), ["(0018,5101): name"]),
+        ({"PatientName": "ARTERY^BALLOON"}, item(ScanOptions="BALLOON ARTERY"), ["(0018,0022): name"]),
+        ({"PatientName": "BROWN^CHARLES"},
+         item(ViewCodeSequence=[item(CodeValue="111452", CodingSchemeDesignator="DCM", CodeMeaning="Brown Charles")]),
+         ["(0054,0220)[0]/(0008,0104): name"]),
+        # Two short words of one name in a short string, where each is excused.
+        ({"PatientName": "LIN^EVA"}, item(StackID="LIN EVA"), ["(0020,9056): name"]),
+        # Two makers' names are a person where no maker is meant.
+        ({"PatientName": "CARL^CANON", "Manufacturer": "Canon"}, item(RescaleType="Carl"), ["(0028,1054): name"]),
+        # A short name between the zeros of a binary value, as CSA headers have it.
+        ({"PatientName": "RUIZ^ANA"}, private("OB", b"SV10\4\3\2\1" + bytes(40) + b"RUIZ^ANA" + bytes(range(200))),
+         ["(0011,1001): name"]),
+        # In UTF-16 there.
+        ({"PatientName": "RUIZ^ANA"}, private("OB", b"\1\2\3\4" * 9 + "Ruiz^Ana".encode("utf-16-be") + b"\xff\xfe"),
+         ["(0011,1001): name"]),
+        # Compressed, twice.
+        (NAME, private("OB", zlib.compress(b"\0\1\2" * 9 + gzip.compress(b"MUSTERFRAU^ERIKA" * 4))),
+         ["(0011,1001): name"]),
+        # As the web writes it.
+        (NAME, item(RescaleType="%4d%55%53%54%45%52%46rau"), ["(0028,1054): name"]),
+        (NAME, item(RescaleType="M&#117;sterfra&#x75;"), ["(0028,1054): name"]),
         # The original SOP Instance UID in an element that holds a class.
         ({}, item(ReferencedSOPClassUIDInFile=SOP_INSTANCE, ReferencedSOPInstanceUIDInFile="2.25.1",
                   SourceImageSequence=[item(ReferencedSOPClassUID=SOP_INSTANCE)]),
@@ -111,8 +142,28 @@ def test_planted_values_are_found(
         # A patient named after a body part: the defined term stays.
         ({"PatientName": "CHEST^ERIKA"}, item(BodyPartExamined="CHEST")),
         # The same in the code meaning of a standard scheme.
-        ({"PatientName": "HART^ERIKA"},
-         item(ViewCodeSequence=[item(CodeValue="1", CodingSchemeDesignator="SCT", CodeMeaning="Hart procedure")])),
+        ({"PatientName": "GALLBLADDER^ERIKA"},
+         item(ViewCodeSequence=[item(CodeValue="1", CodingSchemeDesignator="SCT", CodeMeaning="Gallbladder view")])),
+        # A name in the meaning that the standard itself gives the code.
+        ({"PatientName": "BROWN^DARK"},
+         item(ViewCodeSequence=[item(CodeValue="111452", CodingSchemeDesignator="DCM",
+                                     CodeMeaning="Dark brown color")])),
+        # A patient named after a part of the body: a coil, a filter, a correction for a tracer of three letters.
+        ({"PatientName": "KNEE^ERIKA"}, item(ReceiveCoilName="KNEE 15ch")),
+        ({"PatientName": "ABDOMEN^ERIKA"}, item(FilterType="Abdomen")),
+        ({"PatientName": "FLT^ERIKA"}, item(AttenuationCorrectionMethod="measured,AC_CT FLT")),
+        # A part of a term.
+        ({"PatientName": "CARDIA^ERIKA"}, item(BodyPartExamined="CARDIAC")),
+        # Phantoms named after their scanner.
+        ({"PatientName": "PHILIPS^X", "Manufacturer": "Philips", "InstitutionName": "Philips"},
+         item(RescaleType="Philips", Manufacturer="Philips")),
+        # No name.
+        ({"PatientName": "MUSTERFRAU^ERIKA", "OperatorsName": "n.a."}, item(RescaleType="n.a.", StackID="N/A")),
+        # A ramp of numbers, as a palette has it, in which every short number stands as UTF-16 or as bytes.
+        ({"PatientID": "1234"}, odd(0x00281201, "OW", bytes(b for n in range(256) for b in (n, 0)))),
+        ({"PatientID": "123456", "StudyID": "2345678"}, odd(0x00281201, "OW", bytes(range(256)))),
+        # A version that could be a date.
+        ({"StudyDate": "20240315"}, item(SoftwareVersions="VB 15.3.24", Manufacturer="ACME 2024.3.15")),
         # A short number that is a code of a standard scheme.
         ({"AccessionNumber": "113100"},
          item(ViewCodeSequence=[item(CodeValue="113100", CodingSchemeDesignator="DCM", CodeMeaning="x")])),
@@ -184,6 +235,49 @@ def test_character_sets(
     output.RescaleType = marked.decode()
     made = output_of(output).replace(marked, raw + b" " * (len(raw) % 2))
     assert hits(tmp_path, basic, source, made) == ["(0028,1054): name"]
+
+
+@pytest.mark.parametrize("declared", [None, "ISO_IR 100", "ISO_IR 192", "GB18030"])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("王^小东", "gb18030"),  # Chinese
+        ("李^明", "gb18030"),  # two ideographs
+        ("李^明", "utf-8"),
+        ("王^小東", "big5"),
+        ("김^민수", "euc_kr"),  # Korean
+        ("山田^太郎", "shift_jis"),  # Japanese
+        ("山田^太郎", "euc_jp"),
+        ("Люксембург^Роза", "cp1251"),  # Cyrillic
+        ("Люксембург^Роза", "koi8_r"),
+        ("Παπαδόπουλος^Γιώργος", "cp1253"),  # Greek
+        ("สมชาย^ใจดี", "tis_620"),  # Thai
+        ("قباني^نزار", "cp1256"),  # Arabic
+        ("Íñiguez^Pía", "cp850"),  # a terminal's Latin
+        ("Íñiguez^Pía", "mac_roman"),
+        ("Íñiguez^Pía", "utf-8"),
+    ],
+)  # fmt: skip
+def test_a_name_under_a_wrong_character_set(
+    tmp_path: Path, basic: Program, name: str, codec: str, declared: str | None
+) -> None:
+    source, output = original(PatientName="@@@@"), item(RescaleType="@@@@", StackID="1")
+    for one in source, output:
+        if declared:
+            one.SpecificCharacterSet = declared
+    raw, joined = name.encode(codec), name.replace("^", "").encode(codec)
+    path = write(tmp_path / "original.dcm", source)
+    path.write_bytes(_with_value(path.read_bytes(), b"@@@@", raw))
+    made = _with_value(output_of(output), b"@@@@", b"CT " + joined + b" THORAX")
+    with opened(path) as instance:
+        assert scan(basic, instance, [made]) == ["(0028,1054): name"]
+
+
+def _with_value(encoded: bytes, marker: bytes, value: bytes) -> bytes:
+    """An explicit VR data set with another value for the marker, whose length field stands before it."""
+    value += b" " * (len(value) % 2)
+    place = encoded.index(marker)
+    return encoded[: place - 2] + len(value).to_bytes(2, "little") + value + encoded[place + len(marker) :]
 
 
 @pytest.mark.parametrize(
