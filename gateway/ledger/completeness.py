@@ -8,17 +8,38 @@ in front of the workers is not quiet.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gateway.ledger.database import each_of
 from gateway.ledger.records import Whole
-from gateway.ledger.schema import IS_OPEN, LEASED, WAITING, deliveries, instances
+from gateway.ledger.schema import IS_OPEN, LEASED, WAITING, deliveries, instances, is_state
+from gateway.ledger.states import DeliveryState
 
 #: How soon a study is looked at again that only waits for the workers.
 _WORKERS: Final = timedelta(seconds=1)
+#: For so long after it was created a delivery that fails is waited for: others must not wait for ever.
+_PATIENCE: Final = timedelta(hours=1)
+#: Deliveries of a study that were not sent yet, besides those named.
+_UNSENT: Final = (
+    sa.select(sa.literal(1))
+    .where(
+        IS_OPEN,
+        deliveries.c.destination == sa.bindparam("destination"),
+        deliveries.c.study_uid == sa.bindparam("study_uid"),
+        is_state(deliveries.c.state, DeliveryState.PENDING)
+        | (
+            is_state(deliveries.c.state, DeliveryState.FAILED)
+            & (deliveries.c.created_at > sa.bindparam("since", type_=deliveries.c.created_at.type))
+        ),
+        deliveries.c.id.not_in(each_of("besides")),
+    )
+    .limit(1)
+)
 
 
 def not_before(
@@ -59,3 +80,37 @@ def not_before(
         if first is not None and first <= quiet:
             return now + _WORKERS
     return None
+
+
+def rest_of(
+    connection: Connection,
+    destination: str,
+    study_uid: str,
+    *,
+    besides: Collection[int],
+    quiet_seconds: float | None,
+    now: datetime,
+) -> datetime | None:
+    """When to look again whether more of a study is on its way to a destination; None if nothing is.
+
+    Parameters
+    ----------
+    connection
+        To read with.
+    destination, study_uid
+        Whose deliveries.
+    besides
+        Deliveries that are not meant.
+    quiet_seconds
+        For so long after the last instance was received more may come; None if that is not to be waited for.
+    now
+        The present moment.
+    """
+    again_at = None
+    if quiet_seconds is not None:
+        again_at = not_before(connection, destination, study_uid, Whole(quiet_seconds=quiet_seconds), now)
+    if again_at is not None:
+        return again_at
+    of_study = {"destination": destination, "study_uid": study_uid, "since": now - _PATIENCE}
+    waits = connection.scalar(_UNSENT, {**of_study, "besides": sorted(besides)})
+    return None if waits is None else now + _WORKERS

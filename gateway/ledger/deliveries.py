@@ -149,6 +149,41 @@ class Deliveries(OnDatabase):
 
         return self._database.write("claim deliveries", work)
 
+    def awaits(
+        self,
+        destination: str,
+        study_uid: str,
+        *,
+        besides: Collection[int],
+        quiet_seconds: float | None,
+        now: datetime | None = None,
+    ) -> datetime | None:
+        """When to ask again whether more of a study is on its way to a destination; None if nothing is.
+
+        Parameters
+        ----------
+        destination, study_uid
+            Whose deliveries.
+        besides
+            Deliveries that are not meant.
+        quiet_seconds
+            For so long after the last instance was received more may come; None if that is not to be waited for.
+        now
+            The present moment, timezone-aware.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        at = now or utc_now()
+        return self._database.read(
+            "look for the rest of a study",
+            lambda connection: completeness.rest_of(
+                connection, destination, study_uid, besides=besides, quiet_seconds=quiet_seconds, now=at
+            ),
+        )
+
     def renew_deliveries(
         self, owner: str, ids: Sequence[int], lease_seconds: float, *, now: datetime | None = None
     ) -> list[int]:
@@ -616,6 +651,7 @@ _END_ATTEMPTS: Final = (
         lease_owner=sa.null(),
         code=sa.bindparam("code"),
         detail=sa.bindparam("detail"),
+        attempts=deliveries.c.attempts - sa.bindparam("uncounted"),
     )
 )
 
@@ -627,6 +663,8 @@ class _End(NamedTuple):
     code: str
     detail: str
     next_at: datetime | None
+    #: Attempts that were none.
+    uncounted: int
 
 
 def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResult], now: datetime) -> Recorded:
@@ -650,7 +688,8 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
             after = DeliveryState.SUPERSEDED
             superseded.append(Transition(row.instance_id, row.state, after, row.id, code=SUPERSEDED, detail=row.detail))
             continue
-        ends[_End(state, outcome.code, outcome.detail, outcome.next_attempt_at)].append(row.id)
+        uncounted = int(state is DeliveryState.FAILED and row.state != DeliveryState.SENT and not outcome.counts)
+        ends[_End(state, outcome.code, outcome.detail, outcome.next_attempt_at, uncounted)].append(row.id)
         transitions.append(
             Transition(row.instance_id, row.state, state, row.id, code=outcome.code, detail=outcome.detail)
         )

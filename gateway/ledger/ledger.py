@@ -13,6 +13,7 @@ from gateway.ledger.figures import Figures
 from gateway.ledger.history import Histories
 from gateway.ledger.instances import Instances
 from gateway.ledger.keys import Keys
+from gateway.ledger.labels import Labels
 from gateway.ledger.migrate import migrate
 from gateway.ledger.numbers import Numbers
 from gateway.ledger.receipts import Receipts
@@ -21,7 +22,19 @@ from gateway.ledger.snapshot import Snapshots
 
 
 class Ledger(
-    Instances, Deliveries, Histories, Figures, Accounts, Numbers, Receipts, Audit, Crosswalk, Reviews, Keys, Snapshots
+    Instances,
+    Deliveries,
+    Histories,
+    Figures,
+    Accounts,
+    Numbers,
+    Receipts,
+    Audit,
+    Crosswalk,
+    Reviews,
+    Keys,
+    Labels,
+    Snapshots,
 ):
     """The database of every instance, delivery and decision.
 

@@ -289,6 +289,8 @@ class DeliveryResult:
         When to take it up again: required for failed and sent (nothing may wait for ever), None otherwise.
     receipt
         What the receipt of a confirmed delivery says: JSON values, no identity; None for no receipt.
+    counts
+        Whether a failure used up one of the attempts; not so if it was put off before anything was sent.
     """
 
     delivery_id: int
@@ -297,6 +299,7 @@ class DeliveryResult:
     detail: str = ""
     next_attempt_at: datetime | None = None
     receipt: Mapping[str, object] | None = None
+    counts: bool = True
 
     def __post_init__(self) -> None:
         _require_aware("next_attempt_at", self.next_attempt_at)

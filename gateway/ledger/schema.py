@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0005"
+SCHEMA_VERSION: Final = "0006"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -160,6 +160,17 @@ numbers: Final = sa.Table(
     sa.Column("token", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("project", "purpose", "number"),
+)
+
+#: Labels that were given at destinations which compare them without case; ``holder`` is a pseudonym or a new UID.
+labels: Final = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("destination", Words(64), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("folded", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
 )
 
 #: The audit trail; ``digest`` is the SHA-256 of ``document``, which names the digest before it.

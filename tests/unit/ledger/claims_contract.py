@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.ledger import InstanceState, Ledger
@@ -46,3 +48,53 @@ class ClaimsContract:
         (again,) = take(ledger, owner="node")
         assert (again.delivery_id, again.attempts) == (other.delivery_id, 2)
         assert ledger.record_outcomes("node", [outcome(kept.delivery_id)], now=START).lost == ()
+
+    def test_an_attempt_that_was_put_off_is_none(self, ledger: Ledger) -> None:
+        bring(ledger, InstanceState.DEIDENTIFIED, 1)
+        for second in range(3):
+            (claim,) = take(ledger, owner="d", seconds=second * 10)
+            assert claim.attempts == 1
+            put_off = replace(outcome(claim.delivery_id, "failed", due=second * 10 + 1), counts=False)
+            ledger.record_outcomes("d", [put_off], now=at(second * 10))
+            assert ledger.deliveries()[0].attempts == 0
+        (claim,) = take(ledger, owner="d", seconds=60)
+        ledger.record_outcomes("d", [outcome(claim.delivery_id, "failed")], now=at(60))
+        assert ledger.deliveries()[0].attempts == 1
+
+    def test_the_rest_of_a_study(self, ledger: Ledger) -> None:
+        """Pending and failing deliveries of the study are waited for; those that were sent, and dead ones, are not."""
+        ids = [one(ledger, number) for number in range(3)]
+        for number in ids:
+            ledger.finish("worker", [deidentified(number, study="a")], now=at(1))
+        other = one(ledger, 9)
+        ledger.finish("worker", [deidentified(other, study="b")], now=at(1))
+
+        def rest(*besides: int, quiet: float | None = None, second: float = 5) -> float | None:
+            again = ledger.awaits("archive", "a", besides=besides, quiet_seconds=quiet, now=at(second))
+            return None if again is None else (again - at(second)).total_seconds()
+
+        first, second, third = sorted(entry.delivery_id for entry in ledger.deliveries() if entry.instance_id != other)
+        assert rest() == rest(first) == rest(first, second) == 1.0
+        assert rest(first, second, third) is None
+        # Until the study has been quiet for so long, whatever is known of it now.
+        assert rest(first, second, third, quiet=30) == pytest.approx(25, abs=1)
+        assert rest(first, second, third, quiet=30, second=40) is None
+        assert ledger.awaits("elsewhere", "a", besides=(), quiet_seconds=None, now=at(5)) is None
+        claims = {claim.delivery_id: claim for claim in take(ledger, owner="d", seconds=6, max_count=3)}
+        assert set(claims) == {first, second, third}
+        ledger.record_outcomes(
+            "d",
+            [outcome(first, "sent"), outcome(second, "dead"), outcome(third, "failed")],
+            now=at(6),
+        )
+        assert rest() == 1.0
+        assert rest(third) is None
+        # One that fails for an hour is not waited for any longer.
+        assert rest(second=3700) is None
+
+    def test_a_label_is_given_once(self, ledger: Ledger) -> None:
+        assert ledger.hold_label("xnat", "subject", "Pat-A", "PAT 1") == ("Pat-A", "PAT 1")
+        assert ledger.hold_label("xnat", "subject", "PAT-a", "PAT 2") == ("Pat-A", "PAT 1")
+        assert ledger.hold_label("xnat", "subject", "Pat-A", "PAT 1") == ("Pat-A", "PAT 1")
+        assert ledger.hold_label("xnat", "session", "pat-a", "2.25.1") == ("pat-a", "2.25.1")
+        assert ledger.hold_label("other", "subject", "pat-a", "PAT 2") == ("pat-a", "PAT 2")
