@@ -77,6 +77,14 @@ class _Destination(Section):
         return False
 
     @property
+    def quiet_seconds(self) -> float | None:
+        """Without ``completeness``: how long more of a study may come after the last; None where that is nothing to it.
+
+        Only destinations ask that do not deliver whole studies, and yet do something when a study is complete.
+        """
+        return None
+
+    @property
     def batch_instances(self) -> int:
         """Most instances of a batch."""
         return 50
@@ -271,6 +279,45 @@ class XnatDestination(_Networked):
     ask_seconds: Seconds = Field(
         15.0, description="time between questions about a study that XNAT has taken and is still at work on"
     )
+
+    gather_seconds: Seconds = Field(
+        10.0,
+        description="without `completeness`: time without a further instance after which the session of a study is "
+        "archived; until then its instances gather in the prearchive",
+    )
+    allow_auto_archive: StrictBool = Field(
+        default=False,
+        description="with `into: prearchive`: deliver to a project that archives by itself what lies in its prearchive "
+        "for some minutes, without a person",
+    )
+    other_modality_session: Text | None = Field(
+        None,
+        description="label of a session of its own for instances that come after the session of their study was "
+        "archived and that XNAT does not mix with it: text, `{session}` and `{modality}`; by default they wait for a "
+        "person",
+        examples=["{session}_{modality}"],
+    )
+    compare: Literal["detect", "digest", "name"] = Field(
+        "detect",
+        description="what of a listed file confirms an instance: its `digest`, which needs a site without "
+        "anonymization scripts; its `name` alone; or `detect`: its digest where XNAT leaves instances as they were "
+        "sent, else its name and size",
+    )
+
+    @property
+    def quiet_seconds(self) -> float | None:
+        """Without ``completeness``: how long more of a study may come after the last one."""
+        return self.gather_seconds
+
+    @field_validator("other_modality_session")
+    @classmethod
+    def _tells_sessions_apart(cls, template: str | None) -> str | None:
+        if template is not None and not re.fullmatch(
+            r"[A-Za-z0-9_-]*\{session\}(?:[A-Za-z0-9_-]|\{modality\})+|(?:[A-Za-z0-9_-]|\{modality\})+\{session\}[A-Za-z0-9_-]*",
+            template,
+        ):
+            raise ValueError("the label of a session of its own is {session} with {modality}, letters, digits, _ and -")
+        return template
 
     @field_validator("subject")
     @classmethod

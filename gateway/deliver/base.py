@@ -51,8 +51,10 @@ class Outcome:
     delivery_id: the parcel's
     state: see ``OutcomeState``
     code: a short stable word for metrics and the ledger, such as ``stored`` or ``unreachable``
-    detail: a sentence for the administrator; never a secret, a data element's value or text of the peer's
+    detail: a sentence for the administrator; never a secret, text of the peer's, or a data element's value other than
+        the pseudonym in Patient ID
     retry_after: seconds that the destination asked to be left alone, or None
+    counts: whether a failure used up one of the attempts; not so if it was put off before anything was sent
     digest: SHA-256 of the instance as it was sent, in hexadecimal, where it was computed on the way; else None
     """
 
@@ -62,6 +64,7 @@ class Outcome:
     detail: str = ""
     retry_after: float | None = None
     digest: str | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,11 @@ class Verdict:
     code: str
     detail: str = ""
     retry_after: float | None = None
+    counts: bool = True
 
     def of(self, parcel: Parcel) -> Outcome:
         """The outcome of an instance."""
-        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after)
+        return Outcome(parcel.delivery_id, self.state, self.code, self.detail, self.retry_after, counts=self.counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

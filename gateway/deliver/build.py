@@ -7,6 +7,7 @@ import ssl
 from gateway import destination_settings
 from gateway.deliver.association import Node
 from gateway.deliver.base import Destination
+from gateway.deliver.books import Books
 from gateway.deliver.dicom_node import CommitmentOptions, DicomNodeDestination, NodeOptions
 from gateway.deliver.endpoint import Authorization, Endpoint, Tls
 from gateway.deliver.folder import FolderDestination
@@ -15,13 +16,16 @@ from gateway.deliver.xnat import LabelTemplates, XnatDestination, XnatOptions
 from gateway.errors import ConfigurationError
 
 
-def build_destination(name: str, settings: destination_settings.Destination) -> Destination:
+def build_destination(
+    name: str, settings: destination_settings.Destination, *, books: Books | None = None
+) -> Destination:
     """The destination that the settings describe. Nothing is sent or connected.
 
     Parameters
     ----------
     name: the destination's name in the configuration
     settings: its section
+    books: what the ledger knows for the destination; without, it knows only what it does itself
 
     Raises
     ------
@@ -34,7 +38,7 @@ def build_destination(name: str, settings: destination_settings.Destination) -> 
         return _dicom_node(name, settings, place)
     endpoint = Endpoint.parse(settings.url, place=place)
     if isinstance(settings, destination_settings.XnatDestination):
-        return _xnat(name, settings, endpoint, place)
+        return _xnat(name, settings, endpoint, place, books)
     options = StowOptions(
         max_instances=settings.max_instances,
         max_bytes=settings.max_bytes,
@@ -54,7 +58,9 @@ def build_destination(name: str, settings: destination_settings.Destination) -> 
     )
 
 
-def _xnat(name: str, settings: destination_settings.XnatDestination, endpoint: Endpoint, place: str) -> XnatDestination:
+def _xnat(
+    name: str, settings: destination_settings.XnatDestination, endpoint: Endpoint, place: str, books: Books | None
+) -> XnatDestination:
     auth = settings.auth
     if isinstance(auth, destination_settings.AliasTokenAuth):
         user, password = auth.alias.get_secret_value(), auth.secret.get_secret_value()
@@ -70,6 +76,9 @@ def _xnat(name: str, settings: destination_settings.XnatDestination, endpoint: E
         connections=settings.connections,
         timeout_seconds=settings.timeout_seconds,
         ask_seconds=settings.ask_seconds,
+        allow_auto_archive=settings.allow_auto_archive,
+        other_modality_session=settings.other_modality_session,
+        compare=settings.compare,
     )
     return XnatDestination(
         name,
@@ -77,6 +86,7 @@ def _xnat(name: str, settings: destination_settings.XnatDestination, endpoint: E
         authorization=Authorization.basic(user, password, place=place),
         options=options,
         context=_context(settings, endpoint, place),
+        books=books,
     )
 
 

@@ -17,6 +17,7 @@ import structlog
 from gateway.deliver import Destination, Outcome, OutcomeState, Parcel, RetryPolicy, build_destination
 from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnavailable, TransientError
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
+from gateway.pipeline.books import LedgerBooks
 from gateway.pipeline.docket import Docket
 from gateway.pipeline.outputs import Outputs
 from gateway.pipeline.process import Child
@@ -36,7 +37,10 @@ def dispatch(child: Child) -> None:
     destinations: list[Destination] = []
     try:
         for name, configured in settings.destinations.items():
-            destination = build_destination(name, configured)
+            completeness = configured.completeness
+            quiet_seconds = None if completeness is not None else configured.quiet_seconds
+            books = LedgerBooks(ledger, name, quiet_seconds=quiet_seconds)
+            destination = build_destination(name, configured, books=books)
             destinations.append(destination)
             dispatchers.append(
                 Dispatcher(
@@ -279,6 +283,9 @@ class Courier:
         if outcome.state == "sent" and outcome.retry_after is not None:
             # The destination says when it is worth asking. To ask is no attempt, and only it can give up.
             delay: float | None = outcome.retry_after
+        elif not outcome.counts:
+            # It was put off before anything was sent: that uses up no attempt.
+            delay = max(outcome.retry_after or 0.0, random.Random(self._draw).uniform(0.0, self._retry.ceiling(1)))  # noqa: S311
         elif outcome.state == "sent":
             delay = random.Random(self._draw).uniform(0.0, self._retry.ceiling(claim.attempts))  # noqa: S311
         else:
@@ -297,6 +304,7 @@ class Courier:
             code=outcome.code,
             detail=outcome.detail,
             next_attempt_at=now + timedelta(seconds=delay),
+            counts=outcome.counts,
         )
 
 

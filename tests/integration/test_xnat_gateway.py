@@ -97,6 +97,8 @@ def doubles(folder: Path) -> Iterator[dict[str, XnatDouble]]:
             for fault, times in case.faults.items():
                 double.faults.set(fault, times=times)
         running["no-rights"].rights["gateway"]["CHEST"] = "read"
+        # A person archives.
+        running["prearchive"].store.projects["CHEST"].code = 0
         yield running
 
 

@@ -180,6 +180,8 @@ class XnatClient:
             return self.failure("busy", f"{status}: it asks to be left alone for a while", retry_after=wait)
         if answer.status == 507:
             return self.failure("storage-full", f"{status}: its disk is full")
+        if answer.status in (502, 504):
+            return self.failure("proxy", f"{status}: a proxy gave up waiting for XNAT, or does not reach it")
         if 300 <= answer.status < 400:
             return self.failure("redirect", f"{status}: redirects are not followed: set the URL to the final address")
         if answer.status >= 500:

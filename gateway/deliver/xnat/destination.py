@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore, Condition, Lock
 
 from gateway.deliver.base import Check, Outcome, Parcel, Verdict
+from gateway.deliver.books import Books
 from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.deliver.xnat.client import XnatClient
-from gateway.deliver.xnat.newcomers import Newcomers
 from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.probe import probe
+from gateway.deliver.xnat.shared import Shared
 from gateway.deliver.xnat.study import StudyDelivery
 from gateway.dicom.segments import total_length
 from gateway.dicom.uid import is_valid_uid
@@ -28,6 +29,7 @@ class XnatDestination:
     authorization: user name and password, or alias and secret of a token
     options: project, labels and the way there
     context: TLS; needed if the endpoint is secure
+    books: what else of a study is on its way, and who has which label; without, only what the process itself knows
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class XnatDestination:
         authorization: Authorization,
         options: XnatOptions,
         context: ssl.SSLContext | None = None,
+        books: Books | None = None,
     ) -> None:
         if endpoint.secure and context is None:
             raise ValueError("an https endpoint needs a TLS context")
@@ -51,7 +54,7 @@ class XnatDestination:
         self._idle: list[XnatClient] = []
         self._closed = False
         self._studies = _Turns()
-        self._newcomers = Newcomers()
+        self._shared = Shared.of(options, books)
 
     @property
     def name(self) -> str:
@@ -96,7 +99,7 @@ class XnatDestination:
             labels = self._options.labels.of(patient_id=patient_id, study_uid=study_uid)
             # XNAT refuses a study that is being received already.
             with self._studies.turn(study_uid), self._client() as client:
-                delivery = StudyDelivery(client, self._options, labels, study_uid=study_uid, newcomers=self._newcomers)
+                delivery = StudyDelivery(client, self._shared, labels, patient_id=patient_id, study_uid=study_uid)
                 done = delivery.confirm(members) if asking else delivery.send(members)
             outcomes |= {outcome.delivery_id: outcome for outcome in done}
             stopped = delivery.stopped if not asking else None

@@ -65,6 +65,23 @@ def xnat_label(text: str) -> str:
     return f"{_REWRITTEN.sub('_', text)[: LONGEST - _DIGEST_CHARACTERS - 1]}-{_digest(text)}"
 
 
+def session_beside(template: str, session: str, modality: str) -> str:
+    """The label of a session beside that of a study, for instances of another modality.
+
+    Parameters
+    ----------
+    template: text with ``{session}`` and, if wanted, ``{modality}``
+    session: label of the study's session
+    modality: as in ``SR``
+    """
+    return xnat_label(template.replace("{session}", session).replace("{modality}", modality))
+
+
+def note_of(study_uid: str) -> str:
+    """The name of the note that a session is of this study, where a script has changed the UID that XNAT shows."""
+    return f"study-{sha256(study_uid.encode('ascii')).hexdigest()[:32]}.txt"
+
+
 def _digest(text: str) -> str:
     """50 bits: among a million studies of one patient two share it with a probability below one in two thousand."""
     return b32encode(sha256(text.encode("utf-8")).digest()).decode("ascii")[:_DIGEST_CHARACTERS]

@@ -10,16 +10,27 @@ from gateway.deliver.base import Parcel
 from gateway.deliver.xnat.client import XnatClient, path_of
 from gateway.deliver.xnat.file_names import Holdings
 
-_CONFLICT: Final = frozenset({"CONFLICT", "ERROR"})
+#: Where XNAT keeps, with a session, what the gateway has noted of it.
+_NOTES: Final = "GATEWAY"
+_AT_WORK: Final = frozenset({"BUILDING", "ARCHIVING", "MOVING", "DELETING", "SEPARATING"})
 _OPEN: Final = frozenset({"RECEIVING", "RECEIVING_INTERRUPT"})
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of the archive: its label and the Study Instance UID that XNAT knows of it, or empty."""
+    """A session of the archive: its label, the Study Instance UID that XNAT knows of it, and its type, or empty."""
 
     label: str
     study_uid: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """A session in the list of a project's: its label and that of its subject, empty where XNAT does not tell it."""
+
+    label: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class PrearchiveRow:
     timestamp, folder: where it is
     label: what the session is to be called
     status: as XNAT names it, such as ``READY``; a leading ``_`` means that somebody is at work on it
+    subject: label of the subject that it is to be filed under, as far as XNAT knows it yet
+    changed: when it was last changed, in words of XNAT's own
     """
 
     project: str
@@ -39,6 +52,8 @@ class PrearchiveRow:
     folder: str
     label: str
     status: str
+    subject: str = ""
+    changed: str = ""
 
     @property
     def source(self) -> str:
@@ -52,8 +67,18 @@ class PrearchiveRow:
 
     @property
     def is_in_conflict(self) -> bool:
-        """Whether XNAT cannot archive it by itself."""
-        return self.status in _CONFLICT
+        """Whether it contradicts what the archive holds, or must not be archived at this moment."""
+        return self.status == "CONFLICT"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether XNAT met an error when it built or archived it: sent again unchanged, it may succeed."""
+        return self.status == "ERROR"
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether XNAT is at work on it: what is sent into it then may be lost."""
+        return self.status in _AT_WORK or self.status.startswith(("_", "QUEUED_"))
 
     @property
     def is_ready(self) -> bool:
@@ -89,15 +114,49 @@ def project_id(client: XnatClient, project: str) -> str | None:
     return None if fields is None else _text(fields, "ID")
 
 
-def subject_label(client: XnatClient, project: str, subject: str) -> str | None:
-    """The label of a subject as XNAT writes it, whatever the case asked for; None if there is none.
+def owned_projects(client: XnatClient) -> set[str]:
+    """IDs of the projects that the user is an owner of.
 
     Raises
     ------
     DeliveryFailed: XNAT does not tell
     """
-    fields = _fields(client, path_of("data", "projects", project, "subjects", subject))
-    return None if fields is None else _text(fields, "label")
+    rows = _rows(client, path_of("data", "projects"), {"owner": "true"})
+    return {_text(row, "ID") or _text(row, "id") for row in rows}
+
+
+def prearchive_code(client: XnatClient, project: str) -> str:
+    """The project's setting of what happens to sessions: ``0`` manual, ``4`` and ``5`` archived; empty if not told.
+
+    Raises
+    ------
+    DeliveryFailed: no answer
+    """
+    answer = client.request("GET", path_of("data", "projects", project, "prearchive_code"))
+    return answer.body[:8].decode("ascii", "replace").strip() if answer.status == 200 else ""
+
+
+def subjects(client: XnatClient, project: str) -> list[str]:
+    """The labels of all subjects of a project: asking for one compares exactly, where archiving does not.
+
+    Raises
+    ------
+    DeliveryFailed: XNAT does not tell
+    """
+    rows = _rows(client, path_of("data", "projects", project, "subjects"), {"columns": "ID,label"})
+    return [_text(row, "label") for row in rows]
+
+
+def sessions(client: XnatClient, project: str) -> list[SessionEntry]:
+    """All sessions of a project.
+
+    Raises
+    ------
+    DeliveryFailed: XNAT does not tell
+    """
+    query = {"columns": "ID,label,subject_label"}
+    rows = _rows(client, path_of("data", "projects", project, "experiments"), query)
+    return [SessionEntry(_text(row, "label"), _text(row, "subject_label")) for row in rows]
 
 
 def session_path(project: str, subject: str, session: str) -> str:
@@ -112,8 +171,47 @@ def session(client: XnatClient, path: str) -> Session | None:
     ------
     DeliveryFailed: XNAT does not tell
     """
-    fields = _fields(client, path)
-    return None if fields is None else Session(label=_text(fields, "label"), study_uid=_text(fields, "UID"))
+    item = _item(client, path)
+    if item is None:
+        return None
+    fields, meta = item
+    return Session(label=_text(fields, "label"), study_uid=_text(fields, "UID"), type=_text(meta, "xsi:type"))
+
+
+def notes(client: XnatClient, path: str) -> set[str]:
+    """The names of the notes that the gateway has left with a session of the archive: see ``leave_note``.
+
+    Raises
+    ------
+    DeliveryFailed: XNAT does not tell
+    """
+    return set(_names(client, f"{path}/resources/{_NOTES}/files", "Name"))
+
+
+def leave_note(client: XnatClient, path: str, name: str) -> bool:
+    """Leave a note with a session of the archive: a file whose name says everything. Whether XNAT took it.
+
+    Raises
+    ------
+    DeliveryFailed: no answer
+    """
+    text = b"This session holds the study for which the gateway made its label; do not remove this note.\n"
+    answer = client.request(
+        "PUT", f"{path}/resources/{_NOTES}/files{path_of(name)}", query={"inbody": "true", "overwrite": "true"},
+        body=(text,), length=len(text), content_type="text/plain",
+    )  # fmt: skip
+    return answer.status in (200, 201)
+
+
+def log_of(client: XnatClient, row: PrearchiveRow) -> str:
+    """What XNAT has noted about a session of the prearchive; empty if it does not tell.
+
+    Raises
+    ------
+    DeliveryFailed: no answer
+    """
+    answer = client.request("GET", f"{row.path}/logs", query={"format": "json"})
+    return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
 
 
 def archived(client: XnatClient, path: str, parcels: Sequence[Parcel]) -> Holdings:
@@ -126,7 +224,7 @@ def archived(client: XnatClient, path: str, parcels: Sequence[Parcel]) -> Holdin
     holdings = Holdings()
     for scan in _names(client, f"{path}/scans", "ID"):
         # The files of all resources of the scan: XNAT keeps some SOP classes apart from the resource DICOM.
-        holdings.add(_files(client, f"{path}/scans{path_of(scan)}/files"))
+        _add_files(holdings, client, f"{path}/scans{path_of(scan)}/files")
         if all(holdings.hold(parcel) for parcel in parcels):
             break
     return holdings
@@ -143,15 +241,15 @@ def waiting(client: XnatClient, row: PrearchiveRow) -> Holdings:
     for scan in _names(client, f"{row.path}/scans", "ID"):
         resources = f"{row.path}/scans{path_of(scan)}/resources"
         for resource in _names(client, resources, "label"):
-            holdings.add(_files(client, f"{resources}{path_of(resource)}/files"))
+            _add_files(holdings, client, f"{resources}{path_of(resource)}/files")
     return holdings
 
 
-def prearchive(client: XnatClient, study_uid: str, *, project: str | None = None) -> list[PrearchiveRow]:
-    """The sessions of a study in the prearchive, of one project or of all that the user may see.
+def prearchive(client: XnatClient, *, project: str | None = None) -> list[tuple[str, PrearchiveRow]]:
+    """The sessions in the prearchive with their Study Instance UIDs, of one project or of all that the user may see.
 
     The whole prearchive is asked for and searched here: asking for a study needs rights that a gateway should not
-    have, and would put its UID into a URL.
+    have, and would put its UID into a URL. Sessions under no project are shown to data administrators only.
 
     Raises
     ------
@@ -159,15 +257,19 @@ def prearchive(client: XnatClient, study_uid: str, *, project: str | None = None
     """
     path = path_of("data", "prearchive", *(("projects", project) if project is not None else ()))
     return [
-        PrearchiveRow(
-            project=_text(row, "project"),
-            timestamp=_text(row, "timestamp"),
-            folder=_text(row, "folderName"),
-            label=_text(row, "name"),
-            status=_text(row, "status"),
+        (
+            _text(row, "tag"),
+            PrearchiveRow(
+                project=_text(row, "project"),
+                timestamp=_text(row, "timestamp"),
+                folder=_text(row, "folderName"),
+                label=_text(row, "name"),
+                status=_text(row, "status"),
+                subject=_text(row, "subject"),
+                changed=_text(row, "lastmod"),
+            ),
         )
         for row in _rows(client, path)
-        if _text(row, "tag") == study_uid
     ]
 
 
@@ -175,8 +277,12 @@ def _names(client: XnatClient, path: str, column: str) -> Iterator[str]:
     return (name for name in (_text(row, column) for row in _rows(client, path)) if name)
 
 
-def _files(client: XnatClient, path: str) -> dict[str, int]:
-    return {_text(row, "Name"): _size(_text(row, "Size")) for row in _rows(client, path)}
+def _add_files(holdings: Holdings, client: XnatClient, path: str) -> None:
+    rows = _rows(client, path)
+    holdings.add(
+        {_text(row, "Name"): _size(_text(row, "Size")) for row in rows},
+        {_text(row, "Name"): _text(row, "digest").lower() for row in rows},
+    )
 
 
 def _size(text: str) -> int:
@@ -197,18 +303,24 @@ def _rows(client: XnatClient, path: str, query: Mapping[str, str] | None = None)
     return rows
 
 
-def _fields(client: XnatClient, path: str) -> dict[str, Any] | None:
+def _fields(client: XnatClient, path: str) -> Mapping[str, Any] | None:
     """The fields of one object; None if there is no such object."""
+    item = _item(client, path)
+    return None if item is None else item[0]
+
+
+def _item(client: XnatClient, path: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """The fields of one object, and what is said about it; None if there is no such object."""
     content = client.get(path)
     if content is None:
         return None
     try:
-        fields = content["items"][0]["data_fields"]
-    except (TypeError, KeyError, IndexError):
+        fields, meta = content["items"][0]["data_fields"], content["items"][0].get("meta", {})
+    except (TypeError, KeyError, IndexError, AttributeError):
         raise client.unreadable("is no object") from None
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or not isinstance(meta, dict):
         raise client.unreadable("is no object")
-    return fields
+    return fields, meta
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from gateway.deliver.xnat.labels import LabelTemplates
+from gateway.deliver.xnat.proof import Compare
 
 #: Where studies go: see ``XnatOptions``.
 Into: TypeAlias = Literal["archive", "prearchive", "project"]
@@ -27,6 +28,10 @@ class XnatOptions:
     connections: studies at the same time; further threads wait
     timeout_seconds: see ``Connection``; XNAT answers an import when it has filed all of it
     ask_seconds: between questions about a study that XNAT has taken and is still at work on
+    allow_auto_archive: whether studies go into the prearchive of a project that archives by itself after a while
+    other_modality_session: label of the session for instances that come late and of which XNAT would make another type
+        of session, with ``{session}`` and ``{modality}``; None: into the session of the study, as XNAT allows
+    compare: what of a listed file proves that the instance is there: see ``proof``
     answer_bytes: of an answer that are read at most; the listing of a scan has some 400 bytes per file
     """
 
@@ -39,6 +44,9 @@ class XnatOptions:
     connections: int = 2
     timeout_seconds: float = 300.0
     ask_seconds: float = 15.0
+    allow_auto_archive: bool = False
+    other_modality_session: str | None = None
+    compare: Compare = "detect"
     answer_bytes: int = 64 * 1024**2
 
     def __post_init__(self) -> None:

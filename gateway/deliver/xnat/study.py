@@ -1,266 +1,476 @@
-"""One study on its way to XNAT: check, send, settle, and compare what XNAT lists with what was sent."""
+"""One study on its way to XNAT: look, send, settle, and compare what XNAT lists with what was sent.
+
+XNAT types a session by what comes in one piece, and then takes nothing of another type into it. So all parts of a study
+go into the prearchive, where they are one session, and that is archived when nothing more of the study is on its way.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from gateway.deliver.base import Outcome, Parcel, Verdict
-from gateway.deliver.xnat import listing, verdict
+from gateway.deliver.xnat import listing, session_type, verdict
 from gateway.deliver.xnat.client import XnatClient, path_of
 from gateway.deliver.xnat.file_names import Holdings
-from gateway.deliver.xnat.labels import Labels
-from gateway.deliver.xnat.listing import PrearchiveRow
-from gateway.deliver.xnat.newcomers import Newcomers
-from gateway.deliver.xnat.options import XnatOptions
-from gateway.deliver.xnat.upload import SETBACKS_IN_A_ROW, Upload, upload
-from gateway.errors import DeliveryFailed
+from gateway.deliver.xnat.labels import Labels, note_of, session_beside
+from gateway.deliver.xnat.listing import PrearchiveRow, Session
+from gateway.deliver.xnat.memory import likeness
+from gateway.deliver.xnat.queue import UploadQueue
+from gateway.deliver.xnat.shared import Shared
+from gateway.deliver.xnat.sight import Sight, look, reason_of
+from gateway.deliver.xnat.upload import Aim, Upload, upload
+from gateway.errors import DeliveryFailed, TransientError
 
 #: Steps that a session may need on its way through the prearchive: build, then archive, and one look at the end.
 _STEPS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Sight:
-    """What XNAT lists of a study: in the archive, and in the project's prearchive with its rows."""
-
-    archived: Holdings
-    waiting: Holdings
-    rows: tuple[PrearchiveRow, ...]
-
-    @property
-    def is_in_conflict(self) -> bool:
-        """Whether XNAT cannot archive the study by itself."""
-        return any(row.is_in_conflict for row in self.rows)
+#: Answers to requests for building and archiving after which the listings tell what became of it. 301 and 303:
+#: archived, with its place; 400, 403, 404, 409, 423: in conflict, gone, or somebody is at work on it; 500: a conflict
+#: as well (QueueBasedImageCommit).
+_ANSWERS: Final = frozenset({200, 301, 303, 400, 403, 404, 409, 423, 500})
 
 
 class StudyDelivery:
     """The delivery of one patient's study over one client.
 
-    Labels keep patients and studies apart without asking XNAT, but for case: XNAT finds a subject whatever the case of
-    its label. So before anything is sent, the subject and the session of these labels are looked at.
-
     Parameters
     ----------
     client: connection with a session
-    options: see there
+    shared: of the destination
     labels: of the study's subject and session
-    study_uid: the new Study Instance UID
-    newcomers: shared by all deliveries to the destination
+    patient_id, study_uid: what the labels stand for
+    beside: whether the session is one beside that of the study, for instances of another type
     """
 
     def __init__(
         self,
         client: XnatClient,
-        options: XnatOptions,
+        shared: Shared,
         labels: Labels,
         *,
+        patient_id: str,
         study_uid: str,
-        newcomers: Newcomers,
+        beside: bool = False,
     ) -> None:
         self._client = client
-        self._newcomers = newcomers
-        self._options = options
+        self._shared = shared
+        self._options = shared.options
+        self._memory = shared.memory
         self._labels = labels
+        self._patient_id = patient_id
         self._study_uid = study_uid
-        self._path = listing.session_path(options.project, labels.subject, labels.session)
+        self._beside = beside
+        self._path = listing.session_path(self._options.project, labels.subject, labels.session)
+        #: The session of the archive before anything was sent; whether XNAT has given the study another UID.
+        self._session: Session | None = None
+        self._has_other_uid = False
+        self._files_before = 0
         #: Why nothing more can be sent over this client for now, if that is so.
         self.stopped: Verdict | None = None
 
     def send(self, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Send the parcels; an outcome for each, in any order."""
         try:
-            obstacle = self._obstacle()
+            obstacle = self._obstacle(parcels)
             if obstacle is not None:
                 return [obstacle.of(parcel) for parcel in parcels]
-            before = listing.archived(self._client, self._path, parcels)
+            before = Holdings() if self._session is None else listing.archived(self._client, self._path, parcels)
+            others = self._of_other_types(parcels, before)
+            more = None if others else self._awaits(parcels)
         except DeliveryFailed as error:
             self.stopped = verdict.unanswered(error)
             return [self.stopped.of(parcel) for parcel in parcels]
-        self._newcomers.add(parcel.delivery_id for parcel in parcels if not before.hold(parcel))
-        outcomes: list[Outcome] = []
-        queue = deque(self._batches(parcels))
-        setbacks = 0
-        while queue:
-            uploads = upload(self._client, self._options, self._labels, queue.popleft())
-            again, done = self._judge(uploads)
-            outcomes += done
-            queue.extendleft(reversed(again))
-            setbacks = setbacks + 1 if any(one.setback for one in uploads) else 0
-            last = uploads[-1]
-            if last.stop or setbacks >= SETBACKS_IN_A_ROW or self.stopped is not None:
-                self.stopped = self.stopped or last.missing
-                outcomes += [self.stopped.of(parcel) for batch in queue for parcel in batch]
-                break
-        self._newcomers.discard(outcome.delivery_id for outcome in outcomes if outcome.state in ("confirmed", "dead"))
-        return outcomes
+        except TransientError as error:
+            self.stopped = verdict.without_books(error)
+            return [self.stopped.of(parcel) for parcel in parcels]
+        self._files_before = len(before)
+        self._shared.newcomers.add(parcel.delivery_id for parcel in parcels if not before.hold(parcel))
+        apart = {parcel.delivery_id for members in others.values() for parcel in members}
+        outcomes = self._send([parcel for parcel in parcels if parcel.delivery_id not in apart], more)
+        for modality, members in others.items():
+            if self.stopped is not None:
+                outcomes += [self.stopped.of(parcel) for parcel in members]
+            elif self._options.other_modality_session is not None:
+                outcomes += self._delivery_beside(modality).send(members)
+            else:
+                # As XNAT allows, and after the others: what it refuses stays in the prearchive, and all that joins it.
+                outcomes += self._send(members, None)
+        return self._finished(outcomes)
 
     def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Ask what became of parcels that XNAT has taken; an outcome for each, in any order."""
-        outcomes = self._judge([Upload(tuple(parcels), accepted=True, missing=verdict.MISSING)])[1]
-        self._newcomers.discard(outcome.delivery_id for outcome in outcomes if outcome.state in ("confirmed", "dead"))
-        return outcomes
+        try:
+            more = None if self._options.into == "prearchive" else self._awaits(parcels)
+        except TransientError as error:
+            unverified = verdict.unverified(error, ask_seconds=self._options.ask_seconds)
+            return [unverified.of(parcel) for parcel in parcels]
+        if more is not None:
+            return [self._gathering(more).of(parcel) for parcel in parcels]
+        outcomes = self._judge([Upload(tuple(parcels), accepted=True, missing=verdict.MISSING)], asking=True)[1]
+        if self._options.other_modality_session is not None and self.stopped is None:
+            outcomes = self._confirmed_beside(parcels, outcomes)
+        return self._finished(outcomes)
 
-    def _obstacle(self) -> Verdict | None:
+    # Before anything is sent -----------------------------------------------------------------------------------
+
+    def _obstacle(self, parcels: Sequence[Parcel]) -> Verdict | None:
         """Why nothing can be sent to this project, subject and session."""
-        project = self._options.project
-        obstacle = project_obstacle(self._client, project)
+        obstacle = self._shared.project.obstacle(self._client)
         if obstacle is not None:
             return obstacle
-        subject = listing.subject_label(self._client, project, self._labels.subject)
-        if subject is not None and subject != self._labels.subject:
-            return verdict.SUBJECT_COLLISION
-        session = listing.session(self._client, self._path) if subject is not None else None
-        if session is not None and session.study_uid not in ("", self._study_uid):
+        listed = listing.prearchive(self._client, project=self._options.project)
+        obstacle = self._shared.directory.collision(
+            self._client,
+            self._labels,
+            patient_id=self._patient_id,
+            study_uid=self._study_uid,
+            rows=[row for _, row in listed],
+        )
+        if obstacle is not None:
+            return obstacle
+        try:
+            self._session = listing.session(self._client, self._path)
+        except DeliveryFailed as error:
+            if error.facts["code"] != "no-rights":
+                raise
+            return verdict.QUARANTINED_BEFORE
+        if self._session is not None and not self._is_ours(self._session, parcels):
             return verdict.SESSION_COLLISION
+        rows = [row for uid, row in listed if self._is_of_study(uid, row)]
+        if self._is_occupied(rows):
+            return self._later(verdict.OCCUPIED)
         return None
 
-    def _batches(self, parcels: Sequence[Parcel]) -> list[list[Parcel]]:
-        """In order, within the limits, and no UID twice: two files of one name are one file."""
-        batches: list[list[Parcel]] = []
-        size, uids = 0, set[str]()
-        for parcel in parcels:
-            full = bool(batches) and (
-                len(batches[-1]) >= self._options.max_instances or size + parcel.length > self._options.max_bytes
-            )
-            if not batches or full or parcel.sop_uid in uids:
-                batches.append([])
-                size, uids = 0, set()
-            batches[-1].append(parcel)
-            size += parcel.length
-            uids.add(parcel.sop_uid)
-        return batches
+    def _is_ours(self, session: Session, parcels: Sequence[Parcel]) -> bool:
+        """Whether the session of this label is of this study, also where a script has given it another UID."""
+        if session.study_uid in ("", self._study_uid):
+            return True
+        note = note_of(self._study_uid)
+        ours = note in listing.notes(self._client, self._path)
+        if not ours:
+            # No other study has files of these names; the note may have been too late.
+            held = listing.archived(self._client, self._path, parcels)
+            ours = any(held.hold(parcel) for parcel in parcels) and listing.leave_note(self._client, self._path, note)
+        self._has_other_uid = ours
+        return ours
 
-    def _judge(self, uploads: Sequence[Upload]) -> tuple[list[list[Parcel]], list[Outcome]]:
-        """Compare what was sent with what XNAT lists: batches to be sent again in parts, and outcomes of the others."""
-        sent = [parcel for one in uploads for parcel in one.parcels]
-        accepted = any(one.accepted for one in uploads)
-        again: list[list[Parcel]] = []
+    def _is_occupied(self, rows: Sequence[PrearchiveRow]) -> bool:
+        """Whether XNAT is at work on the study, or may be: then what is sent may be lost."""
+        if any(row.is_at_work for row in rows):
+            self._memory.has_rested(self._study_uid, likeness(rows, 0))
+            return True
+        if not any(row.is_open for row in rows) or self._memory.is_clear(self._study_uid):
+            return False
+        # Somebody began to send it and did not hear the end: this gateway before it died, or behind a proxy.
+        if not self._memory.has_rested(self._study_uid, likeness(rows, 0)):
+            return True
+        self._memory.answered(self._study_uid, clear=True)
+        return False
+
+    def _of_other_types(self, parcels: Sequence[Parcel], before: Holdings) -> dict[str, list[Parcel]]:
+        """Parcels by modality of which XNAT would make another type of session than there is."""
+        others: defaultdict[str, list[Parcel]] = defaultdict(list)
+        if self._session is None or self._beside:
+            return others
+        for parcel in parcels:
+            modality = session_type.modality_of(parcel.sop_class_uid)
+            if not session_type.is_of(modality, self._session.type) and not before.hold(parcel):
+                others[modality].append(parcel)
+        return others
+
+    def _awaits(self, parcels: Sequence[Parcel]) -> float | None:
+        """Whether more of the study is on its way; seconds until it is worth asking again."""
+        if self._options.into == "prearchive":
+            return None
+        besides = {parcel.delivery_id for parcel in parcels} | set(self._memory.taken(self._study_uid))
+        return self._shared.books.awaits(self._study_uid, besides)
+
+    # Sending ---------------------------------------------------------------------------------------------------
+
+    def _send(self, parcels: Sequence[Parcel], more: float | None) -> list[Outcome]:
+        """Send parcels that belong together; ``more``: seconds, if more of the study is on its way."""
         outcomes: list[Outcome] = []
+        gathered: list[Upload] = []
+        queue = UploadQueue(parcels, self._options)
+        while batch := queue.next():
+            last = not queue and more is None
+            uploads = upload(self._client, self._options, self._labels, batch, aim=self._aim(last=last))
+            self._memory.answered(self._study_uid, clear=not any(one.unclear for one in uploads))
+            queue.note(uploads)
+            if last:
+                taken = gathered
+                gathered = []
+                again, done = self._judge([*taken, *uploads])
+            else:
+                good = [one for one in uploads if one.accepted and one.missing is verdict.MISSING]
+                gathered += good
+                again, done = self._judge([one for one in uploads if one not in good], gathered=gathered)
+            outcomes += done
+            queue.again(again)
+            self.stopped = self.stopped or queue.stopped
+            if self.stopped is not None:
+                outcomes += [self.stopped.of(parcel) for parcel in queue.rest()]
+        outcomes += self._suspected(queue)
+        if gathered and more is None and self.stopped is None:
+            outcomes += self._judge(gathered)[1]
+        elif gathered:
+            taken_parcels = [parcel for one in gathered for parcel in one.parcels]
+            self._memory.take(self._study_uid, (parcel.delivery_id for parcel in taken_parcels))
+            waiting = self._gathering(self._options.ask_seconds if more is None else more)
+            outcomes += [waiting.of(parcel) for parcel in taken_parcels]
+        return outcomes
+
+    def _suspected(self, queue: UploadQueue) -> list[Outcome]:
+        """Outcomes of instances that XNAT says it cannot read: their own fault, or that of a full disk?"""
+        if not queue.suspects:
+            return []
+        found = verdict.UNREAD
+        if queue.witness is not None and self.stopped is None:
+            # What it has taken before, it takes again, unless the trouble is its own.
+            again = upload(self._client, self._options, self._labels, [queue.witness], aim=self._aim(last=True))
+            if all(one.accepted for one in again):
+                found = verdict.UNFIT
+                self._judge(again)
+        return [found.of(parcel) for parcel in queue.suspects]
+
+    def _aim(self, *, last: bool) -> Aim:
+        into = self._options.into
+        if into == "project":
+            return "commit" if last else "wait"
+        # Where a script changes UIDs, only the archive service adds to what is there (Archiver).
+        return "archive" if into == "archive" and last and not self._has_other_uid else "build"
+
+    def _gathering(self, seconds: float) -> Verdict:
+        return replace(verdict.GATHERING, retry_after=seconds)
+
+    def _later(self, found: Verdict) -> Verdict:
+        pause = self._memory.pause(self._study_uid, ask_seconds=self._options.ask_seconds)
+        return replace(found, retry_after=pause)
+
+    # Judging ---------------------------------------------------------------------------------------------------
+
+    def _judge(
+        self, uploads: Sequence[Upload], *, asking: bool = False, gathered: list[Upload] | None = None
+    ) -> tuple[list[list[Parcel]], list[Outcome]]:
+        """Compare what was sent with what XNAT lists: batches to be sent again in parts, and outcomes of the others.
+
+        Parameters
+        ----------
+        uploads: what was sent
+        asking: whether that was in a call before this one
+        gathered: takes up what is in the prearchive and is to be archived later; None if it is to be archived now
+        """
+        sent = [parcel for one in uploads for parcel in one.parcels]
+        if not sent:
+            return [], []
+        unclear = any(one.unclear for one in uploads)
+        settles = gathered is None and not unclear and any(one.accepted for one in uploads)
         try:
-            sight = self._settled(sent) if accepted else self._look(sent)
-            held = {
-                parcel.delivery_id: self._arrival(parcel, sight)
-                if one.accepted or parcel.delivery_id in self._newcomers
-                else None
-                for one in uploads
-                for parcel in one.parcels
-            }
-            astray = not all(held.values()) and self._is_astray()
+            sight = self._settled(sent, asking=asking) if settles else self._look(sent)
+            held = {parcel.delivery_id: self._arrival(parcel, one, sight) for one in uploads for parcel in one.parcels}
+            explained = all(held.values()) or sight.is_at_work or sight.is_in_conflict or sight.has_failed
+            astray = not explained and self._is_astray()
+            conflict = self._conflict(sight, sent) if not all(held.values()) else None
         except DeliveryFailed as error:
             # If the connection is the trouble, it is the next request's too.
             self.stopped = verdict.unanswered(error)
+            outcomes = []
             for one in uploads:
-                missing = (
-                    verdict.unverified(error, ask_seconds=self._options.ask_seconds) if one.accepted else one.missing
-                )
+                taken = one.accepted or one.unclear
+                seconds = self._options.ask_seconds
+                missing = verdict.unverified(error, ask_seconds=seconds) if taken else one.missing
                 outcomes += [missing.of(parcel) for parcel in one.parcels]
             return [], outcomes
-        some = any(held.values())
+        again: list[list[Parcel]] = []
+        outcomes = []
         for one in uploads:
             lost = [parcel for parcel in one.parcels if held[parcel.delivery_id] is None]
             outcomes += [arrived.of(parcel) for parcel in one.parcels if (arrived := held[parcel.delivery_id])]
-            if one.divisible and len(one.parcels) > 1 and not sight.is_in_conflict:
+            if gathered is not None and one.sent and not sight.is_at_work:
+                there = [p for p in lost if sight.waiting_proof.holds(p) and p.delivery_id in self._shared.newcomers]
+                if there:
+                    gathered.append(Upload(tuple(there), accepted=True, missing=verdict.MISSING))
+                    lost = [parcel for parcel in lost if parcel not in there]
+            if one.divisible and len(one.parcels) > 1 and conflict is None and not self._may_work_on(one, sight):
                 half = (len(lost) + 1) // 2
                 again += [part for part in (lost[:half], lost[half:]) if part]
-            else:
-                outcomes += [self._missing(parcel, one, sight, some=some, astray=astray).of(parcel) for parcel in lost]
+            elif not (one.unread and len(one.parcels) == 1):
+                found = [self._missing(parcel, one, sight, held, conflict, astray=astray) for parcel in lost]
+                outcomes += [missing.of(parcel) for missing, parcel in zip(found, lost, strict=True)]
         return again, outcomes
 
-    def _arrival(self, parcel: Parcel, sight: _Sight) -> Verdict | None:
-        """The verdict of an instance that is where it should be; None for one that is not."""
-        if sight.waiting.hold(parcel):
-            # It may be in the archive as well, as it was before it was sent again.
-            ready = all(row.is_ready for row in sight.rows)
-            return verdict.PREARCHIVED if ready and self._options.into != "archive" else None
-        return verdict.ARCHIVED if sight.archived.hold(parcel) else None
+    def _may_work_on(self, one: Upload, sight: Sight) -> bool:
+        """Whether XNAT is at work on what was sent, or may be."""
+        return sight.is_at_work or (one.unclear and any(not row.is_in_conflict for row in sight.rows))
 
-    def _missing(self, parcel: Parcel, one: Upload, sight: _Sight, *, some: bool, astray: bool) -> Verdict:
+    def _arrival(self, parcel: Parcel, one: Upload, sight: Sight) -> Verdict | None:
+        """The verdict of an instance that is where it should be; None for one that is not."""
+        told = one.accepted or parcel.delivery_id in self._shared.newcomers
+        if sight.waiting.hold(parcel) or sight.waiting_proof.is_same(parcel):
+            # It may be in the archive as well, as it was before it was sent again.
+            there = told and sight.is_ready and self._options.into != "archive" and not self._may_work_on(one, sight)
+            return verdict.PREARCHIVED if there and sight.waiting_proof.holds(parcel) else None
+        if sight.archived_proof.is_same(parcel):
+            return verdict.ARCHIVED_SAME
+        return verdict.ARCHIVED if told and sight.archived_proof.holds(parcel) else None
+
+    def _missing(  # noqa: PLR0911 - one for each row of the table
+        self,
+        parcel: Parcel,
+        one: Upload,
+        sight: Sight,
+        held: dict[int, Verdict | None],
+        conflict: Verdict | None,
+        *,
+        astray: bool,
+    ) -> Verdict:
         """The verdict of an instance that is not where it should be."""
         if not one.sent:
             return one.missing
-        if sight.is_in_conflict:
-            return verdict.CONFLICT
+        if self._may_work_on(one, sight):
+            return self._later(verdict.UNCLEAR if one.unclear else verdict.PROCESSING)
+        if conflict is not None:
+            return conflict
+        waits = sight.waiting.hold(parcel) or sight.waiting_proof.is_same(parcel)
+        if sight.hidden and one.accepted and not waits:
+            return verdict.QUARANTINED
+        if waits and not sight.is_unlike(parcel) and (one.accepted or one.missing is verdict.UNASSIGNED):
+            return self._later(verdict.PROCESSING)
         if one.missing is not verdict.MISSING:
             return one.missing
-        if sight.waiting.hold(parcel) or not all(row.is_ready for row in sight.rows):
-            return replace(verdict.PROCESSING, retry_after=self._options.ask_seconds)
+        if not sight.is_ready and not (sight.is_resting and self._memory.is_clear(self._study_uid)):
+            return self._later(verdict.PROCESSING)
         if astray:
             return verdict.MISROUTED
+        if sight.is_unlike(parcel):
+            return verdict.ALTERED
+        some = any(held.values())
+        if self._options.mode == "stow" and not some and sight.count - self._files_before >= len(one.parcels):
+            return verdict.UNRECOGNISED
         return verdict.PARTIAL if some else verdict.MISSING
 
-    def _settled(self, parcels: Sequence[Parcel]) -> _Sight:
-        """What XNAT lists when the session has been brought to where it should go, as far as that depends on us."""
-        for _ in range(_STEPS):
-            sight = self._look(parcels)
-            moved = [self._advance(row) for row in sight.rows]
+    def _conflict(self, sight: Sight, parcels: Sequence[Parcel]) -> Verdict | None:
+        """Why XNAT did not archive the study, if it has tried."""
+        if not sight.is_in_conflict and not sight.has_failed:
+            return None
+        found = verdict.ARCHIVE_FAILED
+        for row in sight.rows:
+            if row.is_in_conflict:
+                found = reason_of(self._client, self._path, row, parcels)
+        return self._later(found) if found is verdict.WORKFLOW else found
+
+    # Looking, and moving on ------------------------------------------------------------------------------------
+
+    def _settled(self, parcels: Sequence[Parcel], *, asking: bool) -> Sight:
+        """What XNAT shows when the session has been brought to where it should go, as far as that depends on us."""
+        sight = self._look(parcels)
+        if asking and not self._memory.is_clear(self._study_uid) and any(row.is_open for row in sight.rows):
+            # It may still be receiving. When nothing changes any more, it is archived if all is there.
+            if not self._memory.has_rested(self._study_uid, likeness(sight.rows, sight.count)):
+                return sight
+            self._memory.answered(self._study_uid, clear=True)
+            if not all(sight.waiting.hold(parcel) or sight.archived.hold(parcel) for parcel in parcels):
+                return sight
+        for _ in range(_STEPS - 1):
+            moved = [self._advance(row, parcels) for row in sight.rows]
             if not any(moved):
                 break
+            sight = self._look(parcels)
         return sight
 
-    def _look(self, parcels: Sequence[Parcel]) -> _Sight:
-        rows = listing.prearchive(self._client, self._study_uid, project=self._options.project)
-        waiting = Holdings()
-        for row in rows:
-            waiting.update(listing.waiting(self._client, row))
-        archived = listing.archived(self._client, self._path, parcels)
-        return _Sight(archived, waiting, tuple(rows))
+    def _look(self, parcels: Sequence[Parcel]) -> Sight:
+        listed = listing.prearchive(self._client, project=self._options.project)
+        rows = [row for uid, row in listed if self._is_of_study(uid, row)]
+        return look(self._client, self._path, rows, parcels, compare=self._options.compare)
+
+    def _is_of_study(self, study_uid: str, row: PrearchiveRow) -> bool:
+        # XNAT tells rows apart by UID and label. The plug-in takes no labels, so by STOW-RS it is called otherwise.
+        return study_uid == self._study_uid and (self._options.mode == "stow" or row.label == self._labels.session)
 
     def _is_astray(self) -> bool:
-        """Whether the study lies in the prearchive of another project, or of none."""
-        rows = listing.prearchive(self._client, self._study_uid)
-        ours = self._labels.session
-        # The plug-in takes no labels, so by STOW-RS it is called otherwise.
-        named = [row for row in rows if self._options.mode == "stow" or row.label == ours]
-        return any(row.project != self._options.project for row in named)
+        """Whether the study lies in the prearchive of another project, or of none that is shown."""
+        listed = listing.prearchive(self._client)
+        return any(self._is_of_study(uid, row) and row.project != self._options.project for uid, row in listed)
 
-    def _advance(self, row: PrearchiveRow) -> bool:
+    def _advance(self, row: PrearchiveRow, parcels: Sequence[Parcel]) -> bool:
         """Take a session of the prearchive one step further; whether anything was asked for."""
         if row.is_open:
             # A commit archives if the project's setting says so, and under labels that may not be ours.
             action = "commit" if self._options.into == "project" else "build"
-            answer = self._client.request("POST", row.path, query={"action": action})
-            # 301 says that the session has been archived, and where: nothing to be followed.
-            expected = {200, 301, 404, 409}
-        elif row.is_ready and self._options.into == "archive":
-            query = {
-                "src": row.source,
-                "project": self._options.project,
-                "subject": self._labels.subject,
-                "session": self._labels.session,
-                "overwrite": "append",
-                "overwrite_files": "true",
-            }
-            answer = self._client.request("POST", path_of("data", "services", "archive"), query=query)
-            # 403: somebody is at work on it; 409, and 400 in some versions: its status says that it is in conflict.
-            expected = {200, 301, 400, 403, 404, 409}
-        else:
+            return self._ask(row.path, {"action": action})
+        if not row.is_ready or self._options.into != "archive":
             return False
-        if answer.status not in expected:
+        session = listing.session(self._client, self._path)
+        # This service merges whatever the UIDs are.
+        if session is not None and not self._is_ours(session, parcels):
+            return False
+        query = {
+            "src": row.source,
+            "project": self._options.project,
+            "subject": self._labels.subject,
+            "session": self._labels.session,
+            "overwrite": "append",
+            "overwrite_files": "true",
+        }
+        return self._ask(path_of("data", "services", "archive"), query)
+
+    def _ask(self, path: str, query: dict[str, str]) -> bool:
+        """Ask XNAT to build or archive; whether it has answered. Without an answer it may be at work."""
+        try:
+            answer = self._client.request("POST", path, query=query)
+        except DeliveryFailed as error:
+            if error.facts["code"] != "timeout":
+                raise
+            self._memory.answered(self._study_uid, clear=False)
+            return False
+        if answer.status in (502, 503, 504):
+            self._memory.answered(self._study_uid, clear=False)
+            return False
+        if answer.status not in _ANSWERS:
             raise self._client.refusal(answer)
         return True
 
+    # Sessions beside, and the end ------------------------------------------------------------------------------
 
-def project_obstacle(client: XnatClient, project: str) -> Verdict | None:
-    """Why nothing can be sent to a project.
+    def _delivery_beside(self, modality: str) -> StudyDelivery:
+        """The delivery of instances of another type into a session of their own."""
+        template = self._options.other_modality_session or ""
+        labels = replace(self._labels, session=session_beside(template, self._labels.session, modality))
+        return StudyDelivery(
+            self._client,
+            self._shared,
+            labels,
+            patient_id=self._patient_id,
+            study_uid=self._study_uid,
+            beside=True,
+        )
 
-    An import into a project that does not exist, or is not the user's, is no error to XNAT: it files the study where
-    nobody looks for it. So the project is looked at before.
+    def _confirmed_beside(self, parcels: Sequence[Parcel], outcomes: list[Outcome]) -> list[Outcome]:
+        """Look into the sessions beside for what is not in that of the study."""
+        by_id = {parcel.delivery_id: parcel for parcel in parcels}
+        beside: defaultdict[str, list[Parcel]] = defaultdict(list)
+        for outcome in outcomes:
+            if outcome.code in ("missing", "partial"):
+                parcel = by_id[outcome.delivery_id]
+                beside[session_type.modality_of(parcel.sop_class_uid)].append(parcel)
+        found = {outcome.delivery_id: outcome for outcome in outcomes}
+        for modality, members in beside.items():
+            done = self._delivery_beside(modality).confirm(members) if modality and not self._beside else []
+            found |= {outcome.delivery_id: outcome for outcome in done}
+        return list(found.values())
 
-    Raises
-    ------
-    DeliveryFailed: XNAT does not tell
-    """
-    found = listing.project_id(client, project)
-    if found is None and client.forget():
-        # A server that admits guests hides the project from a session that has ended, instead of refusing it.
-        found = listing.project_id(client, project)
-    if found is None:
-        return verdict.NO_PROJECT
-    if found != project:
-        return verdict.PROJECT_SPELLING
-    if project not in listing.editable_projects(client):
-        return verdict.NO_RIGHTS
-    return None
+    def _finished(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """What is over is forgotten; a session to which XNAT gave another UID is noted, so that it is known again."""
+        self._shared.newcomers.discard(one.delivery_id for one in outcomes if one.state in ("confirmed", "dead"))
+        arrived = any(one.code == "archived" for one in outcomes)
+        if arrived and self._session is None and not self._has_other_uid and self._memory.note(self._labels.session):
+            try:
+                session = listing.session(self._client, self._path)
+                if session is not None and session.study_uid not in ("", self._study_uid):
+                    listing.leave_note(self._client, self._path, note_of(self._study_uid))
+            except DeliveryFailed:
+                # It is noticed when more of the study comes.
+                return outcomes
+        return outcomes

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from gateway.deliver.base import Parcel, Verdict
@@ -27,12 +27,17 @@ from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
 
 #: So many requests that fail one after the other are the server's fault, not an instance's.
 SETBACKS_IN_A_ROW: Final = 3
+#: The same for single instances of which XNAT says that it cannot read them: these may be the instances' own fault.
+UNREAD_IN_A_ROW: Final = 10
+#: What XNAT does with the session when it has filed a batch: archive it; build it; what the project's setting says;
+#: nothing, because more is to come.
+Aim: TypeAlias = Literal["archive", "build", "commit", "wait"]
 _IMPORT: Final = path_of("data", "services", "import")
 #: Project of a place that an import names.
 _PLACE: Final = re.compile(r"/(?:data/(?:prearchive|archive)/projects|xapi/direct-archive)/([^/]+)/")
 #: Words of XNAT's own in the answers that it gives with status 400 for several reasons (DicomZipImporter).
 _CONCURRENT: Final = b"oncurrent file sends"
-_UNABLE_TO_ARCHIVE: Final = b"nable to archive"
+_UNABLE_TO_ARCHIVE: Final = (b"nable to archive", b"ailed to archive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class Upload:
     setback: whether it may as well have been the server's own fault
     stop: whether there is no use in sending more
     sent: whether they were sent at all
+    unclear: whether XNAT may still be at work on them: there was no answer, or one of a proxy's
+    unread: whether XNAT says that it cannot read one of them, which it says of a full disk as well
     """
 
     parcels: tuple[Parcel, ...]
@@ -57,9 +64,13 @@ class Upload:
     setback: bool = False
     stop: bool = False
     sent: bool = True
+    unclear: bool = False
+    unread: bool = False
 
 
-def upload(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> list[Upload]:
+def upload(
+    client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel], *, aim: Aim
+) -> list[Upload]:
     """Send parcels of one study, with distinct SOP Instance UIDs; each is in one of the uploads that are returned.
 
     Parcels whose stored bytes cannot be read have uploads of their own. After an upload that says ``stop`` nothing more
@@ -71,8 +82,9 @@ def upload(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Se
     broken: list[Upload] = []
     while left:
         try:
-            send = _send_zip if options.mode == "zip" else _send_multipart
-            return [*broken, send(client, options, labels, left)]
+            if options.mode == "zip":
+                return [*broken, _send_zip(client, options, labels, left, aim)]
+            return [*broken, _send_multipart(client, options, left)]
         except (SpoolUnavailable, SpoolCorrupt) as error:
             position = error.facts["parcel"]
             assert isinstance(position, int)
@@ -84,7 +96,7 @@ def upload(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Se
 
 def _one_by_one(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> list[Upload]:
     uploads: list[Upload] = []
-    setbacks = 0
+    setbacks = unread = 0
     for number, parcel in enumerate(parcels):
         try:
             done = _send_instance(client, options, labels, parcel)
@@ -93,7 +105,8 @@ def _one_by_one(client: XnatClient, options: XnatOptions, labels: Labels, parcel
         except DeliveryFailed as error:
             done = _failed((parcel,), error)
         setbacks = setbacks + 1 if done.setback else 0
-        if done.stop or setbacks >= SETBACKS_IN_A_ROW:
+        unread = unread + 1 if done.unread else 0
+        if done.stop or setbacks >= SETBACKS_IN_A_ROW or unread >= UNREAD_IN_A_ROW:
             return [*uploads, replace(done, parcels=tuple(parcels[number:]), divisible=False, stop=True)]
         uploads.append(done)
     return uploads
@@ -118,14 +131,14 @@ def _parameters(options: XnatOptions, labels: Labels) -> dict[str, str]:
     }
 
 
-def _send_zip(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> Upload:
+def _send_zip(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel], aim: Aim) -> Upload:
     body = zip_body(parcels)
     query = {"import-handler": "DICOM-zip", "inbody": "true", **_parameters(options, labels)}
-    if options.into == "archive":
+    if aim == "archive":
         query["dest"] = "/archive"
-    elif options.into == "prearchive":
+    elif aim == "build":
         query["dest"] = f"/prearchive/projects/{options.project}"
-    else:
+    elif aim == "commit":
         query["action"] = "commit"
     answer = _post(client, _IMPORT, query=query, body=body, content_type="application/zip")
     return _judged(client, tuple(parcels), answer, options)
@@ -148,7 +161,7 @@ def _send_instance(client: XnatClient, options: XnatOptions, labels: Labels, par
     return _judged(client, (parcel,), answer, options)
 
 
-def _send_multipart(client: XnatClient, options: XnatOptions, _labels: Labels, parcels: Sequence[Parcel]) -> Upload:
+def _send_multipart(client: XnatClient, options: XnatOptions, parcels: Sequence[Parcel]) -> Upload:
     body = multipart(parcels)
     path = path_of("xapi", "dicomweb", "projects", options.project, "studies")
     answer = _post(client, path, query={}, body=body, content_type=body.content_type)
@@ -198,17 +211,21 @@ def _judged(client: XnatClient, parcels: tuple[Parcel, ...], answer: Answer, opt
 
 def _refused(parcels: tuple[Parcel, ...], answer: Answer) -> Upload:
     if _CONCURRENT in answer.body:
-        return Upload(parcels, accepted=False, missing=verdict.CONCURRENT)
-    if answer.status == 409 or _UNABLE_TO_ARCHIVE in answer.body:
-        return Upload(parcels, accepted=False, missing=verdict.CONFLICT)
-    return Upload(parcels, accepted=False, missing=verdict.UNFIT, divisible=True)
+        return Upload(parcels, accepted=False, missing=verdict.CONCURRENT, unclear=True)
+    if answer.status == 409 or any(words in answer.body for words in _UNABLE_TO_ARCHIVE):
+        # Everything is in the prearchive: what became of it is to be seen there.
+        return Upload(parcels, accepted=False, missing=verdict.UNASSIGNED)
+    return Upload(parcels, accepted=False, missing=verdict.UNREAD, divisible=True, unread=True)
 
 
 def _failed(parcels: tuple[Parcel, ...], error: DeliveryFailed) -> Upload:
     """No answer, or one that concerns the server and not these instances."""
     missing = verdict.unanswered(error)
     setback = missing.code in ("server-error", "connection-lost", "answer-unreadable")
-    return Upload(parcels, accepted=False, missing=missing, divisible=setback, setback=setback, stop=not setback)
+    unclear = missing.code in ("proxy", "timeout", "busy", "connection-lost")
+    return Upload(
+        parcels, accepted=False, missing=missing, divisible=setback, setback=setback, stop=not setback, unclear=unclear
+    )
 
 
 def _unreadable(parcel: Parcel, error: SpoolUnavailable | SpoolCorrupt) -> Upload:

@@ -50,6 +50,7 @@ def test_credentials(tmp_path: Path, auth: dict[str, str], user: tuple[str, str]
 
 def test_labels_and_ways(tmp_path: Path) -> None:
     with xnat_server(tmp_path / "xnat") as double:
+        double.store.projects["CHEST"].code = 0
         made = build(url=double.url, into="prearchive", subject="SITE1-{patient}", session="SITE1-{study}")
         made.send([make_parcel(tmp_path, 0)])
         made.close()
