@@ -21,6 +21,7 @@ from gateway.pixels.check import check_pixels
 from gateway.pixels.embedded import Embedded, embedded_in
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
+from gateway.pixels.surplus import drop_surplus
 from gateway.pixels.text import TextFinder
 from gateway.pixels.treatment import Examination, PixelOutcome, PixelTreatment
 from gateway.profile import Program
@@ -81,6 +82,7 @@ class PixelStage:
                 program, instance, work=work, words=lambda: identifying_words(instance), review=review
             )
         with outcome:
+            drop_surplus(program, instance, outcome, review, longest=self.sandbox.settings.frame_bytes)
             yield outcome
 
     def examine(self, program: Program, instance: Instance) -> Examination:

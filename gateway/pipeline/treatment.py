@@ -21,25 +21,26 @@ from gateway.deid.numbers import NumberSource
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment
-from gateway.dicom.tag import PIXEL_DATA
 from gateway.errors import GatewayError, HeldByRule, RejectedByRule, RuleFailed
 from gateway.pipeline.pixels import PixelStage, specialised
 from gateway.pixel_settings import PixelSettings
 from gateway.pixels.review import Review
-from gateway.pixels.treatment import PixelOutcome
 from gateway.profile import Program
 from gateway.verify import Verifier
 
 Stored = TypeVar("Stored")
 #: Among the actions of an output: its pixels are not those received.
 PIXELS_TREATED: Final = "treat-pixels"
+#: Among the actions of an output: bytes of its Pixel Data that were no pixels have gone.
+SURPLUS_DROPPED: Final = "drop-beside-pixels"
 
 
 @dataclass(frozen=True, slots=True)
 class Treated(Generic[Stored]):
     """A verified output: what de-identification says of it, what storing it gave, and the seconds that it took.
 
-    ``areas`` counts what was blackened on every frame; None if the pixels are those received.
+    ``areas`` counts what was blackened on every frame; None if the pixels are those received. ``surplus`` counts bytes
+    of Pixel Data that were no pixels and have gone; None if there were none.
     """
 
     output: Deidentified
@@ -48,13 +49,15 @@ class Treated(Generic[Stored]):
     pixel_seconds: float
     deidentify_seconds: float
     verify_seconds: float
+    surplus: int | None = None
 
     @property
     def actions(self) -> dict[str, int]:
-        """How often each verb was applied, and on how many areas pixels were treated, if they were."""
-        if self.areas is None:
+        """How often each verb was applied, on how many areas pixels were treated, how many bytes beside them went."""
+        if self.areas is None and self.surplus is None:
             return self.output.actions
-        return {**self.output.actions, PIXELS_TREATED: self.areas}
+        more = {PIXELS_TREATED: self.areas, SURPLUS_DROPPED: self.surplus}
+        return {**self.output.actions, **{name: count for name, count in more.items() if count is not None}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,15 +185,12 @@ class Treatment:
             return Treated(
                 output=output,
                 stored=store(output.segments),
-                areas=len(outcome.areas) if _has_new_pixels(outcome) else None,
+                areas=len(outcome.areas) if outcome.edit else None,
+                surplus=outcome.surplus,
                 pixel_seconds=pixels_done - started,
                 deidentify_seconds=deidentified - pixels_done,
                 verify_seconds=verified - deidentified,
             )
-
-
-def _has_new_pixels(outcome: PixelOutcome) -> bool:
-    return outcome.change is not None and PIXEL_DATA in outcome.change.elements
 
 
 class holding:  # noqa: N801  (reads as a statement)
@@ -222,4 +222,4 @@ class holding:  # noqa: N801  (reads as a statement)
         raise RuleFailed(where=self._step, reason=f"{type(error).__name__} at {place}") from None
 
 
-__all__ = ["PIXELS_TREATED", "OpeningRules", "Treated", "Treatment", "holding", "opening_rules"]
+__all__ = ["PIXELS_TREATED", "SURPLUS_DROPPED", "OpeningRules", "Treated", "Treatment", "holding", "opening_rules"]

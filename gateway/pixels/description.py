@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import iter_unpack, unpack_from
 from typing import Final
 
 from gateway.dicom.charset import CharacterSets
-from gateway.dicom.encoded import Element, find
+from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.tag import PIXEL_DATA, UNDEFINED_LENGTH, show
 from gateway.dicom.transfer_syntax import transfer_syntax
@@ -50,6 +51,7 @@ _SUBSAMPLED: Final = frozenset({"YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 _COMPRESSED_ONLY: Final = frozenset({"YBR_ICT", "YBR_RCT"})
 _INTEGERS: Final = {b"US": "<H", b"SS": "<h", b"UL": "<I", b"SL": "<i"}
 _GROUP: Final = 0x0028
+_CHUNK: Final = 1 << 20
 #: Descriptions that are remembered, and the longest group 0028 of them in bytes: a longer one is hardly met twice.
 _MOST_REMEMBERED: Final = 256
 _LONGEST_REMEMBERED: Final = 2048
@@ -319,6 +321,15 @@ def _check_element(instance: Instance, element: Element, description: PixelDescr
     if photometric == "YBR_FULL_422" and description.planar_configuration:
         raise PixelsUnreadable(reason="YBR_FULL_422 by plane")
     expected = (description.native_bits * description.frames + 7) // 8
-    # What is more than padding to an even length belongs to no frame: no pixel rule would reach it.
-    if not 0 <= end - value - expected <= 1:
+    excess = end - value - expected
+    # Excess padding is nobody's (PS3.5 8.1.1) and goes. As much as a frame may be one that is not counted.
+    frame = max(1, description.native_bits // 8)
+    if excess < 0 or (excess >= frame and any(_chunks(instance.buffer, end - excess, end))):
         raise PixelsUnreadable(reason=f"Pixel Data has {end - value} bytes, its description needs {expected}")
+
+
+def _chunks(buffer: Buffer, start: int, stop: int) -> Iterator[bool]:
+    """For each piece of a range whether it holds something other than zeros."""
+    for pos in range(start, stop, _CHUNK):
+        chunk = bytes(buffer[pos : min(stop, pos + _CHUNK)])
+        yield chunk.count(0) < len(chunk)

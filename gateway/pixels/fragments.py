@@ -1,7 +1,8 @@
 """Where the frames of encapsulated pixel data lie: items, Basic and Extended Offset Table (PS3.5 A.4).
 
 Offset tables are not believed. Where there is one it must agree with the items, byte for byte; a frame that a table
-hides or that two frames share would escape a pixel rule.
+hides or that two frames share would escape a pixel rule. Who writes the tables anew may do without that where the items
+alone tell the frames.
 """
 
 from __future__ import annotations
@@ -31,25 +32,47 @@ class Fragments:
         instance: an instance whose Pixel Data is encapsulated
         frames: how many frames its header says it has
         begins: the bytes with which a frame begins, to tell frames of several fragments apart; empty if unknown
+        lenient: whether tables may contradict the items, if the items alone tell the frames
+
+    Attributes:
+        tables_agree: whether the offset tables are right, or there are none
+        has_table: whether there is a Basic Offset Table that is not empty
 
     Raises:
         PixelsUnreadable: items, offset tables and number of frames contradict each other
         LimitExceeded: more than 1,048,576 fragments
     """
 
-    def __init__(self, instance: Instance, frames: int, *, begins: bytes = b"") -> None:
+    def __init__(self, instance: Instance, frames: int, *, begins: bytes = b"", lenient: bool = False) -> None:
         self._buffer: Buffer = instance.buffer
         found = find(instance.elements, PIXEL_DATA)
         if found is None:
             raise PixelsUnreadable(reason="there is no Pixel Data")
         self._items, table = _walk(instance.buffer, found[3], found[4])
+        self.has_table: Final = bool(table)
+        #: Index of the first item of every frame, and the number of items behind the last.
+        self._first = array("Q")
+        self.tables_agree: Final = self._read(instance, frames, table, begins, lenient=lenient)
+
+    def _read(self, instance: Instance, frames: int, table: bytes, begins: bytes, *, lenient: bool) -> bool:
+        """Tell the frames apart; whether the tables agree."""
+        try:
+            self._believe(instance, frames, table, begins)
+        except PixelsUnreadable:
+            if not lenient:
+                raise
+            self._first = self._split(frames, [], begins)
+            return False
+        return True
+
+    def _believe(self, instance: Instance, frames: int, table: bytes, begins: bytes) -> None:
+        """Tell the frames apart as the tables do."""
         offsets = [number for (number,) in iter_unpack("<I", table)] if len(table) % 4 == 0 else None
         if offsets is None:
             raise PixelsUnreadable(reason="the Basic Offset Table is no list of offsets")
         extended = _extended(instance)
         if extended is not None and offsets:
             raise PixelsUnreadable(reason="there is a Basic and an Extended Offset Table")
-        #: Index of the first item of every frame, and the number of items behind the last.
         self._first = self._split(frames, offsets, begins)
         if extended is not None:
             self._compare(frames, *extended)
@@ -59,13 +82,14 @@ class Fragments:
 
     def length(self, frame: int) -> int:
         """Bytes of a frame."""
-        return sum(length for _, length in self._ranges(frame))
+        return sum(length for _, length in self.ranges(frame))
 
     def read(self, frame: int) -> bytes:
         """The bytes of a frame, its fragments joined."""
-        return b"".join(bytes(self._buffer[start : start + length]) for start, length in self._ranges(frame))
+        return b"".join(bytes(self._buffer[start : start + length]) for start, length in self.ranges(frame))
 
-    def _ranges(self, frame: int) -> list[tuple[int, int]]:
+    def ranges(self, frame: int) -> list[tuple[int, int]]:
+        """Position and length of each fragment of a frame."""
         first, stop = self._first[frame], self._first[frame + 1]
         return [(self._items[2 * number], self._items[2 * number + 1]) for number in range(first, stop)]
 

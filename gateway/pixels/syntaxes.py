@@ -75,6 +75,13 @@ CODINGS: Final[dict[str, Coding]] = {
     "1.2.840.10008.1.2.5": Coding(codec=Codec.RLE, family="rle", lossless=RLE_LOSSLESS),
     "1.2.840.10008.1.2.8.1": Coding(codec=Codec.DEFLATE, family="deflate"),
 }
+#: Retired processes of JPEG, and JPEG 2000 Part 2: not decoded, but as well known as the others in their segments.
+_FOLLOWED: Final[dict[str, Coding]] = {
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (*range(52, 57), *range(58, 67))), _JPEG),
+    **dict.fromkeys(("1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93"), _JPEG_2000),
+}
+#: Words in the names of the transfer syntaxes of video (PS3.5 A.4.5 to A.4.9).
+_VIDEO: Final = ("MPEG", "HEVC")
 #: JPEG processes that a transfer syntax may hold (PS3.5 A.4.1).
 PROCESSES: Final[dict[str, frozenset[str]]] = {
     "1.2.840.10008.1.2.4.50": frozenset({"baseline"}),
@@ -111,6 +118,28 @@ def coding_of(uid: str) -> Coding:
         known = TRANSFER_SYNTAXES.get(uid)
         raise PixelsUnreadable(reason=f"{known.name if known else 'an unknown transfer syntax'} is not decoded")
     return coding
+
+
+def structure_of(uid: str) -> Coding:
+    """How the frames of an encapsulated transfer syntax are put together, whether or not they are decoded here.
+
+    Raises
+    ------
+    PixelsUnreadable: nothing here follows them
+    """
+    return _FOLLOWED.get(uid) or coding_of(uid)
+
+
+def is_followed(uid: str) -> bool:
+    """Whether frames of a transfer syntax are native, or ``structure_of`` knows how they are put together."""
+    syntax = TRANSFER_SYNTAXES.get(uid)
+    return syntax is not None and (not syntax.encapsulated or uid in _FOLLOWED or uid in CODINGS)
+
+
+def is_video(uid: str) -> bool:
+    """Whether a transfer syntax is one of video, which has streams in place of frames."""
+    known = TRANSFER_SYNTAXES.get(uid)
+    return known is not None and any(word in known.name for word in _VIDEO)
 
 
 def encoder_of(uid: str) -> Codec | None:

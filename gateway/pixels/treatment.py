@@ -156,6 +156,7 @@ class PixelOutcome:
     reasons: the rules and findings behind it, in words without values
     sampled: whether it is a slice of a series that only a sample of its slices speaks for
     series_text: whether it is a slice of such a series, and had text: all of the series has to be looked at
+    surplus: bytes of Pixel Data that are no pixels and go; None if nothing goes
     """
 
     change: PixelChange | None
@@ -164,6 +165,7 @@ class PixelOutcome:
     sampled: bool = False
     series_text: bool = False
     _file: Path | None = None
+    surplus: int | None = None
 
     @property
     def areas(self) -> tuple[Area, ...]:

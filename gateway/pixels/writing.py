@@ -23,6 +23,7 @@ from gateway.dicom.segments import FileRange, Segment
 from gateway.dicom.tag import PIXEL_DATA, UNDEFINED_LENGTH
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
 from gateway.errors import PixelsUnwritable
+from gateway.pixels import jpeg, jpeg_2000
 from gateway.pixels.codestream import read_codestream
 from gateway.pixels.decoder import Codec
 from gateway.pixels.description import (
@@ -223,7 +224,7 @@ class FrameWriter:
             bits=self._depth(frame),
             colour=self._photometric == "RGB",
         )
-        content = self._sandbox.encode(codec, frame, claims)
+        content = _image_alone(self._sandbox.encode(codec, frame, claims), codec)
         content += b"\0" * (len(content) % 2)
         if len(content) > _MOST:
             raise self._unwritable(f"a frame of {len(content)} bytes is too long for a fragment")
@@ -248,3 +249,12 @@ class FrameWriter:
 
     def _disk(self) -> AbstractContextManager[None]:
         return disk_errors("write", "a file of frames", root=self._path.parent, reserve=0)
+
+
+def _image_alone(content: bytes, codec: Codec) -> bytes:
+    """The codestream without what the encoder says of itself, and without the room that it has left behind it."""
+    if codec is Codec.RLE:
+        return content
+    image_of = jpeg.image_of if codec is Codec.JPEG_LS else jpeg_2000.image_of
+    pieces = image_of(content, 0, len(content))
+    return b"".join(piece if isinstance(piece, bytes) else content[slice(*piece)] for piece in pieces)

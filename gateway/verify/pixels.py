@@ -1,4 +1,4 @@
-"""That the output has of a change of pixels exactly what was to change."""
+"""That the output has of a change of pixels exactly what was to change, and beside its pixels nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gateway.dicom.segments import FileRange
 from gateway.dicom.tag import show
 from gateway.errors import LeakSuspected
 from gateway.verify.output import Output
+from gateway.verify.surplus import check_surplus
 
 __all__ = ["check_change", "claimed", "methods"]
 
@@ -60,6 +61,7 @@ def check_change(instance: Instance, output: Output, pixels: PixelChange | None)
     undeserved = _codes(output.buffer, output.elements) - claimed(pixels) - earlier
     if undeserved & {_CLEAN_PIXELS, _CLEAN_FEATURES}:
         raise LeakSuspected(where=show(_METHOD_CODES), reason="it claims that pixels were cleaned, which was not done")
+    check_surplus(instance, output, pixels)
     if pixels is None:
         return
     for item in pixels.items:
