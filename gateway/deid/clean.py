@@ -24,6 +24,7 @@ from typing import Final
 
 from gateway.deid import patterns
 from gateway.deid.context import Context
+from gateway.deid.misread import masked
 from gateway.deid.words import Words, fold, words_of
 from gateway.dicom.tag import show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
@@ -141,7 +142,7 @@ class _Value:
         self._words = words
         self._context = context
         self._text = text
-        plain = unicodedata.normalize("NFC", text)
+        plain = masked(unicodedata.normalize("NFC", text))
         self._plain = plain
         matches = list(_TOKEN.finditer(plain))
         self._spans = [match.span() for match in matches]

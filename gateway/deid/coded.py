@@ -23,13 +23,13 @@ from gateway.deid.dummies import dummy_value
 from gateway.deid.host import Host
 from gateway.deid.values import encode_value
 from gateway.dicom import codes, encode
-from gateway.dicom.charset import CharacterSets, character_sets
+from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import decode_element
 from gateway.dicom.schemes import fits, is_public
 from gateway.dicom.units import is_unit, names_unit, same_unit
 
-__all__ = ["CODED", "code_of", "has_code", "overrides", "sets_of", "text_of"]
+__all__ = ["CODED", "code_of", "has_code", "overrides", "raw_of", "text_of"]
 
 _CODE_VALUE: Final = 0x00080100
 _DESIGNATOR: Final = 0x00080102
@@ -43,7 +43,6 @@ CODED: Final = {
     _CODE_VALUE: b"SH", _DESIGNATOR: b"SH", _VERSION: b"SH", _CODE_MEANING: b"LO",
     _LONG_CODE_VALUE: b"UC", _URN_CODE_VALUE: b"UR",
 }  # fmt: skip
-_SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _UCUM: Final = "UCUM"
 #: Fits SH.
 _KEYED_LENGTH: Final = 16
@@ -98,7 +97,8 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
             dummy = dummy_value(tag, CODED[tag], b"", host.key)
             changed[tag] = encode.element(tag, CODED[tag], dummy, implicit=implicit)
         elif text != received[tag]:
-            value = encode_value(tag, CODED[tag], text, sets)
+            raw = raw_of(host.buffer, elements, tag) if tag == _CODE_MEANING else b""
+            value = encode_value(tag, CODED[tag], text, sets, part_of=raw)
             changed[tag] = encode.element(tag, CODED[tag], value, implicit=implicit)
     return changed
 
@@ -182,15 +182,13 @@ def text_of(buffer: Buffer, elements: list[Element], tag: int, sets: CharacterSe
     return "" if found is None else decode_element(buffer, found, sets).text.strip("\0 ")
 
 
+def raw_of(buffer: Buffer, elements: list[Element], tag: int) -> bytes:
+    """The encoded value of an element of a level; empty if it is absent."""
+    found = find(elements, tag)
+    return b"" if found is None else bytes(buffer[found[3] : found[4]])
+
+
 def _text(buffer: Buffer, element: Element, sets: CharacterSets) -> str:
     """The text of an element without padding; of bytes that are none, the bytes as letters."""
     text = decode_element(buffer, element, sets).text.strip("\0 ")
     return text or bytes(buffer[element[3] : element[4]]).decode("latin-1").strip("\0 ")
-
-
-def sets_of(buffer: Buffer, elements: list[Element], outer: CharacterSets) -> CharacterSets:
-    """The character sets that hold in an item: its own, or those around it (PS3.3 C.12.1.1.2)."""
-    found = find(elements, _SPECIFIC_CHARACTER_SET)
-    if found is None or found[5] is not None or found[3] == found[4]:
-        return outer
-    return character_sets(bytes(buffer[found[3] : found[4]]))

@@ -22,10 +22,11 @@ from gateway.deid.dates import patient_shift, shift_value, truncate_value
 from gateway.deid.dummies import dummy_sequence, dummy_value
 from gateway.deid.graphics import keeps
 from gateway.deid.identity import ProjectKey
-from gateway.deid.insert import NO_MORE, Insert, changed_items
+from gateway.deid.insert import NO_MORE, Insert, changed_items, declared_sets
 from gateway.deid.layout import KEEP, PUT, REWRITE, RULE, SEQUENCE, Layout
 from gateway.deid.level import (
     COPY_LIMIT,
+    SPECIFIC_CHARACTER_SET,
     Level,
     Piece,
     Rope,
@@ -222,7 +223,7 @@ class _Run:
             raise InstanceError(reason=f"neither the data set nor the file meta information has {missing}")
         elements = instance.elements
         begin = elements[0][2] if elements else 0
-        top = Level(elements, path=(), numbers=(), implicit=instance.implicit, outer=instance.character_sets)
+        top = Level(elements, path=(), numbers=(), implicit=instance.implicit, outer=self._plan.outer)
         writer = Writer(self._plan, instance, top, patient=lambda: self._patient, pixels=self._pixels)
         # A traced run remembers nothing.
         inserts, written = self._plan.writings.of(writer, instance.make if self._trace is None else None)
@@ -304,6 +305,8 @@ class _Run:
         special = plan.at(level.path)
         if coded.has_code(level.elements):
             inserts = self._coded(level, inserts)
+        if level.path and level.elements and level.elements[0][0] <= SPECIFIC_CHARACTER_SET:
+            inserts = self._declared(level, inserts)
         private = self._private(level) if plan.private.active else {}
         rope, removed = Rope(), 0
         waiting = iter(inserts)
@@ -414,6 +417,13 @@ class _Run:
             return inserts
         self._counts[Verb.CLEAN.value] += len(added)
         return sorted((*inserts, *added))
+
+    def _declared(self, level: Level, inserts: Sequence[Insert]) -> Sequence[Insert]:
+        """``inserts`` with the character sets of an item that declares its own, where the output declares others."""
+        declared = declared_sets(level, self.buffer)
+        if declared is None or find(level.elements, SPECIFIC_CHARACTER_SET) is None:
+            return inserts
+        return sorted((declared, *(insert for insert in inserts if insert.tag != SPECIFIC_CHARACTER_SET)))
 
     def _put(self, rope: Rope, insert: Insert, level: Level, received: Element | None) -> None:
         if insert.element:
@@ -579,7 +589,9 @@ class _Run:
             return self._gone(element, level, vr)
         if new == values:
             return None
-        return [encode.element(tag, vr, encode_value(tag, vr, "\\".join(new), sets), implicit=level.implicit)]
+        received = value_of(self.buffer, element) if rule.verb in (Verb.REGEX, Verb.GENERALISE) else b""
+        value = encode_value(tag, vr, "\\".join(new), sets, part_of=received)
+        return [encode.element(tag, vr, value, implicit=level.implicit)]
 
     def _clean(self, rule: Action, element: Element, level: Level, vr: bytes) -> list[Piece] | None:
         tag, received, _start, value, end, items = element
@@ -606,7 +618,11 @@ class _Run:
             return self._gone(element, level, vr)
         if left == text and exact:
             return None
-        return [encode.element(tag, vr, encode_value(tag, vr, left, sets), implicit=level.implicit)]
+        try:
+            new = encode_value(tag, vr, left, sets, part_of=value_of(self.buffer, element))
+        except RuleFailed as failed:
+            return self._unsure(element, level, vr, str(failed.facts["reason"]))
+        return [encode.element(tag, vr, new, implicit=level.implicit)]
 
     def _unlisted(self, element: Element, level: Level) -> list[Piece] | None:
         """Text that no rule names inside a sequence that one cleans; codes have rules of their own."""

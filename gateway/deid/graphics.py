@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from gateway.deid.coded import sets_of, text_of
+from gateway.deid.coded import raw_of, text_of
 from gateway.deid.host import Host
+from gateway.deid.level import sets_of
 from gateway.deid.values import encode_value
 from gateway.dicom import encode
 from gateway.dicom.charset import CharacterSets
@@ -95,7 +96,8 @@ def _text_objects(host: Host, element: Element, path: tuple[int, ...], sets: Cha
         inner = sets_of(host.buffer, item[4], sets)
         cleaned = host.cleaner.text(_UNFORMATTED_TEXT, b"ST", text_of(host.buffer, item[4], _UNFORMATTED_TEXT, inner))
         if cleaned is not None:
-            text = encode_value(_UNFORMATTED_TEXT, b"ST", cleaned, inner)
+            received = raw_of(host.buffer, item[4], _UNFORMATTED_TEXT)
+            text = encode_value(_UNFORMATTED_TEXT, b"ST", cleaned, inner, part_of=received)
             overrides = {_UNFORMATTED_TEXT: encode.element(_UNFORMATTED_TEXT, b"ST", text, implicit=item[3])}
             items.append(host.content(item, below, sets, overrides))
     return encode.sequence(element[0], items, implicit=implicit) if items else b""
@@ -112,7 +114,8 @@ def _described(host: Host, element: Element, path: tuple[int, ...], sets: Charac
             text = text_of(host.buffer, item[4], tag, inner)
             if text:
                 cleaned = host.cleaner.text(tag, vr, text)
-                value = b"" if cleaned is None else encode_value(tag, vr, cleaned, inner)
+                received = raw_of(host.buffer, item[4], tag)
+                value = b"" if cleaned is None else encode_value(tag, vr, cleaned, inner, part_of=received)
                 overrides[tag] = encode.element(tag, vr, value, implicit=item[3])
         ticks = find(item[4], _MAJOR_TICKS)
         if ticks is not None:

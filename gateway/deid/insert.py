@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from gateway.deid.level import SPECIFIC_CHARACTER_SET, Level
+from gateway.dicom import encode
+from gateway.dicom.encoded import Buffer
 from gateway.dicom.pixel_change import PixelChange
+from gateway.dicom.repertoire import declaration
 from gateway.dicom.segments import Segment
 from gateway.dicom.tag import show
 from gateway.errors import InstanceError
 from gateway.profile import Action, Origin, Verb
 
-__all__ = ["NO_MORE", "Insert", "changed", "changed_items"]
+__all__ = ["NO_MORE", "Insert", "changed", "changed_items", "declared_sets"]
 
 _PIXELS: Final = Origin("standard", "PS3.15 E.3.1", "", 0)
 _WRITTEN: Final = Action(Verb.INSERT, _PIXELS)
@@ -24,6 +28,20 @@ class Insert(NamedTuple):
     element: bytes
     action: Action
     rest: tuple[Segment, ...] = ()
+
+
+#: Right spelling, and sets that text of the profile needs.
+_DECLARED: Final = Action(Verb.INSERT, Origin("standard", "PS3.3 C.12.1.1.2", "", 0))
+
+
+def declared_sets(level: Level, buffer: Buffer) -> Insert | None:
+    """Specific Character Set (0008,0005) of a level, where the output declares others than the original."""
+    output = level.sets(buffer).output
+    if output is None:
+        return None
+    value = declaration(output)
+    element = encode.element(SPECIFIC_CHARACTER_SET, b"CS", value, implicit=level.implicit) if value else b""
+    return Insert(SPECIFIC_CHARACTER_SET, element, _DECLARED if value else _GONE)
 
 
 #: Stands behind the last one: no tag is greater.

@@ -6,13 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from gateway.dicom.charset import CharacterSets, character_sets
+from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Buffer, Element, find
+from gateway.dicom.repertoire import output_sets
 from gateway.dicom.segments import FileRange, Segment
 from gateway.dicom.tag import show
 from gateway.errors import UnsupportedEncoding
 
-__all__ = ["COPY_LIMIT", "Level", "Piece", "Rope", "bytes_of", "check_length", "content_length", "joined", "value_of"]
+__all__ = [
+    "COPY_LIMIT",
+    "SPECIFIC_CHARACTER_SET",
+    "Level",
+    "Piece",
+    "Rope",
+    "bytes_of",
+    "check_length",
+    "content_length",
+    "joined",
+    "sets_of",
+    "value_of",
+]
 
 #: What takes the place of an element or a level: own bytes, a (start, stop) range of the source, or a range of another
 #: file.
@@ -20,7 +33,7 @@ Piece: TypeAlias = "bytes | tuple[int, int] | FileRange"
 
 #: Unchanged stretches up to this many bytes are copied into the output's own bytes; longer ones stay in the file.
 COPY_LIMIT: Final = 64 * 1024
-_SPECIFIC_CHARACTER_SET: Final = 0x00080005
+SPECIFIC_CHARACTER_SET: Final = 0x00080005
 
 
 class Level:
@@ -59,12 +72,17 @@ class Level:
     def sets(self, buffer: Buffer) -> CharacterSets:
         """The character sets that hold here: those of the item, or of what is around it (PS3.3 C.12.1.1.2)."""
         if self._sets is None:
-            found = find(self.elements, _SPECIFIC_CHARACTER_SET)
-            if found is not None and found[5] is None and found[3] != found[4]:
-                self._sets = character_sets(bytes(buffer[found[3] : found[4]]))
-            else:
-                self._sets = self._outer.sets(buffer) if isinstance(self._outer, Level) else self._outer
+            outer = self._outer.sets(buffer) if isinstance(self._outer, Level) else self._outer
+            self._sets = sets_of(buffer, self.elements, outer)
         return self._sets
+
+
+def sets_of(buffer: Buffer, elements: list[Element], outer: CharacterSets) -> CharacterSets:
+    """The character sets that hold in a data set or item: its own, or those around it (PS3.3 C.12.1.1.2)."""
+    found = find(elements, SPECIFIC_CHARACTER_SET)
+    if found is None or found[5] is not None or found[3] == found[4]:
+        return outer
+    return output_sets(bytes(buffer[found[3] : found[4]]), outer.alphabet)
 
 
 class Rope:

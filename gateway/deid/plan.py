@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
 from gateway.deid.identity import ProjectKey
@@ -19,6 +20,7 @@ from gateway.deid.writer import Writings
 from gateway.dicom.dictionary import VR_OF
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
+from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
 from gateway.profile import Action, Origin, Program, Verb, resolve
 
@@ -51,6 +53,7 @@ class Plan:
     rules: tag -> action, None for "keep": one look-up per element decides the most frequent case
     top: as ``rules``, for places: what overrides them at the top level
     inserts: tag -> action, for elements that are written at the top level whether received or not
+    outer: the character sets around a data set that declares none
     layouts: what becomes of data sets of one make
     writings: what the engine writes itself at the top level
     cleaning: the action of what is cleaned although no rule names it
@@ -73,6 +76,7 @@ class Plan:
             if self.rules.get(tag) is None:
                 self.rules[tag] = self.cleaning
         self.inserts = dict(program.inserts)
+        self.outer = output_sets(b"", alphabet(program))
         self._resolved: dict[tuple[Verb, Place], Verb] = {}
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())

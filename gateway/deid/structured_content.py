@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from struct import pack, unpack
 from typing import Final, TypeAlias
 
-from gateway.deid.coded import code_of, sets_of, text_of
+from gateway.deid.coded import code_of, raw_of, text_of
 from gateway.deid.content_items import Fate, Treatment, treatment
 from gateway.deid.dummies import dummy_value
 from gateway.deid.host import Host
+from gateway.deid.level import sets_of
 from gateway.deid.values import encode_value
 from gateway.dicom import encode
 from gateway.dicom.charset import CharacterSets
@@ -153,16 +154,11 @@ def waveform_annotations(
             cleaned = host.cleaner.text(_UNFORMATTED_TEXT, b"ST", text)
             if cleaned is None and all(find(item[4], tag) is None for tag in _SAID_OTHERWISE):
                 continue
-            overrides[_UNFORMATTED_TEXT] = (
-                b""
-                if cleaned is None
-                else encode.element(
-                    _UNFORMATTED_TEXT,
-                    b"ST",
-                    encode_value(_UNFORMATTED_TEXT, b"ST", cleaned, inner),
-                    implicit=item[3],
-                )
-            )
+            overrides[_UNFORMATTED_TEXT] = b""
+            if cleaned is not None:
+                received = raw_of(host.buffer, item[4], _UNFORMATTED_TEXT)
+                value = encode_value(_UNFORMATTED_TEXT, b"ST", cleaned, inner, part_of=received)
+                overrides[_UNFORMATTED_TEXT] = encode.element(_UNFORMATTED_TEXT, b"ST", value, implicit=item[3])
         items.append(host.content(item, below, sets, overrides))
     return encode.sequence(element[0], items, implicit=implicit) if items else None
 
@@ -273,7 +269,8 @@ def _emitted(
             case Fate.KEEP:
                 overrides[tag] = bytes(host.buffer[found[2] : found[4]])
             case Fate.CLEAN:
-                text = encode_value(tag, vr, node.text, node.sets)
+                received = bytes(host.buffer[found[3] : found[4]])
+                text = encode_value(tag, vr, node.text, node.sets, part_of=received)
                 overrides[tag] = encode.element(tag, vr, text, implicit=implicit)
             case Fate.DUMMY:
                 overrides[tag] = _dummy(host, node, found, vr)

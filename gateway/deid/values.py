@@ -18,7 +18,7 @@ from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Buffer, Element
 from gateway.dicom.instance import decode_element
 from gateway.dicom.tag import show
-from gateway.dicom.text import encode_text
+from gateway.dicom.text import encode_part, encode_text
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import PseudonymMissing, RuleFailed
 from gateway.profile import Action, Bins, Mapping_, Prefix, Pseudonym, Rounding, Substitution
@@ -70,7 +70,7 @@ def read_values(buffer: Buffer, element: Element, vr: bytes, sets: CharacterSets
     return [one.strip("\0 ") if facts.several else one.rstrip("\0 ") for one in values], exact
 
 
-def encode_value(tag: int, vr: bytes, text: str, sets: CharacterSets) -> bytes:
+def encode_value(tag: int, vr: bytes, text: str, sets: CharacterSets, *, part_of: bytes = b"") -> bytes:
     """The encoded value, without padding.
 
     Parameters
@@ -79,6 +79,7 @@ def encode_value(tag: int, vr: bytes, text: str, sets: CharacterSets) -> bytes:
     vr: the VR to write; text is checked against its length and form
     text: all values, separated by backslashes where the VR may have several
     sets: the character sets of the data set or item that will hold it
+    part_of: the received value that the text was taken out of, whose encoding it keeps; empty for a text of its own
 
     Raises
     ------
@@ -94,7 +95,7 @@ def encode_value(tag: int, vr: bytes, text: str, sets: CharacterSets) -> bytes:
             return b"".join(_number(vr, one) for one in text.split("\\"))
         for one in text.split("\\") if facts.several else [text]:
             _check(vr, facts.longest, one)
-        return encode_text(text, vr, sets)
+        return encode_part(text, vr, sets, part_of) if part_of else encode_text(text, vr, sets)
     except ValueError as failed:
         raise RuleFailed(where=show(tag), reason=f"its new value does not fit VR {vr.decode()}: {failed}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gateway.deid.dummies import dummy_document
-from gateway.deid.insert import Insert, changed
+from gateway.deid.insert import Insert, changed, declared_sets
 from gateway.deid.level import Level, check_length, value_of
 from gateway.deid.patient import PATIENT_ID, PATIENT_NAME, Patient
 from gateway.deid.stamp import DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE
@@ -153,6 +153,9 @@ class Writer:
                 counts[action.verb.value] += 1
         if self.pixels is not None:
             found.update(changed(self.pixels))
+        declared = declared_sets(top, self.buffer)
+        if declared is not None:
+            found[declared.tag] = declared
         stamp = self._plan.stamp
         for tag, element in stamp.elements(self.buffer, top.elements, implicit=top.implicit, pixels=self.pixels):
             found[tag] = Insert(tag, element, _STAMPED)

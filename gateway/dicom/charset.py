@@ -26,7 +26,30 @@ _ESCAPE: Final = re.compile(rb"(\x1b(?:\$\([A-Z]|\$\)[A-Z]|\$[@B]|[()\-][A-Z]))"
 #: What returns a value to its initial character sets (PS3.5 6.1.2.5.3).
 _RESET: Final = re.compile(rb"([\t\n\f\r\\])")
 _RESET_IN_NAME: Final = re.compile(rb"([\t\n\f\r\\^=])")
-_SPELLING: Final = re.compile(r"ISO[ _-]?(?P<extended>2022)?[ _-]?IR[ _-]?(?P<number>[0-9]+)")
+_SPELLING: Final = re.compile(r"ISO[ _-]*(?P<extended>2022)?[ _-]*IR[ _-]*(?P<number>[0-9]+)(?![0-9A-Z])")
+#: How other standards call the sets, in capitals without separators -> Defined Term.
+_OTHER_NAMES: Final = {
+    "UTF8": "ISO_IR 192", "UNICODE": "ISO_IR 192", "LATIN1": "ISO_IR 100", "WINDOWS1252": "ISO_IR 100",
+    "CP1252": "ISO_IR 100", "ASCII": "ISO_IR 6", "USASCII": "ISO_IR 6", "GB2312": "GBK", "TIS620": "ISO_IR 166",
+    "ISO88591": "ISO_IR 100", "ISO88592": "ISO_IR 101", "ISO88593": "ISO_IR 109", "ISO88594": "ISO_IR 110",
+    "ISO88595": "ISO_IR 144", "ISO88596": "ISO_IR 127", "ISO88597": "ISO_IR 126", "ISO88598": "ISO_IR 138",
+    "ISO88599": "ISO_IR 148", "ISO885915": "ISO_IR 203",
+}  # fmt: skip
+#: Where 0x80 to 0xBF are signs, and letters follow: text that is valid UTF-8 beyond ASCII can be nothing else.
+_WESTERN: Final = frozenset((_DEFAULT, "latin_1", "iso8859_9", "iso8859_15"))
+#: Two letters beyond ASCII seldom meet in a Western language; in other encodings read as Latin-1 they always do.
+_LETTER: Final = "\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
+_MEETING: Final = re.compile(
+    rf"[{_LETTER}]{{3}}"
+    rf"|(?![\u00c7\u00d1\u00e7\u00f1\u00dc\u00cf\u00fc\u00ef][{_LETTER}]|[{_LETTER}][\u00d1\u00f1]|[\u00c4\u00d6\u00dc\u00e4\u00f6\u00fc]\u00df"
+    rf"|[\u00c4\u00d6\u00e4\u00f6]{{2}}|\u00e9\u00e9|\u00c9\u00c9)[{_LETTER}]{{2}}"
+)
+#: Signs of Latin-1 that stand in Western text; the others are halves of characters of other sets.
+_SIGNS: Final = frozenset("\u00a0\u00a1\u00aa\u00ab\u00b0\u00b1\u00b2\u00b3\u00b4\u00b5\u00b7\u00ba\u00bb\u00bf\u00d7")
+
+
+#: Defined Term -> codec (PS3.3 Tables C.12-2 to C.12-5).
+ENCODINGS: Final = {**python_encoding, "ISO_IR 203": "iso8859_15", "ISO 2022 IR 203": "iso8859_15"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +59,22 @@ class CharacterSets:
     Attributes
     ----------
     encodings: names of Python codecs, the initial one first
-    exact: whether every declared name is a defined term (PS3.3 Tables C.12-2 to C.12-5)
+    exact: whether every declared name is understood: a defined term (PS3.3 Tables C.12-2 to C.12-5) or one misspelt
+    terms: the defined terms that were meant
+    output: what the output declares instead, if anything (``gateway.dicom.repertoire``)
+    alphabet: letters beyond ASCII that the output must be able to say
     """
 
     encodings: tuple[str, ...] = (_DEFAULT,)
     exact: bool = True
+    terms: tuple[str, ...] = ()
+    output: CharacterSets | None = None
+    alphabet: str = ""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing but the default repertoire is declared (PS3.5 6.1.2.1)."""
+        return self.encodings == (_DEFAULT,)
 
 
 class Decoded(NamedTuple):
@@ -58,19 +92,34 @@ DEFAULT_REPERTOIRE: Final = CharacterSets()
 def character_sets(value: bytes) -> CharacterSets:
     """The character sets that the encoded value of Specific Character Set (0008,0005) declares."""
     encodings: list[str] = []
+    terms: list[str] = []
     exact = True
-    for term in value.decode("ascii", "replace").split("\\"):
-        name = term.strip(" \0")
-        encoding = python_encoding.get(name)
-        if encoding is None:
+    for part in value.decode("ascii", "replace").split("\\"):
+        term = defined_term(part.strip(" \0"))
+        if term is None:
             exact = False
-            encoding = _corrected(name)
-        if encoding is not None:
-            encodings.append(encoding)
-    alone = next((encoding for encoding in encodings if encoding in _STAND_ALONE), None)
+        else:
+            encodings.append(ENCODINGS[term])
+            terms.append(term)
+    alone = next((number for number, encoding in enumerate(encodings) if encoding in _STAND_ALONE), None)
     if alone is not None:
-        return CharacterSets((alone,), exact and len(encodings) == 1)
-    return CharacterSets(tuple(encodings) or (_DEFAULT,), exact)
+        return CharacterSets((encodings[alone],), exact and len(encodings) == 1, (terms[alone],))
+    return CharacterSets(tuple(encodings) or (_DEFAULT,), exact, tuple(terms))
+
+
+def defined_term(name: str) -> str | None:
+    """The Defined Term of Specific Character Set that is meant: ``ISO_IR 100`` by ``iso-ir 100`` and ``ISO 8859-1``.
+
+    None if it cannot be told.
+    """
+    if name in ENCODINGS:
+        return name
+    plain = name.upper()
+    match = _SPELLING.match(plain)
+    if match:
+        known = (f"ISO_IR {match['number']}", f"ISO 2022 IR {match['number']}")
+        return next((term for term in (known[::-1] if match["extended"] else known) if term in ENCODINGS), None)
+    return _OTHER_NAMES.get(re.sub(r"[ _-]", "", plain))
 
 
 def decode(value: bytes, vr: bytes, sets: CharacterSets) -> Decoded:
@@ -102,17 +151,6 @@ def split_values(text: str, vr: bytes) -> list[str]:
     """
     facts = VALUE_REPRESENTATIONS.get(vr)
     return text.split("\\") if facts is None or facts.several else [text]
-
-
-def _corrected(name: str) -> str | None:
-    """The codec of a misspelt term such as ``ISO-IR 100`` or ``UTF-8``; None if it cannot be told."""
-    match = _SPELLING.fullmatch(name.upper())
-    if match:
-        prefix = "ISO 2022 IR" if match["extended"] else "ISO_IR"
-        return python_encoding.get(f"{prefix} {match['number']}") or python_encoding.get(
-            f"ISO 2022 IR {match['number']}"
-        )
-    return "UTF8" if name.upper().replace("-", "").replace("_", "") == "UTF8" else None
 
 
 def _with_escapes(value: bytes, encodings: tuple[str, ...], resets: re.Pattern[bytes]) -> tuple[str, bool]:
@@ -150,16 +188,46 @@ def _with_escapes(value: bytes, encodings: tuple[str, ...], resets: re.Pattern[b
 
 def _piece(value: bytes, encoding: str, declared: tuple[str, ...]) -> tuple[str, bool]:
     """``value`` in one encoding; where it does not fit, in the first of the other candidates that it does fit."""
-    if encoding != _DEFAULT or value.isascii():
-        try:
-            return value.decode(encoding), b"\x1b" not in value or encoding.startswith("iso2022")
-        except UnicodeDecodeError:
-            if encoding in _DOUBLE_BYTE.values():
-                return value.decode(encoding, "replace"), False
+    codec, exact = reading(value, encoding, declared)
+    return value.decode(codec, "replace"), exact
+
+
+def reading(value: bytes, encoding: str, declared: tuple[str, ...]) -> tuple[str, bool]:
+    """The codec by which ``value``, a text without escape sequences, is read best, and whether that is certain.
+
+    Parameters
+    ----------
+    value: the bytes
+    encoding: the codec that should be right
+    declared: all that the data set declares
+    """
+    if value.isascii() and (b"\x1b" not in value or encoding == _DEFAULT):
+        return encoding, b"\x1b" not in value
+    if encoding in _WESTERN and not value.isascii() and _fits(value, "utf-8"):
+        # Text of UTF-8 where nothing or Latin-1 is declared is common, and chance does not make it.
+        return "utf-8", True
+    if encoding != _DEFAULT:
+        if _fits(value, encoding):
+            return encoding, b"\x1b" not in value or encoding.startswith("iso2022")
+        if encoding in _DOUBLE_BYTE.values():
+            return encoding, False
     for other in ("utf-8", *declared):
-        if other not in (_DEFAULT, encoding):
-            try:
-                return value.decode(other), False
-            except UnicodeDecodeError:
-                continue
-    return value.decode("latin_1" if encoding == _DEFAULT else encoding, "replace"), False
+        if other not in (_DEFAULT, "latin_1", encoding) and _fits(value, other):
+            return other, False
+    # What is neither UTF-8 nor what was declared is Latin-1 in the West, where nobody declares it.
+    return "latin_1", encoding in (_DEFAULT, "UTF8") and is_western(value.decode("latin_1"))
+
+
+def _fits(value: bytes, codec: str) -> bool:
+    try:
+        value.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_western(text: str) -> bool:
+    """Whether ``text``, read as Latin-1, can be of a Western language, and not of another encoding misread."""
+    return _MEETING.search(text) is None and all(
+        letter.isascii() or letter in _SIGNS or (letter.isalpha() and letter <= "\u00ff") for letter in text
+    )

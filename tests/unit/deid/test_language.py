@@ -116,8 +116,9 @@ def test_rules(tmp_path: Path, rules: str, given: dict[str, Any], expected: dict
         ("- map: {BodyPartExamined: {HEART: CHEST}}", {"BodyPartExamined": "SKULL"}, "does not know its value"),
         ("- regex: {ProtocolName: {pattern: 'a', replacement: 'b', otherwise: hold}}", {"ProtocolName": "SKULL"},
          "does not know its value"),
-        # text that the character set cannot express
-        ('- replace: {InstitutionName: "Hôpital"}', {"InstitutionName": "Faketown"}, "cannot express"),
+        # text that no further character set beside the declared one can express
+        ('- replace: {InstitutionName: "\u2603"}',
+         {"InstitutionName": "Faketown", "SpecificCharacterSet": "ISO_IR 100"}, "cannot express"),
         # a value that becomes too long for its VR
         ("- regex: {StudyID: {pattern: '(.*)', replacement: '0123456789abcdef0'}}", {"StudyID": "S"}, "longer than 16"),
         ("- copy: {StudyID: ProtocolName}", {"ProtocolName": "a name of 22 letters.."}, "longer than 16"),

@@ -71,25 +71,61 @@ def test_exact(declared: bytes, vr: bytes, value: bytes, text: str) -> None:
     assert decode(value, vr, sets) == (text, True)
 
 
-GUESSED = [
-    # nothing declared, but not ASCII: UTF-8 if it is, Latin-1 else
+UNDERSTOOD = [
+    # nothing declared, or nothing but ASCII, and not ASCII: UTF-8 if it is, Latin-1 if a Western language can be
     (b"", b"PN", "GARCÍA^JOSÉ".encode(), "GARCÍA^JOSÉ"),
     (b"", b"PN", b"GARC\xcdA^JOS\xc9", "GARCÍA^JOSÉ"),
-    # declared UTF-8, but something else
-    (b"ISO_IR 192", b"PN", b"Garc\xeda", "Garc\ufffda"),
-    # declared something, but UTF-8
-    (b"ISO_IR 13", b"PN", "ÁÉ".encode(), "ÁÉ"),
+    (b"ISO_IR 6", b"LO", b"T\xd3RAX", "TÓRAX"),
+    (b"ISO 2022 IR 6", b"LO", b"T\xd3RAX", "TÓRAX"),
+    (b"\\ISO 2022 IR 100", b"LO", b"T\xd3RAX", "TÓRAX"),
+    (b"ISO 2022 IR 6\\ISO 2022 IR 100", b"LO", b"T\xd3RAX", "TÓRAX"),
+    (b"", b"LO", b"RI\xd1\xd3N, L4\xbaL5, cora\xe7\xe3o, ling\xfc\xedstica", "RIÑÓN, L4ºL5, coração, lingüística"),
+    (b"", b"LO", b"GR\xd6\xdfE, p\xe4\xe4, paral\xb7lel, 37\xb0", "GRÖßE, pää, paral·lel, 37°"),
+    # UTF-8 where Latin-1 is declared, and the other way round
+    (b"ISO_IR 100", b"PN", "GARCÍA".encode(), "GARCÍA"),
+    (b"ISO_IR 192", b"PN", b"GARC\xcdA", "GARCÍA"),
     # misspelt terms
     (b"ISO-IR 100", b"PN", b"J\xe9r\xf4me", "Jérôme"),
     (b"ISO IR 100", b"PN", b"J\xe9r\xf4me", "Jérôme"),
     (b"ISO_IR_100", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    (b"ISO_IR100", b"PN", b"J\xe9r\xf4me", "Jérôme"),
     (b"iso_ir 100", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    (b"Iso_Ir 144 ", b"PN", b"\xbb\xee", "Лю"),
     (b"ISO_IR 87", b"PN", b"\x1b$B;3ED\x1b(B", "山田"),
     (b"ISO 2022-IR 100", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    (b"ISO_2022_IR_6", b"LO", b"T\xd3RAX", "TÓRAX"),
+    (b"ISO 2022 IR 6, IS", b"LO", b"T\xd3RAX", "TÓRAX"),
+    (b"iso 2022 ir 100\\iso 2022 ir 144", b"LO", b"\x1b-L\xbb\xee\\\xe9", "Лю\\é"),
     (b"UTF-8", b"PN", "Jérôme".encode(), "Jérôme"),
+    (b"utf8", b"PN", "Jérôme".encode(), "Jérôme"),
+    (b"ISO 8859-1", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    (b"ISO-8859-15", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    (b"WINDOWS-1252", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    # not ASCII in a VR of the default repertoire, whatever is declared
+    (b"ISO_IR 144", b"CS", b"J\xe9R", "JéR"),
+]
+
+
+@pytest.mark.parametrize(("declared", "vr", "value", "text"), UNDERSTOOD)
+def test_what_is_common_is_understood(declared: bytes, vr: bytes, value: bytes, text: str) -> None:
+    sets = character_sets(declared) if declared else DEFAULT_REPERTOIRE
+    assert decode(value, vr, sets) == (text, True)
+
+
+GUESSED = [
+    # declared UTF-8, but something else
+    (b"ISO_IR 192", b"PN", "李明".encode("gbk"), "ÀîÃ÷"),
+    # declared something, but UTF-8
+    (b"ISO_IR 13", b"PN", "ÁÉ".encode(), "ÁÉ"),
+    # nothing declared, and neither UTF-8 nor Western: GBK, EUC-KR, Shift-JIS, Windows-1251
+    (b"", b"PN", "李明".encode("gbk"), "ÀîÃ÷"),
+    (b"", b"PN", "김귀순".encode("euc_kr"), "±è±Í¼ø"),
+    (b"", b"PN", "山田".encode("shift_jis"), "\x8eR\x93c"),
+    (b"", b"PN", "Иванов".encode("cp1251"), "Èâàíîâ"),
     # terms that do not exist
     (b"KLINGON", b"PN", b"J\xe9r\xf4me", "Jérôme"),
     (b"\xff\xfe", b"PN", b"J\xe9r\xf4me", "Jérôme"),
+    (b"ISO_IR 999", b"PN", b"J\xe9r\xf4me", "Jérôme"),
     # a set that stands alone, among others
     (b"ISO_IR 100\\ISO_IR 192", b"PN", "Jérôme".encode(), "Jérôme"),
     # an escape to a set that is not declared, and one that does not exist
@@ -99,8 +135,6 @@ GUESSED = [
     (b"\\ISO 2022 IR 149", b"PN", b"\x1b$)C\xc8\xab^\xb1\xe6\xb5\xbf", "홍^길동"),
     # half a character
     (b"\\ISO 2022 IR 87", b"PN", b"\x1b$B;3E\x1b(B", "山\ufffd\ufffd"),
-    # not ASCII in a VR of the default repertoire, whatever is declared
-    (b"ISO_IR 144", b"CS", b"J\xe9R", "JéR"),
 ]
 
 

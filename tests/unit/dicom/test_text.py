@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dicom.charset import character_sets, decode
-from gateway.dicom.text import encode_text
+from gateway.dicom.text import encode_part, encode_text
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,25 @@ def test_what_cannot_be_written_is_refused(declared: bytes, vr: bytes, text: str
     with pytest.raises(ValueError, match="the character set cannot express the text") as caught:
         encode_text(text, vr, character_sets(declared))
     assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "received", "text", "encoded"),
+    [
+        # nothing declared, or only ASCII: as the received value is
+        (b"", b"T\xd3RAX GARCIA", "T\u00d3RAX", b"T\xd3RAX"),
+        (b"ISO_IR 6", b"T\xd3RAX GARCIA", "T\u00d3RAX", b"T\xd3RAX"),
+        (b"", b"T\xc3\x93RAX GARCIA", "T\u00d3RAX", b"T\xc3\x93RAX"),
+        # what is declared is not what is there
+        (b"ISO_IR 100", b"T\xc3\x93RAX GARCIA", "T\u00d3RAX", b"T\xc3\x93RAX"),
+        (b"ISO_IR 192", b"T\xd3RAX GARCIA", "T\u00d3RAX", b"T\xd3RAX"),
+        (b"FOO", b"T\xd3RAX GARCIA", "T\u00d3RAX", b"T\xd3RAX"),
+        # what is declared, right
+        (b"ISO_IR 100", b"T\xd3RAX GARCIA", "T\u00d3RAX", b"T\xd3RAX"),
+        (b"\\ISO 2022 IR 87", b"\x1b$B;3ED\x1b(B CT", "\u5c71\u7530", b"\x1b$B;3ED\x1b(B"),
+    ],
+)
+def test_a_part_is_written_as_the_whole_was(declared: bytes, received: bytes, text: str, encoded: bytes) -> None:
+    sets = character_sets(declared)
+    assert encode_part(text, b"LO", sets, received) == encoded
+    assert decode(encoded, b"LO", sets).text == text
