@@ -20,7 +20,6 @@ from gateway.deid import coded, uids
 from gateway.deid.clean import Cleaner
 from gateway.deid.dates import patient_shift, shift_value, truncate_value
 from gateway.deid.dummies import dummy_sequence, dummy_value
-from gateway.deid.graphics import keeps
 from gateway.deid.identity import ProjectKey
 from gateway.deid.insert import NO_MORE, Insert, changed_items, declared_sets
 from gateway.deid.layout import KEEP, PUT, REWRITE, RULE, SEQUENCE, Layout
@@ -605,7 +604,7 @@ class _Run:
                 # Items inside VR UN are implicit VR, which only this VR tells (PS3.5 6.2.2).
                 cleaned = cleaned[:4] + received + cleaned[6:]
             return [cleaned]
-        if value == end or keeps(tag):
+        if value == end:
             return None
         facts = VALUE_REPRESENTATIONS[vr]
         if not facts.text:

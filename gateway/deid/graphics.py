@@ -2,8 +2,8 @@
 
 Graphic Annotation Sequence keeps graphic objects, text objects of which something is left, and the images that they
 are drawn on. Layers and groups keep their names as far as these are known words; an unknown name becomes a keyed one,
-the same wherever it stands. Overlay bits stay: text that somebody drew into them is seen by no rule of this option, so
-that overlays belong to what pixels are checked for (Clean Pixel Data). Curves, which are retired, do not stay.
+the same wherever it stands. Overlay bits are pictures: the treatment of pixels writes those that it has looked at, and
+others go. Curves, which are retired, do not stay.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.dicom import encode
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Element, Item, find
 
-__all__ = ["graphic_annotations", "keeps", "layers"]
+__all__ = ["graphic_annotations", "layers"]
 
 _GRAPHIC_LAYER: Final = 0x00700002
 _TEXT_OBJECTS: Final = 0x00700008
@@ -29,15 +29,8 @@ _MAJOR_TICKS: Final = 0x00700287
 _UNFORMATTED_TEXT: Final = 0x00700006
 #: Texts of a layer, a group or a tick of a ruler, and their VRs: all of them may be absent.
 _TEXTS: Final = {0x00700068: b"LO", 0x00700207: b"LO", 0x00700208: b"ST", 0x00700289: b"SH"}
-_OVERLAY_DATA: Final = (0xFF00FFFF, 0x60003000)
 #: A keyed name of a layer fits CS.
 _LAYER_NAME_LENGTH: Final = 12
-
-
-def keeps(tag: int) -> bool:
-    """Whether a binary value of a drawing stays under this option: overlay bits do, curves do not."""
-    mask, value = _OVERLAY_DATA
-    return tag & mask == value
 
 
 def graphic_annotations(

@@ -21,6 +21,8 @@ _CODE_MEANING: Final = 0x00080104
 #: Options that are claimed of an instance only when its pixels were treated (PS3.15 E.3.1, E.3.2).
 _CLEAN_PIXELS: Final = "113101"
 _CLEAN_FEATURES: Final = "113102"
+#: The one that is not claimed of an instance with a drawing that nobody looked at (PS3.15 E.3.3).
+_CLEAN_GRAPHICS: Final = "113103"
 #: PS3.5 6.2: a value of VR LO.
 _LONGEST_VALUE: Final = 64
 
@@ -40,7 +42,7 @@ class Stamp:
         self._texts = [text.replace("\\", "/")[:_LONGEST_VALUE].encode("ascii", "replace") for text in texts]
         self._dates = program.dates.encode()
         self._codes = {code.value: code for code in program.codes if code.value not in (_CLEAN_PIXELS, _CLEAN_FEATURES)}
-        self._fresh: dict[tuple[bool, tuple[str, ...]], list[tuple[int, bytes]]] = {}
+        self._fresh: dict[tuple[bool, bool, tuple[str, ...]], list[tuple[int, bytes]]] = {}
 
     def elements(
         self, buffer: Buffer, elements: list[Element], *, implicit: bool, pixels: PixelChange | None = None
@@ -54,16 +56,18 @@ class Stamp:
         pixels: what was done to the pixels, which adds its codes
         """
         treated = _treated(pixels)
+        untrue = pixels is not None and pixels.graphics_unlooked
         for tag in (DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE):
             if find(elements, tag) is not None:
-                return self._elements(buffer, elements, treated, implicit=implicit)
-        fresh = self._fresh.get((implicit, treated))
+                return self._elements(buffer, elements, treated, untrue=untrue, implicit=implicit)
+        fresh = self._fresh.get((implicit, untrue, treated))
         if fresh is None:
-            fresh = self._fresh[implicit, treated] = self._elements(b"", [], treated, implicit=implicit)
+            fresh = self._elements(b"", [], treated, untrue=untrue, implicit=implicit)
+            self._fresh[implicit, untrue, treated] = fresh
         return fresh
 
     def _elements(
-        self, buffer: Buffer, elements: list[Element], treated: tuple[str, ...], *, implicit: bool
+        self, buffer: Buffer, elements: list[Element], treated: tuple[str, ...], *, untrue: bool, implicit: bool
     ) -> list[tuple[int, bytes]]:
         return [
             (
@@ -71,7 +75,10 @@ class Stamp:
                 encode.element(PATIENT_IDENTITY_REMOVED, b"CS", b"YES", implicit=implicit),
             ),
             (DEIDENTIFICATION_METHOD, self._method(buffer, elements, implicit=implicit)),
-            (DEIDENTIFICATION_METHOD_CODE_SEQUENCE, self._method_codes(buffer, elements, treated, implicit=implicit)),
+            (
+                DEIDENTIFICATION_METHOD_CODE_SEQUENCE,
+                self._method_codes(buffer, elements, treated, untrue=untrue, implicit=implicit),
+            ),
             (
                 LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED,
                 encode.element(
@@ -89,9 +96,11 @@ class Stamp:
         return encode.element(DEIDENTIFICATION_METHOD, b"LO", b"\\".join(texts), implicit=implicit)
 
     def _method_codes(
-        self, buffer: Buffer, elements: list[Element], treated: tuple[str, ...], *, implicit: bool
+        self, buffer: Buffer, elements: list[Element], treated: tuple[str, ...], *, untrue: bool, implicit: bool
     ) -> bytes:
         codes = {**self._codes, **{value: METHODS[value] for value in treated}}
+        if untrue:
+            codes.pop(_CLEAN_GRAPHICS, None)
         earlier = [code for code in _earlier(buffer, elements) if code.value not in codes]
         items = [_item(code, implicit=implicit) for code in (*earlier, *codes.values())]
         return encode.sequence(DEIDENTIFICATION_METHOD_CODE_SEQUENCE, items, implicit=implicit)

@@ -38,6 +38,8 @@ class PixelChange:
     items: what changes inside sequences that stay; rules apply to everything else in them
     cleaned: the pixels have no burned-in identity left: 113101 Clean Pixel Data Option (PS3.15 E.3.1)
     features_cleaned: no face can be recognised: 113102 Clean Recognizable Visual Features Option (PS3.15 E.3.2)
+    graphics_unlooked: a drawing over the image stays that nobody looked at, so that 113103 Clean Graphics Option must
+        not be claimed (PS3.15 E.3.3)
     """
 
     transfer_syntax: str
@@ -45,3 +47,4 @@ class PixelChange:
     items: tuple[ItemChange, ...] = ()
     cleaned: bool = False
     features_cleaned: bool = False
+    graphics_unlooked: bool = False

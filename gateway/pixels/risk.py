@@ -36,6 +36,8 @@ _DEVICES: Final = range(0x00181010, 0x00181023)
 _OVERLAYS: Final = range(0x60000000, 0x60200000)
 _OVERLAY_BIT_POSITION: Final = 0x0102
 _OVERLAY_DATA: Final = 0x3000
+#: The kind of risk that an overlay in unused bits of the pixels is.
+OVERLAY_IN_PIXELS: Final = "overlay-in-pixels"
 _PIXELS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 #: Words in the names of the transfer syntaxes of video (PS3.5 A.4.5 to A.4.9).
 _VIDEO: Final = ("MPEG", "HEVC")
@@ -136,7 +138,7 @@ def _by_overlays(instance: Instance, description: PixelDescription) -> Risk | No
     for tag in tags:
         group, number = tag >> 16, tag & 0xFFFF
         if group % 2 == 0 and number == _OVERLAY_BIT_POSITION and (group << 16 | _OVERLAY_DATA) not in tags:
-            return Risk("overlay-in-pixels", "an overlay lies in unused bits of the pixels")
+            return Risk(OVERLAY_IN_PIXELS, "an overlay lies in unused bits of the pixels")
     return None
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from gateway.dicom.instance import Instance
 from gateway.dicom.pixel_change import ItemChange, PixelChange
@@ -23,10 +23,12 @@ from gateway.errors import (
 from gateway.pixels import crop, stamping
 from gateway.pixels.areas import Area, area_of, outside
 from gateway.pixels.description import PixelDescription, describe
-from gateway.pixels.editing import Edit, EditedFrames, Frames, edit_of, has_hidden_bits, name_of
+from gateway.pixels.drawings import Drawings, drawings_of, keeps_overlays_in_pixels
+from gateway.pixels.editing import Edit, EditedFrames, edit_of, has_hidden_bits, name_of
+from gateway.pixels.finding import Findings, Remains, TextBox, TextFinder
 from gateway.pixels.frames import open_frames
 from gateway.pixels.review import Review
-from gateway.pixels.risk import features_risk_of, risk_of
+from gateway.pixels.risk import OVERLAY_IN_PIXELS, Risk, features_risk_of, risk_of
 from gateway.pixels.sampling import (
     SERIES_INSTANCE_UID,
     ChosenFrames,
@@ -47,84 +49,6 @@ __all__ = ["Examination", "Findings", "PixelOutcome", "PixelTreatment", "Remains
 
 #: Clean Recognizable Visual Features Option (PS3.16 CID 7050).
 _CLEAN_FEATURES: Final = "113102"
-
-
-class TextBox(Protocol):
-    """A place with text."""
-
-    @property
-    def x(self) -> int:
-        """First column."""
-
-    @property
-    def y(self) -> int:
-        """First row."""
-
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-
-    @property
-    def height(self) -> int:
-        """Number of rows."""
-
-
-class Findings(Protocol):
-    """What a finder of text says."""
-
-    @property
-    def boxes(self) -> tuple[TextBox, ...]:
-        """What is to be blackened, doubtful places included."""
-
-    @property
-    def unsure(self) -> str | None:
-        """Why it is not sure, which the rule settles; None if it is."""
-
-    @property
-    def hold(self) -> str | None:
-        """Why only a person can tell; None if that is not so."""
-
-    @property
-    def faint(self) -> bool:
-        """Whether text is so faint that other text may have been overlooked."""
-
-
-class Remains(Protocol):
-    """What a second look says of text that is left."""
-
-    @property
-    def boxes(self) -> tuple[TextBox, ...]:
-        """Where it is; at least one."""
-
-    @property
-    def reason(self) -> str:
-        """Why the image has to be held."""
-
-
-class TextFinder(Protocol):
-    """Finds text in frames, and looks at them again."""
-
-    def find(
-        self,
-        frames: Frames,
-        description: PixelDescription,
-        options: FindText,
-        words: frozenset[str],
-        *,
-        claimed: bool = False,
-    ) -> Findings:
-        """Where text is in any frame."""
-
-    def check(
-        self,
-        frames: Frames,
-        description: PixelDescription,
-        options: FindText,
-        words: frozenset[str],
-        *,
-        thorough: bool = False,
-    ) -> Remains | None:
-        """Why edited frames must be held, and where; None if no text is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +188,20 @@ class PixelTreatment:
         PixelsUnwritable: they cannot be written as the profile wants
         RuleFailed: a rule cannot be applied to this image
         """
+        drawings = drawings_of(program, instance, finder=self._finder, words=words, reviewed=review is not None)
+        outcome = self._treated(program, instance, work, words, review, series_has_text)
+        return _with_drawings(outcome, instance, drawings)
+
+    def _treated(
+        self,
+        program: Program,
+        instance: Instance,
+        work: Path,
+        words: Callable[[], frozenset[str]],
+        review: Review | None,
+        series_has_text: Callable[[], bool],
+    ) -> PixelOutcome:
+        """What becomes of Pixel Data."""
         description = _described(program, instance, review)
         if description is None:
             _caution_features(program, instance, review)
@@ -274,6 +212,9 @@ class PixelTreatment:
         if review is None:
             _hold(program)
             risk = risk_of(instance, description)
+            if _is_overlay_to_clear(risk, program, instance, description):
+                # It is no part of the samples, and goes.
+                edit, risk = self._cleared(instance, description, edit), None
             search = self._search(program, instance, description, edit, words, risk is not None, series_has_text)
             if search is not None:
                 edit, touched = search.edit, touched or search.whole
@@ -286,7 +227,7 @@ class PixelTreatment:
             # What nobody sees was not looked at.
             edit = self._cleared(instance, description, edit)
         if edit:
-            outcome = self._written(program, instance, description, edit, review, work)
+            outcome = self._written(program, instance, description, edit, review, work, looked=touched)
         else:
             # A volume of which some frames were looked at keeps what it says of itself.
             partly = search is not None and not search.whole and not search.sampled
@@ -456,6 +397,8 @@ class PixelTreatment:
         edit: Edit,
         review: Review | None,
         work: Path,
+        *,
+        looked: bool,
     ) -> PixelOutcome:
         """Write every frame as ``edit`` leaves it, one in memory at a time."""
         adapted = crop.Adapted({}, ())
@@ -483,7 +426,7 @@ class PixelTreatment:
                         **writer.elements(instance, frames),
                     }
             written = _Written(syntax, elements, adapted.items, path)
-            return _outcome(program, instance, edit, review, checked=True, written=written)
+            return _outcome(program, instance, edit, review, checked=looked, written=written)
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -533,6 +476,28 @@ def _reviewed(edit: Edit, review: Review, description: PixelDescription) -> Edit
     return found if edit.kept is None else _inside(found, edit.kept)
 
 
+def _is_overlay_to_clear(
+    risk: Risk | None, program: Program, instance: Instance, description: PixelDescription
+) -> bool:
+    """Whether nothing but an overlay in the unused bits of native pixels makes them suspect, and no rule keeps it."""
+    return (
+        risk is not None
+        and risk.kind == OVERLAY_IN_PIXELS
+        and not description.encapsulated
+        and not keeps_overlays_in_pixels(program, instance)
+    )
+
+
+def _with_drawings(outcome: PixelOutcome, instance: Instance, drawings: Drawings) -> PixelOutcome:
+    """The outcome with what becomes of drawings over the image."""
+    if drawings.elements or drawings.unlooked:
+        change = outcome.change or PixelChange(transfer_syntax=instance.transfer_syntax, elements={})
+        elements = {**change.elements, **drawings.elements}
+        outcome.change = replace(change, elements=elements, graphics_unlooked=drawings.unlooked)
+        outcome.reasons = (*outcome.reasons, *drawings.because)
+    return outcome
+
+
 def _inside(edit: Edit, kept: Area) -> Edit:
     """The edit without areas that are cut off."""
     inside = tuple(part for area in edit.areas if (part := area.within(kept)) is not None)
@@ -576,15 +541,17 @@ def _outcome(
     written: _Written | None = None,
 ) -> PixelOutcome:
     features = review is not None and _cleans_features(program)
-    if not checked and not features:
-        unsaid = stamping.unlooked(instance) if unlooked and not _is_declared(program) else {}
-        change = PixelChange(transfer_syntax=instance.transfer_syntax, elements=unsaid) if unsaid else None
+    said = stamping.checked(instance, text=checked, features=features)
+    if not checked and unlooked and not _is_declared(program):
+        said.update(stamping.unlooked(instance))
+    if not checked and not features and written is None:
+        change = PixelChange(transfer_syntax=instance.transfer_syntax, elements=said) if said else None
         return PixelOutcome(change, edit, ())
     reasons = edit.because or (("a person looked at it",) if review is not None else ("no text was found",))
     written = written or _Written(instance.transfer_syntax)
     change = PixelChange(
         transfer_syntax=written.transfer_syntax,
-        elements={**written.elements, **stamping.checked(instance, text=checked, features=features)},
+        elements={**written.elements, **said},
         items=written.items,
         cleaned=checked,
         features_cleaned=features,

@@ -17,6 +17,7 @@ __all__ = ["check_change", "claimed", "methods"]
 
 _CLEAN_PIXELS: Final = "113101"
 _CLEAN_FEATURES: Final = "113102"
+_CLEAN_GRAPHICS: Final = "113103"
 _METHOD_CODES: Final = 0x00120064
 _CODE_VALUE: Final = 0x00080100
 
@@ -36,7 +37,10 @@ def methods(codes: frozenset[str], pixels: PixelChange | None) -> frozenset[str]
     codes: what the program claims
     pixels: what was done to the pixels
     """
-    return (codes - {_CLEAN_PIXELS, _CLEAN_FEATURES}) | claimed(pixels)
+    untrue = {_CLEAN_PIXELS, _CLEAN_FEATURES}
+    if pixels is not None and pixels.graphics_unlooked:
+        untrue.add(_CLEAN_GRAPHICS)
+    return (codes - untrue) | claimed(pixels)
 
 
 def check_change(instance: Instance, output: Output, pixels: PixelChange | None) -> None:
@@ -61,6 +65,8 @@ def check_change(instance: Instance, output: Output, pixels: PixelChange | None)
     undeserved = _codes(output.buffer, output.elements) - claimed(pixels) - earlier
     if undeserved & {_CLEAN_PIXELS, _CLEAN_FEATURES}:
         raise LeakSuspected(where=show(_METHOD_CODES), reason="it claims that pixels were cleaned, which was not done")
+    if pixels is not None and pixels.graphics_unlooked and _CLEAN_GRAPHICS in undeserved:
+        raise LeakSuspected(where=show(_METHOD_CODES), reason="it claims drawings cleaned that nobody looked at")
     check_surplus(instance, output, pixels)
     if pixels is None:
         return
