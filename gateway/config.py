@@ -132,6 +132,11 @@ class Project(Section):
     priority: Annotated[int, Field(strict=True, ge=0, le=9), Form("number")] = Field(
         0, description="0 to 9: at every destination the studies of a higher one go first"
     )
+    on_change: Literal["remake", "hold", "send"] = Field(
+        "remake",
+        description="what becomes of outputs that are not delivered yet when another profile becomes active: `remake` "
+        "makes them anew by the new one, `hold` leaves it to a person, `send` sends them as they are",
+    )
     crosswalk: StrictBool = Field(
         default=False,
         description="keep, encrypted with the secret, which original became what, for `gateway reidentify`",

@@ -67,6 +67,11 @@ class _Destination(Section):
     )
 
     @property
+    def can_be_asked(self) -> bool:
+        """Whether it can tell if it has an instance, so that one that was sent again is sent there if it has not."""
+        return False
+
+    @property
     def threads(self) -> int:
         """Batches that are delivered at the same time."""
         return 1
@@ -127,6 +132,11 @@ class FolderDestination(_Destination):
     path: FilePath = Field(description="the folder; created when missing", examples=["/srv/archive"])
 
     @property
+    def can_be_asked(self) -> bool:
+        """It looks whether it has the file."""
+        return True
+
+    @property
     def mixes_studies(self) -> bool:
         """Whether a batch may be of several studies, where one has few instances that are due."""
         return True
@@ -166,6 +176,11 @@ class DicomWebDestination(_Networked):
     confirm_seconds: Seconds = Field(
         300.0, description="time in which QIDO-RS must find an instance; after that it is stored again"
     )
+
+    @property
+    def can_be_asked(self) -> bool:
+        """It is asked by QIDO-RS."""
+        return self.confirm == "qido"
 
 
 class TlsSettings(Section):
@@ -222,6 +237,11 @@ class DicomDestination(_Networked):
     commitment: CommitmentSettings | None = Field(
         None, description="ask for Storage Commitment; by default the answer to C-STORE confirms"
     )
+
+    @property
+    def can_be_asked(self) -> bool:
+        """It is asked for storage commitment."""
+        return self.commitment is not None
 
 
 class AliasTokenAuth(Section):
@@ -318,6 +338,11 @@ class XnatDestination(_Networked):
         ):
             raise ValueError("the label of a session of its own is {session} with {modality}, letters, digits, _ and -")
         return template
+
+    @property
+    def can_be_asked(self) -> bool:
+        """It is asked for its listing of the session."""
+        return True
 
     @field_validator("subject")
     @classmethod

@@ -21,7 +21,7 @@ def check(config: ConfigFile = None) -> None:
     _compile_conditions(settings)
     _load_profiles(settings)
     _build_destinations(settings)
-    for warning in settings.warnings():
+    for warning in (*settings.warnings(), *_orphaned(settings)):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{config or 'the embedded defaults'}: correct")
     dicom = settings.dicom
@@ -59,6 +59,21 @@ def example() -> None:
     from gateway.cli.reference import configuration_example
 
     typer.echo(configuration_example(), nl=False)
+
+
+def _orphaned(settings: Settings) -> list[str]:
+    """What the ledger holds for destinations that are gone, if the gateway has run."""
+    from gateway.errors import TransientError
+    from gateway.pipeline.again import orphaned
+    from gateway.pipeline.resources import open_ledger
+
+    if settings.storage.ledger is None and not (settings.data / "ledger.sqlite3").exists():
+        return []
+    try:
+        with open_ledger(settings) as ledger:
+            return orphaned(settings, ledger)
+    except TransientError as error:
+        return [f"storage.ledger: {error.message}"]
 
 
 def _load_profiles(settings: Settings) -> None:

@@ -14,11 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.cli.options import ConfigFile
 from gateway.config import load_settings
 from gateway.errors import ConfigurationError
-from gateway.ledger import DeliveryState, Ledger
+from gateway.ledger import Ledger
 from gateway.pipeline.resources import open_ledger
 
 deliveries = typer.Typer(help="Deliveries to the destinations.", no_args_is_help=True)
@@ -34,18 +33,18 @@ def status(config: ConfigFile = None) -> None:
     instances = Table("project", "state", "instances", "bytes", "oldest", box=None, pad_edge=False)
     for row in found.instances:
         instances.add_row(row.project or "-", row.state, str(row.count), f"{row.size:,}", _age(row.oldest, now))
-    _print(instances, "no instances")
+    print_or(instances, "no instances")
     if found.reasons:
         reasons = Table("project", "held or rejected", "code", "instances", box=None, pad_edge=False)
         for reason in found.reasons:
             reasons.add_row(reason.project or "-", reason.state, reason.code, str(reason.count))
         _console.print()
-        _print(reasons, "")
+        print_or(reasons, "")
     sent = Table("destination", "state", "deliveries", "bytes", "oldest", box=None, pad_edge=False)
     for count in found.deliveries:
         sent.add_row(count.destination, count.state, str(count.count), f"{count.size:,}", _age(count.oldest, now))
     _console.print()
-    _print(sent, "no deliveries")
+    print_or(sent, "no deliveries")
 
 
 def account(config: ConfigFile = None) -> None:
@@ -65,7 +64,7 @@ def account(config: ConfigFile = None) -> None:
             row.purged,
         )
         table.add_row(row.project or "-", *(str(number) for number in numbers))
-    _print(table, "nothing received")
+    print_or(table, "nothing received")
     for problem in found.problems:
         _console.print(f"does not balance: {problem}")
     _console.print("balanced" if found.balanced else "NOT balanced")
@@ -94,64 +93,7 @@ def history(
             entry.code,
             entry.detail,
         )
-    _print(table, "")
-
-
-@deliveries.command("list")
-def list_deliveries(
-    *,
-    destination: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
-    state: Annotated[DeliveryState | None, typer.Option(help="Only this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
-    config: ConfigFile = None,
-) -> None:
-    """List deliveries, oldest first."""
-    with opened_ledger(config) as ledger:
-        rows = ledger.deliveries(destination=destination, state=state, limit=limit)
-    table = Table(
-        "delivery", "instance", "destination", "state", "attempts", "due", "code", "detail", box=None, pad_edge=False
-    )
-    for row in rows:
-        table.add_row(
-            str(row.delivery_id),
-            str(row.instance_id),
-            row.destination,
-            row.state,
-            str(row.attempts),
-            f"{row.due_at:%Y-%m-%d %H:%M:%S}",
-            row.code,
-            row.detail,
-        )
-    _print(table, "no deliveries")
-
-
-@deliveries.command("retry")
-def retry_deliveries(
-    deliveries: Annotated[
-        list[int] | None, typer.Argument(help="Numbers of deliveries; all dead ones without.")
-    ] = None,
-    *,
-    destination: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Also those that wait for their next attempt.")] = False,
-    config: ConfigFile = None,
-) -> None:
-    """Send dead deliveries again; with --failed those that wait as well, at once."""
-    person = acting_person()
-    audit = AuditEntry(
-        actor=person,
-        action=AuditAction.DELIVERY_FORCED,
-        subject=destination or "every destination",
-        facts={"asked": "all" if not deliveries else ", ".join(map(str, deliveries[:100]))},
-    )
-    with opened_ledger(config) as ledger:
-        count = ledger.retry_deliveries(
-            destination=destination,
-            delivery_ids=deliveries or None,
-            only_dead=not failed and not deliveries,
-            by=person,
-            audit=audit,
-        )
-    _console.print(f"{count} deliveries will be sent again")
+    print_or(table, "")
 
 
 @contextmanager
@@ -174,7 +116,8 @@ def opened_ledger(config: Path | None) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _print(table: Table, otherwise: str) -> None:
+def print_or(table: Table, otherwise: str) -> None:
+    """Print a table, or a sentence if it has no rows."""
     if table.row_count:
         _console.print(table)
     elif otherwise:

@@ -37,7 +37,9 @@ from gateway.ledger.records import (
     Status,
     Whole,
 )
+from gateway.ledger.redo import Redone, Remaking, Resent
 from gateway.ledger.schema import SCHEMA_VERSION
+from gateway.ledger.selection import Selection
 from gateway.ledger.states import DeliveryState, InstanceState
 from gateway.ledger.writer import MOST_WAITING, LedgerWriter
 
@@ -74,9 +76,13 @@ __all__ = [
     "ReceiptChain",
     "Received",
     "Recorded",
+    "Redone",
     "RejectedResult",
+    "Remaking",
+    "Resent",
     "Result",
     "ReviewRecord",
+    "Selection",
     "StateCount",
     "Status",
     "Whole",

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.ledger.database import OnDatabase
 from gateway.ledger.records import DUPLICATE, Account, ProjectAccount
+from gateway.ledger.redo import REDONE
 from gateway.ledger.schema import deliveries, history, instances, is_state, outputs
 from gateway.ledger.states import SETTLED, DeliveryState, InstanceState
 
@@ -20,7 +21,14 @@ _WITH_OUTPUT: Final = is_state(
 _ARRIVED: Final = is_state(instances.c.state, InstanceState.DELIVERED, InstanceState.PURGED)
 _UNEXPLAINED: Final = is_state(instances.c.state, InstanceState.HELD, InstanceState.REJECTED)
 _HAS_OUTPUT: Final = sa.exists().where(outputs.c.instance_id == instances.c.id)
-_HAS_DELIVERY: Final = sa.exists().where(deliveries.c.instance_id == instances.c.id)
+#: Cancelled because the output was made anew: it belongs to no output.
+_OF_AN_EARLIER_OUTPUT: Final = is_state(deliveries.c.state, DeliveryState.CANCELLED) & (deliveries.c.code == REDONE)
+_HAS_DELIVERY: Final = sa.exists().where(
+    deliveries.c.instance_id == instances.c.id,
+    ~_OF_AN_EARLIER_OUTPUT,
+    # What was confirmed stays so while the output for the other destinations is made anew.
+    ~is_state(deliveries.c.state, DeliveryState.CONFIRMED),
+)
 _HAS_UNSETTLED: Final = sa.exists().where(
     deliveries.c.instance_id == instances.c.id,
     sa.not_(is_state(deliveries.c.state, *SETTLED)),
@@ -43,7 +51,11 @@ _WRONGLY_SUPERSEDED: Final = sa.exists().where(
 _DESTINATIONS: Final = (
     sa.select(outputs.c.destinations).where(outputs.c.instance_id == instances.c.id).scalar_subquery()
 )
-_DELIVERIES: Final = sa.select(sa.func.count()).where(deliveries.c.instance_id == instances.c.id).scalar_subquery()
+_DELIVERIES: Final = (
+    sa.select(sa.func.count())
+    .where(deliveries.c.instance_id == instances.c.id, ~_OF_AN_EARLIER_OUTPUT)
+    .scalar_subquery()
+)
 _REJECTED: Final = is_state(instances.c.state, InstanceState.REJECTED)
 
 #: What must not be, in words -> the instances of which it is true.
@@ -54,7 +66,7 @@ _FAULTS: Final = {
     & instances.c.duplicate_of.is_(None),
     "de-identified without the record of an output": _WITH_OUTPUT & ~_HAS_OUTPUT,
     "without a delivery for each of their destinations": _WITH_OUTPUT & (_DESTINATIONS != _DELIVERIES),
-    "delivered with a delivery that is neither confirmed nor superseded": _ARRIVED & _HAS_UNSETTLED,
+    "delivered with a delivery that is neither confirmed, superseded nor cancelled": _ARRIVED & _HAS_UNSETTLED,
     "not delivered although all their deliveries are settled": is_state(instances.c.state, InstanceState.DEIDENTIFIED)
     & ~_HAS_UNSETTLED,
     "superseded by nothing newer": _WRONGLY_SUPERSEDED,

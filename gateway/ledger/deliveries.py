@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditEntry
@@ -17,18 +16,18 @@ from gateway.ledger import completeness, history
 from gateway.ledger.audit import append as append_audit
 from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import SUPERSEDED, WAITS_FOR_AN_OLDER_ONE, end, settle
-from gateway.ledger.database import CHUNK, InsertInto, OnDatabase, chunks, each_of, lock, records, spelt
+from gateway.ledger.database import CHUNK, OnDatabase, chunks, each_of, lock, records
 from gateway.ledger.history import Transition
 from gateway.ledger.receipts import append
 from gateway.ledger.records import (
     Blamed,
-    DeidentifiedResult,
     DeliveryClaim,
     DeliveryEntry,
     DeliveryResult,
     Recorded,
     Whole,
 )
+from gateway.ledger.redo import ASKED_AGAIN, Remaking, remake
 from gateway.ledger.schema import (
     DELIVERY_LEASED,
     IS_OPEN,
@@ -41,7 +40,8 @@ from gateway.ledger.schema import (
     outputs,
     turns,
 )
-from gateway.ledger.states import UNCONFIRMED, DeliveryState
+from gateway.ledger.states import UNCONFIRMED, DeliveryState, InstanceState
+from gateway.ledger.turns import call
 
 #: A study whose due deliveries are all locked by others at this moment is passed over for so long.
 _PASS_OVER: Final = timedelta(milliseconds=1)
@@ -62,6 +62,8 @@ _LEASE: Final = (
         attempts=deliveries.c.attempts + _COUNTED,
     )
 )
+#: The code of a delivery whose output is lost with its original.
+OUTPUT_LOST: Final = "output-lost"
 _STILL_MINE: Final = sa.select(deliveries.c.id).where(_MINE).order_by(deliveries.c.id).with_for_update()
 _PROLONG: Final = sa.update(deliveries).where(_NAMED).values(due_at=sa.bindparam("until"))
 
@@ -298,7 +300,7 @@ class Deliveries(OnDatabase):
                 .returning(deliveries.c.destination, deliveries.c.study_uid),
                 {"keep": sorted(keep)},
             ).all()
-            _call(connection, {(row.destination, row.study_uid): at for row in rows})
+            call(connection, {(row.destination, row.study_uid): at for row in rows})
             return released + len(rows)
 
         return self._database.write("release leases", work)
@@ -418,90 +420,6 @@ class Deliveries(OnDatabase):
             query = query.where(columns.instance_id == instance_id)
         rows = self._database.read("list deliveries", lambda connection: connection.execute(query).all())
         return [DeliveryEntry(**row._mapping) for row in rows]  # noqa: SLF001 - documented, named to avoid clashes
-
-
-_NOW: Final = sa.bindparam("now", type_=deliveries.c.due_at.type)
-_NO_WORDS: Final = sa.literal("", sa.Text)
-#: The deliveries of outputs to one destination.
-_CREATE: Final = sa.insert(deliveries).from_select(
-    (
-        "instance_id", "destination", "study_uid", "size", "state",
-        "created_at", "changed_at", "attempts", "due_at", "code", "detail",
-    ),
-    sa.select(
-        outputs.c.instance_id,
-        sa.bindparam("destination", type_=deliveries.c.destination.type),
-        outputs.c.study_uid,
-        outputs.c.size,
-        sa.literal(DeliveryState.PENDING, deliveries.c.state.type),
-        _NOW, _NOW,
-        sa.literal(0),
-        _NOW,
-        _NO_WORDS, _NO_WORDS,
-    )
-    .where(outputs.c.instance_id.in_(each_of("ids")))
-    .order_by(outputs.c.instance_id),
-)  # fmt: skip
-
-
-def create_deliveries(
-    connection: Connection, results: Sequence[DeidentifiedResult], *, now: datetime, actor: str
-) -> None:
-    """Create the pending deliveries of outputs, one per destination, in the transaction that records the outputs."""
-    if not results:
-        return
-    outgoing: defaultdict[str, list[int]] = defaultdict(list)
-    wanted: dict[tuple[str, str], int] = {}
-    for result in results:
-        for destination in result.destinations:
-            outgoing[destination].append(result.instance_id)
-            study = (destination, result.study_uid)
-            wanted[study] = max(result.priority, wanted.get(study, 0))
-    for destination, ids in outgoing.items():
-        connection.execute(_CREATE, {"destination": destination, "now": now, "ids": ids})
-    history.record_created(connection, [result.instance_id for result in results], at=now, actor=actor)
-    _call(connection, dict.fromkeys(wanted, now), wanted)
-
-
-def _let_have_a_turn(insert: InsertInto) -> postgresql.Insert:
-    """At the given moment or before, and with the given priority or more."""
-    statement = insert(turns)
-    new = statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=[turns.c.destination, turns.c.study_uid],
-        set_={
-            "turn_at": sa.case((new.turn_at < turns.c.turn_at, new.turn_at), else_=turns.c.turn_at),
-            "priority": sa.case((new.priority > turns.c.priority, new.priority), else_=turns.c.priority),
-        },
-        where=(new.turn_at < turns.c.turn_at) | (new.priority > turns.c.priority),
-    )
-
-
-_CALL: Final = spelt(_let_have_a_turn)
-
-
-def _call(
-    connection: Connection,
-    wanted: Mapping[tuple[str, str], datetime],
-    priorities: Mapping[tuple[str, str], int] | None = None,
-) -> None:
-    """Let studies have a turn at their destinations at the given moments or before, and with the priorities or more."""
-    if not wanted:
-        return
-    priorities = priorities or {}
-    connection.execute(
-        _CALL[connection.dialect.name],
-        # Sorted: in this order all transactions lock them.
-        [
-            {
-                "destination": study[0],
-                "study_uid": study[1],
-                "turn_at": moment,
-                "priority": priorities.get(study, 0),
-            }
-            for study, moment in sorted(wanted.items())
-        ],
-    )
 
 
 _TURNS_OF_DESTINATION: Final = turns.c.destination == sa.bindparam("destination")
@@ -698,17 +616,40 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
             calls[study] = min(outcome.next_attempt_at, calls.get(study, outcome.next_attempt_at))
         elif state is DeliveryState.CONFIRMED:
             confirmed.add(row.instance_id)
-            if outcome.receipt is not None:
+            # Asked again and found, it has its receipt: nothing was sent.
+            if outcome.receipt is not None and row.code != ASKED_AGAIN:
                 proofs.append((row.id, outcome.receipt))
     for how, ended in ends.items():
         connection.execute(_END_ATTEMPTS, {**how._asdict(), "changed_at": now, "ids": ended})
     history.record(connection, transitions, at=now, actor=owner)
-    _call(connection, calls)
+    call(connection, calls)
     append(connection, proofs)
     delivered = settle(connection, sorted(confirmed), now=now, actor=owner)
     end(connection, superseded, now=now, actor=owner)
+    _remake(connection, mine, by_id, now=now, actor=owner)
     kept = {row.id for row in mine}
     return Recorded(lost=tuple(number for number in by_id if number not in kept), delivered=delivered)
+
+
+def _remake(
+    connection: Connection, tried: Sequence[Any], by_id: Mapping[int, DeliveryResult], *, now: datetime, actor: str
+) -> None:
+    """What becomes of instances whose outputs are not to go out as they are, or cannot go out at all."""
+    wanted: defaultdict[Remaking, set[int]] = defaultdict(set)
+    for row in tried:
+        how = by_id[row.id].remake
+        if how is not None:
+            wanted[how].add(row.instance_id)
+    for how, ids in wanted.items():
+        remake(connection, sorted(ids), keep_confirmed=True, how=how, now=now, actor=actor)
+    lost = [row.instance_id for row in tried if by_id[row.id].code == OUTPUT_LOST and by_id[row.id].state == "dead"]
+    if lost:
+        # Its content sent again takes its place.
+        connection.execute(
+            sa.update(instances)
+            .where(instances.c.id.in_(lost), is_state(instances.c.state, InstanceState.DEIDENTIFIED))
+            .values(code=OUTPUT_LOST)
+        )
 
 
 def _retry(
@@ -740,7 +681,7 @@ def _retry(
         at=now,
         actor=by,
     )
-    _call(connection, {(row.destination, row.study_uid): now for row in rows})
+    call(connection, {(row.destination, row.study_uid): now for row in rows})
     if audit is not None:
         append_audit(connection, replace(audit, facts={**audit.facts, "deliveries": len(rows)}), at=now)
     return len(rows)

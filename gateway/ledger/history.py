@@ -99,9 +99,11 @@ def record(connection: Connection, transitions: Iterable[Transition], *, at: dat
         connection.execute(_RECORD_ONE, rows)
 
 
-def record_created(connection: Connection, instance_ids: Sequence[int], *, at: datetime, actor: str) -> None:
+def record_created(
+    connection: Connection, instance_ids: Sequence[int], state: DeliveryState, *, at: datetime, actor: str
+) -> None:
     """Write the first transition of every delivery of those instances, in the transaction that creates them all."""
-    first = {"state_before": None, "state_after": DeliveryState.PENDING.value, "code": "", "detail": ""}
+    first = {"state_before": None, "state_after": state.value, "code": "", "detail": ""}
     connection.execute(_RECORD_CREATED, {**first, "ids": instance_ids, "at": at, "actor": actor})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,8 +18,8 @@ from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
 from gateway.ledger.database import ForEach, OnDatabase, chunks, each_of, records, spelt
-from gateway.ledger.deliveries import create_deliveries
 from gateway.ledger.history import Transition
+from gateway.ledger.outgoing import create_deliveries
 from gateway.ledger.records import (
     DUPLICATE,
     ClaimedInstance,
@@ -30,6 +32,7 @@ from gateway.ledger.records import (
     RejectedResult,
     Result,
 )
+from gateway.ledger.redo import ask_again
 from gateway.ledger.schema import HELD, LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import INSTANCE_TRANSITIONS, InstanceState, Mover
 
@@ -97,7 +100,9 @@ _MINE: Final = (
     .with_for_update()
 )
 _PROLONG: Final = sa.update(instances).where(_NAMED).values(lease_until=sa.bindparam("until"))
-_STANDING_FOR: Final = sa.select(instances.c.id, instances.c.sop_key, instances.c.content_key, instances.c.state).where(
+_STANDING_FOR: Final = sa.select(
+    instances.c.id, instances.c.sop_key, instances.c.content_key, instances.c.state, instances.c.code
+).where(
     STANDING_FOR_CONTENT,
     instances.c.project == sa.bindparam("project"),
     instances.c.sop_key.in_(each_of("sop_keys", sa.Text())),
@@ -111,16 +116,24 @@ _WRITE_RESULT: Final = ForEach(
 )
 _WRITE_OUTPUT: Final = ForEach(sa.insert(outputs), outputs.c.keys())
 
+#: The codes of instances whose bytes are lost: their content sent again takes their place.
+LOST: Final = frozenset({"output-lost", "spool-corrupt"})
+#: The code of an instance that was held for its lost bytes, and has been sent again.
+SENT_AGAIN: Final = "sent-again"
+
 _NAMES_AT_ONCE: Final = 10_000
 #: Who leases what is postponed: no owner's end frees it before its time.
 _NOBODY: Final = "nobody"
-#: What changes of a held instance that goes through the workers again: it stands for nothing meanwhile.
-TAKEN_UP_ANEW: Final[Mapping[str, object]] = {
-    "code": "", "detail": "", "attempts": 0, "sop_key": None, "content_key": None,
-}  # fmt: skip
-
 #: (project, sop_key) -> content_key -> the instance that stands for it.
-_Standing = dict[tuple[str, str], dict[str, tuple[int, InstanceState]]]
+_Standing = dict[tuple[str, str], dict[str, "_Stands"]]
+
+
+class _Stands(NamedTuple):
+    """An instance that stands for its content."""
+
+    number: int
+    state: InstanceState
+    code: str
 
 
 class Instances(OnDatabase):
@@ -450,17 +463,24 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
     finished: dict[int, Finished] = {}
     outgoing: list[DeidentifiedResult] = []
     rows: list[dict[str, object]] = []
-    for result in accepted:
+    asked: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    given_way: list[_Stands] = []
+    for result in map(partial(_taking_over, standing=standing, given_way=given_way), accepted):
         fate, row = _fate(result, standing, now)
+        if fate.duplicate_of is not None and isinstance(result, DeidentifiedResult):
+            asked[result.asks].append(fate.duplicate_of)
         finished[result.instance_id] = fate
         rows.append(row)
         if isinstance(result, DeidentifiedResult) and fate.state is InstanceState.DEIDENTIFIED:
             outgoing.append(result)
+    _give_way(connection, given_way, now=now, actor=owner)
     _WRITE_RESULT.execute(connection, rows)
     _WRITE_OUTPUT.execute(connection, [_output_row(one, finished[one.instance_id].replaces) for one in outgoing])
     history.record(connection, map(_transition, rows), at=now, actor=owner)
     create_deliveries(connection, outgoing, now=now, actor=owner)
     supersede(connection, _versions(outgoing, standing), now=now, actor=owner)
+    for destinations, originals in asked.items():
+        ask_again(connection, originals, destinations, now=now, actor=owner)
     insert_rows(connection, (row for one in outgoing for row in one.crosswalk), at=now)
     return [finished.get(each.instance_id, Finished(instance_id=each.instance_id, state=None)) for each in results]
 
@@ -485,7 +505,7 @@ def _versions(outgoing: Iterable[DeidentifiedResult], standing: _Standing) -> li
     """For each SOP Instance of ``outgoing`` that went out with several contents: the instances, oldest first."""
     sop_instances = {keys[:2] for keys in filter(None, map(_keys, outgoing))}
     groups = [
-        sorted(number for number, state in standing[one].values() if state is not InstanceState.HELD)
+        sorted(stands.number for stands in standing[one].values() if stands.state is not InstanceState.HELD)
         for one in sorted(sop_instances)
     ]
     return [group for group in groups if len(group) > 1]
@@ -499,8 +519,48 @@ def _standing(connection: Connection, results: Iterable[Result]) -> _Standing:
     standing: _Standing = {}
     for project, sop_keys in wanted.items():
         for row in connection.execute(_STANDING_FOR, {"project": project, "sop_keys": sorted(sop_keys)}):
-            standing.setdefault((project, row.sop_key), {})[row.content_key] = (row.id, row.state)
+            standing.setdefault((project, row.sop_key), {})[row.content_key or _no_content(row.id)] = _Stands(
+                row.id, row.state, row.code
+            )
     return standing
+
+
+def _no_content(number: int) -> str:
+    """Stands for the content of an instance that has given way: no key is like it."""
+    return f"instance {number}"
+
+
+def _taking_over(result: Result, standing: _Standing, given_way: list[_Stands]) -> Result:
+    """``result``, as it is to be recorded if it takes the place of an instance of which nothing can be sent any more.
+
+    Of one that was purged the destinations are asked first; who cannot be asked has had it, and gets it again only
+    when a person says so.
+    """
+    keys = _keys(result)
+    if keys is None or not isinstance(result, DeidentifiedResult):
+        return result
+    contents = standing.get(keys[:2], {})
+    stands = contents.get(keys[2])
+    if stands is None:
+        return result
+    purged = stands.state is InstanceState.PURGED and result.asks
+    lost = stands.state in (InstanceState.DEIDENTIFIED, InstanceState.HELD) and stands.code in LOST
+    if not purged and not lost:
+        return result
+    given_way.append(stands)
+    del contents[keys[2]]
+    # Still an earlier version of the same SOP Instance.
+    if stands.state is not InstanceState.HELD:
+        contents[_no_content(stands.number)] = stands
+    return replace(result, destinations=result.asks, ask_first=True) if purged else result
+
+
+def _give_way(connection: Connection, stands: Sequence[_Stands], *, now: datetime, actor: str) -> None:
+    """Instances whose bytes are gone stand for their content no more; one that is held for it waits for nobody."""
+    _update(connection, [one.number for one in stands], content_key=None)
+    held = [one.number for one in stands if one.state is InstanceState.HELD]
+    values = {"code": SENT_AGAIN, "detail": "Its bytes were lost, and it was sent again."}
+    move(connection, held, InstanceState.REJECTED, now, actor, values, mover=Mover.OPERATOR)
 
 
 def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished, dict[str, object]]:
@@ -521,7 +581,7 @@ def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished,
     }
     contents = standing.setdefault(keys[:2], {}) if keys else {}
     if keys and keys[2] in contents:
-        original = contents[keys[2]][0]
+        original = contents[keys[2]].number
         state = InstanceState.REJECTED
         row |= {
             "state": state,
@@ -535,7 +595,9 @@ def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished,
         case DeidentifiedResult():
             state = InstanceState.DEIDENTIFIED
             went_out = [
-                other for other, before in contents.values() if before is not InstanceState.HELD and other < number
+                stands.number
+                for stands in contents.values()
+                if stands.state is not InstanceState.HELD and stands.number < number
             ]
             replaces = max(went_out, default=None)
             row |= {"code": "", "detail": "" if replaces is None else f"replaces instance {replaces}"}
@@ -546,7 +608,7 @@ def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished,
             state = InstanceState.REJECTED
             row |= {"code": result.rule, "detail": result.because}
     if keys:
-        contents[keys[2]] = (number, state)
+        contents[keys[2]] = _Stands(number, state, str(row["code"]))
     row["state"] = state
     return Finished(instance_id=number, state=state, replaces=replaces), row
 

@@ -17,6 +17,7 @@ from gateway.ledger.labels import Labels
 from gateway.ledger.migrate import migrate
 from gateway.ledger.numbers import Numbers
 from gateway.ledger.receipts import Receipts
+from gateway.ledger.redo import Redo
 from gateway.ledger.reviews import Reviews
 from gateway.ledger.snapshot import Snapshots
 
@@ -35,6 +36,7 @@ class Ledger(
     Keys,
     Labels,
     Snapshots,
+    Redo,
 ):
     """The database of every instance, delivery and decision.
 

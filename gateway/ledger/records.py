@@ -135,6 +135,10 @@ class DeidentifiedResult:
         At every destination, studies of a higher one go first.
     crosswalk
         Sealed rows that tell which original became what; empty if the project keeps none.
+    asks
+        Those of the destinations that can tell whether they have an instance.
+    ask_first
+        Whether they are asked before anything is sent: an earlier copy was delivered to them.
     """
 
     instance_id: int
@@ -154,6 +158,8 @@ class DeidentifiedResult:
     destinations: tuple[str, ...] = ()
     priority: int = 0
     crosswalk: tuple[CrosswalkRow, ...] = ()
+    asks: tuple[str, ...] = ()
+    ask_first: bool = False
 
     def __post_init__(self) -> None:
         if not self.destinations or len(set(self.destinations)) != len(self.destinations):
@@ -291,6 +297,9 @@ class DeliveryResult:
         What the receipt of a confirmed delivery says: JSON values, no identity; None for no receipt.
     counts
         Whether a failure used up one of the attempts; not so if it was put off before anything was sent.
+    remake
+        What becomes of the instance, whose output is not to go out as it is: it is made anew, or held; None for
+        nothing. Where another destination is at work on it at this moment, the delivery comes up again.
     """
 
     delivery_id: int
@@ -300,6 +309,7 @@ class DeliveryResult:
     next_attempt_at: datetime | None = None
     receipt: Mapping[str, object] | None = None
     counts: bool = True
+    remake: Literal["remake", "hold"] | None = None
 
     def __post_init__(self) -> None:
         _require_aware("next_attempt_at", self.next_attempt_at)

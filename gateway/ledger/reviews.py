@@ -16,8 +16,9 @@ from gateway.audit import AuditAction, AuditEntry, AuditFact
 from gateway.ledger import audit
 from gateway.ledger.columns import printable, utc_now
 from gateway.ledger.database import OnDatabase, chunks, each_of, insert
-from gateway.ledger.instances import TAKEN_UP_ANEW, move
+from gateway.ledger.instances import move
 from gateway.ledger.records import ReviewRecord
+from gateway.ledger.redo import TAKEN_UP_ANEW
 from gateway.ledger.schema import reviews
 from gateway.ledger.states import InstanceState, Mover
 

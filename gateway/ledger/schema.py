@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0006"
+SCHEMA_VERSION: Final = "0007"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -129,14 +129,15 @@ history: Final = sa.Table(
     sa.Column("detail", Words(1000), nullable=False),
 )
 
-#: Receipts as they were written; ``digest`` is the SHA-256 of ``document``, which names the digest before it.
+#: Receipts as they were written, one for each time that a delivery was sent and confirmed; ``digest`` is the SHA-256 of
+#: ``document``, which names the digest before it.
 receipts: Final = sa.Table(
     "receipts",
     metadata,
     sa.Column("id", RowId, sa.Identity(), primary_key=True),
     sa.Column("project", Words(64), nullable=False),
     sa.Column("number", sa.BigInteger, nullable=False),
-    sa.Column("delivery_id", RowId, sa.ForeignKey("deliveries.id"), nullable=False, unique=True),
+    sa.Column("delivery_id", RowId, sa.ForeignKey("deliveries.id"), nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("document", sa.Text, nullable=False),
     sa.UniqueConstraint("project", "number"),
@@ -294,6 +295,7 @@ _partial(
 )
 sa.Index("deliveries_study", deliveries.c.destination, deliveries.c.study_uid)
 sa.Index("turns_next", turns.c.destination, turns.c.priority, turns.c.turn_at)
+sa.Index("receipts_delivery", receipts.c.delivery_id)
 sa.Index("history_instance", history.c.instance_id)
 sa.Index("crosswalk_original", crosswalk.c.project, crosswalk.c.original)
 sa.Index("crosswalk_replacement", crosswalk.c.project, crosswalk.c.replacement)

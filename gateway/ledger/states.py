@@ -27,6 +27,7 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
     DEAD = "dead"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 class Mover(StrEnum):
@@ -49,6 +50,13 @@ INSTANCE_TRANSITIONS: Final[Mapping[tuple[InstanceState | None, InstanceState], 
     (InstanceState.DELIVERED, InstanceState.PURGED): Mover.RETENTION,
     (InstanceState.HELD, InstanceState.RECEIVED): Mover.OPERATOR,
     (InstanceState.HELD, InstanceState.REJECTED): Mover.OPERATOR,
+    # Made anew from the original: a person wants it, its output is lost, or is of a profile that is active no more.
+    (InstanceState.DEIDENTIFIED, InstanceState.RECEIVED): Mover.OPERATOR,
+    (InstanceState.DELIVERED, InstanceState.RECEIVED): Mover.OPERATOR,
+    (InstanceState.REJECTED, InstanceState.RECEIVED): Mover.OPERATOR,
+    (InstanceState.DEIDENTIFIED, InstanceState.HELD): Mover.OPERATOR,
+    # Delivered again, or asked for, as a person wants or because the sender has sent it again.
+    (InstanceState.DELIVERED, InstanceState.DEIDENTIFIED): Mover.OPERATOR,
     # A rejected instance stays rejected when its bytes go: the rule that kept it out is its fate.
     (InstanceState.REJECTED, InstanceState.REJECTED): Mover.RETENTION,
 }
@@ -70,6 +78,18 @@ DELIVERY_TRANSITIONS: Final[Mapping[tuple[DeliveryState | None, DeliveryState], 
     (DeliveryState.FAILED, DeliveryState.DEAD): Mover.DELIVERER,
     (DeliveryState.FAILED, DeliveryState.PENDING): Mover.OPERATOR,
     (DeliveryState.DEAD, DeliveryState.PENDING): Mover.OPERATOR,
+    # Delivered again, or asked for.
+    (None, DeliveryState.SENT): Mover.WORKER,
+    (DeliveryState.CONFIRMED, DeliveryState.PENDING): Mover.OPERATOR,
+    (DeliveryState.CONFIRMED, DeliveryState.SENT): Mover.OPERATOR,
+    # Nobody wants it any more, or its output is made anew.
+    (DeliveryState.PENDING, DeliveryState.CANCELLED): Mover.OPERATOR,
+    (DeliveryState.SENT, DeliveryState.CANCELLED): Mover.OPERATOR,
+    (DeliveryState.FAILED, DeliveryState.CANCELLED): Mover.OPERATOR,
+    (DeliveryState.DEAD, DeliveryState.CANCELLED): Mover.OPERATOR,
+    (DeliveryState.CONFIRMED, DeliveryState.CANCELLED): Mover.OPERATOR,
+    (DeliveryState.SUPERSEDED, DeliveryState.CANCELLED): Mover.OPERATOR,
+    (DeliveryState.CANCELLED, DeliveryState.PENDING): Mover.WORKER,
     # Only the newest version of an instance goes out.
     (DeliveryState.PENDING, DeliveryState.SUPERSEDED): Mover.WORKER,
     (DeliveryState.SENT, DeliveryState.SUPERSEDED): Mover.WORKER,
@@ -92,4 +112,4 @@ OPEN: Final = (DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED)
 UNCONFIRMED: Final = (*OPEN, DeliveryState.DEAD)
 
 #: Deliveries of which nothing more will come: an instance with no other is delivered.
-SETTLED: Final = (DeliveryState.CONFIRMED, DeliveryState.SUPERSEDED)
+SETTLED: Final = (DeliveryState.CONFIRMED, DeliveryState.SUPERSEDED, DeliveryState.CANCELLED)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
+from typing import Final
 
 import structlog
 
@@ -19,12 +21,15 @@ from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnav
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
 from gateway.pipeline.books import LedgerBooks
 from gateway.pipeline.docket import Docket
-from gateway.pipeline.outputs import Outputs
+from gateway.pipeline.outputs import OutputOutdated, Outputs
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, receipt_of
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.settler import Endings, Settler
 from gateway.pipeline.transcoding import Transcoder
+
+#: Where another destination is at work on an instance that is to be made anew, it is tried again after so long.
+_REMAKE_SECONDS: Final = 2.0
 
 
 def dispatch(child: Child) -> None:
@@ -188,9 +193,10 @@ class Courier:
             sent = [claim for claim in claims if claim.state is DeliveryState.SENT]
             unsent = [claim for claim in claims if claim.state is not DeliveryState.SENT]
             parcels: dict[int, Parcel] = {}
-            outcomes = self._deliver(unsent, self._destination.send, parcels)
-            outcomes += self._deliver(sent, self._destination.confirm, parcels)
-            return self._endings(claims, outcomes, parcels)
+            outdated: list[tuple[DeliveryClaim, OutputOutdated]] = []
+            outcomes = self._deliver(unsent, self._destination.send, parcels, outdated)
+            outcomes += self._deliver(sent, self._destination.confirm, parcels, outdated)
+            return [*self._endings(claims, outcomes, parcels), *starmap(_remade, outdated)]
         finally:
             if self._transcoder is not None:
                 self._transcoder.clear()
@@ -200,13 +206,19 @@ class Courier:
         claims: Sequence[DeliveryClaim],
         call: Callable[[Sequence[Parcel]], list[Outcome]],
         parcels: dict[int, Parcel],
+        outdated: list[tuple[DeliveryClaim, OutputOutdated]],
     ) -> list[Outcome]:
-        """Hand the claimed outputs to the destination's ``send`` or ``confirm``; enters them into ``parcels``."""
+        """Hand the claimed outputs to the destination's ``send`` or ``confirm``; enters them into ``parcels``.
+
+        Those that are not to go out as they are are entered into ``outdated``.
+        """
         outcomes: list[Outcome] = []
         ready: list[Parcel] = []
         for claim in claims:
             try:
                 ready.append(self._parcel(claim))
+            except OutputOutdated as error:
+                outdated.append((claim, error))
             except PermanentError as error:
                 outcomes.append(Outcome(claim.delivery_id, "dead", error.code, error.message))
             except TransientError as error:
@@ -306,6 +318,19 @@ class Courier:
             next_attempt_at=now + timedelta(seconds=delay),
             counts=outcome.counts,
         )
+
+
+def _remade(claim: DeliveryClaim, error: OutputOutdated) -> tuple[DeliveryClaim, DeliveryResult]:
+    """The end of a delivery whose instance is made anew, or held."""
+    return claim, DeliveryResult(
+        delivery_id=claim.delivery_id,
+        state="failed",
+        code=error.code,
+        detail=error.message,
+        next_attempt_at=datetime.now(UTC) + timedelta(seconds=_REMAKE_SECONDS),
+        remake=error.remake,
+        counts=False,
+    )
 
 
 def _join(thread: threading.Thread) -> None:

@@ -1,19 +1,21 @@
 """Outputs for delivery, made again when the stored one is lost.
 
 Outputs are not synced to disk: they can be recomputed. After a power loss one may be missing or torn; the same program,
-key and original give the same bytes.
+key and original give the same bytes. With another program the instance has to go through the workers again: its output
+may differ in more than its bytes, and whether it may go at all is decided anew.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
 from gateway.config import Settings
-from gateway.errors import InstanceError, PermanentError, RejectedByRule, SpoolCorrupt
-from gateway.ledger import DeliveryClaim, Ledger
+from gateway.errors import InstanceError, PermanentError, RejectedByRule, SpoolCorrupt, TransientError
+from gateway.ledger import DeliveryClaim, Ledger, Remaking
 from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.projects import Project, make_projects
@@ -28,6 +30,21 @@ log = structlog.get_logger(__name__)
 
 class OutputLost(PermanentError):
     """The output of instance {instance} is lost and cannot be made again: {reason}."""
+
+
+class OutputOutdated(TransientError):
+    """The output of instance {instance} was made by a profile that is active no more: {becomes}."""
+
+    @property
+    def remake(self) -> Remaking:
+        """What becomes of the instance."""
+        return "hold" if self.facts["becomes"] == _BECOMES["hold"] else "remake"
+
+
+_BECOMES: Final[Mapping[Remaking, str]] = {
+    "remake": "the instance is made anew by the active one",
+    "hold": "a person decides what becomes of it",
+}
 
 
 class Outputs:
@@ -47,9 +64,12 @@ class Outputs:
 
         Raises
         ------
-        OutputLost: it is gone, and so is what it was made from, or the profile has changed since
+        OutputLost: it is gone, and so is what it was made from
+        OutputOutdated: another profile is active now, and the project wants nothing sent that it did not make; or the
+            stored output is lost
         SpoolUnavailable: the disk cannot be read or written
         """
+        self._require_current(claim)
         try:
             return self._spool.output(claim.spool_name)
         except SpoolCorrupt as error:
@@ -57,6 +77,13 @@ class Outputs:
         with self._lock:
             self._remake(claim)
             return self._spool.output(claim.spool_name)
+
+    def _require_current(self, claim: DeliveryClaim) -> None:
+        program, configured = self._programs.get(claim.project), self._settings.projects.get(claim.project)
+        if program is None or configured is None or program.digest == claim.profile_digest:
+            return
+        if configured.on_change != "send":
+            raise _outdated(claim, configured.on_change)
 
     def _remake(self, claim: DeliveryClaim) -> None:
         made = self._ledger.provenance(claim.instance_id)
@@ -69,13 +96,16 @@ class Outputs:
                 pixels=PixelStage(self._settings.pixels),
             )
         project = self._projects.get(made.project)
-        if project is None or project.treatment.program.digest != made.profile_digest:
-            raise OutputLost(
-                instance=claim.instance_id, reason=f"project {made.project} or its profile has changed since"
-            )
+        if project is None:
+            raise OutputLost(instance=claim.instance_id, reason=f"project {made.project} is not configured any more")
+        path = self._spool.path(claim.spool_name)
+        if not path.exists():
+            raise OutputLost(instance=claim.instance_id, reason="its original is missing")
+        if project.treatment.program.digest != made.profile_digest:
+            raise _outdated(claim, "remake")
         review = review_of(self._ledger.reviews([claim.instance_id]).get(claim.instance_id))
         try:
-            with self._opening.open(self._spool.path(claim.spool_name)) as instance:
+            with self._opening.open(path) as instance:
                 _, sender = Router(self._settings, self._projects).route(
                     Sender(made.source, made.calling_ae, made.called_ae), instance
                 )
@@ -88,5 +118,7 @@ class Outputs:
                 )
         except (InstanceError, RejectedByRule, SpoolCorrupt) as error:
             raise OutputLost(instance=claim.instance_id, reason=error.message) from None
-        except FileNotFoundError:
-            raise OutputLost(instance=claim.instance_id, reason="its original is missing") from None
+
+
+def _outdated(claim: DeliveryClaim, remake: Remaking) -> OutputOutdated:
+    return OutputOutdated(instance=claim.instance_id, becomes=_BECOMES[remake])

@@ -24,6 +24,7 @@ from gateway.config import Settings
 from gateway.console import Health, StatusServer
 from gateway.errors import GatewayError, PermanentError, TransientError
 from gateway.ledger import Blamed, Ledger
+from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
 from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
@@ -140,6 +141,7 @@ class Supervisor:
             self._programs = self._activated(ledger)
             Router(settings, make_projects(settings, self._programs, established=settings.projects))
             audit_start(ledger, self._programs, node=self._node)
+            self._tell_outdated(ledger)
             server = StatusServer(
                 settings.http.host,
                 settings.http.port,
@@ -152,7 +154,7 @@ class Supervisor:
             server.start()
             stack.callback(server.stop)
             stack.enter_context(self._signals())
-            for warning in settings.warnings():
+            for warning in (*settings.warnings(), *orphaned(settings, ledger)):
                 log.warning("configuration", detail=warning)
             for name, program in self._programs.items():
                 if (passing := unlooked_in_words(program)) is not None:
@@ -236,6 +238,12 @@ class Supervisor:
             audit_refusal(ledger, error)
             raise
 
+    def _tell_outdated(self, ledger: Ledger) -> None:
+        """An upgrade or an edited profile: outputs of the previous one may wait."""
+        for name, count in ledger.outdated({name: one.digest for name, one in self._programs.items()}).items():
+            on_change = self._settings.projects[name].on_change
+            log.warning("outputs of the previous profile", project=name, instances=count, on_change=on_change)
+
     def _reload(self) -> None:
         """Activate the profiles as they are on disk now, or leave everything as it is."""
         self._reloading.clear()
@@ -249,8 +257,16 @@ class Supervisor:
         except GatewayError as error:
             log.warning("profiles not changed", code=error.code, detail=error.message)
             return
+        outdated = ledger.outdated({name: program.digest for name, program in programs.items()})
         for name in changed:
-            log.info("profile activated", project=name, profile=programs[name].profile, digest=programs[name].digest)
+            log.info(
+                "profile activated",
+                project=name,
+                profile=programs[name].profile,
+                digest=programs[name].digest,
+                outputs_of_the_previous_one=outdated.get(name, 0),
+                on_change=self._settings.projects[name].on_change,
+            )
         if not changed:
             log.info("profiles unchanged")
             return

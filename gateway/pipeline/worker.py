@@ -285,6 +285,7 @@ class Worker:
                 content_key=project.key.token("content", content),
                 actions=treated.actions,
                 destinations=destinations,
+                asks=tuple(one for one in destinations if self._child.settings.destinations[one].can_be_asked),
                 priority=self._child.settings.projects[project.name].priority,
                 crosswalk=rows,
             )

@@ -22,6 +22,7 @@ from tests.unit.ledger.crash_contract import CrashContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
+from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
 from tests.unit.ledger.versions import differences, pretend_newer
 
@@ -40,7 +41,9 @@ def ledger(postgresql_cluster: Cluster, migrated: str) -> Iterator[Ledger]:  # n
         yield opened
 
 
-class TestPostgresql(LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, ReviewsContract):
+class TestPostgresql(
+    LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, RedoContract, ReviewsContract
+):
     """The contract on PostgreSQL."""
 
 

@@ -16,6 +16,7 @@ from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.crash_contract import CrashContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
+from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
 
 
@@ -25,7 +26,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-class TestSqlite(LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, ReviewsContract):
+class TestSqlite(
+    LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, RedoContract, ReviewsContract
+):
     """The contract on SQLite."""
 
 

@@ -26,7 +26,7 @@ def upgrade() -> None:
     # SQLite cannot alter a check, and a copy of the table would break the references to it. Its manual (ALTER TABLE,
     # section 7) has this procedure for changes that no stored row depends on.
     text = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'deliveries'").scalar_one()
-    if _AFTER in text:
+    if "'superseded'" in text:
         return
     version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
     connection.exec_driver_sql("PRAGMA writable_schema = on")
