@@ -10,13 +10,13 @@ for leaks:
 | SH, AE, CS, text in binary values | needles of at least four characters |
 | CS, codes of standard schemes | not what consists of medical vocabulary or numbers below seven digits |
 | SH, AE | not a name that consists of medical vocabulary or of manufacturers' names |
-| manufacturer, model, software and methods of a device | not manufacturers' names, vocabulary, numbers below six digits |
+| maker, model, software and methods of a device | not manufacturers' names, vocabulary, numbers below six digits |
 | code and meaning as the standard's dictionary has them, creators of known private blocks | nothing |
 | the gateway's own stamps | not the words of its own texts |
 | DA, DT, TM | dates, at the beginning of a value |
 | IS, DS | whole numbers of at least seven digits |
 | UI | whole UIDs, and UIDs that continue an original one |
-| other binary values | needles of at least six bytes; runs of text between other bytes, also UTF-16; what is compressed |
+| other binary values | needles of at least six bytes; runs of text between other bytes, UTF-16 too; what is compressed |
 | compressed Pixel Data | comment and application segments, as other binary values |
 
 Two weak words of one person's name side by side count everywhere but in the gateway's own stamps.
