@@ -63,7 +63,7 @@ def _is_read_well(chunk: str) -> bool:
     word = chunk.strip(_AROUND)
     if not word:
         return True
-    if not all(letter.isascii() or letter.isalpha() or combining(letter) or letter in "·´" for letter in word):
+    if not all(letter.isascii() or letter.isalpha() or combining(letter) or letter in "·\u00b4" for letter in word):
         return False
     if max(word) <= "\u00ff" and not is_western(word):
         return False

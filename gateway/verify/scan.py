@@ -16,7 +16,7 @@ for leaks:
 | DA, DT, TM | dates, at the beginning of a value |
 | IS, DS | whole numbers of at least seven digits |
 | UI | whole UIDs, and UIDs that continue an original one |
-| other binary values | needles of at least six bytes; runs of text between other bytes, UTF-16 too; what is compressed |
+| other binary values | needles of at least six bytes; runs of text between bytes, UTF-16 too; what is compressed |
 | compressed Pixel Data | comment and application segments, as other binary values |
 
 Two weak words of one person's name side by side count everywhere but in the gateway's own stamps.
