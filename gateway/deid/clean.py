@@ -2,12 +2,17 @@
 
 A word stays only if it is known to identify nobody (``gateway.deid.words``). In this order:
 
-1. dates, times, telephone numbers and addresses go (``gateway.deid.patterns``), whatever the profile does with dates;
+1. dates, times, ages, telephone numbers and addresses go (``gateway.deid.patterns``), whatever the profile does with
+   dates; so do letters that spell a name;
 2. what the study's own header names goes (``gateway.deid.context``), also joined, split, or hidden in longer words;
 3. persons, addresses and numbers go where a word announces them, such as ``Dr.``, ``calle`` or ``NHC``;
-4. numbers stay up to three digits and as measurements with a unit; other words stay if they are terms;
-5. weak words (``head`` is a part of the body and a surname, ``de`` a part of both) go beside a word that went, and so
-   do terms that are a misspelling of one of the study's names.
+4. numbers stay up to three digits and as measurements with a unit; words of letters and digits stay if machines write
+   them so; other words stay if they are terms, or like one (``gateway.deid.likeness``);
+5. words that are terms and names stay where such a term may stand (``TC COLON``, not ``TORAX COLON``); colours and
+   qualities only in a pair (``long axis``);
+6. weak words (``head`` is a part of the body and a surname, ``de`` a part of both) go beside a word that went, and so
+   do terms that are a misspelling of one of the study's names;
+7. a negation and what it denies stay or go together, and a side stays only with its part.
 
 Words are compared without case and accents; the text keeps its own spelling, line breaks and punctuation.
 """
@@ -34,16 +39,24 @@ from gateway.profile import Program
 __all__ = ["Cleaner"]
 
 _CLEANABLE: Final = frozenset((b"CS", b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
-_TOKEN: Final = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+#: Letters in circles, squares and flags are letters as well.
+_LETTER: Final = r"[^\W_]|[\u2460-\u24ff\u3200-\u33ff\U0001f100-\U0001f1ff]"
+_TOKEN: Final = re.compile(rf"(?:{_LETTER})(?:{_LETTER}|[\u0300-\u036f\u20dd-\u20e4])*")
 _PIECE: Final = re.compile(r"\d+|[^\W\d_]+")
 _HUMP: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-#: Matrix sizes (512x512) and b-values (b1000).
-_MEASURE: Final = re.compile(r"\d{2,4}x\d{2,4}(?:x\d{1,4})?|b\d{1,4}")
+#: Matrix sizes (512x512, 2x2x2) and b-values (b1000).
+_MEASURE: Final = re.compile(r"\d{1,4}x\d{1,4}|\d{1,3}x\d{1,3}x\d{1,3}|b\d{1,4}")
+#: What may stand between the letters of a name that is spelt, or of initials.
+_SPELLING: Final = re.compile(r"[ .\u00b7]{1,2}")
+#: A part of the body may stand behind these.
+_OPENING: Final = re.compile(r"\s*[/+&(\[;:][\s(\[]*")
+#: Separators of decimals and of the groups of a number.
+_IN_NUMBER: Final = re.compile(r"[ ]?[-/.() ][ ]?\(?")
 #: A separator that may stand for what went between two words that stay.
 _PLAIN_SEPARATOR: Final = re.compile(r"[ _.,:;/+-]+")
 _BRACKETS: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
 _MOST_DIGITS: Final = 3
-_MOST_DIGITS_WITH_UNIT: Final = 5
+_MOST_DIGITS_WITH_UNIT: Final = 4
 #: Names from this length on are also found inside longer words, as the leak scan finds them.
 _LONG_NAME: Final = 6
 #: Shorter names are not looked for in several words joined, such as ``C O S T A``.
@@ -148,6 +161,8 @@ class _Value:
         self._spans = [match.span() for match in matches]
         self._tokens = [fold(match.group()) for match in matches]
         self._fates = [_Fate.STAYS] * len(matches)
+        #: Words that say something with their neighbour only, such as those of "s/c".
+        self._whole: set[int] = set()
         #: Where each word ends in the text of all words joined.
         self._ends = list(accumulate(len(token) for token in self._tokens))
 
@@ -157,6 +172,9 @@ class _Value:
         self._by_announcement()
         unsure = self._by_vocabulary()
         self._neighbours()
+        if any(fate.goes for fate in self._fates):
+            self._negations()
+            self._sides()
         if not any(fate.goes for fate in self._fates):
             return self._text, False
         if not any(self._says_something(number) for number in range(len(self._tokens))):
@@ -177,6 +195,28 @@ class _Value:
         stops = [stop for _, stop in self._spans]
         for begin, end in patterns.spans(self._plain):
             self._mark(bisect_right(stops, begin), bisect_left(starts, end), _Fate.NUMBER)
+        for begin, end in patterns.abbreviations(self._plain):
+            for number in range(bisect_right(stops, begin), bisect_left(starts, end)):
+                self._whole.add(number)
+        self._spelt()
+
+    def _spelt(self) -> None:
+        """Mark single letters that spell a name, ``M A R I S O L``, or are initials, ``L.Z.I.``; not ``A.P.``."""
+        tokens, number = self._tokens, 0
+        while number < len(tokens):
+            stop = number + 1
+            if len(tokens[number]) == 1 and tokens[number].isalpha():
+                while (
+                    stop < len(tokens)
+                    and len(tokens[stop]) == 1
+                    and tokens[stop].isalpha()
+                    and _SPELLING.fullmatch(self._separator(stop))
+                ):
+                    stop += 1
+                dotted = all("." in self._separator(other) for other in range(number + 1, stop))
+                if stop - number > (1 if dotted else 2) and "".join(tokens[number:stop]) not in self._words.safe:
+                    self._mark(number, stop, _Fate.WHO)
+            number = stop
 
     def _by_context(self) -> None:
         context, tokens = self._context, self._tokens
@@ -229,7 +269,11 @@ class _Value:
             return False
         if self._separator(number + 1).lstrip(" ").startswith((".", ":")):
             return False
-        return number + 1 == len(tokens) or tokens[number + 1] in words.safe or not tokens[number + 1].isalpha()
+        if number + 1 == len(tokens) or not tokens[number + 1].isalpha():
+            return True
+        # MR C-Spine
+        following = number + 2 if len(tokens[number + 1]) == 1 and self._separator(number + 2) == "-" else number + 1
+        return following < len(tokens) and self._is_hump(tokens[following])
 
     def _person(self, number: int) -> None:
         tokens, stop = self._tokens, number + 1
@@ -252,19 +296,24 @@ class _Value:
     def _by_vocabulary(self) -> bool:
         unsure = False
         for number, token in enumerate(self._tokens):
-            if self._fates[number] is _Fate.STAYS:
+            if self._fates[number] is _Fate.STAYS and number not in self._whole:
                 fate = self._judged(number, token)
                 self._fates[number] = fate
                 unsure = unsure or fate is _Fate.UNKNOWN
+        for number, token in enumerate(self._tokens):
+            if token in self._words.names and self._fates[number] in (_Fate.WEAK, _Fate.UNKNOWN):
+                self._street(number)
         return unsure
 
     def _judged(self, number: int, token: str) -> _Fate:
         words = self._words
         if token in words.safe:
             return _Fate.STAYS
-        beside = (self._tokens[other] for other in (number - 1, number + 1) if 0 <= other < len(self._tokens))
-        if token in words.weak or any((other, token) in words.pairs for other in beside):
+        if any((other, token) in words.pairs for other in self._beside(number)):
             return _Fate.WEAK
+        if token in words.weak:
+            goes = token in words.qualities or (token in words.names and not self._is_in_place(number))
+            return _Fate.UNKNOWN if goes else _Fate.WEAK
         if token.isdecimal():
             most = _MOST_DIGITS_WITH_UNIT if self._unit_follows(number) else _MOST_DIGITS
             return _Fate.STAYS if len(token) <= most else _Fate.NUMBER
@@ -273,9 +322,39 @@ class _Value:
         if any(letter.isdecimal() for letter in token):
             return self._mixed(token)
         humps = [fold(hump) for hump in _HUMP.findall(self._plain[slice(*self._spans[number])])]
-        if len(humps) > 1 and "".join(humps) == token and all(hump in words.safe for hump in humps):
-            return _Fate.STAYS
-        return _Fate.UNKNOWN
+        joined = len(humps) > 1 and "".join(humps) == token and all(map(self._is_hump, humps))
+        return _Fate.STAYS if joined or words.likeness.is_term(token) else _Fate.UNKNOWN
+
+    def _beside(self, number: int) -> list[str]:
+        return [self._tokens[other] for other in (number - 1, number + 1) if 0 <= other < len(self._tokens)]
+
+    def _is_hump(self, hump: str) -> bool:
+        words = self._words
+        return hump in words.safe or (hump in words.weak and len(hump) > 1) or words.likeness.is_term(hump)
+
+    def _is_in_place(self, number: int) -> bool:
+        """Whether a part of the body may stand here: first, or behind a technique, a side, a number or a stroke."""
+        if number == 0 or self._breaks(number):
+            return number + 1 == len(self._tokens) or self._tokens[number + 1] not in self._words.modalities
+        before = self._tokens[number - 1]
+        if before in self._words.openers or before in self._words.units or any(letter.isdecimal() for letter in before):
+            return True
+        return _OPENING.fullmatch(self._separator(number)) is not None
+
+    def _street(self, number: int) -> None:
+        """Let ``Colon 14`` go: a name with the number of a house, but not ``Head 5.0`` or ``Head 64 slices``."""
+        tokens, other = self._tokens, number + 1
+        if (
+            other < len(tokens)
+            and tokens[other].isdecimal()
+            and len(tokens[other]) > 1
+            and self._separator(other) in (" ", ", ")
+        ):
+            follows = other + 1
+            if follows == len(tokens) or (
+                tokens[follows] not in self._words.units and self._separator(follows) not in (".", ",")
+            ):
+                self._mark(number, other + 1, _Fate.WHO)
 
     def _unit_follows(self, number: int) -> bool:
         following = number + 1
@@ -293,13 +372,15 @@ class _Value:
         pieces = _PIECE.findall(token)
         digits = sum(len(piece) for piece in pieces if piece.isdecimal())
         letters = [piece for piece in pieces if not piece.isdecimal()]
-        if len(pieces) == 2 and pieces[0].isdecimal() and pieces[1] in words.age:
+        if len(pieces) == 2 and pieces[0].isdecimal() and digits > 1 and pieces[1] in words.age:
             return _Fate.NUMBER
         if len(pieces) == 2 and pieces[0].isdecimal() and pieces[1] in words.units:
             return _Fate.STAYS if digits <= _MOST_DIGITS_WITH_UNIT else _Fate.NUMBER
+        if patterns.is_technical(token):
+            return _Fate.STAYS
         if "".join(pieces) != token or digits > _MOST_DIGITS:
             return _Fate.NUMBER
-        if all(piece in words.safe for piece in letters):
+        if all(self._is_hump(piece) for piece in letters):
             return _Fate.STAYS
         if digits < _MOST_DIGITS and all(len(piece) == 1 or piece in words.safe for piece in letters):
             return _Fate.STAYS
@@ -318,7 +399,11 @@ class _Value:
                 if not 0 <= other < len(self._tokens) or self._breaks(max(number, other)):
                     continue
                 fate, token = self._fates[other], self._tokens[other]
-                if token in self._words.particles and fate is _Fate.WEAK:
+                if other in self._whole and not fate.goes:
+                    continue
+                if self._fates[number] is _Fate.NUMBER and fate is _Fate.STAYS and self._goes_on(min(number, other)):
+                    self._fates[other] = _Fate.NUMBER
+                elif token in self._words.particles and fate is _Fate.WEAK:
                     self._fates[other] = self._fates[number]
                 elif self._fates[number] >= _Fate.UNKNOWN and (
                     fate is _Fate.WEAK or (fate is _Fate.STAYS and self._may_be_name(token))
@@ -327,6 +412,55 @@ class _Value:
                 else:
                     continue
                 waiting.append(other)
+
+    def _goes_on(self, number: int) -> bool:
+        """Whether word ``number`` and the next are digits of one number, such as the halves of a telephone number."""
+        one, two = self._tokens[number], self._tokens[number + 1]
+        if not (one.isdecimal() and two.isdecimal()) or self._unit_follows(number + 1):
+            return False
+        return len(one) + len(two) > _MOST_DIGITS and _IN_NUMBER.fullmatch(self._separator(number + 1)) is not None
+
+    def _negations(self) -> None:
+        """Let a negation go with what it denies, and the other way round: ``sin contraste``, ``senza e con mdc``."""
+        words, tokens, fates = self._words, self._tokens, self._fates
+        number = 0
+        while number < len(tokens):
+            stop = number + 1
+            if tokens[number] in words.negations or (tokens[number] in words.joining and number not in self._whole):
+                while (
+                    stop < len(tokens)
+                    and not self._breaks(stop)
+                    and tokens[stop] in words.negations | words.joining | words.particles
+                ):
+                    stop += 1
+                denied = [at for at in range(number, stop) if tokens[at] in words.negations]
+                ends = stop + (stop < len(tokens) and not self._breaks(stop))
+                if denied and ends > stop and any(fates[at].goes for at in (*denied, *range(stop, ends))):
+                    self._mark(number, ends, _Fate.UNKNOWN)
+            number = stop
+
+    def _sides(self) -> None:
+        """Let a side go if what it is a side of went."""
+        words, tokens, fates = self._words, self._tokens, self._fates
+        for number, token in enumerate(tokens):
+            if (
+                token in words.sides
+                and not fates[number].goes
+                and not any(map(self._is_sided, (self._content(number, -1), self._content(number, 1))))
+            ):
+                fates[number] = _Fate.UNKNOWN
+
+    def _content(self, number: int, step: int) -> int:
+        """The next word in a direction that is no side, particle or number; -1 if the line ends before."""
+        words, at = self._words, number
+        while 0 <= (at := at + step) < len(self._tokens) and not self._breaks(max(at, at - step)):
+            token = self._tokens[at]
+            if not (token in words.sides or token in words.particles or token.isdecimal()):
+                return at
+        return -1
+
+    def _is_sided(self, number: int) -> bool:
+        return number >= 0 and not self._fates[number].goes and self._tokens[number] not in self._words.openers
 
     def _may_be_name(self, token: str) -> bool:
         names = self._context.names
@@ -338,8 +472,13 @@ class _Value:
 
     def _says_something(self, number: int) -> bool:
         """Whether a word that stays would say something without the others."""
+        words, token = self._words, self._tokens[number]
         return not self._fates[number].goes and not (
-            self._tokens[number].isdecimal() or self._tokens[number] in self._words.particles
+            token.isdecimal()
+            or token in words.particles
+            or token in words.negations
+            or token in words.sides
+            or number in self._whole
         )
 
     def _separator(self, number: int) -> str:

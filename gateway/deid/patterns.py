@@ -11,13 +11,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["spans"]
+__all__ = ["abbreviations", "is_technical", "spans"]
 
 _MONTH: Final = (
     r"(?:ene(?:ro)?|jan(?:uary|uar|vier)?|feb(?:rero|ruary|ruar)?|fev(?:rier)?|mar(?:zo|ch|s)?|m[aä]rz|apr(?:il)?|abr(?:il)?|"
     r"avril|may(?:o)?|mai(?:g)?|jun(?:io|e|i|y)?|juin|jul(?:io|y|i|iol)?|juillet|ago(?:sto|st)?|aug(?:ust)?|ao[uû]t|"
     r"sep(?:t(?:iembre|ember|embre)?)?|set(?:iembre|embre)?|o[ck]t(?:ubre|ober|obre)?|nov(?:iembre|ember|embre)?|"
     r"di[cz](?:iembre|embre)?|dez(?:ember)?|dec(?:ember|embre)?|d[eé]cembre|gen(?:er)?)"
+)
+_WHO: Final = (
+    r"(?:pt|pte|pat|pac|paciente|patient|patientin|paziente|utente|woman|man|lady|gentleman|female|male|femme|homme|mujer|hombre|"
+    r"varon|dona|home|mulher|homem|donna|uomo|frau|mann|vrouw|man|hembra)"
 )
 _YEAR: Final = r"(?:1[89]|20)\d\d"
 
@@ -35,6 +39,7 @@ _PATTERNS: Final = tuple(
         rf"(?<!\d){_YEAR}\s?[-/.\s_]\s?[01]?\d\s?[-/.\s_]\s?[0-3]?\d(?!\d)",
         r"(?<![\d.,])[0-3]?\d\s?([-/._])\s?[01]?\d\s?\1\s?(?:\d\d){1,2}(?!\d)",
         r"(?<![\d.,])[01]?\d\s?([-/._])\s?[0-3]?\d\s?\1\s?(?:\d\d){1,2}(?!\d)",
+        r"(?<!\d)[0-3]?\d\s+de\s+[01]?\d\s+del?\s+(?:\d\d){1,2}(?!\d)",
         rf"(?<!\d)[01]?\d\s?[-/]\s?{_YEAR}(?!\d)",
         r"(?<![\d/])[0-3]\d/[01]\d(?![\d/])",
         rf"\b[0-3]?\d(?:st|nd|rd|th|[ºª])?[\s._/-]*(?:de\s+|of\s+)?{_MONTH}\b\.?(?:[\s._,/-]*(?:del?\s+)?(?:{_YEAR}|\d\d)\b)?",
@@ -47,17 +52,49 @@ _PATTERNS: Final = tuple(
         r"(?<![\d.,])[0-1]?\d\s?[ap]\.?m\b\.?(?=\s|$|[,;)])",
         # telephone numbers and the like: seven digits and more in short groups
         r"(?:\+\s?|\b00)\d[\d\s().-]{6,}\d",
-        r"(?<![\d.,])(?:\(\d{2,4}\)\s?)?\d{2,4}(?:[\s-]\d{2,4}){2,}(?![\d.,]|\s?(?:mm|cm|ms)\b)",
         r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:\s?-?\s?[a-z]\b)?",
+        # ages: 93 y.o., 91 Y/O, 93 y, 90-year-old, woman of 94, 94F, F 94
+        r"(?<![\d.,])\d{1,3}[\s-]?(?:y|yrs?|years?)[\s./-]{0,2}o(?:ld)?\b\.?",
+        r"(?<![\d.,])\d{1,3}\s?y(?:\.|\b(?=\s*(?:$|[,;)]|[mf]\b)))",
+        rf"\b{_WHO}\s+(?:is\s+|of\s+|de\s+|di\s+|von\s+|van\s+)?(?:\d{{2,3}})\b(?![.,]\d)",
+        r"(?<![\w.,])\d{2,3}\s?[mf]\b(?=\s*(?:$|[,;)/]))",
+        # rooms and beds that look like an examination: RM 412
+        r"\b(?:rm|zi|zimmer|sala|hab)\.?\s\d{3}\b(?!\s?(?:ms|mm|t)\b)",
         # streets: C/ Mayor 3, but not "c/contraste"
         r"\bC/\s*(?!c\b|con\b|contr|civ|gad|s\b)[^\W\d_][^\d\n;]{2,40}\d+\w?",
     )
 )
 #: Without any of these no pattern matches.
 _POSSIBLE: Final = re.compile(r"\d|@|://|www\.", re.IGNORECASE)
-#: Groups of digits that together are too few for a telephone number.
-_FEWEST_DIGITS: Final = 7
-_GROUPS: Final = re.compile(r"[\d\s()-]+")
+#: Groups of digits that together are too few for a number of somebody.
+_FEWEST_DIGITS: Final = 6
+#: Groups of digits that are no measurement: 489/213/77, 98 44 12, (415) 555-2671, 96-318-22-45.
+_GROUPS: Final = re.compile(
+    r"(?<![\d.,x*])\(?\d{1,4}\)?(?:[ ]?[-/. ][ ]?\(?\d{2,4}\)?){2,}"
+    r"(?![\d.,x*]|[ ]?(?:mm|cm|ms|kv|kvp|mas|ma|mg|ml|mgi|gy|mbq)\b)",
+    re.IGNORECASE,
+)
+#: Two letters with a stroke that say something as one: "s/c" is no single letters beside a name.
+_ABBREVIATED: Final = re.compile(
+    r"(?<![^\W_])(?:[sc][ ]?/[ ]?(?:c|s|civ|iv|contr?|contrast\w*|gad\w*)|"
+    r"w[ ]?/[ ]?(?:o|wo)|wo[ ]?/[ ]?w|r/o|s/p|f/u|h/o|c/o)(?![^\W_])",
+    re.IGNORECASE,
+)
+#: Words of letters and digits that machines write: kernels, isotopes, sequences.
+_TECHNICAL: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?:b[rvlfsnmq]?|h[rvcpfnqw]?|q[rt]?|u[rhbq]?|[tidjsv]r?|sa|sp|pr|fc|fl|yc)\d{2}[a-z]{0,2}",
+        r"(?:tc|mo|ga|f|c|n|o|i|in|lu|y|tl|xe|kr|rb|cr|sm|sr|ra|re|ho|zr|cu|ac|pb|p|fe|se|br|th)\d{1,3}m?",
+        r"\d{1,3}m?(?:tc|mo|ga|f|c|n|o|i|in|lu|y|tl|xe|kr|rb|cr|sm|sr|ra|re|ho|zr|cu|ac|pb|p|fe|se|br|th)",
+        r"[a-z]{0,6}(?:ep|se|fl|tfl|tse|tir|gre|gse|epi|ffl|fm|fid|msse|seepi|tf|fisp|spc|qf|rr|ir)[a-z]{0,4}[23]d\d{1,3}[a-z]{0,4}(?:\d{1,3}[a-z]{0,3})?",
+        r"\d{1,2}[a-z]\d{1,2}[a-z]",
+        r"(?:bw|tr|te|ti|td|b|sl|fov|rl|ro|es|peres|ph|pf|fa|nti|ax)\d{1,4}(?:p\d{1,2}|[a-z]{0,4}\d{0,3})",
+        r"b\d{1,4}[a-z]",
+        r"\d{1,3}(?:sl|dir|dirs|ch|ns|vol|vols|pos|pf|head|al|ax|cor|sag|meas|iso|avg|nex|d|mm|hz|seg|views?|rot)",
+        r"(?:acc|hb|mb|sms|nb|st|ss|sn|sp|se|rot|seg|frame|dir|pass|part|phase|step|run|echo|grappa|ipat|pat|series|img|vol|slab|stack|range|group|gauss|lung|iso|loc|t|map|cv|mt|rms)\d{1,3}",
+    )
+)
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
@@ -66,7 +103,18 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
         return
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
-            found = match.group()
-            if _GROUPS.fullmatch(found) and sum(letter.isdecimal() for letter in found) < _FEWEST_DIGITS:
-                continue
             yield match.span()
+    for match in _GROUPS.finditer(text):
+        if sum(letter.isdecimal() for letter in match.group()) >= _FEWEST_DIGITS:
+            yield match.span()
+
+
+def abbreviations(text: str) -> Iterator[tuple[int, int]]:
+    """Where in ``text`` letters with a stroke between them say something as one, as (start, end)."""
+    if "/" in text:
+        yield from (match.span() for match in _ABBREVIATED.finditer(text))
+
+
+def is_technical(word: str) -> bool:
+    """Whether a folded word of letters and digits has the form of what machines write."""
+    return any(pattern.fullmatch(word) for pattern in _TECHNICAL)

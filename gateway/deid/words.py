@@ -1,12 +1,14 @@
 """The words that descriptors may keep, and those that announce an identity.
 
-Three sources: the words of coded terms (``gateway.dicom.codes``) without those that many people or a municipality bear
-as a name (``data/name-words.txt``), the words of radiology in ``data/terms.yaml``, and the words that a site adds in
-its profile. A word that none of them has is taken for a name.
+Four sources: the words of coded terms (``gateway.dicom.codes``) without those that many people or a municipality bear
+as a name (``data/name-words.txt``), the words of radiology in nine languages (``data/descriptor-words.txt``), those
+that need more care (``data/terms.yaml``), and the words that a site adds in its profile. A word that none of them has
+is taken for a name, unless it is like a term (``gateway.deid.likeness``).
 """
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -14,8 +16,9 @@ from importlib.resources import files
 from typing import Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from gateway.deid.likeness import Likeness
 from gateway.dicom import codes
 
 __all__ = ["Words", "coded_words", "fold", "words_of"]
@@ -41,17 +44,23 @@ def fold(text: str) -> str:
 class _Terms(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    term: frozenset[str]
     weak: frozenset[str]
+    quality: frozenset[str]
     pair: frozenset[str]
     particle: frozenset[str]
     unit: frozenset[str]
     person: frozenset[str]
+    both: frozenset[str]
     institution: frozenset[str]
     address: frozenset[str]
     number: frozenset[str]
     age: frozenset[str]
     date: frozenset[str]
+    modality: frozenset[str]
+    opener: frozenset[str]
+    side: frozenset[str]
+    negation: frozenset[str]
+    joining: frozenset[str] = Field(alias="with")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -67,15 +76,24 @@ class Words:
     ----------
     safe: words that identify nobody
     weak: words that stay unless they stand beside one that goes
+    names: weak words that are names of many, and stay only where a part of the body or the like may stand
+    qualities: weak words that stay only in a pair
     pairs: (term, word): the word stays beside the term, on either side of it
     particles: weak words that say nothing alone
     units: what may follow a number of a measurement
     person, address, number: words behind which a person, an address or a number of one of them stands
     age: what makes the number before it an age
+    openers: behind these a weak word is no name
+    modalities: those openers that say what kind of examination it is
+    sides, negations: words that stay only with what they belong to
+    joining: what joins a negation to another one, as in "with and without"
+    likeness: what is like a term
     """
 
     safe: frozenset[str]
     weak: frozenset[str]
+    names: frozenset[str]
+    qualities: frozenset[str]
     pairs: frozenset[tuple[str, str]]
     particles: frozenset[str]
     units: frozenset[str]
@@ -83,6 +101,12 @@ class Words:
     address: frozenset[str]
     number: frozenset[str]
     age: frozenset[str]
+    openers: frozenset[str]
+    modalities: frozenset[str]
+    sides: frozenset[str]
+    negations: frozenset[str]
+    joining: frozenset[str]
+    likeness: Likeness
 
 
 def coded_words() -> frozenset[str]:
@@ -97,13 +121,19 @@ def coded_words() -> frozenset[str]:
 
 @cache
 def _shipped() -> Words:
-    terms = _Terms.model_validate(yaml.safe_load((_DATA / "terms.yaml").read_text(encoding="utf-8")))
-    names = frozenset((_DATA / "name-words.txt").read_text(encoding="ascii").split())
-    weak = terms.weak | terms.particle
-    announcing = terms.person | terms.institution | terms.address | terms.date
+    terms = _Terms.model_validate(yaml.safe_load(_text("terms.yaml")))
+    names = frozenset(_text("name-words.txt").split())
+    listed = _text("descriptor-words.txt").split()
+    names_too = frozenset(word[1:] for word in listed if word.startswith("~"))
+    weak = terms.weak | terms.particle | terms.quality | names_too
+    places = terms.institution | terms.address | terms.date
+    announcing = terms.person | places
+    safe = ((coded_words() - names) | frozenset(listed)) - weak - (announcing - terms.both)
     return Words(
-        safe=(coded_words() - names - weak - announcing) | terms.term,
+        safe=safe,
         weak=weak,
+        names=names_too - terms.particle,
+        qualities=terms.quality,
         pairs=frozenset((first, second) for first, second in (pair.split() for pair in terms.pair)),
         particles=terms.particle,
         units=terms.unit,
@@ -111,7 +141,22 @@ def _shipped() -> Words:
         address=terms.address,
         number=terms.number,
         age=terms.age,
+        openers=terms.opener | terms.modality,
+        sides=terms.side,
+        negations=terms.negation,
+        joining=terms.joining,
+        modalities=terms.modality,
+        likeness=Likeness(
+            frozenset(_text("term-stems.txt").split()),
+            frozenset(word for word in safe if len(word) > 3 and word.isalpha()),
+            json.loads(_text("name-model.json")),
+            frozenset(_text("names-like-terms.txt").split()) | announcing | weak | names,
+        ),
     )
+
+
+def _text(name: str) -> str:
+    return (_DATA / name).read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=16)
@@ -130,6 +175,8 @@ def words_of(vocabulary: frozenset[str]) -> Words:
         shipped,
         safe=shipped.safe | own,
         weak=shipped.weak - own,
+        names=shipped.names - own,
+        qualities=shipped.qualities - own,
         particles=shipped.particles - own,
         person=shipped.person - own,
         address=shipped.address - own,

@@ -275,7 +275,7 @@ def test_code_meanings_come_from_the_dictionary(descriptors: Program, tmp_path: 
     ("text", "left"),
     [
         # long runs of what the patterns begin with; a search that grew with the square of the length would not end
-        ("a." * 30_000, "a." * 30_000),
+        ("a." * 30_000, None),
         ("garcia " * 9_000, None),
         ("calle " * 10_000, None),
         ("1/1/2020 " * 7_000, None),
