@@ -323,7 +323,8 @@ class _Value:
             return self._mixed(token)
         humps = [fold(hump) for hump in _HUMP.findall(self._plain[slice(*self._spans[number])])]
         joined = len(humps) > 1 and "".join(humps) == token and all(map(self._is_hump, humps))
-        return _Fate.STAYS if joined or words.likeness.is_term(token) else _Fate.UNKNOWN
+        known = joined or words.likeness.is_term(token) or patterns.is_technical(token)
+        return _Fate.STAYS if known else _Fate.UNKNOWN
 
     def _beside(self, number: int) -> list[str]:
         return [self._tokens[other] for other in (number - 1, number + 1) if 0 <= other < len(self._tokens)]

@@ -60,7 +60,7 @@ _LONGEST_COMPOUND: Final = 40
 _JOINTS: Final = ("", "s", "n", "en", "o", "i", "e", "es")
 #: How much the model has to agree with each voice: hundredths of a logarithm, a sequence on average. With these, of the
 #: names of Spain and the United States 0.9 % would pass if they were not listed, and of terms that are left out half.
-_STEM, _SHORT_STEM, _COMPOUND, _BEGINS, _ENDS = -60, 20, -80, 20, 40
+_STEM, _SHORT_STEM, _COMPOUND, _BEGINS, _ENDS = -60, 20, -60, 20, 40
 
 
 def grams(word: str) -> Iterator[str]:
@@ -148,4 +148,4 @@ class Likeness:
         return len(part) > _SHORTEST_PART and part[-1] in "oi" and stem(part) in self._stems
 
     def _is_end(self, part: str) -> bool:
-        return part in self._parts or (len(part) >= _SHORTEST and stem(part) in self._stems)
+        return part in self._parts or (len(part) > _SHORTEST and stem(part) in self._stems)

@@ -80,6 +80,13 @@ _ABBREVIATED: Final = re.compile(
     r"w[ ]?/[ ]?(?:o|wo)|wo[ ]?/[ ]?w|r/o|s/p|f/u|h/o|c/o)(?![^\W_])",
     re.IGNORECASE,
 )
+#: Parts of the body that are written together: THXABDO, chestabdpelvis, TLSPINE.
+_TOGETHER: Final = re.compile(
+    r"(?:(?:(?:c|t|l|s|tl|ls|ct|mr|rx|cta|mra|xr|us))?(?:spine|head|neck|chest|thx|thorax|torax|tho|abdomen|abdo|abd|pelvis|pelv|pel|"
+    r"brain|knee|hip|foot|hand|wrist|ankle|elbow|shoulder|liver|kidney|orbit|sinus|petrous|scout|routine|angio|plus|of|and|circle|willis|"
+    r"with|without|cont|contrast|full|head|body|whole|bone|lung|soft|heart|cardiac|aorta|runoff|stone|low|dose|cor|sag|ax|tra|field|map|mag|phase|"
+    r"gre|epi|fmri|dti|dwi|adc|task|rest|[tp]d?[12](?:w)?|flair|tse|fse|stir|fs|fat|sat)){2,}"
+)
 #: Words of letters and digits that machines write: kernels, isotopes, sequences.
 _TECHNICAL: Final = tuple(
     re.compile(pattern)
@@ -116,5 +123,5 @@ def abbreviations(text: str) -> Iterator[tuple[int, int]]:
 
 
 def is_technical(word: str) -> bool:
-    """Whether a folded word of letters and digits has the form of what machines write."""
-    return any(pattern.fullmatch(word) for pattern in _TECHNICAL)
+    """Whether a folded word has the form of what machines write."""
+    return _TOGETHER.fullmatch(word) is not None or any(pattern.fullmatch(word) for pattern in _TECHNICAL)

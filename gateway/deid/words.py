@@ -1,9 +1,10 @@
 """The words that descriptors may keep, and those that announce an identity.
 
 Four sources: the words of coded terms (``gateway.dicom.codes``) without those that many people or a municipality bear
-as a name (``data/name-words.txt``), the words of radiology in nine languages (``data/descriptor-words.txt``), those
-that need more care (``data/terms.yaml``), and the words that a site adds in its profile. A word that none of them has
-is taken for a name, unless it is like a term (``gateway.deid.likeness``).
+as a name (``data/name-words.txt``), the words of radiology in nine languages and of diagnoses
+(``data/descriptor-words.txt``, ``data/diagnosis-words.txt``), those that need more care (``data/terms.yaml``), and the
+words that a site adds in its profile. A word that none of them has is taken for a name, unless it is like a term
+(``gateway.deid.likeness``).
 """
 
 from __future__ import annotations
@@ -125,17 +126,18 @@ def _shipped() -> Words:
     names = frozenset(_text("name-words.txt").split())
     listed = _text("descriptor-words.txt").split()
     names_too = frozenset(word[1:] for word in listed if word.startswith("~"))
-    weak = terms.weak | terms.particle | terms.quality | names_too
+    weak = (terms.weak | terms.particle | terms.quality | names_too) - terms.negation
     places = terms.institution | terms.address | terms.date
     announcing = terms.person | places
-    safe = ((coded_words() - names) | frozenset(listed)) - weak - (announcing - terms.both)
+    known = (coded_words() - names) | frozenset(listed) | frozenset(_text("diagnosis-words.txt").split())
+    safe = (known - weak - (announcing - terms.both)) | terms.negation
     return Words(
         safe=safe,
         weak=weak,
-        names=names_too - terms.particle,
+        names=names_too - terms.particle - terms.negation,
         qualities=terms.quality,
         pairs=frozenset((first, second) for first, second in (pair.split() for pair in terms.pair)),
-        particles=terms.particle,
+        particles=terms.particle - terms.negation,
         units=terms.unit,
         person=terms.person,
         address=terms.address,
@@ -148,7 +150,7 @@ def _shipped() -> Words:
         modalities=terms.modality,
         likeness=Likeness(
             frozenset(_text("term-stems.txt").split()),
-            frozenset(word for word in safe if len(word) > 3 and word.isalpha()),
+            frozenset(word for word in listed if len(word) > 3 and word.isalpha()),
             json.loads(_text("name-model.json")),
             frozenset(_text("names-like-terms.txt").split()) | announcing | weak | names,
         ),

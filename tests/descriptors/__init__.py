@@ -1,0 +1,1 @@
+"""How much of harmless descriptors stays, and of identities in descriptors: measured over two lists."""
