@@ -40,7 +40,7 @@ from gateway.dicom.tag import (
     UNDEFINED_LENGTH,
     show,
 )
-from gateway.dicom.vr import HEADER_SIZE
+from gateway.dicom.vr import HEADER_SIZE, VALUE_REPRESENTATIONS
 from gateway.errors import (
     ConfigurationError,
     DuplicateElement,
@@ -127,6 +127,7 @@ def index(
     form: Form = Form.REGULAR,
     limits: Limits | None = None,
     familiar: Familiar | None = None,
+    odd: bool = False,
 ) -> list[Element]:
     """Index the data set in ``buffer[start:stop]``.
 
@@ -138,6 +139,7 @@ def index(
     form: the form of explicit VR; only ``reencode`` asks for another than the regular one
     limits: nesting depth and number of elements
     familiar: what the caller has walked before, which changes nothing but the time
+    odd: whether text and bytes may have an odd length, taken by the letter; only ``reencode`` asks for it
 
     Returns
     -------
@@ -151,7 +153,7 @@ def index(
     UnsupportedEncoding: sequences inside VR UN in big endian
     LimitExceeded: deeper or larger than ``limits``
     """
-    return survey(buffer, start, stop, implicit=implicit, form=form, limits=limits, familiar=familiar).elements
+    return survey(buffer, start, stop, implicit=implicit, form=form, limits=limits, familiar=familiar, odd=odd).elements
 
 
 def survey(
@@ -163,10 +165,11 @@ def survey(
     form: Form = Form.REGULAR,
     limits: Limits | None = None,
     familiar: Familiar | None = None,
+    odd: bool = False,
 ) -> Survey:
     """As ``index``, with what is familiar of the data set."""
     limits = limits or Limits()
-    walker = _Indexer(buffer, limits, form)
+    walker = _Indexer(buffer, limits, form, odd=odd)
     if familiar is not None and form is Form.REGULAR:
         walker.runs = familiar.runs(limits, implicit=implicit)
     elements, _ = walker.level(start, stop, implicit=implicit, depth=0, delimited=False)
@@ -215,8 +218,9 @@ def find(elements: list[Element], tag: int) -> Element | None:
 
 
 class _Indexer:
-    def __init__(self, buffer: Buffer, limits: Limits, form: Form) -> None:
+    def __init__(self, buffer: Buffer, limits: Limits, form: Form, *, odd: bool = False) -> None:
         self._buffer = buffer
+        self._odd = odd
         self._limits = limits
         self._budget = limits.elements
         self._mixed = form is Form.MIXED
@@ -291,7 +295,7 @@ class _Indexer:
                     self._budget -= len(found) - counted
                     counted = len(found)
                     items, end = self._value(tag, vr, value, length, stop, implicit=implicit, depth=depth)
-                elif length & 1:
+                elif length & 1 and not (self._odd and VALUE_REPRESENTATIONS[vr].unit == 1):
                     raise OddLength(where=show(tag), offset=pos, length=length)
                 if end > stop:
                     raise TruncatedDataSet(where=show(tag), offset=pos, missing=end - stop)

@@ -31,6 +31,7 @@ from gateway.errors import (
     IrregularEncoding,
     MalformedDataSet,
     NotDicom,
+    OddLength,
     SpoolUnavailable,
     UnsupportedEncoding,
 )
@@ -39,6 +40,7 @@ _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
 _MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_DIRECTORY_RECORDS: Final = 0x00041220
 _BIG_ENDIAN_PIXELS: Final = "1.2.840.113619.5.2"
 
 #: VRs of identifiers and names, whose text is read at once where it is ASCII.
@@ -244,6 +246,8 @@ class _Opening:
         try:
             return self._plain(meta, other)
         except MalformedDataSet:
+            if isinstance(error, OddLength):
+                return self._padded(meta, declared)
             if declared.implicit or not isinstance(error, IrregularEncoding):
                 return None
         try:
@@ -251,6 +255,16 @@ class _Opening:
         except MalformedDataSet:
             return None
         return self._rewritten(meta, elements, declared, big_endian=False)
+
+    def _padded(self, meta: FileMeta, declared: TransferSyntax) -> Instance | None:
+        """A data set with values of odd length, which other programs read by the letter, each with its padding byte."""
+        try:
+            elements = index(
+                self.buffer, self.start, len(self.buffer), implicit=declared.implicit, limits=self.limits, odd=True
+            )
+        except MalformedDataSet:
+            return None
+        return self._rewritten(meta, elements, _EXPLICIT if declared.implicit else declared, big_endian=False)
 
     def _guess(self, meta: FileMeta) -> Instance:
         """A data set of which no transfer syntax is known: taken only if it is strict and names its SOP Class."""
@@ -365,7 +379,8 @@ def _check_groups(elements: list[Element]) -> None:
         group = tag >> 16
         if group > 0x0004:
             return
-        if group == 0x0004:
+        if tag == _DIRECTORY_RECORDS or (group == 0x0004 and find(elements, _SOP_CLASS_UID) is None):
+            # In an instance they are strays of a disc on which it once lay, and go (``Program.action``).
             raise UnsupportedEncoding(reason="a DICOMDIR lists instances and is none")
         if group in (0x0000, 0x0002):
             raise MalformedDataSet(where=show(tag), offset=start, reason="this group does not belong in a data set")

@@ -166,11 +166,14 @@ class _Rewriter:
                 continue
             if self._big_endian and tag == PIXEL_DATA:
                 self._check_pixel_data(vr, elements)
+            odd = (end - value) & 1
             if self._is_encapsulated(element):
                 self._header(tag, b"OB", UNDEFINED_LENGTH)  # PS3.5 A.4, whatever a missing VR was taken for
             else:
-                self._header(tag, vr, end - value)
+                self._header(tag, vr, end - value + odd)
             self._copy(tag, value, end, VALUE_REPRESENTATIONS[vr].unit if self._big_endian else 1)
+            if odd:
+                self._file.write(VALUE_REPRESENTATIONS[vr].padding)
 
     def _header(self, tag: int, vr: bytes, length: int) -> None:
         if VALUE_REPRESENTATIONS[vr].header == 8 and length > 0xFFFF:

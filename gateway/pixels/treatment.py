@@ -27,6 +27,7 @@ from gateway.pixels.drawings import Drawings, drawings_of, keeps_overlays_in_pix
 from gateway.pixels.editing import Edit, EditedFrames, edit_of, has_hidden_bits, name_of
 from gateway.pixels.finding import Findings, Remains, TextBox, TextFinder
 from gateway.pixels.frames import open_frames
+from gateway.pixels.measured import is_measured
 from gateway.pixels.review import Review
 from gateway.pixels.risk import OVERLAY_IN_PIXELS, Risk, features_risk_of, risk_of
 from gateway.pixels.sampling import (
@@ -434,10 +435,18 @@ class PixelTreatment:
 
 
 def _described(program: Program, instance: Instance, review: Review | None) -> PixelDescription | None:
-    """The description of the pixels; None if there are none, or a person vouches for ones that cannot be described."""
+    """The description of the pixels.
+
+    None if there are none, if they are measurements that no picture shows, or if a person vouches for ones that cannot
+    be described.
+    """
     try:
         return describe(instance)
     except PixelsUnreadable:
+        if all(isinstance(rule, Pass | HoldPixels | FindText) for rule in program.pixels) and is_measured(instance):
+            if review is None:
+                _hold(program)
+            return None
         untouched = all(isinstance(rule, Pass | HoldPixels) for rule in program.pixels)
         if untouched and (_is_declared(program) or (review is not None and review.decision == "release")):
             return None

@@ -267,7 +267,8 @@ class _Collector:
         _check_number(len(self.findings) + len(self.kept))
 
     def uid(self, tag: int, uid: str) -> None:
-        if uid and not is_well_known(uid):
+        # Without a dot it is none: ``0``.
+        if "." in uid and not is_well_known(uid):
             self.uids.setdefault(uid, set()).add(tag)
             if self.keeps:
                 self.kept_uids.add(uid)

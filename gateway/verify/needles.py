@@ -24,6 +24,10 @@ _NATIONAL_NUMBER: Final = 9
 _SHORTEST_RUN: Final = 6
 #: What many sites put before a number: the kind of machine.
 _MODALITY: Final = re.compile(r"(?:ct|mr|us|cr|dx|mg|xa|rf|nm|pt|pet|rx|rm|tc)(?=[a-z0-9]{6})")
+#: A date with a clock of at least hours and minutes.
+_TIME: Final = re.compile(
+    r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[01][0-9]|2[0-3])[0-5][0-9](?:[0-5][0-9][0-9]{0,3})?"
+)
 #: A check digit or letter at the end: ``12.345.678-5``, ``48921377K``.
 _CHECKED: Final = re.compile(r"(.*[0-9])[-./ ]([0-9a-z]{1,2})")
 
@@ -85,7 +89,12 @@ def _id(kind: Kind, text: str) -> Iterator[Needle]:
         runs += re.findall(r"[0-9]+", squash(checked[1]).replace(" ", ""))
     for run in dict.fromkeys(runs):
         for digits in dict.fromkeys((run, run.lstrip("0"))):
-            if len(digits) >= _SHORTEST_RUN and len(set(digits)) > 1 and digits not in (form, compact):
+            if len(digits) < _SHORTEST_RUN or len(set(digits)) == 1 or digits in (form, compact):
+                continue
+            # ``MR20240315101512`` is no number but the time at which a machine made it.
+            if _TIME.fullmatch(digits):
+                yield from _date(Kind.DATE, digits)
+            else:
                 yield make(kind, digits, Mode.DIGITS)
 
 

@@ -120,7 +120,14 @@ class Scanner:
             _METHOD_CODES: frozenset(word for text in codes for word in squash(text).split()),
         }
 
-    def hits(self, output: Output, source: Buffer, needles: Iterable[Needle], uids: frozenset[str]) -> list[Hit]:
+    def hits(
+        self,
+        output: Output,
+        source: Buffer,
+        needles: Iterable[Needle],
+        uids: frozenset[str],
+        kept: frozenset[str] = frozenset(),
+    ) -> list[Hit]:
         """Where ``output`` holds what it must not.
 
         Parameters
@@ -128,6 +135,7 @@ class Scanner:
         output: the output as read back
         source: the bytes of the received file, where the output's holes are
         needles, uids: what must not be found
+        kept: UIDs that a rule keeps, even if they continue another
 
         Returns
         -------
@@ -146,7 +154,7 @@ class Scanner:
                 suspects |= part.suspects(sought) | _named(part.uids(), uids)
         found: list[Hit] = []
         if suspects:
-            search = _Search(suspects, uids, self._own, self._creators)
+            search = _Search(suspects, uids, kept, self._own, self._creators)
             for hit in search.run(output, source):
                 found.append(hit)
                 if len(found) == _MOST_HITS:
@@ -314,7 +322,8 @@ class _Blob:
         sought = _sought(needles)
         plain = b"\n".join(self._texts)
         text = " \n ".join((squash_bytes(plain), *self._foreign))
-        raw, binary = b"\0\0".join((*self._raw, plain)), b"\0\0".join(self._binaries)
+        raw = b"\0\0".join([one for one in self._raw if not one.isascii()])
+        binary = b"\0\0".join(self._binaries)
         if len(needles) * (len(text) + len(raw) + len(binary)) > _MOST_WORK:
             raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan")
         found: set[Needle | str] = {one for form, one in sought.forms if form in text and one.may_be_in(text)}
@@ -334,6 +343,9 @@ class _Blob:
             found.update(one for form, one in sought.encoded if form in binary)
         if raw:
             found.update(one for form, one in sought.raw if form in raw)
+        if sought.ascii:
+            shown = b"\0\0".join((*self._raw, plain))
+            found.update(one for form, one in sought.ascii if form in shown)
         return found
 
 
@@ -346,6 +358,8 @@ class _Sought(NamedTuple):
     numbers: tuple[tuple[str, Needle], ...]
     encoded: tuple[tuple[bytes, Needle], ...]
     raw: tuple[tuple[bytes, Needle], ...]
+    #: Of ISO 2022, whose bytes are those of ASCII.
+    ascii: tuple[tuple[bytes, Needle], ...]
 
 
 @lru_cache(maxsize=_MOST_CLEAN)
@@ -356,7 +370,8 @@ def _sought(needles: frozenset[Needle]) -> _Sought:
         tuple(needle for needle in needles if needle.mode is Mode.DATE),
         tuple((needle.number, needle) for needle in needles if needle.number),
         tuple((form, needle) for needle in needles for form in needle.encoded),
-        tuple((form, needle) for needle in needles for form in needle.raw),
+        tuple((form, needle) for needle in needles for form in needle.raw if not form.isascii()),
+        tuple((form, needle) for needle in needles for form in needle.raw if form.isascii()),
     )
 
 
@@ -436,11 +451,13 @@ class _Search:
         self,
         suspects: set[Needle | str],
         uids: frozenset[str],
+        kept: frozenset[str],
         own: dict[int, frozenset[str]],
         creators: frozenset[str],
     ) -> None:
         self._needles = [one for one in suspects if isinstance(one, Needle)]
         self._uids = frozenset(one for one in suspects if isinstance(one, str)) & uids
+        self._kept = kept
         self._own = own
         self._creators = creators
 
@@ -492,7 +509,7 @@ class _Search:
         textual = searched == "text" or hidden or (binary and is_textual(raw))
         if self._uids:
             named = _uids_of(raw) if searched == "uid" else _uids_of(b"", raw)
-            if _named(named, self._uids):
+            if _named(named - self._kept, self._uids):
                 yield Kind.UID
         text = raw if textual else runs(raw) if binary else b""
         texts = values(text, vr, sets) if text else frozenset()

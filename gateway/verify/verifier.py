@@ -121,7 +121,7 @@ class Checks:
         dates = self._assertion.check(instance, output, pixels)
         harvested = self._harvester.harvest(instance)
         wanted = self.needles(harvested, output, dates)
-        hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested))
+        hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested), harvested.kept_uids)
         hits = [*self._retained(harvested, wanted), *hits]
         if hits:
             others = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""

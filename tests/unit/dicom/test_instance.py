@@ -16,6 +16,7 @@ from gateway.errors import (
     LimitExceeded,
     MalformedDataSet,
     NotDicom,
+    OddLength,
     SpoolUnavailable,
     TruncatedDataSet,
     UnsupportedEncoding,
@@ -28,6 +29,7 @@ CLASS, IMPLICIT_CLASS = (
     explicit(0x00080016, "UI", SECONDARY_CAPTURE.encode() + b"\0"),
     implicit(0x00080016, SECONDARY_CAPTURE.encode() + b"\0"),
 )
+AGE = explicit(0x00101010, "AS", b"030Y")
 NAME, IMPLICIT_NAME = explicit(0x00100010, "PN", b"DOE^JANE"), implicit(0x00100010, b"DOE^JANE")
 
 Opener = Callable[..., Instance]
@@ -117,6 +119,10 @@ def test_missing_identifiers_come_from_the_data_set(opened: Opener) -> None:
         # media storage directories, by class and by group
         (part10(CLASS, LITTLE, sop_class="1.2.840.10008.1.3.10"), UnsupportedEncoding, "DICOMDIR"),
         (part10(explicit(0x00041130, "CS", b"DISC"), LITTLE), UnsupportedEncoding, "DICOMDIR"),
+        (part10(sequence(0x00041220, item(b"")) + CLASS, LITTLE), UnsupportedEncoding, "DICOMDIR"),
+        # odd lengths that cannot be right: numbers, fragments, and what only looks odd
+        (part10(CLASS + explicit(0x00280010, "US", b"\1\0\1"), LITTLE), OddLength, r"\(0028,0010\)"),
+        (part10(CLASS + explicit(0x00100010, "PN", b"DOE") + b" " + AGE, LITTLE), OddLength, r"\(0010,0010\)"),
         # groups of the command set and of file meta information
         (part10(explicit(0x00000100, "US", b"\1\0") + CLASS, LITTLE), MalformedDataSet, r"\(0000,0100\)"),
         (part10(implicit(0x00000100, b"\1\0") + IMPLICIT_CLASS, IMPLICIT), MalformedDataSet, r"\(0000,0100\)"),
@@ -130,6 +136,32 @@ def test_missing_identifiers_come_from_the_data_set(opened: Opener) -> None:
 def test_refused(opened: Opener, data: bytes, error: type[GatewayError], message: str) -> None:
     with pytest.raises(error, match=message):
         opened(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "tag", "text"),
+    [
+        (part10(CLASS + explicit(0x00100010, "PN", b"DOE"), LITTLE), 0x00100010, "DOE"),  # a name
+        (part10(IMPLICIT_CLASS + implicit(0x00100010, b"DOE"), IMPLICIT), 0x00100010, "DOE"),  # implicit VR
+        (part10(CLASS + explicit(0x00280030, "DS", b"1.5"), LITTLE), 0x00280030, "1.5"),  # a number written as text
+        (part10(CLASS + explicit(0x0020000D, "UI", b"1.2"), LITTLE), 0x0020000D, "1.2"),  # a UID, padded with zero
+        # strays of a disc, in front of an instance
+        (part10(explicit(0x00041500, "CS", b"DICOM\\AB") + CLASS + NAME, LITTLE), 0x00100010, "DOE^JANE"),
+    ],
+)  # fmt: skip
+def test_what_others_read_by_the_letter(opened: Opener, data: bytes, tag: int, text: str) -> None:
+    with opened(data) as instance:
+        assert instance.text(tag) == text
+        assert all((end - value) % 2 == 0 for _, _, _, value, end, items in instance.elements if items is None)
+
+
+def test_odd_lengths_below_are_padded(opened: Opener) -> None:
+    below = sequence(0x00081140, item(explicit(0x00081155, "UI", b"1.2.3")))
+    with opened(part10(CLASS + below, LITTLE)) as instance:
+        found = instance.elements[-1][5]
+        assert found is not None
+        _, _, _, value, end, _ = found[0][4][0]
+        assert instance.buffer[value:end] == b"1.2.3\0"
 
 
 def test_limits_are_the_callers(opened: Opener) -> None:

@@ -66,8 +66,6 @@ REFUSED = {
     "test_files/MR_truncated.dcm": ("TruncatedDataSet", "(7FE0,0010)"),
     "test_files/rtplan_truncated.dcm": ("TruncatedDataSet", "(300A,00B0)"),
     "emri_small_jpeg_2k_lossless_too_short.dcm": ("TruncatedDataSet", "(7FE0,0010)"),
-    # A value of nine bytes.
-    "test_files/nested_priv_SQ.dcm": ("OddLength", "(0001,0001)[0]/(0001,0002)"),
     # Samples wider than a word: pydicom and dcmtk read these bytes differently.
     "test_files/rtdose_expb.dcm": _WIDE_WORDS,
     "test_files/rtdose_expb_1frame.dcm": _WIDE_WORDS,
@@ -156,7 +154,8 @@ def test_same_elements_as_pydicom_or_refused(name: str, tmp_path: Path) -> None:
     assert [row[:2] for row in ours] == [row[:2] for row in expected]
     for (place, tag, vr, value), (_, _, their_vr, their_value) in zip(ours, expected, strict=True):
         assert not (vr and their_vr) or vr in their_vr.split(" or "), (place, tag)
-        assert value == their_value, (place, tag)
+        # A value of odd length gets its padding.
+        assert value in (their_value, their_value + b"\0" * (len(their_value) & 1)), (place, tag)
     assert not list(tmp_path.iterdir())
 
 

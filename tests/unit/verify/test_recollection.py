@@ -250,14 +250,14 @@ def test_harvests_are_the_same_whatever_was_met_before(bench: Bench) -> None:
 def test_harvests_are_told_apart_by_character_set(bench: Bench, tmp_path: Path) -> None:
     """The same bytes of a name in two character sets, whose terms have the same length."""
     harvester = Harvester(None)
-    path = write(tmp_path / "latin.dcm", series(0, PatientName="GARCÃ\xadA^JosÃ©"))
+    path = write(tmp_path / "latin.dcm", series(0, PatientName="GARCÍA^José"))
     names = set()
-    for sets in (b"ISO_IR 100", b"ISO_IR 192") * 2:
-        path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", sets).replace(b"ISO_IR 192", sets))
+    for sets in (b"ISO_IR 100", b"ISO_IR 144") * 2:
+        path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", sets).replace(b"ISO_IR 144", sets))
         with opened(path) as instance:
             assert harvester.harvest(instance) == harvest(instance)
             names |= {finding.text for finding in harvest(instance).findings if finding.kind is Kind.NAME}
-    assert {"GARCíA^José", "GARCÃ\xadA^JosÃ©"} <= names
+    assert {"GARCÍA^José", "GARCЭA^Josщ"} <= names
 
 
 def test_needles_depend_on_what_was_written(bench: Bench) -> None:
