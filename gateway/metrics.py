@@ -82,6 +82,7 @@ METERS: Final[tuple[Meter, ...]] = (
         "gateway_deliveries_oldest_seconds", "gauge", "Age of the oldest delivery in each state.",
         ("destination", "state"),
     ),
+    Meter("gateway_destination_up", "gauge", "1 if the destination answers, 0 while it is down.", ("destination",)),
     Meter("gateway_disk_free_bytes", "gauge", "Free space where the data is."),
     Meter("gateway_workers", "gauge", "Processes that run.", ("role",)),
     Meter("gateway_readable", "gauge", "1 if the ledger and the disk could be read for these figures, otherwise 0."),
@@ -112,6 +113,8 @@ class Metrics:
         self._with_labels: dict[tuple[object, ...], Any] = {}
         meter = _METER["gateway_open_associations"]
         self._open = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
+        meter = _METER["gateway_destination_up"]
+        self._up = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
 
     @classmethod
     def shared(cls, directory: Path) -> Metrics:
@@ -194,6 +197,10 @@ class Metrics:
     def dead(self, *, destination: str, reason: str) -> None:
         """A delivery was given up."""
         self._count("gateway_deliveries_dead_total", destination=destination, reason=reason)
+
+    def destination_up(self, *, destination: str, up: bool) -> None:
+        """Whether a destination answers; told by the one process that delivers."""
+        self._up.labels(destination=destination).set(int(up))
 
     def worker_restarted(self, *, role: str) -> None:
         """A process that died was started again."""

@@ -27,6 +27,7 @@ from gateway.cli.ledger import opened_ledger, print_or
 from gateway.cli.options import ConfigFile
 from gateway.config import load_settings
 from gateway.ledger import DeliveryState
+from gateway.ledger.states import OPEN
 from gateway.pipeline.again import cancel, resend
 
 deliveries = typer.Typer(help="Deliveries to the destinations.", no_args_is_help=True)
@@ -53,7 +54,7 @@ def list_deliveries(
             row.destination,
             row.state,
             str(row.attempts),
-            f"{row.due_at:%Y-%m-%d %H:%M:%S}",
+            f"{row.due_at:%Y-%m-%d %H:%M:%S}" if row.state in OPEN else "-",
             row.code,
             row.detail,
         )

@@ -37,11 +37,11 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from threading import BoundedSemaphore, Lock
-from time import sleep
+from time import monotonic, sleep
 from typing import Final, Literal, TypeAlias
 
 from gateway.deliver.base import Check, Outcome, Parcel, Verdict
@@ -140,6 +140,8 @@ class StowDestination:
         self._context = context if endpoint.secure else None
         self._clock = clock
         self._max_bytes = self._options.max_bytes
+        #: Instances of a request: fewer after one that was not answered in time, more again after quick answers.
+        self._most = self._options.max_instances
         self._fields = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "User-Agent": f"deid-gateway/{__version__}"}
         if authorization is not None:
             self._fields["Authorization"] = authorization.value
@@ -267,7 +269,7 @@ class StowDestination:
             batch: _Batch = []
             size, uids = 0, set[str]()
             for position, parcel in study:
-                full = len(batch) >= self._options.max_instances or size + parcel.length > self._max_bytes
+                full = len(batch) >= self._most or size + parcel.length > self._max_bytes
                 if batch and (full or parcel.sop_uid in uids):
                     batches.append(batch)
                     batch, size, uids = [], 0, set()
@@ -296,6 +298,7 @@ class StowDestination:
         """One request."""
         body = multipart([parcel for _, parcel in batch], name_transfer_syntax=self._options.name_transfer_syntax)
         resource = f"/studies/{batch[0][1].study_uid}" if self._options.study_in_url else "/studies"
+        began = monotonic()
         try:
             answer = connection.post(
                 self._endpoint.target(resource),
@@ -309,16 +312,30 @@ class StowDestination:
             segment = error.facts["segment"]
             assert isinstance(segment, int)
             return _without(batch, body.owners[segment], error)
+        if len(batch) == self._most and monotonic() - began < self._options.timeout_seconds / 4:
+            self._most = min(2 * self._most, self._options.max_instances)
         return self._answered(batch, answer)
 
     def _unanswered(self, batch: _Batch, error: DeliveryFailed) -> _Round:
         verdict = Verdict("failed", str(error.facts["code"]), str(error.facts["reason"]))
+        if verdict.code == "timeout":
+            return self._late(batch, verdict)
         if verdict.code == "connection-lost":
             return _isolated(batch, verdict)
         return _Round(_all(batch, verdict), stop=verdict)
 
+    def _late(self, batch: _Batch, verdict: Verdict) -> _Round:
+        """It may need longer for so many: sent again whole, they would never arrive."""
+        if len(batch) > 1:
+            self._most = max(1, len(batch) // 2)
+            detail = f"{verdict.detail}; the next requests have {self._most} instances at most"
+            verdict = replace(verdict, detail=detail)
+        return _Round(_all(batch, verdict), stop=verdict)
+
     def _answered(self, batch: _Batch, answer: Answer) -> _Round:
         status = answer.status
+        if status == 504:
+            return self._late(batch, Verdict("failed", "timeout", "status 504: a proxy got no answer in time"))
         if status in (200, 202, 409):
             response = read_store_response(answer.body) if answer.whole and not answer.early else None
             if response is not None and (status != 409 or _names(response, batch)):
@@ -372,6 +389,8 @@ class StowDestination:
         if status in (429, 503):
             wait = self._retry_after(answer.retry_after)
             return Verdict("failed", "busy", f"status {status}: it asks to be left alone for a while", wait)
+        if status == 502:
+            return Verdict("failed", "unreachable", "status 502: a proxy does not reach the service")
         if 300 <= status < 400:
             detail = f"status {status}: redirects are not followed; set the URL to the final address"
             return Verdict("failed", "redirect", detail)

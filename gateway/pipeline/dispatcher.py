@@ -20,6 +20,7 @@ from gateway.deliver import Destination, Outcome, OutcomeState, Parcel, RetryPol
 from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnavailable, TransientError
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
 from gateway.pipeline.books import LedgerBooks
+from gateway.pipeline.breaker import Breaker, is_outage
 from gateway.pipeline.docket import Docket
 from gateway.pipeline.outputs import OutputOutdated, Outputs
 from gateway.pipeline.process import Child
@@ -30,6 +31,8 @@ from gateway.pipeline.transcoding import Transcoder
 
 #: Where another destination is at work on an instance that is to be made anew, it is tried again after so long.
 _REMAKE_SECONDS: Final = 2.0
+#: A delivery that met a destination that is down is due again after so long, and waits for the breaker.
+_OUTAGE_SECONDS: Final = 0.1
 
 
 def dispatch(child: Child) -> None:
@@ -96,6 +99,7 @@ class Dispatcher:
     ) -> None:
         name = destination.name
         configured = child.settings.destinations[name]
+        self.breaker = Breaker(name, first_seconds=child.settings.retry.first_seconds, metrics=child.metrics)
         self.docket = Docket(
             ledger,
             owner=owner,
@@ -103,10 +107,19 @@ class Dispatcher:
             name=name,
             lease_seconds=child.settings.workers.lease_seconds,
             stopping=child.stopping,
+            breaker=self.breaker,
         )
         self.settler = Settler(ledger, self.docket, owner=owner, name=name, metrics=child.metrics)
         self.couriers = [
-            Courier(child, destination, docket=self.docket, settler=self.settler, outputs=outputs, digests=digests)
+            Courier(
+                child,
+                destination,
+                docket=self.docket,
+                settler=self.settler,
+                outputs=outputs,
+                digests=digests,
+                breaker=self.breaker,
+            )
             for _ in range(configured.threads)
         ]
         self._claiming = threading.Thread(
@@ -156,8 +169,10 @@ class Courier:
         settler: Settler,
         outputs: Outputs,
         digests: OutputDigests,
+        breaker: Breaker,
     ) -> None:
         self._destination = destination
+        self._breaker = breaker
         self._docket = docket
         self._settler = settler
         self._outputs = outputs
@@ -196,6 +211,7 @@ class Courier:
             outdated: list[tuple[DeliveryClaim, OutputOutdated]] = []
             outcomes = self._deliver(unsent, self._destination.send, parcels, outdated)
             outcomes += self._deliver(sent, self._destination.confirm, parcels, outdated)
+            self._breaker.told(outcomes)
             return [*self._endings(claims, outcomes, parcels), *starmap(_remade, outdated)]
         finally:
             if self._transcoder is not None:
@@ -292,9 +308,15 @@ class Courier:
             return DeliveryResult(
                 delivery_id=outcome.delivery_id, state="dead", code=outcome.code, detail=outcome.detail
             )
-        if outcome.state == "sent" and outcome.retry_after is not None:
+        counts = outcome.counts
+        # That it did not answer in time may be this instance's fault.
+        if is_outage(outcome) and outcome.code != "timeout":
+            # The breaker says when the destination is tried: then all that waits is due.
+            delay: float | None = _OUTAGE_SECONDS
+            counts = False
+        elif outcome.state == "sent" and outcome.retry_after is not None:
             # The destination says when it is worth asking. To ask is no attempt, and only it can give up.
-            delay: float | None = outcome.retry_after
+            delay = outcome.retry_after
         elif not outcome.counts:
             # It was put off before anything was sent: that uses up no attempt.
             delay = max(outcome.retry_after or 0.0, random.Random(self._draw).uniform(0.0, self._retry.ceiling(1)))  # noqa: S311
@@ -316,7 +338,7 @@ class Courier:
             code=outcome.code,
             detail=outcome.detail,
             next_attempt_at=now + timedelta(seconds=delay),
-            counts=outcome.counts,
+            counts=counts,
         )
 
 

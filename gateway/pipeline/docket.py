@@ -18,6 +18,7 @@ import structlog
 from gateway.destination_settings import Destination as Configured
 from gateway.errors import TransientError
 from gateway.ledger import DeliveryClaim, Ledger, Whole
+from gateway.pipeline.breaker import Breaker
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.pace import Pace, amount
 
@@ -46,6 +47,7 @@ class Docket:
     name: the destination's name
     lease_seconds: duration of a lease
     stopping: set when no more is to be claimed
+    breaker: of the destination
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Docket:
         name: str,
         lease_seconds: float,
         stopping: threading.Event,
+        breaker: Breaker,
     ) -> None:
         self._ledger = ledger
         self._owner = owner
@@ -64,6 +67,7 @@ class Docket:
         self._name = name
         self._lease_seconds = lease_seconds
         self._stopping = stopping
+        self._breaker = breaker
         completeness = configured.completeness
         self._whole = (
             None
@@ -123,6 +127,27 @@ class Docket:
                 self._changed.wait(_LOOK_SECONDS)
         if self._stopping.is_set():
             return 0
+        share = self._breaker.share()
+        if share == "nothing":
+            return 0
+        one = share == "one"
+        try:
+            batches = self._claim(wanted, one=one)
+        except BaseException:
+            if one:
+                self._breaker.untried()
+            raise
+        if one and not batches:
+            self._breaker.untried()
+        with self._changed:
+            self._batches.extend(batches)
+            claims = [claim for batch in batches for claim in batch]
+            self._last_amount = amount(len(claims), sum(claim.size for claim in claims))
+            self._changed.notify_all()
+        return self._last_amount
+
+    def _claim(self, wanted: int, *, one: bool) -> list[list[DeliveryClaim]]:
+        """Claim batches for so many connections, or one delivery that tries whether the destination is back."""
         with self._telling:
             if self._unsure:
                 # Else it would wait until its lease runs out. What has arrived arrives again, and is the same.
@@ -131,10 +156,10 @@ class Docket:
             batches = self._ledger.claim_deliveries(
                 self._name,
                 self._owner,
-                max_count=self._configured.batch_instances,
+                max_count=1 if one else self._configured.batch_instances,
                 max_bytes=self._configured.batch_bytes,
                 lease_seconds=self._lease_seconds,
-                batches=None if self._configured.mixes_studies else wanted,
+                batches=1 if one else None if self._configured.mixes_studies else wanted,
                 whole=self._whole,
                 now=datetime.now(UTC),
             )
@@ -143,11 +168,7 @@ class Docket:
             claims = [claim for batch in fresh for claim in batch]
             self._unsettled.update(claim.delivery_id for claim in claims)
             self._lease.hold(self._unsettled)
-        with self._changed:
-            self._batches.extend(batch for batch in fresh if batch)
-            self._last_amount = amount(len(claims), sum(claim.size for claim in claims))
-            self._changed.notify_all()
-        return self._last_amount
+        return [batch for batch in fresh if batch]
 
     def take(self) -> Sequence[DeliveryClaim]:
         """Wait for a batch, which is then under way; nothing when told to stop."""

@@ -17,6 +17,7 @@ import structlog
 from gateway.errors import TransientError
 from gateway.ledger import DeliveryClaim, DeliveryResult, Ledger
 from gateway.metrics import Metrics
+from gateway.pipeline.breaker import OUTAGES
 from gateway.pipeline.docket import Docket
 
 log = structlog.get_logger(__name__)
@@ -147,6 +148,8 @@ class Settler:
             usual = result.state == "confirmed" and result.delivery_id not in lost
             arrived += usual
             # As in the worker: the usual is in the ledger's history and counted, the rest is told one by one.
+            # Of a destination that is down the breaker tells, once.
+            usual |= not result.counts and result.code in OUTAGES
             (logger.debug if usual else logger.info if result.state in {"sent", "confirmed"} else logger.warning)(
                 "delivery finished",
                 instance=claim.instance_id,

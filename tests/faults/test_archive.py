@@ -46,7 +46,10 @@ LIES: Final[tuple[Lie, ...]] = (
     is_slow,
 )
 CODES: Final = {"busy", "rejected", "answer-empty", "timeout"}
-_FAILED: Final = re.compile(r"delivery finished .*?code=(\S+).*? state=failed")
+_FAILED: Final = re.compile(
+    r"(?:delivery finished .*?code=(?P<of_one>\S+).*? state=failed|destination down .*?code=(?P<of_all>\S+))"
+)
+
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ retry: {{first_seconds: 0.1, longest_seconds: 0.3}}
     assert len(archive.stored) == COUNT
     assert not any(b"FAULTTEST" in content for content in archive.stored.values())
     # Every lie was recognised as what it is.
-    assert codes <= set(_FAILED.findall(output))
+    assert codes <= {found["of_one"] or found["of_all"] for found in _FAILED.finditer(output)}
 
 
 def confirmed_outputs(ledger: Ledger) -> set[str]:

@@ -52,6 +52,7 @@ def count_everything(metrics: Metrics) -> None:
     metrics.failed(destination="archive", reason="unreachable")
     metrics.dead(destination="archive", reason="refused")
     metrics.worker_restarted(role="worker")
+    metrics.destination_up(destination="archive", up=True)
 
 
 def _count_in_a_process(directory: Path) -> None:

@@ -704,3 +704,47 @@ def test_what_cannot_be_sent_is_not_sent(
 def test_https_needs_a_context() -> None:
     with pytest.raises(ValueError, match="TLS context"):
         StowDestination("archive", Endpoint.parse("https://localhost", place="x"))
+
+
+# An archive that needs long for many
+
+
+def test_after_a_request_that_took_too_long_the_next_ones_are_smaller(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    parcels = [make_parcel(tmp_path, number) for number in range(8)]
+
+    def slow(exchange: Exchange) -> None:
+        exchange.read_body()
+        uids = uids_of(exchange.request, parcels)
+        sizes.append(len(uids))
+        if len(uids) > 3:
+            assert exchange.sock.recv(1) == b""  # until the sender gives up
+            return
+        exchange.answer(200, json.dumps(listing(uids)))
+
+    with Peer(slow) as peer:
+        stow = destination(peer.url, timeout=1.0)
+        for expected in ("timeout", "timeout", "stored"):
+            assert {code for _, code in brief(stow.send(parcels))} == {expected}
+        stow.close()
+    # 8, then halves of it; what was quick may grow again.
+    assert sizes[:3] == [8, 4, 2]
+    assert max(sizes[2:]) <= 4
+
+
+def test_a_proxy_that_gives_up_is_as_one_that_does_not_answer(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    parcels = [make_parcel(tmp_path, number) for number in range(4)]
+
+    def behind_a_proxy(exchange: Exchange) -> None:
+        exchange.read_body()
+        uids = uids_of(exchange.request, parcels)
+        sizes.append(len(uids))
+        exchange.answer(504 if len(uids) > 2 else 200, json.dumps(listing(uids)))
+
+    with Peer(behind_a_proxy) as peer:
+        stow = destination(peer.url)
+        assert set(brief(stow.send(parcels))) == {("failed", "timeout")}
+        assert set(brief(stow.send(parcels[:2]))) == {("confirmed", "stored")}
+        stow.close()
+    assert sizes == [4, 2]

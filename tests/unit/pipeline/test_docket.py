@@ -12,6 +12,8 @@ import pytest
 from gateway.config import Settings
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import DeliveryClaim, Ledger
+from gateway.metrics import Metrics
+from gateway.pipeline.breaker import Breaker
 from gateway.pipeline.docket import Docket
 from tests.unit.ledger.build import deidentified, finish, one, outcome
 
@@ -56,6 +58,7 @@ def make(tmp_path: Path) -> Any:
             name="archive",
             lease_seconds=lease_seconds,
             stopping=threading.Event(),
+            breaker=Breaker("archive", first_seconds=1.0, metrics=Metrics()),
         )
         return docket, ledger
 
