@@ -51,7 +51,6 @@ _FAILED: Final = re.compile(
 )
 
 
-
 @pytest.mark.parametrize(
     ("confirm", "lies", "codes"),
     [
