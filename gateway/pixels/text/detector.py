@@ -15,7 +15,7 @@ from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 from gateway.pixels.text.slanted import SlantedBox, narrowest
 
-__all__ = ["Detected", "Detector", "scales", "second_scales"]
+__all__ = ["Detected", "Detector"]
 
 _MODEL: Final = "ch_PP-OCRv4_det_infer.onnx"
 #: Mean and standard deviation of ImageNet's channels, in grey levels of 255.
@@ -43,18 +43,9 @@ _LONG: Final = 1.8
 _OFF: Final = 2
 #: Probability from which a component that is too large for a line of text is told.
 _SURE: Final = 0.8
-#: Images whose shorter edge is up to this are looked at in double size, others in half size.
-_SMALL: Final = 1200
-
-
-def scales(rows: int, columns: int) -> tuple[float, float]:
-    """The two scales in which an image is looked at."""
-    return (1.0, 2.0) if min(rows, columns) <= _SMALL else (1.0, 0.5)
-
-
-def second_scales(rows: int, columns: int) -> tuple[float, ...]:
-    """The scales of the second look: one more, in which small and faint text is as large as the network knows it."""
-    return (1.0, 2.0, 3.0) if min(rows, columns) <= _SMALL else (1.0, 0.5, 1.5)
+#: Probability, of 255, above which there is a trace of text, and edge of the blocks of pixels that are asked for it.
+_TRACE: Final = 13
+_BLOCK: Final = 8
 
 
 @dataclass(slots=True)
@@ -66,11 +57,20 @@ class Detected:
     level: boxes of lines along the rows or the columns
     slanted: boxes of other lines
     outsized: boxes of what is too large for a line of text, where the network is sure
+    traces: boxes of all places where there may be something
     """
 
     level: list[TextBox] = field(default_factory=list)
     slanted: list[SlantedBox] = field(default_factory=list)
     outsized: list[TextBox] = field(default_factory=list)
+    traces: list[TextBox] = field(default_factory=list)
+
+    def add(self, other: Detected) -> None:
+        """Add what was found elsewhere."""
+        self.level += other.level
+        self.slanted += other.slanted
+        self.outsized += other.outsized
+        self.traces += other.traces
 
 
 class Detector:
@@ -84,7 +84,9 @@ class Detector:
     def __init__(self) -> None:
         self._network = Network(_MODEL)
 
-    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> Detected:
+    def detect(
+        self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False, within: TextBox | None = None
+    ) -> Detected:
         """The text of ``view`` of shape (rows, columns) or (rows, columns, 3), looked at in ``scale``.
 
         Parameters
@@ -92,18 +94,29 @@ class Detector:
         view: 8 bits
         scale: the factor by which the image is enlarged before
         sensitive: lower limits, for images in which a trace of text matters
+        within: the part that is looked at; None for all of it
         """
-        rows, columns = view.shape[:2]
-        image = view
+        whole = view.shape[:2]
+        part = within or TextBox(x=0, y=0, width=whole[1], height=whole[0], confidence=0)
+        image = view[part.y : part.bottom, part.x : part.right]
+        rows, columns = image.shape[:2]
         if scale != 1.0:
             size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-            image = np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BILINEAR))
+            enlarged = Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.BILINEAR)
+            image = np.asarray(enlarged)
+        highest = max(_HIGHEST, int(min(whole) * scale) // _PART)
+        limits = _SENSITIVE if sensitive else _USUAL
+        found = _boxes(self._probability(image), *limits, highest)
         down, across = image.shape[0] / rows, image.shape[1] / columns
-        found = _boxes(self._probability(image), *(_SENSITIVE if sensitive else _USUAL))
+
+        def placed(boxes: list[TextBox]) -> list[TextBox]:
+            return [_scaled(box, part, down=down, across=across, rows=whole[0], columns=whole[1]) for box in boxes]
+
         return Detected(
-            [_scaled(box, down=down, across=across, rows=rows, columns=columns) for box in found.level],
-            [_slanted(box, down=down, across=across) for box in found.slanted],
-            [_scaled(box, down=down, across=across, rows=rows, columns=columns) for box in found.outsized],
+            placed(found.level),
+            [_slanted(box, part, down=down, across=across) for box in found.slanted],
+            placed(found.outsized),
+            placed(found.traces),
         )
 
     def _probability(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -138,12 +151,11 @@ def _spans(length: int) -> Iterator[tuple[int, int, int, int]]:
         start = end - _OVERLAP
 
 
-def _boxes(probability: NDArray[np.uint8], pixel: int, component: float) -> Detected:
+def _boxes(probability: NDArray[np.uint8], pixel: int, component: float, highest: int) -> Detected:
     """Connected text as rectangles, grown to the size that the network was taught to shrink."""
     text = probability > pixel
     labels, _ = ndimage.label(ndimage.binary_dilation(text, structure=np.ones((2, 2), dtype=bool)))
-    highest = max(_HIGHEST, min(probability.shape) // _PART)
-    detected = Detected()
+    detected = Detected(traces=list(_traces(probability)))
     for number, where in enumerate(ndimage.find_objects(labels), start=1):
         down, across = where
         height, width = down.stop - down.start, across.stop - across.start
@@ -179,13 +191,29 @@ def _boxes(probability: NDArray[np.uint8], pixel: int, component: float) -> Dete
     return detected
 
 
-def _slanted(box: SlantedBox, *, down: float, across: float) -> SlantedBox:
-    """In pixels of the image that was looked at; both scales differ by rounding alone."""
+def _slanted(box: SlantedBox, part: TextBox, *, down: float, across: float) -> SlantedBox:
+    """In pixels of the whole image, of which ``part`` was looked at; both scales differ by rounding alone."""
     by = 2 / (down + across)
-    return replace(box.scaled(by), x=box.x / across, y=box.y / down)
+    return replace(box.scaled(by), x=part.x + box.x / across, y=part.y + box.y / down)
 
 
-def _scaled(box: TextBox, *, down: float, across: float, rows: int, columns: int) -> TextBox:
-    x, y = max(0, int(box.x / across)), max(0, int(box.y / down))
-    right, bottom = min(columns, -int(-box.right // across)), min(rows, -int(-box.bottom // down))
+def _scaled(box: TextBox, part: TextBox, *, down: float, across: float, rows: int, columns: int) -> TextBox:
+    """In pixels of the whole image of ``rows`` and ``columns``, of which ``part`` was looked at."""
+    x, y = max(0, part.x + int(box.x / across)), max(0, part.y + int(box.y / down))
+    right = min(columns, part.x - int(-box.right // across))
+    bottom = min(rows, part.y - int(-box.bottom // down))
     return TextBox(x=x, y=y, width=right - x, height=bottom - y, confidence=box.confidence)
+
+
+def _traces(probability: NDArray[np.uint8]) -> Iterator[TextBox]:
+    """The places with a trace of text, in blocks."""
+    rows, columns = (-(-length // _BLOCK) for length in probability.shape)
+    padded = np.zeros((rows * _BLOCK, columns * _BLOCK), dtype=np.uint8)
+    padded[: probability.shape[0], : probability.shape[1]] = probability
+    blocks = padded.reshape(rows, _BLOCK, columns, _BLOCK).max(axis=(1, 3))
+    labels, _ = ndimage.label(blocks > _TRACE, structure=np.ones((3, 3), dtype=bool))
+    for down, across in ndimage.find_objects(labels):
+        yield TextBox(
+            x=across.start * _BLOCK, y=down.start * _BLOCK, width=(across.stop - across.start) * _BLOCK,
+            height=(down.stop - down.start) * _BLOCK, confidence=0,
+        )  # fmt: skip

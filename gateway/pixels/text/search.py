@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.pixels.text.box import TextBox, grown, lines
-from gateway.pixels.text.detector import Detected, Detector, scales
+from gateway.pixels.text.detector import Detected, Detector
 from gateway.pixels.text.ends import to_its_ends
 from gateway.pixels.text.identifying import IdentifyingWords
 from gateway.pixels.text.judging import CLEAR, is_slanted_text, is_text
+from gateway.pixels.text.pyramid import first_scales, look
 from gateway.pixels.text.reader import Reader, Reading
 from gateway.pixels.text.slanted import SlantedBox, covers, level_view, placed, slanted_lines
 from gateway.pixels.text.views import Views
@@ -60,10 +61,7 @@ class Search:
     def look(self, view: Views) -> None:
         """Add the text of one projection."""
         known = len(self._certain), len(self._doubtful), len(self._slanted)
-        for picture in (view.shown, view.contrast):
-            if picture is not None:
-                found = [self.detector.detect(picture, scale) for scale in scales(*picture.shape[:2])]
-                self._sort(view, picture, found)
+        self._sort(view, look(self.detector, view, first_scales(*view.contrast.shape)))
         for line in lines((*self._certain[known[0] :], *self._doubtful[known[1] :])):
             whole = to_its_ends(line, view.contrast, self.reader)
             if whole != line:
@@ -102,16 +100,15 @@ class Search:
     def _slanted_doubts(self) -> list[SlantedBox]:
         return [box for box in self._slanted_doubtful if not _is_covered(box, self._slanted)]
 
-    def _sort(self, view: Views, picture: NDArray[np.uint8], found: Iterable[Detected]) -> None:
+    def _sort(self, view: Views, found: Detected) -> None:
         """Add those of the places in ``found`` that are text."""
-        found = tuple(found)
-        for place in sorted((box for one in found for box in one.level), key=_size, reverse=True):
+        for place in sorted(found.level, key=_size, reverse=True):
             if _absorbed(place, self._certain) or _is_covered(SlantedBox.of(place), self._slanted):
                 continue
-            reading = self.reader.read(picture, place)
+            reading = self._read(view, place)
             if reading.confidence < CLEAR and place.width > place.height:
                 turned = SlantedBox.of(place).turned()
-                upside_down = self.reader.read_level(picture, turned)
+                upside_down = self.reader.read_level(view.contrast, turned)
                 if upside_down.confidence >= CLEAR and self._add_slanted(view, turned, upside_down):
                     continue
             sure = is_text(place, reading, strict=self.strict)
@@ -121,13 +118,25 @@ class Search:
             faint = view.shown is None or _separation(_crop(view.shown, place)) < _FAINT
             box = replace(place, confidence=reading.confidence, identifying=identifying, faint=faint)
             (self._certain if sure else self._doubtful).append(box)
-        for line in sorted((box for one in found for box in one.slanted), key=_size, reverse=True):
+        for line in sorted(found.slanted, key=_size, reverse=True):
             if not _is_covered(line, self._slanted):
-                self._add_slanted(view, *self.reader.read_slanted(picture, line))
-        for box in (box for one in found for box in one.outsized):
+                way, reading = self.reader.read_slanted(view.contrast, line)
+                if reading.confidence < CLEAR and view.shown is not None:
+                    way, reading = max(
+                        (way, reading), self.reader.read_slanted(view.shown, line), key=lambda one: one[1].confidence
+                    )
+                self._add_slanted(view, way, reading)
+        for box in found.outsized:
             longer, shorter = max(box.width, box.height), min(box.width, box.height)
             if longer >= _OUTSIZED * shorter:
                 self._outsized.append(box)
+
+    def _read(self, view: Views, place: TextBox) -> Reading:
+        """What a place says: by its local contrast, or as it is displayed where that reads better."""
+        reading = self.reader.read(view.contrast, place)
+        if reading.confidence >= CLEAR or view.shown is None:
+            return reading
+        return max(reading, self.reader.read(view.shown, place), key=lambda one: one.confidence)
 
     def _add_slanted(self, view: Views, line: SlantedBox, reading: Reading) -> bool:
         """Add a line if it is text; whether it is."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.pixels.text.box import Remains, TextBox, grown, lines, windows
-from gateway.pixels.text.detector import Detector, scales, second_scales
+from gateway.pixels.text.detector import Detector
 from gateway.pixels.text.identifying import IdentifyingWords
 from gateway.pixels.text.judging import LARGE, is_left, is_slanted_text, is_text
+from gateway.pixels.text.pyramid import first_scales, look, second_scales
 from gateway.pixels.text.reader import Reader, Reading
 from gateway.pixels.text.slanted import SlantedBox, level_view
 from gateway.pixels.text.spotting import WordSpotter
@@ -57,17 +58,17 @@ class SecondLook:
         covers: list[TextBox] = []
         unread: list[TextBox] = []
         slanted: list[SlantedBox] = []
-        for scale in (second_scales if view.steady else scales)(rows, columns):
-            found = self.detector.detect(picture, scale, sensitive=True)
-            for place in found.level:
-                reading = self.reader.read(picture, place)
-                (left if self._is_left(reading, text=is_text(place, reading)) else unread).append(place)
-            for line in found.slanted:
-                way, reading = self.reader.read_slanted(picture, line)
-                if self._is_left(reading, text=is_slanted_text(way, reading)):
-                    covers.extend(way.cover(rows=rows, columns=columns))
-                else:
-                    slanted.append(line)
+        scales = (second_scales if view.steady else first_scales)(rows, columns)
+        found = look(self.detector, view, scales, sensitive=True)
+        for place in found.level:
+            reading = self.reader.read(picture, place)
+            (left if self._is_left(reading, text=is_text(place, reading)) else unread).append(place)
+        for line in found.slanted:
+            way, reading = self.reader.read_slanted(picture, line)
+            if self._is_left(reading, text=is_slanted_text(way, reading)):
+                covers.extend(way.cover(rows=rows, columns=columns))
+            else:
+                slanted.append(line)
         if left or covers:
             return Remains(boxes=(*lines(left), *covers), reason=_LEFT)
         if not self.spotter:

@@ -228,8 +228,10 @@ class Blind:
     def __init__(self, *places: TextBox) -> None:
         self._places = list(places)
 
-    def detect(self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False) -> Detected:
-        return Detected(level=self._places)
+    def detect(
+        self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False, within: TextBox | None = None
+    ) -> Detected:
+        return Detected(level=list(self._places))
 
 
 @pytest.mark.parametrize(
