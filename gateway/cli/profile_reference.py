@@ -183,6 +183,12 @@ Patient's Name and Patient ID become the patient's pseudonym wherever a rule tou
 A table of patients has the columns `patient_id,pseudonym` and perhaps `issuer`. A patient who is not in it holds the
 instance; with `missing: keyed` and a `format` the pseudonym is computed instead.
 
+A patient is who has a Patient ID. Whether an instance names the issuer makes no difference, since many studies have it
+in some of their instances only; where several issuers number for themselves, say `issuers: distinct`. What is nobody's
+ID is listed: `not-ids: [UNKNOWN, "0"]`; such patients, and those without an ID, are told apart by name and birth date,
+and without these by study. Instances of one study that name two patients are held. Patient's Name and Patient ID are
+written where an instance lacks them although its IOD has them.
+
 A format is fixed text with placeholders: """
 _PIXELS: Final = """\
 

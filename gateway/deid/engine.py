@@ -37,7 +37,7 @@ from gateway.deid.level import (
 )
 from gateway.deid.memory import LONGEST_REMEMBERED, Memory
 from gateway.deid.numbers import NumberSource
-from gateway.deid.patient import PATIENT_ID, Patient
+from gateway.deid.patient import ISSUER_OF_PATIENT_ID, PATIENT_ID, Patient
 from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement
 from gateway.deid.recording import item_numbers, numbers_of_items, record, record_new
@@ -79,7 +79,8 @@ class Deidentified:
 
     ``segments`` are the whole Part 10 file in order. The identifiers are the new ones. ``sop_key`` is a keyed token of
     the original SOP Instance UID, the same for every transmission of that instance within the project. ``actions``
-    counts what was done by verb.
+    counts what was done by verb. ``identities`` says what belongs to one patient alone, in keyed tokens: kind
+    (``study``, ``patient-id``), what, and whose it is or who issued it.
     """
 
     segments: tuple[Segment, ...]
@@ -91,6 +92,7 @@ class Deidentified:
     transfer_syntax: str
     sop_key: str
     actions: dict[str, int]
+    identities: tuple[tuple[str, str, str], ...] = ()
 
 
 class Deidentifier:
@@ -250,6 +252,7 @@ class _Run:
             transfer_syntax=self._transfer_syntax,
             sop_key=self.key.token("instance", sop_uid),
             actions=dict(self._counts),
+            identities=self._identities(),
         )
 
     # What the modules that rewrite sequences call.
@@ -264,6 +267,15 @@ class _Run:
         return b"".join(bytes_of(piece, self.buffer) for piece in pieces)
 
     # The identifiers of the output.
+
+    def _identities(self) -> tuple[tuple[str, str, str], ...]:
+        """The study, which has one patient, and the Patient ID, which has one issuer."""
+        instance, patient = self._instance, self._patient
+        study, issuer = instance.text(STUDY_INSTANCE_UID), instance.text(ISSUER_OF_PATIENT_ID)
+        found = [("study", self.key.uid(study), patient.token)] if study else []
+        if issuer and patient.subject[0] == "id":
+            found.append(("patient-id", patient.token, self.key.token("issuer", issuer)))
+        return tuple(found)
 
     def _patient_id(self, inserts: Sequence[Insert]) -> str:
         """What the output has as Patient ID, if a rule made it: what is kept would be identity in the ledger."""

@@ -11,11 +11,11 @@ from gateway.dicom.instance import Instance
 from gateway.errors import PseudonymMissing, RuleFailed
 from gateway.profile import Identity
 
-__all__ = ["PATIENT_ID", "PATIENT_NAME", "Patient", "identify", "patient_key"]
+__all__ = ["ISSUER_OF_PATIENT_ID", "PATIENT_ID", "PATIENT_NAME", "Patient", "identify", "patient_key"]
 
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
-_ISSUER_OF_PATIENT_ID: Final = 0x00100021
+ISSUER_OF_PATIENT_ID: Final = 0x00100021
 _PATIENT_BIRTH_DATE: Final = 0x00100030
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -30,21 +30,24 @@ class Patient:
     pseudonym: what is written to Patient ID and Patient's Name
     subject: what tells this patient from all others, for keyed functions; those whom a table gives one pseudonym are
         one subject, so that their dates move together
+    token: a keyed token of the subject
     """
 
     pseudonym: str
     subject: tuple[str, ...]
+    token: str
 
 
-def patient_key(instance: Instance) -> tuple[str, ...]:
+def patient_key(instance: Instance, identity: Identity) -> tuple[str, ...]:
     """What tells this patient from all others, as parts for a keyed digest.
 
-    Patient ID with its issuer; without an ID the name and birth date; without those the study, so that unknown
-    patients of different studies are never merged.
+    Patient ID, with its issuer only where the profile says that issuers number for themselves: many studies have it in
+    some of their instances. Without an ID the name and birth date; without those the study, so that unknown patients
+    of different studies are never merged.
     """
     patient_id = instance.text(PATIENT_ID)
-    if patient_id:
-        return ("id", patient_id, instance.text(_ISSUER_OF_PATIENT_ID))
+    if identity.is_id(patient_id):
+        return ("id", patient_id, instance.text(ISSUER_OF_PATIENT_ID) if identity.issuers == "distinct" else "")
     name = instance.text(PATIENT_NAME)
     if name.strip("^= "):
         return ("name", name, instance.text(_PATIENT_BIRTH_DATE))
@@ -69,16 +72,21 @@ def identify(instance: Instance, identity: Identity, key: ProjectKey, numbers: N
     PseudonymMissing: the table has no row for the patient, and the profile holds such instances
     RuleFailed: the profile numbers its patients, and there is nowhere to get numbers from
     """
-    subject = patient_key(instance)
+    subject = patient_key(instance, identity)
     if identity.table is not None:
-        found = identity.table.find(instance.text(PATIENT_ID), instance.text(_ISSUER_OF_PATIENT_ID))
-        if found is not None:
-            return Patient(found, ("pseudonym", found))
+        patient_id = instance.text(PATIENT_ID)
+        found = identity.table.find(patient_id, instance.text(ISSUER_OF_PATIENT_ID))
+        if found is not None and identity.is_id(patient_id):
+            return _patient(found, ("pseudonym", found), key)
         if identity.missing == "hold":
             raise PseudonymMissing(table=identity.table.name, what="the patient", token=key.token("patient", *subject))
     if identity.kind == "sequential":
         if numbers is None:
             raise RuleFailed(where="the patient's pseudonym", reason="there is no ledger to get a number from")
         number = numbers.number("patient", key.token("patient", *subject))
-        return Patient(identity.numbered_pseudonym(number), subject)
-    return Patient(identity.patient_pseudonym(key.digest("patient", *subject)), subject)
+        return _patient(identity.numbered_pseudonym(number), subject, key)
+    return _patient(identity.patient_pseudonym(key.digest("patient", *subject)), subject, key)
+
+
+def _patient(pseudonym: str, subject: tuple[str, ...], key: ProjectKey) -> Patient:
+    return Patient(pseudonym, subject, key.token("patient", *subject))

@@ -92,7 +92,7 @@ class Plan:
         identity = self.program.identity
         if identity.table is not None or identity.kind == "sequential":
             return identify(instance, identity, key, numbers)
-        subject = key, *patient_key(instance)
+        subject = key, *patient_key(instance, identity)
         patient = self._patients.get(subject)
         if patient is None:
             if len(self._patients) >= _MOST_PATIENTS:

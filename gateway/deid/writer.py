@@ -18,6 +18,7 @@ from gateway.dicom.charset import CharacterSets
 from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Element, Make, find
 from gateway.dicom.instance import Instance
+from gateway.dicom.iod import element_type
 from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.tag import show
 from gateway.errors import RuleFailed
@@ -30,6 +31,7 @@ __all__ = ["Writer", "Writings", "Written"]
 
 _ENCAPSULATED_DOCUMENT: Final = 0x00420011
 _ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
+_SOP_CLASS_UID: Final = 0x00080016
 _MEDIA_TYPE: Final = 0x00420012
 #: Verbs of Patient's Name and Patient ID in whose stead the pseudonym is written.
 _PSEUDONYM_INSTEAD: Final = frozenset((Verb.EMPTY, Verb.DUMMY))
@@ -123,11 +125,16 @@ class Writer:
         found = []
         for tag, vr in ((PATIENT_NAME, b"PN"), (PATIENT_ID, b"LO")):
             rule = self._plan.rule_at_top(tag)
-            if rule is None or find(self.top.elements, tag) is None:
+            if rule is None or (find(self.top.elements, tag) is None and not self._lacks(tag)):
                 continue
             if rule.verb.is_compound or rule.verb in _PSEUDONYM_INSTEAD:
                 found.append((tag, vr, rule))
         return found
+
+    def _lacks(self, tag: int) -> bool:
+        """Whether the instance lacks an attribute that every instance of its kind has (PS3.3 C.7.1.1: Type 2)."""
+        sop_class = self._instance.text(_SOP_CLASS_UID) or self._instance.meta.sop_class_uid
+        return element_type(sop_class, (), tag) in ("1", "2")
 
     def write(self) -> Written:
         """The elements that take the place of received ones, or stand beside them.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
 from gateway.ledger.database import ForEach, OnDatabase, chunks, each_of, records, spelt
 from gateway.ledger.history import Transition
+from gateway.ledger.identities import claims_of, lock_of, one_patient
 from gateway.ledger.outgoing import create_deliveries
 from gateway.ledger.records import (
     DUPLICATE,
@@ -281,7 +283,8 @@ class Instances(OnDatabase):
 
         def work(connection: Connection) -> list[Finished]:
             # Two workers that finish two versions of one SOP Instance at once must see each other.
-            self._database.exclude_all(connection, filter(None, map(_lock_of, results)))
+            locks = [*filter(None, map(_lock_of, results)), *chain.from_iterable(map(lock_of, results))]
+            self._database.exclude_all(connection, locks)
             return _finish(connection, owner, results, at)
 
         return self._database.write("finish instances", work)
@@ -460,12 +463,16 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
         (result for result in results if result.instance_id in mine), key=lambda result: result.instance_id
     )
     standing = _standing(connection, accepted)
+    claims = claims_of(connection, accepted)
     finished: dict[int, Finished] = {}
     outgoing: list[DeidentifiedResult] = []
     rows: list[dict[str, object]] = []
     asked: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     given_way: list[_Stands] = []
-    for result in map(partial(_taking_over, standing=standing, given_way=given_way), accepted):
+    for taken in map(partial(_taking_over, standing=standing, given_way=given_way), accepted):
+        result = taken
+        if isinstance(taken, DeidentifiedResult) and not _is_duplicate(taken, standing):
+            result = one_patient(connection, taken, claims)
         fate, row = _fate(result, standing, now)
         if fate.duplicate_of is not None and isinstance(result, DeidentifiedResult):
             asked[result.asks].append(fate.duplicate_of)
@@ -563,6 +570,11 @@ def _give_way(connection: Connection, stands: Sequence[_Stands], *, now: datetim
     move(connection, held, InstanceState.REJECTED, now, actor, values, mover=Mover.OPERATOR)
 
 
+def _is_duplicate(result: Result, standing: _Standing) -> bool:
+    keys = _keys(result)
+    return keys is not None and keys[2] in standing.get(keys[:2], {})
+
+
 def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished, dict[str, object]]:
     """What becomes of a result, and its row; ``standing`` learns of it.
 
@@ -580,7 +592,7 @@ def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished,
         "duplicate_of": None,
     }
     contents = standing.setdefault(keys[:2], {}) if keys else {}
-    if keys and keys[2] in contents:
+    if keys and _is_duplicate(result, standing):
         original = contents[keys[2]].number
         state = InstanceState.REJECTED
         row |= {

@@ -139,6 +139,8 @@ class DeidentifiedResult:
         Those of the destinations that can tell whether they have an instance.
     ask_first
         Whether they are asked before anything is sent: an earlier copy was delivered to them.
+    identities
+        What belongs to one patient alone: its kind, what it is and whose, in keyed tokens.
     """
 
     instance_id: int
@@ -160,6 +162,7 @@ class DeidentifiedResult:
     crosswalk: tuple[CrosswalkRow, ...] = ()
     asks: tuple[str, ...] = ()
     ask_first: bool = False
+    identities: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.destinations or len(set(self.destinations)) != len(self.destinations):

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0007"
+SCHEMA_VERSION: Final = "0008"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -172,6 +172,18 @@ labels: Final = sa.Table(
     sa.Column("folded", sa.Text, primary_key=True),
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("holder", sa.Text, nullable=False),
+)
+
+#: What belongs to one patient: a study, and a Patient ID of one issuer; all are keyed tokens. ``instance_id`` is the
+#: first instance that said so.
+identities: Final = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("what", sa.Text, primary_key=True),
+    sa.Column("whose", sa.Text, primary_key=True),
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), nullable=False),
 )
 
 #: The audit trail; ``digest`` is the SHA-256 of ``document``, which names the digest before it.

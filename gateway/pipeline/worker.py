@@ -288,6 +288,7 @@ class Worker:
                 asks=tuple(one for one in destinations if self._child.settings.destinations[one].can_be_asked),
                 priority=self._child.settings.projects[project.name].priority,
                 crosswalk=rows,
+                identities=output.identities,
             )
         except RejectedByRule as rejected:
             return RejectedResult(

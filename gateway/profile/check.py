@@ -27,6 +27,8 @@ from gateway.profile.verb import Verb
 __all__ = ["Finding", "Report", "check_profile"]
 
 _BASIC: Final = "basic"
+#: Retain UIDs Option (PS3.16 CID 7050).
+_RETAIN_UIDS: Final = "113110"
 #: With fewer possible shifts the original dates are soon guessed.
 _FEW_SHIFTS: Final = 30
 #: Patient's Name and Patient ID, which hold the pseudonym wherever a rule does not keep them.
@@ -308,6 +310,12 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
     if shift is not None and shift.choices < _FEW_SHIFTS:
         place = top.document.place("dates")
         text = f"there are only {shift.choices} possible shifts: dates can be guessed back"
+        yield Finding(text, place.file, place.line, place.column)
+    if shift is not None and any(code.value == _RETAIN_UIDS for code in program.codes):
+        place = top.document.place("use")
+        text = (
+            "UIDs often hold dates and stay as they are: an instance of which one holds a date that is shifted is held"
+        )
         yield Finding(text, place.file, place.line, place.column)
     table = program.identity.table
     if table is not None and len(set(table.rows.values())) < len(table.rows):

@@ -20,6 +20,9 @@ class Identity:
     kind: ``keyed`` computed from the project's secret; ``table`` looked up; ``sequential`` a number from the ledger
     table: the table of patients, for ``table``
     missing: what happens to a patient whom the table lacks: the instance is held, or the pseudonym is computed
+    issuers: ``one``: Patient IDs are of one domain, whether or not an instance names who issued them; ``distinct``:
+        the same ID of another issuer is another patient
+    not_ids: values of Patient ID that are nobody's, such as ``UNKNOWN``, compared without case
 
     Raises
     ------
@@ -30,6 +33,8 @@ class Identity:
     kind: Literal["keyed", "table", "sequential"] = "keyed"
     table: LookupTable | None = None
     missing: Literal["hold", "keyed"] = "hold"
+    issuers: Literal["one", "distinct"] = "one"
+    not_ids: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.kind == "sequential":
@@ -38,6 +43,10 @@ class Identity:
             pseudonym.check_keyed(self.patient_format)
         if (self.kind == "table") != (self.table is not None):
             raise ValueError("a table is there if and only if pseudonyms are looked up")
+
+    def is_id(self, patient_id: str) -> bool:
+        """Whether a value of Patient ID is somebody's."""
+        return bool(patient_id) and patient_id.casefold() not in self.not_ids
 
     def patient_pseudonym(self, digest: bytes) -> str:
         """The computed pseudonym that belongs to ``digest``: 32 bytes, a keyed digest of what identifies the patient.

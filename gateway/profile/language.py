@@ -31,6 +31,8 @@ class PatientRule(_Part):
     format: str | None = None
     table: _Text | None = None
     missing: Literal["hold", "keyed"] | None = None
+    issuers: Literal["one", "distinct"] | None = None
+    not_ids: list[_Text] | None = Field(None, alias="not-ids")
 
 
 class IdentityRule(_Part):

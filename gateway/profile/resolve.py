@@ -23,6 +23,10 @@ from gateway.profile.verb import Verb
 CLEANING: Final = frozenset((Verb.CLEAN, Verb.SHIFT_DATE, Verb.TRUNCATE_DATE, Verb.PSEUDONYMISE, Verb.GENERALISE))
 
 
+#: Retain Longitudinal Temporal Information Modified Dates Option (PS3.16 CID 7050).
+MODIFIED_DATES: Final = "113107"
+
+
 class LayerRules(NamedTuple):
     """What one layer says.
 
@@ -233,11 +237,7 @@ def _agreed(
     """The candidates without those by which an option keeps what another option cleans."""
     if len(actions) < 2:
         return actions
-    cleaned = [
-        action
-        for action in actions
-        if action.verb in CLEANING and action.when is None and options[action.rank] is not None
-    ]
+    cleaned = [action for action in actions if action.when is None and _changes(action, options[action.rank])]
     if not cleaned:
         return actions
     left = []
@@ -248,6 +248,13 @@ def _agreed(
         if not outranks:
             left.append(action)
     return left
+
+
+def _changes(action: Action, option: str | None) -> bool:
+    """Whether an option changes what another may keep. What shifts dates also takes those of machines away."""
+    if option is None:
+        return False
+    return action.verb in CLEANING or (option == MODIFIED_DATES and action.verb is not Verb.KEEP)
 
 
 def _otherwise(tag: int, program: Program, defaults: dict[str, tuple[Action, ...]]) -> tuple[Action, ...]:

@@ -125,7 +125,14 @@ def _identity(document: Document[ProfileFile], file: Path, rule: PatientRule, ea
         except ValueError as failed:
             raise document.error(*at, "table", problem=str(failed)) from None
     try:
-        return Identity(form, _KINDS[rule.pseudonym], table, rule.missing or "hold")
+        return Identity(
+            form,
+            _KINDS[rule.pseudonym],
+            table,
+            rule.missing or "hold",
+            rule.issuers or earlier.issuers,
+            earlier.not_ids if rule.not_ids is None else frozenset(one.strip().casefold() for one in rule.not_ids),
+        )
     except ValueError as failed:
         raise document.error(*at, "format", problem=str(failed)) from None
 

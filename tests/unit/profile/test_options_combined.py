@@ -13,20 +13,24 @@ from gateway.profile import Verb, check_profile, load_profile, shipped_profiles
 from tests.unit.profile.test_options_table import OPTIONS
 from tests.unit.profile.writing import load, write
 
-CALIBRATION, STUDY_DATE = 0x00181200, 0x00080020
+CALIBRATION, BEAM_HOLD, STUDY_DATE = 0x00181200, 0x300C0127, 0x00080020
 EXAMPLES = ["chest-radiographs", "full-dates-cohort", "research-default", "share-with-industry"]
 
 
 @pytest.mark.parametrize("order", list(permutations(["retain-device-identity", "retain-longitudinal-modified-dates"])))
 def test_the_stricter_of_two_options_counts(tmp_path: Path, order: tuple[str, str]) -> None:
-    # Device K, modified dates C: shifted, whichever layer comes last.
+    # Device K, modified dates C: a machine's date goes, whichever layer comes last.
     path = write(tmp_path, f"profile: mine\nuse: [basic, {order[0]}, {order[1]}]\n")
     program = load_profile(path)
-    assert program.action(CALIBRATION).verb is Verb.SHIFT_DATE
+    assert program.action(CALIBRATION).verb is Verb.REMOVE_OR_EMPTY_OR_DUMMY
+    assert program.action(BEAM_HOLD).verb is Verb.SHIFT_DATE
     assert [code.value for code in program.codes[1:]] == [OPTIONS[name][1] for name in order]
-    (warning,) = check_profile(path).warnings
-    assert "retain-device-identity keeps what retain-longitudinal-modified-dates changes" in warning.text
-    assert "DateOfLastCalibration" in warning.text
+    warnings = check_profile(path).warnings
+    disagreements = "retain-device-identity keeps what retain-longitudinal-modified-dates changes"
+    assert all(disagreements in warning.text for warning in warnings)
+    assert {name for name in ("BeamHoldTransitionDateTime", "DateOfLastCalibration")
+            if any(name in warning.text for warning in warnings)} == {"BeamHoldTransitionDateTime",
+                                                                      "DateOfLastCalibration"}  # fmt: skip
     # A rule of the profile's own still counts.
     text = f"profile: mine\nuse: [basic, {order[0]}, {order[1]}]\nattributes:\n  - remove: [DateOfLastCalibration]\n"
     assert load(tmp_path, text).action(CALIBRATION).verb is Verb.REMOVE
@@ -95,8 +99,10 @@ def test_examples(name: str) -> None:
     assert report.errors == ()
     assert report.program is not None
     assert len(report.program.tests) >= 2
-    # The only thing to say of them is where two options of the standard disagree.
-    assert all("keeps what" in warning.text for warning in report.warnings)
+    # The only things to say of them are where two options of the standard disagree, and what retained UIDs may tell.
+    assert all("keeps what" in one.text or "UIDs often hold dates" in one.text for one in report.warnings)
+    retains = {"113110", "113107"} <= {code.value for code in report.program.codes}
+    assert any("UIDs often hold dates" in one.text for one in report.warnings) is retains
     again = pickle.loads(pickle.dumps(report.program))
     assert again == report.program
     identity = [text for test in report.program.tests for text in test.never]

@@ -37,6 +37,12 @@ AS_IN_BASIC: Final = {
     "MakerNote": Verb.REMOVE,
     "DeviceSettingDescription": Verb.REMOVE,
 }
+#: Dates of machines, which no layer that shifts dates keeps: with two patients' shifts they would tell both.
+OF_MACHINES: Final = {
+    "CalibrationDate", "CalibrationDateTime", "CalibrationTime", "DateOfInstallation", "DateOfLastCalibration",
+    "DateOfLastDetectorCalibration", "DateOfManufacture", "DateTimeOfLastCalibration", "TimeOfLastCalibration",
+    "TimeOfLastDetectorCalibration",
+}  # fmt: skip
 
 
 def tags_of(text: str) -> list[int]:
@@ -47,9 +53,12 @@ def tags_of(text: str) -> list[int]:
 
 
 def verb_of(row: dict[str, str], code: str, tag: int) -> Verb:
-    """What a cell asks for: K keeps; C shifts dates, gives AE titles a pseudonym and cleans everything else."""
+    """What a cell asks for: K keeps; C shifts dates but those of machines, gives AE titles a pseudonym and cleans
+    everything else."""
     if code == "K":
         return Verb.KEEP
+    if row["keyword"] in OF_MACHINES:
+        return Verb.REMOVE_OR_EMPTY_OR_DUMMY
     if row["keyword"] in AS_IN_BASIC:
         return AS_IN_BASIC[row["keyword"]]
     known = entry(tag)
@@ -116,6 +125,9 @@ def test_what_a_layer_says_beyond_the_table(option: str, tmp_path: Path, basic: 
     added = {
         tag: action for tag, action in program.actions.items() if tag not in listed and action.origin.layer == option
     }
+    counters = {0x00187010, 0x00187011} & set(added)
+    assert bool(counters) is (option == "retain-longitudinal-modified-dates")
+    assert all(added.pop(tag).verb is Verb.REMOVE_OR_EMPTY_OR_DUMMY for tag in counters)
     vrs = {(entry(tag) or pytest.fail("unknown")).vr for tag in added}
     allowed = {
         "retain-uids": {"UI"},
