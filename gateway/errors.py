@@ -21,6 +21,7 @@ GatewayError
     │   ├── UnsupportedEncoding     a transfer syntax or construct that nothing here understands
     │   ├── LimitExceeded           a configured limit (depth, elements, bytes) was passed
     │   ├── PixelsUnreadable        pixel data contradicts its description, or no decoder makes sense of it
+    │   │   └── DecodingTooLong     a codec did not come to an end
     │   ├── PixelsUnwritable        pixel data cannot be encoded without loss as asked
     │   ├── RuleFailed              a profile rule or condition could not be applied
     │   ├── HeldByRule              an accept rule of the profile holds it
@@ -177,6 +178,10 @@ class LimitExceeded(InstanceError):
 
 class PixelsUnreadable(InstanceError):
     """The pixel data cannot be read: {reason}."""
+
+
+class DecodingTooLong(PixelsUnreadable):
+    """The pixel data cannot be read: a codec did not finish within {seconds} seconds."""
 
 
 class PixelsUnwritable(InstanceError):

@@ -60,6 +60,10 @@ METERS: Final[tuple[Meter, ...]] = (
     Meter("gateway_instances_refused_total", "counter", "Instances answered with a failure.", ("source", "reason")),
     Meter("gateway_instances_rejected_total", "counter", "Instances that a rule rejected.", ("project", "rule")),
     Meter("gateway_instances_held_total", "counter", "Instances held for a human.", ("project", "reason")),
+    Meter(
+        "gateway_decoding_too_long_total", "counter",
+        "Instances held because a codec did not finish, from the third in a row of a source on.", ("source",),
+    ),
     Meter("gateway_instances_deidentified_total", "counter", "Instances de-identified and verified.", ("project",)),
     Meter("gateway_instances_delivered_total", "counter", "Deliveries that were confirmed.", ("destination",)),
     Meter("gateway_delivered_bytes_total", "counter", "Bytes of the deliveries confirmed.", ("destination",)),
@@ -168,6 +172,10 @@ class Metrics:
     def held(self, *, project: str, reason: str) -> None:
         """An instance is held; ``reason`` is the code of an error or rule."""
         self._count("gateway_instances_held_total", project=project, reason=reason)
+
+    def decoding_too_long(self, *, source: str) -> None:
+        """A codec did not finish with an instance of ``source``, nor with those before it."""
+        self._count("gateway_decoding_too_long_total", source=source)
 
     def deidentified(
         self, *, project: str, deidentify_seconds: float, verify_seconds: float, pixel_seconds: float | None = None

@@ -113,7 +113,7 @@ class HeldImage:
 
 def is_about_pixels(code: str) -> bool:
     """Whether an instance held with this code waits for somebody to look at its pixels."""
-    return code in _pixel_codes(PixelHold) or code == PixelsUnreadable.code
+    return code in _pixel_codes(PixelHold) or code in _pixel_codes(PixelsUnreadable)
 
 
 def _pixel_codes(kind: type[GatewayError]) -> frozenset[str]:

@@ -19,6 +19,7 @@ import structlog
 from gateway.deid.engine import SOP_INSTANCE_UID
 from gateway.dicom.segments import Segment
 from gateway.errors import (
+    DecodingTooLong,
     InstanceError,
     LedgerUnavailable,
     RejectedByRule,
@@ -71,6 +72,8 @@ _LONGEST_WAIT: Final = 60.0
 _ALL_LACK: Final = 8
 #: Instances whose number of waits is remembered.
 _MOST_WAITING: Final = 10_000
+#: Instances of a source in a row that cost a codec all its time before its name is told.
+_TOO_LONG: Final = 3
 
 
 def work(child: Child) -> None:
@@ -112,6 +115,8 @@ class Worker:
         self._cautious = _CAUTIOUS if child.cautious else 0
         #: Instance -> seconds of its last wait.
         self._waits: dict[int, float] = {}
+        #: Source -> how many of its instances in a row a codec did not finish.
+        self._too_long: dict[str, int] = {}
         #: Whether the end of a batch may not have come to the ledger, which then holds it for this worker's.
         self._unfinished = False
 
@@ -268,6 +273,7 @@ class Worker:
                 deidentify_seconds=treated.deidentify_seconds,
                 verify_seconds=treated.verify_seconds,
             )
+            self._too_long.pop(claim.source, None)
             output = treated.output
             return DeidentifiedResult(
                 instance_id=claim.instance_id,
@@ -298,6 +304,8 @@ class Worker:
                 because=str(rejected.facts["because"]),
             )
         except (InstanceError, SpoolCorrupt) as error:
+            if isinstance(error, DecodingTooLong):
+                self._decoding_too_long(claim.source)
             return HeldResult(
                 instance_id=claim.instance_id,
                 project=None if project is None else project.name,
@@ -306,6 +314,11 @@ class Worker:
                 sop_key="" if project is None or not sop_uid else project.key.token("instance", sop_uid),
                 content_key="" if project is None or not sop_uid else project.key.token("content", content),
             )
+
+    def _decoding_too_long(self, source: str) -> None:
+        count = self._too_long[source] = self._too_long.get(source, 0) + 1
+        if count >= _TOO_LONG:
+            self._metrics.decoding_too_long(source=source)
 
     def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:
         return lambda segments: self._spool.write_output(name, segments)

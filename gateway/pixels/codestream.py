@@ -22,6 +22,7 @@ _SIZE: Final = Struct(">HHIIIIIIIIH").unpack_from
 _SEGMENTS: Final = Struct("<16I").unpack_from
 
 _SOS: Final = 0xDA
+_APP0: Final = 0xE0
 _APP14: Final = 0xEE
 _JPEG_LS: Final = 0xF7
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -47,7 +48,8 @@ class Codestream:
     precision: bits of a sample, the greatest where components differ
     signed: whether samples are signed; None where the format cannot say
     process: ``baseline``, ``extended``, ``progressive`` or ``lossless`` (JPEG), ``jpeg-ls``, ``jpeg-2000`` or ``htj2k``
-    colour: what an Adobe marker says the three components of a JPEG are, ``RGB`` or ``YBR_FULL``; None without one
+    colour: what markers say the three components of a JPEG are, ``RGB`` or ``YBR_FULL``; None if none says it
+    numbered: whether the components have the names 1, 2, 3, as luminance and chroma have them in JFIF
     lossy: whether the coding loses information; None where that cannot be told from the headers
     start: where the codestream proper begins, behind the boxes of a JP2 file
     """
@@ -59,6 +61,7 @@ class Codestream:
     signed: bool | None
     process: str
     colour: str | None = None
+    numbered: bool = False
     lossy: bool | None = None
     start: int = 0
 
@@ -105,7 +108,7 @@ def rle_segments(data: bytes) -> int:
 
 
 def _jpeg(data: bytes, family: str) -> Codestream:
-    colour, frame, scan = _jpeg_headers(data)
+    colours, frame, scan = _jpeg_headers(data)
     marker, precision, rows, columns, components = frame
     process = _PROCESSES.get(marker)
     if process is None or (process == "jpeg-ls") != (family == "jpeg-ls"):
@@ -119,16 +122,42 @@ def _jpeg(data: bytes, family: str) -> Codestream:
         precision=precision,
         signed=None,
         process=process,
-        colour=colour if components == 3 else None,
+        colour=colours.of(process) if components == 3 else None,
+        numbered=colours.names == b"\1\2\3",
         lossy=lossy,
     )
 
 
-def _jpeg_headers(data: bytes) -> tuple[str | None, tuple[int, int, int, int, int], int]:
-    """Colours by an Adobe marker, the frame header's marker and content, and where the scan header's content begins."""
+@dataclass(slots=True)
+class _Colours:
+    """What the segments of a JPEG say of its three components, as decoders read them.
+
+    Attributes
+    ----------
+    jfif: whether there is a JFIF marker, which only luminance and chroma may have (JFIF 1.02)
+    adobe: what an Adobe marker says (Adobe Technical Note 5116)
+    names: the identifiers of the components; encoders that leave red, green and blue as they are write these letters
+    """
+
+    jfif: bool = False
+    adobe: str | None = None
+    names: bytes = b""
+
+    def of(self, process: str) -> str | None:
+        """The colours of a frame of this process; of a lossless one JFIF and names say nothing."""
+        if process in ("lossless", "jpeg-ls"):
+            return self.adobe
+        said = {"YBR_FULL" if self.jfif else None, self.adobe, "RGB" if self.names == b"RGB" else None} - {None}
+        if len(said) > 1:
+            raise PixelsUnreadable(reason="the markers of a JPEG frame contradict each other about its colours")
+        return said.pop() if said else None
+
+
+def _jpeg_headers(data: bytes) -> tuple[_Colours, tuple[int, int, int, int, int], int]:
+    """What tells colours, the frame header's marker and content, and where the scan header's content begins."""
     if data[:2] != b"\xff\xd8":
         raise PixelsUnreadable(reason="a compressed frame does not begin as JPEG does")
-    pos, colour, frame = 2, None, None
+    pos, colours, frame = 2, _Colours(), None
     while True:
         if data[pos] != 0xFF:
             raise PixelsUnreadable(reason="the headers of a JPEG frame are broken")
@@ -145,13 +174,16 @@ def _jpeg_headers(data: bytes) -> tuple[str | None, tuple[int, int, int, int, in
         if marker == _SOS:
             if frame is None:
                 raise PixelsUnreadable(reason="a JPEG frame has no frame header")
-            return colour, frame, content
+            return colours, frame, content
         if marker == _APP14 and data[content : content + 5] == b"Adobe" and length >= 14:
-            colour = {0: "RGB", 1: "YBR_FULL"}.get(data[content + 11])
+            colours.adobe = {0: "RGB", 1: "YBR_FULL"}.get(data[content + 11])
+        elif marker == _APP0 and data[content : content + 5] == b"JFIF\0":
+            colours.jfif = True
         elif marker in _FRAMES:
             if frame is not None:
                 raise PixelsUnreadable(reason="a JPEG frame has two frame headers")
             frame = (marker, *_FRAME(data, content))
+            colours.names = data[content + 6 : content + 6 + 3 * frame[-1] : 3]
         pos = content + length - 2
 
 

@@ -175,7 +175,9 @@ class _Cropping:
             case Effect.HELD:
                 raise self._depends(place, tag)
             case Effect.GOES:
-                self._remove(element, place)
+                self._remove(element, place, "3")
+            case Effect.GOES_TOGETHER:
+                self._remove(element, place, "3", "1C")
             case Effect.REGIONS:
                 regions = self._regions(element)
                 self._top[tag] = None if regions is None else (regions,)
@@ -201,11 +203,11 @@ class _Cropping:
         else:
             self._top[tag] = (encoded,)
 
-    def _remove(self, element: Element, place: _Place) -> None:
-        """Take away what the IOD does not ask for."""
+    def _remove(self, element: Element, place: _Place, *types: str) -> None:
+        """Take away what the IOD does not know, or knows with one of these Types."""
         tag = element[0]
         sop_class = self._instance.text(_SOP_CLASS_UID) or self._instance.meta.sop_class_uid
-        if element_type(sop_class, place.path, tag) not in (None, "3"):
+        if element_type(sop_class, place.path, tag) not in (None, *types):
             raise self._depends(place, tag)
         self._top[tag] = None
 

@@ -4,8 +4,8 @@ It is started with this file alone: nothing of the gateway is in it. Codecs are 
 happens to them happens here, where no key, no file and no other instance is in reach: before the first frame the
 process gives up opening files, starting processes, and memory beyond its limit.
 
-A request is ``REQUEST`` and the data; the answer is ``ANSWER`` and the data. Nothing that a codec says in words leaves
-the process: outcomes are numbers.
+It says ``READY`` once. A request is ``REQUEST`` and the data; the answer is ``ANSWER`` and the data. Nothing that a codec
+says in words leaves the process: outcomes are numbers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from typing import Any, Final
 REQUEST: Final = Struct("<BBIIBBBBBIQ")
 #: Outcome, bytes per sample, signed, rows, columns, samples, bytes of data.
 ANSWER: Final = Struct("<BBBIIBQ")
+
+
+#: What the process says when it can serve.
+READY: Final = b"\1"
 
 
 class Operation(IntEnum):
@@ -73,6 +77,7 @@ def main(memory: int) -> None:
     os.dup2(nowhere, 1)
     codecs = load()
     restrict(memory)
+    _write(answers, READY)
     while True:
         head = _read(REQUEST.size)
         if head is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from gateway.dicom.instance import Instance
 from gateway.pixels import crop
 from gateway.pixels.areas import Area, area_of, outside, united
 from gateway.pixels.description import PixelDescription
-from gateway.pixels.fill import Frame, blacken, fill_of, without_unused_bits
+from gateway.pixels.fill import Frame, blacken, fill_of, needs_extremes, without_unused_bits
 from gateway.pixels.regions import ultrasound_regions
 from gateway.profile import Program
 from gateway.profile.pixels import Crop, KeepRegion, Mask, PixelRule, UltrasoundRegions
@@ -68,7 +69,7 @@ class Edit:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EditedFrames:
     """Frames as an edit leaves them; where the geometry changes, edges that go are still there.
 
@@ -100,7 +101,23 @@ class EditedFrames:
         PixelsUnreadable: the frame cannot be decoded, or nothing says what is black
         """
         frame = without_unused_bits(self.source.frame(number), self.description)
-        return blacken(frame, self.edit.areas, fill_of(self.description, self.photometric_interpretation))
+        return blacken(frame, self.edit.areas, self._fill)
+
+    @cached_property
+    def _fill(self) -> tuple[int, ...]:
+        extremes = None
+        if self.edit.areas and needs_extremes(self.description):
+            extremes = self._extremes()
+        return fill_of(self.description, self.photometric_interpretation, extremes)
+
+    def _extremes(self) -> tuple[int, int]:
+        """The lowest and the highest value of all frames."""
+        lows, highs = [], []
+        for number in range(len(self)):
+            frame = without_unused_bits(self.source.frame(number), self.description)
+            lows.append(int(frame.min()))
+            highs.append(int(frame.max()))
+        return min(lows), max(highs)
 
     def cropped(self, number: int) -> Frame:
         """Frame ``number`` as it is written.

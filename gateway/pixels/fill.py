@@ -12,7 +12,7 @@ from gateway.errors import PixelsUnreadable
 from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription
 
-__all__ = ["Frame", "blacken", "fill_of", "without_unused_bits"]
+__all__ = ["Frame", "blacken", "fill_of", "needs_extremes", "without_unused_bits"]
 
 #: Stored values of a frame: rows, columns and, for colour, samples.
 Frame = NDArray[Any]
@@ -20,18 +20,22 @@ Frame = NDArray[Any]
 _LUMINANCE: Final = frozenset(("YBR_FULL", "YBR_FULL_422"))
 
 
-def fill_of(description: PixelDescription, photometric_interpretation: str) -> tuple[int, ...]:
+def fill_of(
+    description: PixelDescription, photometric_interpretation: str, extremes: tuple[int, int] | None = None
+) -> tuple[int, ...]:
     """The stored value that a viewer shows as black, or as it shows what is no image.
 
     Pixel Padding Value, which viewers take for background, if there is one that can be stored; otherwise the darkest
-    value that can be: the lowest of MONOCHROME2, the highest of MONOCHROME1, the darkest entry of a palette,
-    luminance 0 without colour for YBR (where 0, 0, 0 is green).
+    value: the lowest of MONOCHROME2, the highest of MONOCHROME1, the darkest entry of a palette, luminance 0 without
+    colour for YBR (where 0, 0, 0 is green). It is the darkest that can be stored, but of signed values the darkest that
+    the image has: a window is set by the range of values, and -32768 would spoil it.
 
     Parameters
     ----------
     description: the image
     photometric_interpretation: of the frames as they are handed out, which may be ``RGB`` where the header says
         ``YBR_RCT``
+    extremes: the lowest and the highest stored value of the image, where they are known: ``needs_extremes``
 
     Returns
     -------
@@ -50,7 +54,10 @@ def fill_of(description: PixelDescription, photometric_interpretation: str) -> t
             padding = description.padding_value
             if padding is not None and low <= padding <= high and not shift:
                 return (padding,)
-            return ((high if photometric_interpretation == "MONOCHROME1" else low) << shift,)
+            inverted = photometric_interpretation == "MONOCHROME1"
+            if extremes is not None:
+                return (extremes[inverted],)
+            return ((high if inverted else low) << shift,)
         case "PALETTE COLOR":
             if description.palette is None:
                 raise PixelsUnreadable(reason="the palette is missing or segmented: no entry is known to be dark")
@@ -65,6 +72,16 @@ def fill_of(description: PixelDescription, photometric_interpretation: str) -> t
             return (0, middle << shift, middle << shift)
         case _:
             raise PixelsUnreadable(reason="nothing says which value is black")
+
+
+def needs_extremes(description: PixelDescription) -> bool:
+    """Whether black is the darkest value that the image has: signed, and without a padding value that can be stored."""
+    if not description.signed or description.samples_per_pixel > 1 or description.palette is not None:
+        return False
+    low, high = -(1 << (description.bits_stored - 1)), (1 << (description.bits_stored - 1)) - 1
+    padding = description.padding_value
+    aligned = description.high_bit == description.bits_stored - 1
+    return padding is None or not (low <= padding <= high and aligned)
 
 
 def blacken(frame: Frame, areas: Sequence[Area], fill: Sequence[int]) -> Frame:

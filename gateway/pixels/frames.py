@@ -2,8 +2,8 @@
 
 What a reader gives are stored values: no modality or display look-up, no conversion of colours that rounds. Where the
 coding itself has another arrangement than rows of pixels, frames come in the plain one: colour by pixel, chroma
-up-sampled, YBR_ICT and YBR_RCT as the RGB that every decoder makes of them. ``photometric_interpretation`` says what
-the values are.
+up-sampled, YBR_ICT and YBR_RCT as the RGB that every decoder makes of them, and YBR_FULL_422 of ultrasound as RGB, for
+its IOD has no other name for it. ``photometric_interpretation`` says what the values are.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from gateway.pixels.syntaxes import PROCESSES, Coding, coding_of
 
 Frame = npt.NDArray[np.generic]
 
+_LOSSY_JPEG: Final = frozenset({"baseline", "extended", "progressive"})
+#: SOP classes of ultrasound, where up-sampled YBR_FULL is no interpretation that the IOD knows (PS3.3 C.8.5.6.1.2).
+_ULTRASOUND: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("3", "3.1", "6", "6.1"))
+_SOP_CLASS_UID: Final = 0x00080016
 #: What a decoder makes of them, or up-sampling.
 _PLAIN: Final = {"YBR_ICT": "RGB", "YBR_RCT": "RGB", "YBR_FULL_422": "YBR_FULL"}
 
@@ -106,9 +110,16 @@ def open_frames(instance: Instance, description: PixelDescription, *, sandbox: S
     """
     if description.frame_bytes > sandbox.settings.frame_bytes:
         raise LimitExceeded(limit=sandbox.settings.frame_bytes, unit="bytes per frame", where="Pixel Data")
-    if not description.encapsulated:
-        return _NativeFrames(instance, description)
-    return _EncapsulatedFrames(instance, description, sandbox)
+    frames: FrameReader
+    if description.encapsulated:
+        frames = _EncapsulatedFrames(instance, description, sandbox)
+    else:
+        frames = _NativeFrames(instance, description)
+    sop_class = instance.text(_SOP_CLASS_UID) or instance.meta.sop_class_uid
+    subsampled = description.photometric_interpretation == "YBR_FULL_422"
+    if subsampled and sop_class in _ULTRASOUND and frames.photometric_interpretation == "YBR_FULL":
+        return _FramesInRgb(frames)
+    return frames
 
 
 class _NativeFrames(FrameReader):
@@ -156,6 +167,37 @@ class _EncapsulatedFrames(FrameReader):
     @property
     def lossy(self) -> bool:
         return self._first is not None and self._first.lossy is True
+
+
+class _FramesInRgb(FrameReader):
+    """Frames of luminance and chroma as red, green and blue, as every viewer shows them."""
+
+    def __init__(self, frames: FrameReader) -> None:
+        super().__init__(frames.description, "RGB")
+        self._frames = frames
+
+    def frame(self, number: int) -> Frame:
+        return in_rgb(self._frames.frame(number))
+
+    @property
+    def stored_bytes(self) -> int:
+        return self._frames.stored_bytes
+
+    @property
+    def lossy(self) -> bool:
+        return self._frames.lossy
+
+
+def in_rgb(frame: Frame) -> Frame:
+    """YBR_FULL of 8 bits as RGB (PS3.3 C.7.6.3.1.2, the other way round)."""
+    luminance, blue, red = (frame[..., sample].astype(np.float32) for sample in range(3))
+    blue -= 128
+    red -= 128
+    found = np.empty(frame.shape, np.float32)
+    found[..., 0] = luminance + 1.402 * red
+    found[..., 1] = luminance - 0.344136 * blue - 0.714136 * red
+    found[..., 2] = luminance + 1.772 * blue
+    return np.clip(np.rint(found), 0, 255).astype(frame.dtype)
 
 
 def decoded(
@@ -258,10 +300,19 @@ def _claims(data: bytes, description: PixelDescription, coding: Coding) -> Codes
 def _coded_photometric(description: PixelDescription, stream: Codestream | None) -> str:
     """What the components of a decoded frame are.
 
-    An Adobe marker stands in the bytes that every decoder reads, and decoders follow it whatever the header says.
+    Markers stand in the bytes that every decoder reads, and decoders follow them whatever the header says. Without one,
+    the header is believed, unless it says RGB of components that are named as those of JFIF are.
+
+    Raises
+    ------
+    PixelsUnreadable: some decoders would show other colours than others
     """
-    if stream is not None and stream.colour is not None and description.samples_per_pixel == 3:
+    if stream is None or description.samples_per_pixel != 3:
+        return plain_photometric(description)
+    if stream.colour is not None:
         return stream.colour
+    if stream.numbered and stream.process in _LOSSY_JPEG and description.photometric_interpretation == "RGB":
+        raise PixelsUnreadable(reason="the colours of a JPEG frame are RGB by the header and not by its components")
     return plain_photometric(description)
 
 

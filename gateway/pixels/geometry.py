@@ -44,6 +44,7 @@ class Effect(StrEnum):
     OVERLAY_BITS: it says that an overlay is no part of the pixels
     NOT_PRESERVED: it says that pixels have not kept their places
     GOES: it goes, which its Type must allow
+    GOES_TOGETHER: it goes with others, beside which alone its Type asks for it
     UNCHANGED: it does not depend on where pixels lie
     HELD: it depends on it and cannot be adapted
     """
@@ -58,6 +59,7 @@ class Effect(StrEnum):
     OVERLAY_BITS = "overlay-bits"
     NOT_PRESERVED = "not-preserved"
     GOES = "goes"
+    GOES_TOGETHER = "goes-together"
     UNCHANGED = "unchanged"
     HELD = "held"
 

@@ -24,14 +24,22 @@ from typing import Final, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import DecoderUnavailable, PixelsUnreadable
+from gateway.errors import DecoderUnavailable, DecodingTooLong, PixelsUnreadable
 from gateway.pixel_settings import PixelSettings
 from gateway.pixels import decoder
-from gateway.pixels.decoder import ANSWER, REQUEST, Codec, Operation, Outcome
+from gateway.pixels.decoder import ANSWER, READY, REQUEST, Codec, Operation, Outcome
 
 _PIPE: Final = 1 << 20
 #: Time for the interpreter and the codecs to load, in seconds, on a busy machine.
 _START_SECONDS: Final = 60.0
+#: Samples for which a codec has a second more.
+_SAMPLES_PER_SECOND: Final = 4e6
+#: Coding takes more than decoding, and its input is the gateway's own.
+_ENCODING: Final = 4
+#: A machine may have so much else to do: seconds on the clock for a second of processor time.
+_PATIENCE: Final = 10
+#: How often the time is looked at, in seconds.
+_LOOK: Final = 0.1
 #: What the child's own alarm allows beyond the parent's patience, in seconds.
 _ALARM_MARGIN: Final = 5
 _REASONS: Final = {
@@ -64,6 +72,34 @@ class FrameClaims:
     def samples(self) -> int:
         """Samples of a pixel."""
         return self.shape[2] if len(self.shape) == 3 else 1
+
+
+class _Deadline:
+    """When a child has had enough time: by its processor, and at last by the clock.
+
+    Args:
+        child: the process
+        seconds: of processor time from now on
+        patience: seconds on the clock for each of them
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], seconds: float, *, patience: float = _PATIENCE) -> None:
+        # A process's clock of processor time, as clock_getcpuclockid(3) names it.
+        self._clock = ~child.pid << 3 | 2
+        self.seconds = seconds
+        self._processor = self._used() + seconds
+        self._end = time.monotonic() + patience * seconds
+
+    def _used(self) -> float:
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:  # it is dead, which its pipes will tell
+            return 0.0
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it has."""
+        return self._used() > self._processor or time.monotonic() > self._end
 
 
 class Sandbox:
@@ -136,7 +172,9 @@ class Sandbox:
         most: int,
     ) -> tuple[int, bool, bytearray]:
         """One request and its answer: bytes per sample, sign, data of at most ``most`` bytes."""
-        seconds = self.settings.decode_seconds
+        seconds = self.settings.decode_seconds + math.prod(claims.shape) / _SAMPLES_PER_SECOND
+        if operation is Operation.ENCODE:
+            seconds *= _ENCODING
         request = REQUEST.pack(
             operation,
             codec,
@@ -147,15 +185,18 @@ class Sandbox:
             claims.signed,
             claims.bits,
             claims.colour,
-            math.ceil(seconds) + _ALARM_MARGIN,
+            math.ceil(_PATIENCE * seconds) + _ALARM_MARGIN,
             data.nbytes,
         )
         child = self._started()
-        deadline = time.monotonic() + seconds + (0.0 if self._ready else _START_SECONDS)
+        if not self._ready:
+            if self._receive(child, len(READY), _Deadline(child, _START_SECONDS, patience=1)) != READY:
+                self._refuse("its decoder answered out of form")
+            self._ready = True
+        deadline = _Deadline(child, seconds)
         self._send(child, request, deadline)
         self._send(child, data, deadline)
         outcome, size, signed, *_, length = ANSWER.unpack(self._receive(child, ANSWER.size, deadline))
-        self._ready = True
         if outcome == Outcome.DONE and length <= most:
             return size, bool(signed), self._receive(child, length, deadline)
         if outcome not in _REASONS:
@@ -189,7 +230,7 @@ class Sandbox:
         self._child, self._ready = child, False
         return child
 
-    def _send(self, child: subprocess.Popen[bytes], data: bytes | memoryview, deadline: float) -> None:
+    def _send(self, child: subprocess.Popen[bytes], data: bytes | memoryview, deadline: _Deadline) -> None:
         assert child.stdin is not None
         view, descriptor = memoryview(data), child.stdin.fileno()
         while view.nbytes:
@@ -201,7 +242,7 @@ class Sandbox:
             except OSError:
                 self._refuse_dead(child)
 
-    def _receive(self, child: subprocess.Popen[bytes], length: int, deadline: float) -> bytearray:
+    def _receive(self, child: subprocess.Popen[bytes], length: int, deadline: _Deadline) -> bytearray:
         assert child.stdout is not None
         data, at, descriptor = bytearray(length), 0, child.stdout.fileno()
         view = memoryview(data)
@@ -216,11 +257,13 @@ class Sandbox:
             at += count
         return data
 
-    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
+    def _wait(self, descriptor: int, event: int, deadline: _Deadline) -> None:
         poller = select.poll()
         poller.register(descriptor, event)
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            self._refuse(f"a codec did not finish within {self.settings.decode_seconds:g} seconds")
+        while not poller.poll(_LOOK * 1000):
+            if deadline.has_passed:
+                self._end()
+                raise DecodingTooLong(seconds=f"{deadline.seconds:.2g}")
 
     def _refuse_dead(self, child: subprocess.Popen[bytes]) -> NoReturn:
         with suppress(subprocess.TimeoutExpired):

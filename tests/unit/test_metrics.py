@@ -43,6 +43,7 @@ def count_everything(metrics: Metrics) -> None:
     receive.echoed("pacs")
     receive.stored("pacs", 1000, 0.02)
     receive.failed("pacs", 0xA700, "spool-full")
+    metrics.decoding_too_long(source="pacs")
     metrics.taken_up(waited_seconds=1.5)
     metrics.rejected(project="default", rule="duplicate")
     metrics.held(project="default", reason="leak-suspected")

@@ -130,3 +130,14 @@ def test_what_was_told_before_the_ledger_failed_stays(bench: Bench, monkeypatch:
         bench.worker._batch()
     assert bench.ledger.status().instance_count(InstanceState.HELD) == 1
     assert bench.waiting() == [(number, 1) for number in numbers[1:]]
+
+
+def test_a_source_that_costs_codecs_all_their_time_is_named(bench: Bench) -> None:
+    """From the third instance in a row on; one of another source does not count."""
+    worker, told = bench.worker, []
+    for source in ("ct-1", "ct-1", "us-2", "ct-1", "ct-1"):
+        worker._decoding_too_long(source)
+        told.append(
+            worker._metrics.registry.get_sample_value("gateway_decoding_too_long_total", {"source": source}) or 0
+        )
+    assert told == [0, 0, 0, 1, 2]

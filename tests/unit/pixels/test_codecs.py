@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from pydicom.pixels.processing import convert_color_space
 from pydicom.pixels.utils import get_expected_length, pixel_array
 
 from gateway.errors import GatewayError, PixelsUnreadable
@@ -86,9 +87,15 @@ def test_frames_are_what_others_decode(path: Path, sandbox: Sandbox, tmp_path: P
     else:
         expected = reference(dataset)
     assert len(frames) == len(expected)
+    header = dataset.PhotometricInterpretation
+    if dataset.get("Modality") == "US" and header == "YBR_FULL_422":
+        # The IOD of ultrasound knows no other name for what up-sampling makes of it.
+        for found, other in zip(frames, expected, strict=True):
+            np.testing.assert_allclose(found.astype(int), convert_color_space(other, "YBR_FULL", "RGB"), atol=1)
+        assert photometric == "RGB"
+        return
     for found, other in zip(frames, expected, strict=True):
         np.testing.assert_array_equal(found, other)
-    header = dataset.PhotometricInterpretation
     assert photometric == {"YBR_RCT": "RGB", "YBR_ICT": "RGB", "YBR_FULL_422": "YBR_FULL"}.get(header, header)
 
 
@@ -148,22 +155,21 @@ def test_deflated_frames(tmp_path: Path, sandbox: Sandbox, bits: int) -> None:
     ("transform", "photometric"),
     [
         # Decoders follow the marker in the stream, whatever the header says.
-        (None, "RGB"),
         (0, "RGB"),
         (1, "YBR_FULL"),
     ],
 )
 def test_colours_of_a_jpeg_are_what_its_marker_says(
-    tmp_path: Path, sandbox: Sandbox, transform: int | None, photometric: str
+    tmp_path: Path, sandbox: Sandbox, transform: int, photometric: str
 ) -> None:
     pixels = noise((16, 16, 3), "u1")
     stream = bytes(
         imagecodecs.jpeg8_encode(pixels, level=90, colorspace="YCBCR", outcolorspace="YCBCR", subsampling="444")
     )
-    marker = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform or 0])
+    marker = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform])
     # Without APP0: libjpeg writes JFIF, which says nothing that DICOM knows.
     length = int.from_bytes(stream[4:6], "big")
-    stream = stream[:2] + (b"" if transform is None else marker) + stream[4 + length :]
+    stream = stream[:2] + marker + stream[4 + length :]
     path = save(tmp_path / "one.dcm", encapsulated(header(pixels), [stream]), "1.2.840.10008.1.2.4.50")
     (frame,), found = read(path, sandbox)
     assert found == photometric

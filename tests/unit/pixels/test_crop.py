@@ -15,6 +15,7 @@ from gateway.pixels.sandbox import Sandbox
 from tests.fixtures.treating import CR, CT, Treated, image, item_of, noise, program, stored, treat
 from tests.unit.pixels.test_regions import region
 
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
 CONFOCAL = "1.2.840.10008.5.1.4.1.1.77.1.8"
 CROP = "pixels:\n  - crop: {top: 5, bottom: 3, left: 10, right: 2, geometry: change}\n"
 KEPT = (slice(5, 37), slice(10, 58))
@@ -170,6 +171,19 @@ def test_an_overlay_that_cannot_move_holds(
         treat(path, program(tmp_path, CROP + rules), sandbox=sandbox)
 
 
+def test_the_field_of_view_of_a_digital_radiograph_goes_as_a_whole(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Its origin is of Type 1C beside rotation and flip, which go with it (PS3.3 C.8.11.4)."""
+    values: dict[str, Any] = {
+        "FieldOfViewShape": "RECTANGLE",
+        "FieldOfViewDimensions": [40, 60],
+        "FieldOfViewOrigin": [12.5, 3],
+        "FieldOfViewRotation": 90,
+        "FieldOfViewHorizontalFlip": "NO",
+    }
+    _, found = cropped(tmp_path, sandbox, DX, **values, Modality="DX")
+    assert not set(values) & set(found.dataset.dir())
+
+
 def test_the_field_of_view_of_the_image_goes(tmp_path: Path, sandbox: Sandbox) -> None:
     values: dict[str, Any] = {"FieldOfViewShape": "RECTANGLE", "FieldOfViewDimensions": [40, 60]}
     _, found = cropped(tmp_path, sandbox, **values)
@@ -216,7 +230,10 @@ def test_private_sequences_that_may_stay(tmp_path: Path, sandbox: Sandbox) -> No
         # numbers that are none
         ({"CenterOfCircularShutter": [20, 30, 40]}, r"\(0018,1610\) is no list of numbers"),
         # other places that are not adapted
-        ({"FieldOfViewOrigin": [1, 2]}, r"\(0018,7030\) depends"),
+        (
+            {"DetectorInformationSequence": [item_of(FieldOfViewOrigin=[1, 2])]},
+            r"\(0054,0022\)/\(0018,7030\) depends",
+        ),
         ({"RTImagePosition": [1, 2]}, r"\(3002,0012\) depends"),
         ({"TotalPixelMatrixColumns": 60}, r"\(0048,0006\) depends"),
         (

@@ -280,6 +280,7 @@ def test_frames_that_disagree_about_colours_are_refused(tmp_path: Path, sandbox:
     streams = [
         bytes(imagecodecs.jpeg8_encode(frame, level=90, outcolorspace="YCBCR", subsampling="444")) for frame in pixels
     ]
+    streams[1] = streams[1][:2] + streams[1][4 + int.from_bytes(streams[1][4:6]) :]  # without JFIF
     streams[1] = streams[1][:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0" + streams[1][2:]
     dataset = encapsulated(header(pixels, PhotometricInterpretation="YBR_FULL"), streams)
     assert "differently" in refused(save(tmp_path / "one.dcm", dataset, JPEG), sandbox)

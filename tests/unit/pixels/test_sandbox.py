@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 from gateway.errors import DecoderUnavailable, PixelsUnreadable
 from gateway.pixel_settings import PixelSettings
 from gateway.pixels import decoder
+from gateway.pixels import sandbox as sandbox_module
 from gateway.pixels.decoder import ANSWER, REQUEST, Codec, Operation, Outcome, load, serve
 from gateway.pixels.sandbox import FrameClaims, Sandbox
 from tests.unit.pixels.stored import noise
@@ -100,6 +102,40 @@ def test_an_endless_codec_is_ended() -> None:
             sandbox.decode(Codec.JPEG, STREAM, CLAIMS)
         with pytest.raises(ProcessLookupError):
             os.kill(endless, 0)
+
+
+def test_time_is_the_processor_s_and_grows_with_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine costs no frame; a damaged one costs little, and a large one may cost more."""
+    asked: list[float] = []
+
+    class Deadline(sandbox_module._Deadline):
+        def __init__(self, child: subprocess.Popen[bytes], seconds: float, *, patience: float = 10) -> None:
+            if patience > 1:  # than for the start
+                asked.append(seconds)
+            super().__init__(child, seconds, patience=patience)
+
+    monkeypatch.setattr(sandbox_module, "_Deadline", Deadline)
+    with Sandbox(settings(decode_seconds=2)) as sandbox:
+        sandbox.decode(Codec.JPEG, STREAM, CLAIMS)
+        with pytest.raises(PixelsUnreadable):
+            sandbox.decode(Codec.JPEG, STREAM, FrameClaims(shape=(3000, 2400), size=2, signed=False, bits=12))
+        sandbox.encode(Codec.RLE, PIXELS, CLAIMS)
+    pixels = 16 * 24 / 4e6
+    assert asked == [pytest.approx(2 + pixels), pytest.approx(2 + 1.8), pytest.approx(4 * (2 + pixels))]
+
+
+@pytest.mark.parametrize(("used", "clock", "passed"), [(0.0, 0.0, False), (2.1, 2.1, True), (0.1, 21.0, True)])
+def test_when_a_codec_has_had_its_time(
+    monkeypatch: pytest.MonkeyPatch, used: float, clock: float, passed: bool
+) -> None:
+    now = {"used": 5.0, "clock": 7.0}
+    monkeypatch.setattr("time.clock_gettime", lambda _: now["used"])
+    monkeypatch.setattr("time.monotonic", lambda: now["clock"])
+    with Sandbox() as sandbox:
+        deadline = sandbox_module._Deadline(sandbox._started(), 2.0)
+        now["used"] += used
+        now["clock"] += clock
+        assert deadline.has_passed is passed
 
 
 def test_memory_is_limited() -> None:

@@ -139,7 +139,13 @@ def codes(output: Dataset) -> set[str]:
     [
         (noise(40, 60), {}, 0),
         (noise(40, 60), {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12}, 4095),
-        (noise(40, 60, dtype="int16"), {"BitsStored": 14}, -8192),
+        # signed: the darkest that the image has, in any frame; the lowest that it could have would spoil a window
+        (noise(40, 60, dtype="int16") - 1024, {"BitsStored": 14}, int(noise(40, 60).astype("int16").min()) - 1024),
+        (noise(3, 40, 60, dtype="int16") - 1024, {}, int(noise(3, 40, 60).astype("int16").min()) - 1024),
+        (noise(40, 60, dtype="int16") - 1024, {"PhotometricInterpretation": "MONOCHROME1"},
+         int(noise(40, 60).astype("int16").max()) - 1024),
+        # unless it says itself what is background
+        (noise(40, 60, dtype="int16") - 1024, {"PixelPaddingValue": -2000}, -2000),
         (noise(40, 60, dtype="uint8", below=256), {}, 0),
         (noise(40, 60, dtype="uint32"), {}, 0),
         # an odd number of bytes
@@ -150,7 +156,7 @@ def codes(output: Dataset) -> set[str]:
         (noise(2, 40, 60, 3, dtype="uint8", below=256), {}, [0, 0, 0]),
         (noise(40, 60, 3, dtype="uint8", below=256), {"PhotometricInterpretation": "YBR_FULL"}, [0, 128, 128]),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_masks(
     tmp_path: Path, sandbox: Sandbox, pixels: np.ndarray[Any, Any], values: dict[str, Any], fill: Any, syntax: str
