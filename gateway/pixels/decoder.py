@@ -4,8 +4,8 @@ It is started with this file alone: nothing of the gateway is in it. Codecs are 
 happens to them happens here, where no key, no file and no other instance is in reach: before the first frame the
 process gives up opening files, starting processes, and memory beyond its limit.
 
-It says ``READY`` once. A request is ``REQUEST`` and the data; the answer is ``ANSWER`` and the data. Nothing that a codec
-says in words leaves the process: outcomes are numbers.
+It says ``READY`` once. A request is ``REQUEST`` and the data; the answer is ``ANSWER`` and the data. Nothing that a
+codec says in words leaves the process: outcomes are numbers.
 """
 
 from __future__ import annotations
