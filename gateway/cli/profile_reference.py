@@ -53,6 +53,8 @@ _RULE_KEYS: Final[dict[str, str]] = {
     "table": "CSV file with the columns `value,pseudonym`; its path is relative to the profile.",
     "missing": "What happens to a value that the table lacks: `hold` (default), `remove` or `empty`.",
     "sequential": "Form of a numbered pseudonym: `{number:06}`.",
+    "without": "`names`: words that hold a name of the header's persons or institutions go. For short texts, such as "
+    "the name of a station.",
     "otherwise": "What happens to a value that the list lacks: `hold` (default), `remove`, `empty` or `keep`.",
 }
 #: Key of a pixel rule -> what it does, and an example.

@@ -41,6 +41,10 @@ __all__ = ["Cleaner"]
 _CLEANABLE: Final = frozenset((b"CS", b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
 #: Letters in circles, squares and flags are letters as well.
 _LETTER: Final = r"[^\W_]|[\u2460-\u24ff\u3200-\u33ff\U0001f100-\U0001f1ff]"
+#: VRs whose text may have lines.
+_LINES: Final = frozenset((b"LT", b"ST", b"UT"))
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROL_OR_LINE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN: Final = re.compile(rf"(?:{_LETTER})(?:{_LETTER}|[\u0300-\u036f\u20dd-\u20e4])*")
 _PIECE: Final = re.compile(r"\d+|[^\W\d_]+")
 _HUMP: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -98,13 +102,14 @@ class Cleaner:
         self._hold = program.when_unsure == "hold"
         self._context = context
 
-    def text(self, tag: int, vr: bytes, text: str) -> str | None:
+    def text(self, tag: int, vr: bytes, text: str, *, keeps_unknown: bool = False) -> str | None:
         """What may stay of the value of an element.
 
         Parameters
         ----------
         tag, vr: the element
         text: its decoded value, several values separated by backslashes where the VR has several (PS3.5 6.4)
+        keeps_unknown: whether only words with a name of the header's persons or institutions go
 
         Returns
         -------
@@ -118,12 +123,18 @@ class Cleaner:
         if vr not in _CLEANABLE:
             return None
         values = text.split("\\") if VALUE_REPRESENTATIONS[vr].several else [text]
-        cleaned = [self._value(tag, value) for value in values]
+        if keeps_unknown:
+            cleaned = [_Value(words_of(self._vocabulary), self._context, value).unnamed() for value in values]
+        else:
+            cleaned = [self._value(tag, value) for value in values]
         if vr == b"CS":
             cleaned = [one if one == value else "" for one, value in zip(cleaned, values, strict=True)]
         if cleaned == values:
             return text if text.strip(" \0") else None
-        return "\\".join(cleaned) if any(one.strip(" \0") for one in cleaned) else None
+        # What is written anew has only the control characters that its VR allows (PS3.5 6.1.3).
+        controls = _CONTROL if vr in _LINES else _CONTROL_OR_LINE
+        written = [controls.sub(" ", one).strip(" ") for one in cleaned]
+        return "\\".join(written) if any(written) else None
 
     def identifies(self, text: str) -> bool:
         """Whether ``text``, such as a code of a private scheme, holds what the study's header names or a date."""
@@ -180,6 +191,16 @@ class _Value:
         if not any(self._says_something(number) for number in range(len(self._tokens))):
             return "", unsure
         return self._rebuilt(), unsure
+
+    def unnamed(self) -> str:
+        """The text without the words that hold a name of the study's persons or institutions."""
+        joined = "".join(self._tokens)
+        for form in (*self._context.sites, *self._context.names):
+            if len(form) >= _SHORTEST_JOINED:
+                self._joined(joined, form, aligned=form.isdecimal())
+        if not any(fate.goes for fate in self._fates):
+            return self._text
+        return "" if all(fate.goes for fate in self._fates) else self._rebuilt()
 
     def identifies(self) -> bool:
         self._by_pattern()

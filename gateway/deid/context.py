@@ -57,11 +57,13 @@ class Context:
     names: words of two letters and more of the names of persons
     phrases: identifiers, institutions, addresses, telephone numbers and stations of four characters and more
     short: shorter ones, which identify only where they are the whole value
+    sites: of institutions, the whole and each of its words, of four characters and more
     """
 
     names: frozenset[str] = frozenset()
     phrases: frozenset[str] = frozenset()
     short: frozenset[str] = frozenset()
+    sites: frozenset[str] = frozenset()
 
 
 def study_context(instance: Instance, program: Program) -> Context:
@@ -73,7 +75,12 @@ def study_context(instance: Instance, program: Program) -> Context:
     """
     collector = _Collector(instance.buffer, program, words_of(frozenset()))
     collector.level(instance.elements, DEFAULT_REPERTOIRE)
-    return Context(frozenset(collector.names), frozenset(collector.phrases), frozenset(collector.short))
+    return Context(
+        frozenset(collector.names),
+        frozenset(collector.phrases),
+        frozenset(collector.short),
+        frozenset(collector.sites),
+    )
 
 
 class Contexts:
@@ -116,6 +123,7 @@ class _Collector:
         self.names: set[str] = set()
         self.phrases: set[str] = set()
         self.short: set[str] = set()
+        self.sites: set[str] = set()
 
     def level(self, elements: list[Element], sets: CharacterSets) -> None:
         buffer = self._buffer
@@ -167,6 +175,10 @@ class _Collector:
                         self._phrase(part)
             case Kind.PHONE:
                 self._phone(text)
+            case Kind.INSTITUTION:
+                self._phrase(text)
+                words = (fold(word) for word in (text, *re.findall(r"[^\W_]+", text)))
+                self.sites.update(word for word in words if len(word) >= _SHORTEST_IDENTIFIER)
             case _:
                 self._phrase(text)
 

@@ -57,7 +57,7 @@ from gateway.dicom.segments import Segment
 from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed
-from gateway.profile import Action, Program, Truncation, Verb
+from gateway.profile import Action, Program, Truncation, Unnamed, Verb
 from gateway.profile.situation import situation
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
@@ -533,10 +533,10 @@ class _Run:
         """As ``_apply``, for a rule of which it is known what its verb means here."""
         tag, received, _start, _value, _end, items = element
         vr = private.vr if private is not None else written_vr(tag, received, is_sequence=items is not None)
+        if verb is Verb.CLEAN or isinstance(rule.options, Unnamed):
+            return self._clean(rule, element, level, vr)
         if verb in _SIMPLE:
             return self._simple(verb, element, level, vr)
-        if verb is Verb.CLEAN:
-            return self._clean(rule, element, level, vr)
         if items is not None:
             if verb is Verb.SHIFT_DATE:
                 return self._items(element, items, level)
@@ -624,7 +624,7 @@ class _Run:
         check_length(element)
         values, exact = read_values(self.buffer, element, vr, sets)
         text = "\\".join(values)
-        left = self.cleaner.text(tag, vr, text)
+        left = self.cleaner.text(tag, vr, text, keeps_unknown=isinstance(rule.options, Unnamed))
         if not left:
             return self._gone(element, level, vr)
         if left == text and exact:

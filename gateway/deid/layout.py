@@ -145,4 +145,4 @@ def _made(
 def _kind(rule: Action, element: Element) -> int:
     if element[5] is not None or not is_repeatable(rule):
         return RULE
-    return CLEAN if rule.verb is Verb.CLEAN else REWRITE
+    return CLEAN if rule.verb in (Verb.CLEAN, Verb.KEEP) else REWRITE

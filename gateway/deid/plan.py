@@ -173,4 +173,4 @@ class Plan:
 
 
 def _unless_kept(action: Action) -> Action | None:
-    return None if action.verb is Verb.KEEP else action
+    return None if action.verb is Verb.KEEP and action.options is None else action

@@ -17,6 +17,7 @@ from gateway.profile.options import (
     Source,
     Substitution,
     Truncation,
+    Unnamed,
 )
 from gateway.profile.program import (
     AcceptRule,
@@ -59,6 +60,7 @@ __all__ = [
     "Source",
     "Substitution",
     "Truncation",
+    "Unnamed",
     "Verb",
     "check_profile",
     "load_profile",

@@ -24,6 +24,7 @@ from gateway.profile.options import (
     Source,
     Substitution,
     Truncation,
+    Unnamed,
 )
 from gateway.profile.program import Action, Origin
 from gateway.profile.rules import check_action
@@ -129,6 +130,8 @@ class _Reader:
             if rule.to is None:
                 raise _Wrong(verb.value, 'truncate-date needs "to: year" or "to: month"')
             return Truncation(rule.to)
+        if rule.without is not None:
+            return Unnamed()
         return self._pseudonym(rule) if verb is Verb.PSEUDONYMISE else None
 
     def _pseudonym(self, rule: Rule) -> Pseudonym:

@@ -99,6 +99,7 @@ class Rule(_Part):
     missing: Literal["hold", "remove", "empty"] | None = None
     sequential: str | None = None
     otherwise: Literal["hold", "remove", "empty", "keep"] | None = None
+    without: Literal["names"] | None = None
     because: str = ""
     clause: str | None = None
     when: _Text | None = None
@@ -122,6 +123,7 @@ KEYS_OF_VERBS: Final[dict[str, Verb]] = {
     "missing": Verb.PSEUDONYMISE,
     "sequential": Verb.PSEUDONYMISE,
     "otherwise": Verb.MAP,
+    "without": Verb.KEEP,
 }
 
 

@@ -31,6 +31,11 @@ class Truncation:
 
 
 @dataclass(frozen=True, slots=True)
+class Unnamed:
+    """``keep`` without the words that hold a name of the header's persons or institutions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pseudonym:
     """``pseudonymise``: where the pseudonym of a value comes from.
 
@@ -122,4 +127,4 @@ class Source:
     tag: int
 
 
-Options: TypeAlias = Truncation | Pseudonym | Mapping_ | Bins | Rounding | Prefix | Substitution | Source
+Options: TypeAlias = Truncation | Unnamed | Pseudonym | Mapping_ | Bins | Rounding | Prefix | Substitution | Source

@@ -18,6 +18,7 @@ from gateway.profile.options import (
     Source,
     Substitution,
     Truncation,
+    Unnamed,
 )
 from gateway.profile.program import Action, Code, Origin, PathRule, Pattern, PrivateRule, Program, Shift
 from gateway.profile.verb import Verb
@@ -172,6 +173,8 @@ def _option(options: Options) -> str:
         case Truncation():
             left = {"year": "the year", "month": "year and month"}[options.to]
             return f"keeps {left} of the date; the rest becomes the first day"
+        case Unnamed():
+            return "stays without the names of persons and institutions that the study's header has"
         case Pseudonym():
             return _pseudonym(options)
         case Mapping_():

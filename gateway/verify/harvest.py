@@ -31,6 +31,8 @@ _CODE_MEANING: Final = 0x00080104
 _SOURCE_AE: Final = 0x00020016
 _MEDIA_STORAGE_SOP_INSTANCE_UID: Final = 0x00020003
 _SOP_INSTANCE_UID: Final = 0x00080018
+#: The value of a content item of type UIDREF.
+_UID_VALUE: Final = 0x0040A124
 #: Kinds that are written in letters.
 _WORDS: Final = frozenset((Kind.NAME, Kind.INSTITUTION))
 #: The beginning of a long value is enough to find a copy of it.
@@ -240,6 +242,8 @@ class _Collector:
                 vr = vr_of(tag) if coded_vr == b"UN" else coded_vr  # PS3.5 6.2.2
                 if rules is not None:
                     self.keeps = private.get(tag) is Verb.KEEP if tag & _ODD_GROUP else rules.keeps(path, tag)
+                    if tag == _UID_VALUE and not self.keeps:
+                        self.keeps = rules.keeps_device(path, buffer, elements)
                 self._value(kind, tag, vr, bytes(buffer[value : min(end, value + 64 * _LONGEST)]), sets)
         return sets
 

@@ -14,7 +14,7 @@ from gateway.verify.fold import squash
 from gateway.verify.names import is_unspaced, name_needles
 from gateway.verify.needle import Mode, Needle, make, phrase_mode
 
-__all__ = ["needles"]
+__all__ = ["is_time", "needles"]
 
 _PARTS_OF_ADDRESS: Final = re.compile(r"[,;^\r\n\\]+")
 _SHORTEST_ADDRESS: Final = 8
@@ -89,13 +89,16 @@ def _id(kind: Kind, text: str) -> Iterator[Needle]:
         runs += re.findall(r"[0-9]+", squash(checked[1]).replace(" ", ""))
     for run in dict.fromkeys(runs):
         for digits in dict.fromkeys((run, run.lstrip("0"))):
-            if len(digits) < _SHORTEST_RUN or len(set(digits)) == 1 or digits in (form, compact):
-                continue
             # ``MR20240315101512`` is no number but the time at which a machine made it.
-            if _TIME.fullmatch(digits):
+            if is_time(digits):
                 yield from _date(Kind.DATE, digits)
-            else:
+            elif len(digits) >= _SHORTEST_RUN and len(set(digits)) > 1 and digits not in (form, compact):
                 yield make(kind, digits, Mode.DIGITS)
+
+
+def is_time(digits: str) -> bool:
+    """Whether digits are a date with a clock."""
+    return _TIME.fullmatch(digits) is not None
 
 
 def _mode(compact: str) -> Mode:

@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.dicom.identifying import Kind
 from gateway.verify.needle import Mode, Needle
+from gateway.verify.needles import is_time
 
 __all__ = ["kinds_in_uid"]
 
@@ -45,7 +46,8 @@ def _is_in(needle: Needle, uid: str, components: list[str], begun: set[str]) -> 
     form = needle.form
     if needle.mode is Mode.DATE:
         return form in begun
-    if needle.kind not in _NUMBERS or not form.isdecimal() or len(form) < _SHORTEST:
+    # The time at which a machine made a number is in its UIDs as well; its date is looked for.
+    if needle.kind not in _NUMBERS or not form.isdecimal() or len(form) < _SHORTEST or is_time(form):
         return False
     if len(form) >= _ANYWHERE and form in uid:
         return True

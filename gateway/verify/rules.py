@@ -20,6 +20,10 @@ _CHARACTERISTICS: Final = 0x00080300
 #: UID (0040,A124) of a content item; Retain UIDs Option (PS3.16 CID 7050).
 _UID: Final = 0x0040A124
 _RETAIN_UIDS: Final = "113110"
+#: Device Observer UID and Device Subject UID stay under the Retain Device Identity Option.
+_RETAIN_DEVICES: Final = "113109"
+_DEVICES: Final = frozenset((b"121012", b"121198"))
+_CONCEPT_NAME, _CODE_VALUE, _DESIGNATOR = 0x0040A043, 0x00080100, 0x00080102
 _ACTIONS: Final = {b"D": Verb.DUMMY, b"Z": Verb.EMPTY, b"U": Verb.HASH_UID}
 _MOST_TAGS: Final = 100_000
 
@@ -45,6 +49,7 @@ class Rules:
         self._named = frozenset(program.actions)
         #: Content items that name a study or a series keep their UIDs under this option (Table E.3.4-1).
         self._retains_uids = any(code.value == _RETAIN_UIDS for code in program.codes)
+        self._retains_devices = any(code.value == _RETAIN_DEVICES for code in program.codes)
         #: Whether any private element may stay.
         self.has_private = bool(
             program.private_elements or program.safe is not None or program.private.verb is not Verb.REMOVE
@@ -74,6 +79,14 @@ class Rules:
         if tag == _UID and self._retains_uids and self._is_cleaned(path):
             return True
         return tag in self._named and self.action(path, tag).verb is Verb.KEEP
+
+    def keeps_device(self, path: tuple[int, ...], buffer: Buffer, elements: list[Element]) -> bool:
+        """Whether ``elements`` are the content item of a device whose UID stays (Table E.3.4-1)."""
+        if not self._retains_devices or not self._is_cleaned(path):
+            return False
+        concept = find(elements, _CONCEPT_NAME)
+        codes = [_values(buffer, item[4]) for item in (concept[5] or [])] if concept is not None else []
+        return any(code.get(_DESIGNATOR) == b"DCM" and code.get(_CODE_VALUE) in _DEVICES for code in codes)
 
     def _is_cleaned(self, path: tuple[int, ...]) -> bool:
         """Whether one of the sequences ``path`` is cleaned."""

@@ -38,6 +38,38 @@ def cleaner(descriptors: Program) -> Cleaner:
 
 
 @pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("VUMC-MRI-2H130", "MRI-2H130"),  # the institution in front
+        ("MRC35131", "MRC35131"),  # nothing of it
+        ("CT_Amsterdam_3", "CT_3"),  # one of its words
+        ("0000000000vumc", None),  # inside a word: nothing is left
+        ("MRXLOPEZ7 3", "3"),  # a person
+        ("AmsterdamUMC 1", "1"),  # joined
+        ("00090004", "00090004"),  # a number that is called like the department only in part
+        ("0009 4", "4"),  # and as a whole
+        ("QWERTZ UIOP", "QWERTZ UIOP"),  # words that nobody knows
+    ],
+)
+def test_names_alone_go_where_everything_else_is_kept(descriptors: Program, text: str, left: str | None) -> None:
+    context = Context(names=frozenset(("lopez", "li")), sites=frozenset(("vumc", "amsterdam", "amsterdamumc", "0009")))
+    assert Cleaner(descriptors, context).text(0x00081010, b"SH", text, keeps_unknown=True) == left
+
+
+@pytest.mark.parametrize(
+    ("vr", "text", "left"),
+    [
+        (b"LO", "TORAX\rPA GARCIA", "TORAX PA"),  # a line break where none may be
+        (b"SH", "GARCIA\x00TORAX\x07", "TORAX"),  # other control characters
+        (b"LT", "TORAX\r\nPA GARCIA", "TORAX\r\nPA"),  # lines stay where they may be
+        (b"LO", "TORAX\rPA", "TORAX\rPA"),  # what stays as it is keeps its bytes
+    ],
+)
+def test_control_characters(cleaner: Cleaner, vr: bytes, text: str, left: str) -> None:
+    assert cleaner.text(DESCRIPTION, vr, text) == left
+
+
+@pytest.mark.parametrize(
     "text",
     [
         # what radiology departments write, in three languages and their abbreviations

@@ -16,6 +16,7 @@ WANTED = frozenset(
         *needles(Kind.BIRTH_DATE, "19310427"),
         *needles(Kind.DEVICE, "67093000"),
         *needles(Kind.ID, "4711"),
+        *needles(Kind.ID, "20240229101512"),
     ]
 )
 
@@ -35,6 +36,7 @@ WANTED = frozenset(
         ("1.2.276.7391846.20220711", ["date", "id"]),  # two kinds
         ("1.2.276.173918461", []),  # seven digits inside a component: chance
         ("1.2.276.67093000.1", []),  # the machine's own number
+        ("1.2.276.20240229101512", ["date"]),  # the time at which a machine made an identifier
         ("1.2.276.4711", []),  # too short to tell
         ("1.2.276.120220711", []),  # not at the beginning of a component
         ("2.25.329800735698586629295641978511506172918", []),  # a UUID
