@@ -35,6 +35,7 @@ class AuditAction(StrEnum):
     HELD_MASKED = "held-masked"
     HELD_REJECTED = "held-rejected"
     HELD_VIEWED = "held-viewed"
+    HELD_RETRIED = "held-retried"
     DELIVERY_FORCED = "delivery-forced"
     DELIVERY_CANCELLED = "delivery-cancelled"
     DELIVERY_MOVED = "delivery-moved"

@@ -6,6 +6,7 @@ SQLite or PostgreSQL by the same code. It holds no identity: keyed hashes and ne
 from gateway.ledger.audit import AuditEnd, AuditRecord
 from gateway.ledger.keys import KeyVersion
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.moving import PIXEL_CODES
 from gateway.ledger.records import (
     DUPLICATE,
     Account,
@@ -18,6 +19,9 @@ from gateway.ledger.records import (
     DeliveryResult,
     DestinationCount,
     Finished,
+    HeldAbout,
+    HeldFilter,
+    HeldGroup,
     HeldInstance,
     HeldResult,
     HistoryEntry,
@@ -46,6 +50,7 @@ from gateway.ledger.writer import MOST_WAITING, LedgerWriter
 __all__ = [
     "DUPLICATE",
     "MOST_WAITING",
+    "PIXEL_CODES",
     "SCHEMA_VERSION",
     "Account",
     "AuditEnd",
@@ -60,6 +65,9 @@ __all__ = [
     "DeliveryState",
     "DestinationCount",
     "Finished",
+    "HeldAbout",
+    "HeldFilter",
+    "HeldGroup",
     "HeldInstance",
     "HeldResult",
     "HistoryEntry",

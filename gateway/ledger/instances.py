@@ -20,14 +20,15 @@ from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
 from gateway.ledger.database import ForEach, OnDatabase, chunks, each_of, records, spelt
 from gateway.ledger.history import Transition
+from gateway.ledger.holds import record_holds
 from gateway.ledger.identities import claims_of, lock_of, one_patient
+from gateway.ledger.moving import move, reopen, still_held
 from gateway.ledger.outgoing import create_deliveries
 from gateway.ledger.records import (
     DUPLICATE,
     ClaimedInstance,
     DeidentifiedResult,
     Finished,
-    HeldInstance,
     HeldResult,
     Purgeable,
     Received,
@@ -35,8 +36,8 @@ from gateway.ledger.records import (
     Result,
 )
 from gateway.ledger.redo import ask_again
-from gateway.ledger.schema import HELD, LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
-from gateway.ledger.states import INSTANCE_TRANSITIONS, InstanceState, Mover
+from gateway.ledger.schema import LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
+from gateway.ledger.states import InstanceState, Mover
 
 #: The instances ``ids``.
 _NAMED: Final = instances.c.id.in_(each_of("ids"))
@@ -344,60 +345,6 @@ class Instances(OnDatabase):
             yield from (row.spool_name for row in rows)
             last = rows[-1].id
 
-    def held_instance(self, instance_id: int) -> HeldInstance | None:
-        """The held instance with that row id; None if there is none, or it is not held.
-
-        Raises
-        ------
-        LedgerUnavailable
-            The database cannot be read.
-        """
-        found = self.held(limit=1, after=instance_id - 1)
-        return found[0] if found and found[0].instance_id == instance_id else None
-
-    def held(self, *, project: str | None = None, limit: int = 100, after: int = 0) -> list[HeldInstance]:
-        """Instances that wait for a human, by row id.
-
-        Parameters
-        ----------
-        project
-            Only of this project.
-        limit
-            How many at most.
-        after
-            Only row ids above this one: the last of the previous page.
-
-        Raises
-        ------
-        LedgerUnavailable
-            The database cannot be read.
-        """
-        columns = instances.c
-        query = (
-            sa.select(
-                columns.id.label("instance_id"),
-                columns.project,
-                columns.spool_name,
-                columns.source,
-                columns.calling_ae,
-                columns.called_ae,
-                columns.sop_class_uid,
-                columns.size,
-                columns.code,
-                columns.detail,
-                columns.attempts,
-                columns.received_at,
-                columns.changed_at.label("held_at"),
-            )
-            .where(HELD, columns.id > after)
-            .order_by(columns.id)
-            .limit(limit)
-        )
-        if project is not None:
-            query = query.where(columns.project == project)
-        rows = self._database.read("list held instances", lambda connection: connection.execute(query).all())
-        return [HeldInstance(**row._mapping) for row in rows]  # noqa: SLF001 - documented, named to avoid clashes
-
 
 def _record(connection: Connection, received: Sequence[Received], at: datetime) -> list[int]:
     # In the order of names, in which all processes lock them; names begin with their date.
@@ -466,6 +413,7 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
     claims = claims_of(connection, accepted)
     finished: dict[int, Finished] = {}
     outgoing: list[DeidentifiedResult] = []
+    held: list[HeldResult] = []
     rows: list[dict[str, object]] = []
     asked: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     given_way: list[_Stands] = []
@@ -478,12 +426,16 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
             asked[result.asks].append(fate.duplicate_of)
         finished[result.instance_id] = fate
         rows.append(row)
+        if isinstance(result, HeldResult) and fate.state is InstanceState.HELD:
+            held.append(result)
         if isinstance(result, DeidentifiedResult) and fate.state is InstanceState.DEIDENTIFIED:
             outgoing.append(result)
     _give_way(connection, given_way, now=now, actor=owner)
     _WRITE_RESULT.execute(connection, rows)
     _WRITE_OUTPUT.execute(connection, [_output_row(one, finished[one.instance_id].replaces) for one in outgoing])
     history.record(connection, map(_transition, rows), at=now, actor=owner)
+    record_holds(connection, held)
+    _reopen(connection, finished, standing, now, owner)
     create_deliveries(connection, outgoing, now=now, actor=owner)
     supersede(connection, _versions(outgoing, standing), now=now, actor=owner)
     for destinations, originals in asked.items():
@@ -575,6 +527,22 @@ def _is_duplicate(result: Result, standing: _Standing) -> bool:
     return keys is not None and keys[2] in standing.get(keys[:2], {})
 
 
+def _reopen(
+    connection: Connection, finished: Mapping[int, Finished], standing: _Standing, now: datetime, actor: str
+) -> None:
+    """Send held instances of which a duplicate came through the workers again: somebody wants them to go on.
+
+    Those that are held by the same transaction have just been judged.
+    """
+    held = {
+        one.number for contents in standing.values() for one in contents.values() if one.state is InstanceState.HELD
+    }
+    asked = {one.duplicate_of for one in finished.values() if one.duplicate_of in held and one.duplicate_of is not None}
+    asked -= set(finished)
+    if asked:
+        reopen(connection, still_held(connection, sorted(asked)), at=now, actor=actor, detail="sent again")
+
+
 def _fate(result: Result, standing: _Standing, now: datetime) -> tuple[Finished, dict[str, object]]:
     """What becomes of a result, and its row; ``standing`` learns of it.
 
@@ -645,37 +613,6 @@ def _output_row(result: DeidentifiedResult, replaces: int | None) -> dict[str, o
         "destinations": len(result.destinations),
         "replaces": replaces,
     }
-
-
-def move(
-    connection: Connection,
-    ids: Sequence[int],
-    state: InstanceState,
-    now: datetime,
-    actor: str,
-    values: Mapping[str, object],
-    *,
-    mover: Mover,
-) -> None:
-    """Move instances to ``state``, whatever state they are in, if the table of transitions allows it to ``mover``.
-
-    ``values`` are the columns that change with it; ``code`` and ``detail`` among them are entered into the history.
-
-    Raises
-    ------
-    IllegalTransition
-        One is not there, or in a state from which there is no way; the transaction must not be committed.
-    """
-    code, detail = str(values.get("code", "")), str(values.get("detail", ""))
-    for part in chunks(ids):
-        query = sa.select(instances.c.id, instances.c.state).where(instances.c.id.in_(part)).order_by(instances.c.id)
-        before = {row.id: row.state for row in connection.execute(query.with_for_update())}
-        for number in part:
-            if INSTANCE_TRANSITIONS.get((before.get(number), state)) is not mover:
-                raise history.illegal(Transition(number, before.get(number), state))
-        moved = [Transition(number, before[number], state, code=code, detail=detail) for number in part]
-        history.record(connection, moved, at=now, actor=actor)
-        _update(connection, part, state=state, changed_at=now, **values)
 
 
 def _purge(connection: Connection, ids: Sequence[int], now: datetime) -> None:

@@ -11,6 +11,7 @@ from gateway.ledger.database import Database, Synchronous
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.figures import Figures
 from gateway.ledger.history import Histories
+from gateway.ledger.holds import Holds
 from gateway.ledger.instances import Instances
 from gateway.ledger.keys import Keys
 from gateway.ledger.labels import Labels
@@ -24,6 +25,7 @@ from gateway.ledger.snapshot import Snapshots
 
 class Ledger(
     Instances,
+    Holds,
     Deliveries,
     Histories,
     Figures,

@@ -17,6 +17,9 @@ from gateway.ledger.states import DeliveryState, InstanceState
 #: The rule that rejects a second copy of an instance's content.
 DUPLICATE: Final = "duplicate"
 
+#: x, y, width and height in pixels.
+BoxNumbers: TypeAlias = tuple[int, int, int, int]
+
 _INT64: Final = 1 << 63
 
 
@@ -172,6 +175,44 @@ class DeidentifiedResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAbout:
+    """What is known of a held instance beside why: by this it is found, and others are alike.
+
+    Attributes
+    ----------
+    study_key, series_key
+        Keyed hashes of the project and the original UIDs; empty if it has none.
+    maker, model, modality
+        The type of the device, without identity; empty if unknown.
+    rows, columns, frames
+        Size of the image; 0 if there is none.
+    boxes, left
+        Where text was found, and where a second look saw more: x, y, width and height in pixels.
+    """
+
+    study_key: str = ""
+    series_key: str = ""
+    maker: str = ""
+    model: str = ""
+    modality: str = ""
+    rows: int = 0
+    columns: int = 0
+    frames: int = 0
+    boxes: tuple[BoxNumbers, ...] = ()
+    left: tuple[BoxNumbers, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """Maker and model in words."""
+        return " ".join(filter(None, (self.maker, self.model)))
+
+    @property
+    def size(self) -> str:
+        """Columns and rows in words; empty without an image."""
+        return f"{self.columns}x{self.rows}" if self.rows else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldResult:
     """An instance waits for a human.
 
@@ -184,6 +225,8 @@ class HeldResult:
         Why, as a stable word; not empty.
     detail
         Why, for a person.
+    about
+        What is known of the image; None if it could not be read.
     """
 
     instance_id: int
@@ -192,6 +235,7 @@ class HeldResult:
     detail: str = ""
     sop_key: str = ""
     content_key: str = ""
+    about: HeldAbout | None = None
 
     def __post_init__(self) -> None:
         if not self.code:
@@ -447,6 +491,73 @@ class HeldInstance:
     attempts: int
     received_at: datetime
     held_at: datetime
+    about: HeldAbout = field(default_factory=HeldAbout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldFilter:
+    """Which held instances; what is None or empty does not matter.
+
+    Attributes
+    ----------
+    numbers
+        Row ids.
+    project, code
+        As the instance has them.
+    device
+        Part of maker and model, whatever the case.
+    maker, model, rows, columns
+        Exactly these.
+    sop_classes
+        One of these UIDs.
+    study, series
+        (project, keyed hash) of a study or a series; one of them.
+    since
+        Held at this moment or later, timezone-aware.
+    """
+
+    numbers: tuple[int, ...] | None = None
+    project: str | None = None
+    code: str | None = None
+    device: str | None = None
+    maker: str | None = None
+    model: str | None = None
+    rows: int | None = None
+    columns: int | None = None
+    sop_classes: tuple[str, ...] | None = None
+    study: tuple[tuple[str, str], ...] | None = None
+    series: tuple[tuple[str, str], ...] | None = None
+    since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        _require_aware("since", self.since)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldGroup:
+    """Held instances that have cause, device, kind and size in common.
+
+    Attributes
+    ----------
+    first
+        The lowest of their row ids, by which one speaks of the group.
+    instances, series
+        How many they are, and of how many series; those whose series is unknown count as one.
+    oldest
+        When the first of them was held.
+    """
+
+    project: str | None
+    code: str
+    maker: str
+    model: str
+    sop_class_uid: str
+    rows: int
+    columns: int
+    first: int
+    instances: int
+    series: int
+    oldest: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -461,13 +572,17 @@ class ReviewRecord:
         x, y, width and height of each, in pixels of a frame.
     because
         Why, in the person's words.
+    text, features
+        Whether it is about text, and whether about faces.
     """
 
     instance_id: int
     decision: Literal["release", "mask"]
-    boxes: tuple[tuple[int, int, int, int], ...]
+    boxes: tuple[BoxNumbers, ...]
     actor: str
     because: str
+    text: bool = True
+    features: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

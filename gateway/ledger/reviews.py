@@ -16,7 +16,8 @@ from gateway.audit import AuditAction, AuditEntry, AuditFact
 from gateway.ledger import audit
 from gateway.ledger.columns import printable, utc_now
 from gateway.ledger.database import OnDatabase, chunks, each_of, insert
-from gateway.ledger.instances import move
+from gateway.ledger.holds import settle_series
+from gateway.ledger.moving import move, reopen
 from gateway.ledger.records import ReviewRecord
 from gateway.ledger.redo import TAKEN_UP_ANEW
 from gateway.ledger.schema import reviews
@@ -26,9 +27,12 @@ __all__ = ["REJECTED_BY_PERSON", "Reviews"]
 
 #: The code of an instance that a person rejected.
 REJECTED_BY_PERSON: Final = "rejected-by-person"
+#: What a decision settles.
+_TEXT: Final = "text"
+_FEATURES: Final = "features"
 
 _OF_INSTANCES: Final = sa.select(
-    reviews.c.instance_id, reviews.c.decision, reviews.c.boxes, reviews.c.actor, reviews.c.because
+    reviews.c.instance_id, reviews.c.decision, reviews.c.boxes, reviews.c.actor, reviews.c.because, reviews.c.settles
 ).where(reviews.c.instance_id.in_(each_of("ids")))
 
 
@@ -36,39 +40,40 @@ class Reviews(OnDatabase):
     """The ledger's decisions of people."""
 
     def review(self, decided: ReviewRecord, *, now: datetime | None = None) -> None:
-        """Record a decision about pixels, in the place of an earlier one, and send the instance to the workers.
+        """As ``review_all``, for one instance."""
+        self.review_all([decided], now=now)
+
+    def review_all(self, decided: Sequence[ReviewRecord], *, now: datetime | None = None) -> None:
+        """Record decisions about pixels, in the place of earlier ones, and send the instances to the workers.
+
+        A decision about faces alone leaves standing what was decided about text, and the other way round. One about
+        faces counts for all of the series, also for what comes later of it.
 
         Raises
         ------
         IllegalTransition
-            The instance is not held; nothing was changed.
+            An instance is not held; nothing was changed.
         LedgerUnavailable
             The database is locked, unreachable or full.
         """
         at = now or utc_now()
-        masked = decided.decision == "mask"
-        facts: dict[str, AuditFact] = {"pixels": True}
-        if masked:
-            facts["boxes"] = tuple(",".join(map(str, box)) for box in decided.boxes)
-        entry = AuditEntry(
-            actor=decided.actor,
-            action=AuditAction.HELD_MASKED if masked else AuditAction.HELD_RELEASED,
-            subject=_subject(decided.instance_id),
-            because=decided.because,
-            facts=facts,
-        )
 
         def work(connection: Connection) -> None:
-            _release(connection, [decided.instance_id], at, decided.actor)
-            _put(connection, decided, at)
-            audit.append(connection, entry, at=at)
+            for one in decided:
+                if one.features:
+                    settle_series(connection, [one.instance_id], actor=one.actor, because=one.because, at=at)
+                _release(connection, [one.instance_id], at, one.actor)
+                _put(connection, one, at)
+                audit.append(connection, _entry(one), at=at)
 
-        self._database.write("record a review", work)
+        self._database.write("record reviews", work)
 
     def resume_held(
         self, instance_ids: Iterable[int], *, by: str, because: str = "", now: datetime | None = None
     ) -> None:
-        """Send held instances through the workers again, with every rule and every check as before.
+        """Send held instances through the workers again, by the rules of today and with every check.
+
+        Of an instance that is held for its pixels, what was decided about them before does not count any more.
 
         Parameters
         ----------
@@ -89,8 +94,8 @@ class Reviews(OnDatabase):
         ids, at = sorted(set(instance_ids)), now or utc_now()
 
         def work(connection: Connection) -> None:
-            _release(connection, ids, at, by)
-            _audit(connection, AuditAction.HELD_RELEASED, ids, by, because, at)
+            reopen(connection, ids, at=at, actor=by)
+            _audit(connection, AuditAction.HELD_RETRIED, ids, by, because, at)
 
         self._database.write("resume held instances", work)
 
@@ -117,7 +122,16 @@ class Reviews(OnDatabase):
         values = {"code": REJECTED_BY_PERSON, "detail": printable(because)}
 
         def work(connection: Connection) -> None:
-            move(connection, ids, InstanceState.REJECTED, at, by, values, mover=Mover.OPERATOR)
+            move(
+                connection,
+                ids,
+                InstanceState.REJECTED,
+                at,
+                by,
+                values,
+                mover=Mover.OPERATOR,
+                only=InstanceState.HELD,
+            )
             _audit(connection, AuditAction.HELD_REJECTED, ids, by, because, at)
 
         self._database.write("reject held instances", work)
@@ -144,23 +158,55 @@ class Reviews(OnDatabase):
                     boxes=boxes,
                     actor=row.actor,
                     because=row.because,
+                    text=row.settles is None or _TEXT in row.settles,
+                    features=row.settles is None or _FEATURES in row.settles,
                 )
         return found
 
 
+def _entry(decided: ReviewRecord) -> AuditEntry:
+    masked = decided.decision == "mask"
+    facts: dict[str, AuditFact] = {"pixels": True}
+    if masked:
+        facts["boxes"] = tuple(",".join(map(str, box)) for box in decided.boxes)
+    if not decided.text:
+        facts["about"] = _FEATURES
+    return AuditEntry(
+        actor=decided.actor,
+        action=AuditAction.HELD_MASKED if masked else AuditAction.HELD_RELEASED,
+        subject=_subject(decided.instance_id),
+        because=decided.because,
+        facts=facts,
+    )
+
+
 def _release(connection: Connection, ids: Sequence[int], at: datetime, actor: str) -> None:
-    move(connection, ids, InstanceState.RECEIVED, at, actor, TAKEN_UP_ANEW, mover=Mover.OPERATOR)
+    move(
+        connection,
+        ids,
+        InstanceState.RECEIVED,
+        at,
+        actor,
+        TAKEN_UP_ANEW,
+        mover=Mover.OPERATOR,
+        only=InstanceState.HELD,
+    )
 
 
 def _put(connection: Connection, decided: ReviewRecord, at: datetime) -> None:
-    values = {
+    before = connection.execute(_OF_INSTANCES, {"ids": [decided.instance_id]}).one_or_none()
+    settled = "" if before is None else f"{_TEXT} {_FEATURES}" if before.settles is None else before.settles
+    text, features = decided.text or _TEXT in settled, decided.features or _FEATURES in settled
+    values: dict[str, object] = {
         "decided_at": at,
         "actor": decided.actor,
-        "decision": decided.decision,
-        "boxes": [list(box) for box in decided.boxes],
         "because": decided.because,
+        "settles": " ".join(word for word, about in ((_TEXT, text), (_FEATURES, features)) if about),
     }
-    statement = insert(connection, reviews).values({"instance_id": decided.instance_id, **values})
+    if decided.text or before is None or _TEXT not in settled:
+        values |= {"decision": decided.decision, "boxes": [list(box) for box in decided.boxes]}
+    first = {"decision": decided.decision, "boxes": [list(box) for box in decided.boxes], **values}
+    statement = insert(connection, reviews).values({"instance_id": decided.instance_id, **first})
     connection.execute(statement.on_conflict_do_update(index_elements=["instance_id"], set_=values))
 
 

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0008"
+SCHEMA_VERSION: Final = "0009"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -242,6 +242,46 @@ reviews: Final = sa.Table(
     sa.Column("decision", Words(16), nullable=False),
     sa.Column("boxes", sa.JSON, nullable=False),
     sa.Column("because", Words(1000), nullable=False),
+    # What the decision is about: ``text``, ``features``, or both; null of earlier ones, which were about both.
+    sa.Column("settles", Words(16)),
+)
+
+#: What is known of an instance that is or was held, so that it is found again and decided on with all alike: keyed
+#: hashes of its original study and series, the device's type, the size of its image, and where text was found in it.
+holds: Final = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("study_key", sa.Text, nullable=False),
+    sa.Column("series_key", sa.Text, nullable=False),
+    sa.Column("maker", Words(64), nullable=False),
+    sa.Column("model", Words(64), nullable=False),
+    sa.Column("modality", Words(16), nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("columns", sa.Integer, nullable=False),
+    sa.Column("frames", sa.Integer, nullable=False),
+    sa.Column("boxes", sa.JSON, nullable=False),
+    sa.Column("left", sa.JSON, nullable=False),
+)
+
+#: Who was shown a held instance: its image, or what is known of it.
+viewings: Final = sa.Table(
+    "viewings",
+    metadata,
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("actor", Words(128), primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+)
+
+#: Series in which a person has seen that no face can be recognised: instances that come later are not held for it.
+series_reviews: Final = sa.Table(
+    "series_reviews",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("series_key", sa.Text, primary_key=True),
+    sa.Column("decided_at", Moment, nullable=False),
+    sa.Column("actor", Words(128), nullable=False),
+    sa.Column("because", Words(1000), nullable=False),
 )
 
 #: Instances that wait for a worker.
@@ -309,6 +349,8 @@ sa.Index("deliveries_study", deliveries.c.destination, deliveries.c.study_uid)
 sa.Index("turns_next", turns.c.destination, turns.c.priority, turns.c.turn_at)
 sa.Index("receipts_delivery", receipts.c.delivery_id)
 sa.Index("history_instance", history.c.instance_id)
+sa.Index("holds_series", holds.c.series_key)
+sa.Index("holds_study", holds.c.study_key)
 sa.Index("crosswalk_original", crosswalk.c.project, crosswalk.c.original)
 sa.Index("crosswalk_replacement", crosswalk.c.project, crosswalk.c.replacement)
 

@@ -6,7 +6,7 @@ A process has one stage, with one child that runs the codecs and one finder of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -61,7 +61,13 @@ class PixelStage:
 
     @contextmanager
     def treated(
-        self, program: Program, instance: Instance, *, work: Path, review: Review | None
+        self,
+        program: Program,
+        instance: Instance,
+        *,
+        work: Path,
+        review: Review | None,
+        features_settled: Callable[[], bool] = bool,
     ) -> Iterator[PixelOutcome]:
         """What becomes of the pixels of ``instance``; the files of its frames last as long as the block.
 
@@ -71,6 +77,7 @@ class PixelStage:
         instance: as received
         work: directory for frames
         review: what a person decided
+        features_settled: tells whether a person has decided about the faces of the instance's series
 
         Raises
         ------
@@ -79,7 +86,12 @@ class PixelStage:
         """
         with _on_disk(), _models():
             outcome = self._treatment.treat(
-                program, instance, work=work, words=lambda: identifying_words(instance), review=review
+                program,
+                instance,
+                work=work,
+                words=lambda: identifying_words(instance),
+                review=review,
+                features_settled=features_settled,
             )
         with outcome:
             drop_surplus(program, instance, outcome, review, longest=self.sandbox.settings.frame_bytes)
@@ -131,7 +143,7 @@ class PixelStage:
         """
         with _on_disk():
             check_pixels(instance, segments, outcome, work=work, limits=limits, sandbox=self.sandbox)
-        if review is None and not any(isinstance(rule, Pass) for rule in program.pixels):
+        if not (review is not None and review.text) and not any(isinstance(rule, Pass) for rule in program.pixels):
             self._check_embedded(instance, segments)
 
     def _check_embedded(self, instance: Instance, segments: Sequence[Segment]) -> None:
@@ -183,7 +195,14 @@ def review_of(record: ReviewRecord | None) -> Review | None:
     if record is None:
         return None
     boxes = tuple(Rectangle(*box) for box in record.boxes)
-    return Review(decision=record.decision, boxes=boxes, actor=record.actor, because=record.because)
+    return Review(
+        decision=record.decision,
+        boxes=boxes,
+        actor=record.actor,
+        because=record.because,
+        text=record.text,
+        features=record.features,
+    )
 
 
 class _on_disk:  # noqa: N801  (reads as a statement)

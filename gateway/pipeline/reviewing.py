@@ -1,36 +1,38 @@
 """A held instance in front of a reviewer: why it is held, what its image is, where text was found, and its picture.
 
-Nothing here changes anything. What a person decides is written by ``Ledger.review``, ``resume_held`` and
-``reject_held``.
+Nothing here changes anything. What a person decides is carried out by ``gateway.pipeline.decisions``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from gateway.config import Settings
 from gateway.dicom.instance import Instance
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.errors import GatewayError, InstanceError, PixelHold, PixelsUnreadable, SpoolCorrupt
-from gateway.ledger import HeldInstance
+from gateway.errors import InstanceError, PixelsUnreadable, SpoolCorrupt
+from gateway.ledger import PIXEL_CODES, HeldInstance
 from gateway.pipeline.pixels import PixelStage, specialised
 from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import holding, opening_rules
 from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription, describe
+from gateway.pixels.editing import edit_of
 from gateway.pixels.frames import open_frames
-from gateway.pixels.picture import DrawnBox, draw, picture_of, png
+from gateway.pixels.picture import DrawnBox, Picture, draw, picture_of, png, shrunk
 from gateway.profile import Program, load_profile, shipped_profiles
+from gateway.profile.pixels import FindText, Pass, PixelProgram
 
 __all__ = ["Box", "HeldImage", "ReviewTable", "is_about_pixels"]
 
 _BY_RULE: Final = (64, 128, 255)
 _FOUND: Final = (255, 48, 48)
+_LEFT: Final = (255, 128, 0)
 _DRAWN: Final = (255, 208, 0)
 
 
@@ -58,6 +60,14 @@ class Box:
         """As the ledger keeps it."""
         return self.x, self.y, self.width, self.height
 
+    def misfit(self, *, rows: int, columns: int) -> str | None:
+        """Why it is no box of an image of this size; None if it is one."""
+        if self.x < 0 or self.y < 0 or self.width < 1 or self.height < 1:
+            return f"the box {self} is none: x and y begin at 0, width and height at 1"
+        if self.x + self.width > columns or self.y + self.height > rows:
+            return f"the box {self} ends outside the image of {columns} columns and {rows} rows"
+        return None
+
     def __str__(self) -> str:
         return ",".join(map(str, self.numbers))
 
@@ -75,6 +85,7 @@ class HeldImage:
     reasons: why a person has to look, or why not even that is possible
     by_rule: what the profile's rules blacken anyway
     found: where text was found; their numbers are their places, from 1
+    left: where a second look saw more; their numbers follow those of ``found``
     """
 
     held: HeldInstance
@@ -84,27 +95,26 @@ class HeldImage:
     reasons: tuple[str, ...]
     by_rule: tuple[Box, ...]
     found: tuple[Box, ...]
+    left: tuple[Box, ...] = ()
 
     def boxes(self, *, added: Iterable[Box], without: Iterable[int]) -> tuple[Box, ...]:
-        """The boxes that a reviewer decides on: those found, less some, and others.
+        """The boxes that a reviewer decides on: those found by either look, less some, and others.
 
         Raises
         ------
         ValueError: a number is none of a box, a box does not lie in the image, or none is left; the text says which
         """
-        removed = set(without)
-        unknown = removed - set(range(1, len(self.found) + 1))
+        removed, seen = set(without), (*self.found, *self.left)
+        unknown = removed - set(range(1, len(seen) + 1))
         if unknown:
-            raise ValueError(f"there is no box {min(unknown)}: {len(self.found)} were found")
+            raise ValueError(f"there is no box {min(unknown)}: {len(seen)} were found")
         if self.description is None:
             raise ValueError("the image cannot be read, so that nothing in it can be blackened")
-        boxes = [box for number, box in enumerate(self.found, 1) if number not in removed]
+        boxes = [box for number, box in enumerate(seen, 1) if number not in removed]
         for box in added:
-            if box.x < 0 or box.y < 0 or box.width < 1 or box.height < 1:
-                raise ValueError(f"the box {box} is none: x and y begin at 0, width and height at 1")
-            if box.x + box.width > self.description.columns or box.y + box.height > self.description.rows:
-                size = f"{self.description.columns} columns and {self.description.rows} rows"
-                raise ValueError(f"the box {box} ends outside the image of {size}")
+            problem = box.misfit(rows=self.description.rows, columns=self.description.columns)
+            if problem:
+                raise ValueError(problem)
             boxes.append(box)
         if not boxes:
             raise ValueError("no box is left: release the instance if nothing has to be blackened")
@@ -113,11 +123,7 @@ class HeldImage:
 
 def is_about_pixels(code: str) -> bool:
     """Whether an instance held with this code waits for somebody to look at its pixels."""
-    return code in _pixel_codes(PixelHold) or code in _pixel_codes(PixelsUnreadable)
-
-
-def _pixel_codes(kind: type[GatewayError]) -> frozenset[str]:
-    return frozenset({kind.code}).union(*(_pixel_codes(below) for below in kind.__subclasses__()))
+    return code in PIXEL_CODES
 
 
 class ReviewTable:
@@ -157,7 +163,7 @@ class ReviewTable:
             return HeldImage(held, _class_name(held.sop_class_uid), "", None, (error.message,), (), ())
 
     def picture(self, held: HeldInstance, *, frame: int, drawn: Sequence[Box] = (), plain: bool = False) -> bytes:
-        """A frame as a PNG file: what rules blacken in blue, found text in red with numbers, other boxes in yellow.
+        """A frame as a PNG file: what rules blacken blue, found text red, what a second look saw orange, others yellow.
 
         Parameters
         ----------
@@ -187,8 +193,105 @@ class ReviewTable:
             boxes += [
                 DrawnBox(area=box.area, colour=_FOUND, number=number) for number, box in enumerate(image.found, 1)
             ]
+            boxes += [
+                DrawnBox(area=box.area, colour=_LEFT, number=number)
+                for number, box in enumerate(image.left, len(image.found) + 1)
+            ]
             boxes += [DrawnBox(area=box.area, colour=_DRAWN) for box in drawn]
             return png(draw(picture, boxes))
+
+    def tile(self, held: HeldInstance, *, longest: int) -> Picture | None:
+        """A small picture of the middle frame, with what rules blacken and what was found when it was held.
+
+        Parameters
+        ----------
+        held: the instance
+        longest: its longer edge at most, in pixels
+
+        Returns
+        -------
+        None if the image cannot be read.
+
+        Raises
+        ------
+        SpoolUnavailable, DecoderUnavailable: it may work later
+        """
+        try:
+            with self._opened(held) as instance:
+                description = describe(instance)
+                if description is None:
+                    return None
+                with open_frames(instance, description, sandbox=self._stage.sandbox) as frames:
+                    frame = frames.frame(description.frames // 2)
+                    picture = picture_of(frame, description, frames.photometric_interpretation)
+                with holding("the pixels"):
+                    by_rule = edit_of(self.program(held, instance), instance, description).areas
+        except (InstanceError, SpoolCorrupt):
+            return None
+        small, factor = shrunk(picture, longest=longest)
+        boxes = [(_BY_RULE, area) for area in by_rule]
+        boxes += [(_FOUND, Box(*numbers).area) for numbers in held.about.boxes]
+        boxes += [(_LEFT, Box(*numbers).area) for numbers in held.about.left]
+        scaled = [
+            DrawnBox(
+                area=Area(*(edge // factor for edge in area[:2]), *(-(-edge // factor) for edge in area[2:])),
+                colour=colour,
+            )
+            for colour, area in boxes
+        ]
+        return draw(small, scaled)
+
+    def found_by(self, held: HeldInstance, rules: PixelProgram) -> tuple[Box, ...]:
+        """Where text is in a held image, by other pixel rules than its project's.
+
+        Raises
+        ------
+        InstanceError: the image cannot be read
+        SpoolUnavailable, DecoderUnavailable: it may work later
+        """
+        with self._opened(held) as instance, holding("the pixels"):
+            program = replace(self.program(held, instance), pixels=rules)
+            found = self._stage.examine(program, instance)
+        return tuple(map(Box.of, (*found.boxes, *found.left)))
+
+    def try_out(self, held: HeldInstance, rules: Callable[[PixelProgram], PixelProgram]) -> str | None:
+        """Why the pixels of a held instance would still hold it if its project had other pixel rules; None if not.
+
+        Parameters
+        ----------
+        held: the instance
+        rules: what becomes of the rules that apply to the instance
+
+        Raises
+        ------
+        SpoolUnavailable, DecoderUnavailable: it may work later
+        """
+        try:
+            with self._opened(held) as instance:
+                program = self.program(held, instance)
+                changed = replace(program, pixels=rules(program.pixels))
+                with (
+                    holding("the pixels"),
+                    self._stage.treated(changed, instance, work=self._spool.work, review=None),
+                ):
+                    return None
+        except (InstanceError, SpoolCorrupt) as error:
+            return error.message
+
+    def searches(self, held: HeldInstance) -> bool:
+        """Whether a rule of its project looks for text in a held instance, or vouches that there is none.
+
+        Raises
+        ------
+        InstanceError: it cannot be read
+        """
+        with self._opened(held) as instance:
+            rules = self.program(held, instance).pixels
+        return any(isinstance(rule, FindText | Pass) for rule in rules)
+
+    def profile(self, held: HeldInstance) -> str:
+        """The profile of the project of a held instance, as the configuration has it; empty without a project."""
+        return "" if held.project is None else self._settings.projects[held.project].profile
 
     @contextmanager
     def _opened(self, held: HeldInstance) -> Iterator[Instance]:
@@ -201,12 +304,13 @@ class ReviewTable:
         reasons: tuple[str, ...] = ()
         areas: tuple[Area, ...] = ()
         boxes: tuple[Area, ...] = ()
+        left: tuple[Area, ...] = ()
         description = None
         try:
             description = describe(instance)
             with holding("the pixels"):
-                found = self._stage.examine(self._program(held, instance), instance)
-            areas, boxes, reasons = found.areas, found.boxes, found.reasons
+                found = self._stage.examine(self.program(held, instance), instance)
+            areas, boxes, left, reasons = found.areas, found.boxes, found.left, found.reasons
         except InstanceError as error:
             reasons = (error.message,)
         return HeldImage(
@@ -217,9 +321,10 @@ class ReviewTable:
             reasons=reasons,
             by_rule=tuple(map(Box.of, areas)),
             found=tuple(map(Box.of, boxes)),
+            left=tuple(map(Box.of, left)),
         )
 
-    def _program(self, held: HeldInstance, instance: Instance) -> Program:
+    def program(self, held: HeldInstance, instance: Instance) -> Program:
         """The program of the instance's project, as it applies to the instance."""
         name, sender = self._router.route(Sender(held.source, held.calling_ae, held.called_ae), instance)
         program = self._programs.get(name)

@@ -143,6 +143,7 @@ class Treatment:
         *,
         opening: OpeningRules,
         review: Review | None = None,
+        features_settled: Callable[[], bool] = bool,
     ) -> Treated[Stored]:
         """Treat the pixels of ``instance``, de-identify and verify it, if it is admitted; hand the output to ``store``.
 
@@ -153,6 +154,7 @@ class Treatment:
         sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
         opening: how ``instance`` was opened; frames that are written lie in its work directory until this returns
         review: what a person decided who looked at the pixels
+        features_settled: tells whether a person has decided about the faces of the instance's series
 
         Raises
         ------
@@ -165,7 +167,10 @@ class Treatment:
         with ExitStack() as stack:
             with holding("the pixels"):
                 program = specialised(self.program, instance, sender)
-                outcome = stack.enter_context(self._pixels.treated(program, instance, work=opening.work, review=review))
+                treating = self._pixels.treated(
+                    program, instance, work=opening.work, review=review, features_settled=features_settled
+                )
+                outcome = stack.enter_context(treating)
             pixels_done = time.perf_counter()
             with holding("de-identification"):
                 output = self._deidentifier.apply(instance, sender, pixels=outcome.change)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
+from gateway.crosswalk import CrosswalkRow
 from gateway.deid.engine import SOP_INSTANCE_UID
+from gateway.dicom.instance import Instance
 from gateway.dicom.segments import Segment
 from gateway.errors import (
     DecodingTooLong,
@@ -32,12 +34,14 @@ from gateway.ledger import (
     ClaimedInstance,
     DeidentifiedResult,
     Finished,
+    HeldAbout,
     HeldResult,
     InstanceState,
     Ledger,
     RejectedResult,
     Result,
 )
+from gateway.pipeline import circumstances
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
 from gateway.pipeline.lease import LeaseKeeper
@@ -48,8 +52,9 @@ from gateway.pipeline.process import Child
 from gateway.pipeline.projects import Project, make_projects
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router, Sender
-from gateway.pipeline.treatment import holding, opening_rules
+from gateway.pipeline.treatment import Treated, holding, opening_rules
 from gateway.pixels.review import Review
+from gateway.pixels.sampling import SERIES_INSTANCE_UID
 
 log = structlog.get_logger(__name__)
 
@@ -246,6 +251,7 @@ class Worker:
             )
         self._metrics.taken_up(waited_seconds=(datetime.now(UTC) - claim.received_at).total_seconds())
         project: Project | None = None
+        about: HeldAbout | None = None
         content = sop_uid = ""
         try:
             path = self._spool.path(claim.spool_name)
@@ -257,16 +263,12 @@ class Worker:
                     name, sender = self._router.route(Sender(claim.source, claim.calling_ae, claim.called_ae), instance)
                     project = self._projects[name]
                     sop_uid = instance.text(SOP_INSTANCE_UID) or instance.meta.sop_instance_uid
-                # What is rejected needs no destination.
-                project.treatment.admit(instance, sender.facts)
-                with holding("routing"):
-                    destinations = self._router.destinations(name, sender, instance)
-                treated = project.treatment.treat(
-                    instance, self._store(claim.spool_name), sender.facts, opening=self._opening, review=review
-                )
-                keys = self._crosswalks.get(name)
-                with holding("the crosswalk"):
-                    rows = () if keys is None else crosswalk_rows(keys[0], instance, treated.output)
+                try:
+                    treated, destinations, rows = self._treat(claim, project, sender, instance, review)
+                except InstanceError as error:
+                    with suppress(InstanceError), holding("what is known of it"):
+                        about = circumstances.about(instance, project.key, error)
+                    raise
             self._metrics.deidentified(
                 project=project.name,
                 pixel_seconds=None if treated.areas is None else treated.pixel_seconds,
@@ -313,12 +315,39 @@ class Worker:
                 detail=error.message,
                 sop_key="" if project is None or not sop_uid else project.key.token("instance", sop_uid),
                 content_key="" if project is None or not sop_uid else project.key.token("content", content),
+                about=about,
             )
 
     def _decoding_too_long(self, source: str) -> None:
         count = self._too_long[source] = self._too_long.get(source, 0) + 1
         if count >= _TOO_LONG:
             self._metrics.decoding_too_long(source=source)
+
+    def _treat(
+        self, claim: ClaimedInstance, project: Project, sender: Sender, instance: Instance, review: Review | None
+    ) -> tuple[Treated[int], tuple[str, ...], tuple[CrosswalkRow, ...]]:
+        """The stored output, where it goes, and what the crosswalk keeps of it."""
+        # What is rejected needs no destination.
+        project.treatment.admit(instance, sender.facts)
+        with holding("routing"):
+            destinations = self._router.destinations(project.name, sender, instance)
+        series = instance.text(SERIES_INSTANCE_UID)
+        treated = project.treatment.treat(
+            instance,
+            self._store(claim.spool_name),
+            sender.facts,
+            opening=self._opening,
+            review=review,
+            features_settled=lambda: self._series_settled(project, series),
+        )
+        keys = self._crosswalks.get(project.name)
+        with holding("the crosswalk"):
+            rows = () if keys is None else crosswalk_rows(keys[0], instance, treated.output)
+        return treated, destinations, rows
+
+    def _series_settled(self, project: Project, series: str) -> bool:
+        key = circumstances.series_key(project.key, series)
+        return bool(key) and self._ledger.series_settled(project.name, key)
 
     def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:
         return lambda segments: self._spool.write_output(name, segments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.pixels.description import PixelDescription
@@ -87,3 +88,6 @@ class TextFinder(Protocol):
         thorough: bool = False,
     ) -> Remains | None:
         """Why edited frames must be held, and where; None if no text is left."""
+
+    def named(self, frames: Frames, description: PixelDescription, words: frozenset[str]) -> Sequence[TextBox]:
+        """Where words of the header are read."""

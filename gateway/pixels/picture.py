@@ -18,7 +18,7 @@ from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
 
-__all__ = ["DrawnBox", "draw", "picture_of", "png"]
+__all__ = ["DrawnBox", "Picture", "draw", "picture_of", "png", "sheet", "shrunk"]
 
 #: Red, green and blue, 8 bits each, of shape (rows, columns, 3).
 Picture: TypeAlias = "NDArray[np.uint8]"
@@ -81,6 +81,45 @@ def draw(picture: Picture, boxes: Sequence[DrawnBox]) -> Picture:
     return drawn
 
 
+def shrunk(picture: Picture, *, longest: int) -> tuple[Picture, int]:
+    """A smaller picture whose longer edge is at most ``longest`` pixels, and how many pixels became one of its own."""
+    rows, columns, _ = picture.shape
+    factor = max(1, -(-max(rows, columns) // longest))
+    if factor == 1:
+        return picture, 1
+    # What is no whole pixel of the smaller one is made one by its neighbours.
+    padded = np.pad(picture, ((0, -rows % factor), (0, -columns % factor), (0, 0)), mode="edge")
+    high, wide = padded.shape[0] // factor, padded.shape[1] // factor
+    means = padded.reshape(high, factor, wide, factor, 3).mean(axis=(1, 3), dtype=np.float32)
+    return means.round().astype(np.uint8), factor
+
+
+def sheet(tiles: Sequence[tuple[int, Picture | None]], *, across: int, edge: int) -> Picture:
+    """Small pictures side by side, each with its number above it; where there is none, a grey field.
+
+    Parameters
+    ----------
+    tiles: number and picture of each
+    across: how many stand in a row
+    edge: width of the field of each, and its height at most, in pixels
+    """
+    scale = max(2, edge // 80)
+    head = 7 * scale
+    down = -(-len(tiles) // across)
+    high = max((picture.shape[0] for _, picture in tiles if picture is not None), default=edge) + scale
+    whole = np.full((down * (high + head), across * edge, 3), 24, np.uint8)
+    for place, (number, picture) in enumerate(tiles):
+        top, left = place // across * (high + head), place % across * edge
+        _digits(whole, number, top=top + scale, left=left + scale, scale=scale, colour=(255, 255, 255))
+        field = whole[top + head : top + head + high, left : left + edge]
+        if picture is None:
+            field[high // 4 : 3 * high // 4, edge // 4 : 3 * edge // 4] = 96
+        else:
+            rows, columns = (min(room, size) for room, size in zip((high, edge), picture.shape, strict=False))
+            field[:rows, :columns] = picture[:rows, :columns]
+    return whole
+
+
 def png(picture: Picture) -> bytes:
     """The picture as a PNG file (ISO/IEC 15948) without any text in it."""
     rows, columns, _ = picture.shape
@@ -132,15 +171,20 @@ def _rgb(colour: Picture) -> Picture:
 
 def _write(picture: Picture, box: DrawnBox, *, scale: int) -> None:
     """The number of a box above its upper left corner, or inside where there is no room above."""
-    rows, columns, _ = picture.shape
-    digits = [int(digit) for digit in str(box.number)]
-    height, width = 5 * scale, (4 * len(digits) - 1) * scale
+    columns = picture.shape[1]
+    height, width = 5 * scale, (4 * len(str(box.number)) - 1) * scale
     top = box.area.top - height - 2 * scale
     top = box.area.top + scale if top < 0 else top
     left = max(0, min(box.area.left, columns - width))
-    for place, digit in enumerate(digits):
+    _digits(picture, box.number or 0, top=top, left=left, scale=scale, colour=box.colour)
+
+
+def _digits(picture: Picture, number: int, *, top: int, left: int, scale: int, colour: tuple[int, int, int]) -> None:
+    """A number, its upper left corner at ``top`` and ``left``, as far as it is inside."""
+    rows, columns, _ = picture.shape
+    for place, digit in enumerate(int(one) for one in str(number)):
         for row, bits in enumerate(_DIGITS[digit]):
             for column in range(3):
                 if bits >> (2 - column) & 1:
                     y, x = top + row * scale, left + (4 * place + column) * scale
-                    picture[max(0, y) : min(rows, y + scale), x : min(columns, x + scale)] = box.colour
+                    picture[max(0, y) : min(rows, y + scale), x : min(columns, x + scale)] = colour

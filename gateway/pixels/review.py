@@ -17,7 +17,8 @@ Decision: TypeAlias = Literal["release", "mask"]
 class Review:
     """A decision about one instance; it settles what pixel rules and caution left to a person, and nothing else.
 
-    Rules that need nobody (rectangles, regions, crops) apply as ever, and so do all rules for attributes.
+    A word of the header that can be read in the image is not settled by it: such an instance is held again. Rules that
+    need nobody (rectangles, regions, crops) apply as ever, and so do all rules for attributes.
 
     Attributes
     ----------
@@ -25,6 +26,8 @@ class Review:
     boxes: with ``mask``, what is blackened on all frames, in the stead of what the finder of text finds
     actor: who decided
     because: why
+    text: whether text in the pixels, or a rule that asks for a person, is settled
+    features: whether recognisable faces are
 
     Raises
     ------
@@ -35,6 +38,8 @@ class Review:
     boxes: tuple[Rectangle, ...] = ()
     actor: str
     because: str
+    text: bool = True
+    features: bool = True
 
     def __post_init__(self) -> None:
         if (self.decision == "mask") != bool(self.boxes):

@@ -1,4 +1,4 @@
-"""What the header says of pixels that were treated (PS3.3 C.7.6.1, PS3.15 E.3.1, E.3.2)."""
+"""What the header says of pixels that were treated (PS3.3 C.7.6.1, PS3.15 E.3.1)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from gateway.dicom.iod import element_type
 from gateway.pixels.editing import Edit
 from gateway.profile import Program, Verb
 
-__all__ = ["BURNED_IN_ANNOTATION", "RECOGNIZABLE_VISUAL_FEATURES", "checked", "derived", "unlooked"]
+__all__ = ["BURNED_IN_ANNOTATION", "checked", "derived", "unlooked"]
 
 BURNED_IN_ANNOTATION: Final = 0x00280301
-RECOGNIZABLE_VISUAL_FEATURES: Final = 0x00280302
 _IMAGE_TYPE: Final = 0x00080008
 _DERIVATION_DESCRIPTION: Final = 0x00082111
 _DERIVATION_CODE_SEQUENCE: Final = 0x00089215
@@ -36,17 +35,14 @@ _MASKED: Final = ("DCM", "113047")
 _Elements = dict[int, "tuple[bytes, ...] | None"]
 
 
-def checked(instance: Instance, *, text: bool, features: bool) -> _Elements:
-    """What may be said once nothing identifies any more.
+def checked(instance: Instance) -> _Elements:
+    """What may be said once burned-in text was blackened, or looked for and not found.
 
     Parameters
     ----------
     instance: as received
-    text: whether burned-in text was blackened, or looked for and not found
-    features: whether somebody made sure that no face can be recognised
     """
-    tags = (BURNED_IN_ANNOTATION,) * text + (RECOGNIZABLE_VISUAL_FEATURES,) * features
-    return {tag: (encode.element(tag, b"CS", b"NO", implicit=instance.implicit),) for tag in tags}
+    return {BURNED_IN_ANNOTATION: (encode.element(BURNED_IN_ANNOTATION, b"CS", b"NO", implicit=instance.implicit),)}
 
 
 def unlooked(instance: Instance) -> _Elements:

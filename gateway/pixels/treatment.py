@@ -163,6 +163,7 @@ class PixelTreatment:
         words: Callable[[], frozenset[str]],
         review: Review | None = None,
         series_has_text: Callable[[], bool] = bool,
+        features_settled: Callable[[], bool] = bool,
     ) -> PixelOutcome:
         """Apply the pixel rules of a program.
 
@@ -177,6 +178,7 @@ class PixelTreatment:
         review: what a person decided who looked at the pixels
         series_has_text: tells whether another slice of the instance's series had text; asked of slices of which
             otherwise a sample is looked at
+        features_settled: tells whether a person has decided that no face can be recognised in the instance's series
 
         Returns
         -------
@@ -189,8 +191,8 @@ class PixelTreatment:
         PixelsUnwritable: they cannot be written as the profile wants
         RuleFailed: a rule cannot be applied to this image
         """
-        drawings = drawings_of(program, instance, finder=self._finder, words=words, reviewed=review is not None)
-        outcome = self._treated(program, instance, work, words, review, series_has_text)
+        drawings = drawings_of(program, instance, finder=self._finder, words=words, reviewed=_vouched(review))
+        outcome = self._treated(program, instance, work, words, review, series_has_text, features_settled)
         return _with_drawings(outcome, instance, drawings)
 
     def _treated(
@@ -201,16 +203,17 @@ class PixelTreatment:
         words: Callable[[], frozenset[str]],
         review: Review | None,
         series_has_text: Callable[[], bool],
+        features_settled: Callable[[], bool],
     ) -> PixelOutcome:
         """What becomes of Pixel Data."""
         description = _described(program, instance, review)
         if description is None:
-            _caution_features(program, instance, review)
-            return _outcome(program, instance, Edit(), review, checked=review is not None)
+            _caution_features(program, instance, review, features_settled)
+            return _outcome(program, instance, Edit(), review, checked=_vouched(review), unlooked=False)
         edit = edit_of(program, instance, description)
         touched = bool(edit)
         search: _Search | None = None
-        if review is None:
+        if review is None or not review.text:
             _hold(program)
             risk = risk_of(instance, description)
             if _is_overlay_to_clear(risk, program, instance, description):
@@ -221,9 +224,10 @@ class PixelTreatment:
                 edit, touched = search.edit, touched or search.whole
             if risk is not None and not touched and not _is_declared(program):
                 raise BurnedInTextSuspected(reason=risk.reason)
-            _caution_features(program, instance, review)
         else:
             edit, touched = _reviewed(edit, review, description), True
+            self._refuse_words(instance, description, edit, words)
+        _caution_features(program, instance, review, features_settled)
         if touched and not edit:
             # What nobody sees was not looked at.
             edit = self._cleared(instance, description, edit)
@@ -382,6 +386,22 @@ class PixelTreatment:
                 return self._finder.find(ChosenFrames(seen, numbers), some, rule, words, claimed=claimed)
             return self._finder.find(seen, description, rule, words, claimed=claimed)
 
+    def _refuse_words(
+        self, instance: Instance, description: PixelDescription, edit: Edit, words: Callable[[], frozenset[str]]
+    ) -> None:
+        """Hold an image in which a word of its header can be read, whatever a person has decided."""
+        if self._finder is None:
+            return
+        with open_frames(instance, description, sandbox=self._sandbox) as frames:
+            seen = EditedFrames(frames, description, _seen(edit, description))
+            named = self._finder.named(seen, description, words())
+        if named:
+            raise _suspected(
+                "a word of the header is read in the image, which a person's decision does not let go: mask it, or "
+                "reject the instance",
+                _areas(named, description),
+            )
+
     def _cleared(self, instance: Instance, description: PixelDescription, edit: Edit) -> Edit:
         """The edit that clears bits which are no part of a sample, if they hold something."""
         if description.encapsulated or description.bits_allocated == description.bits_stored:
@@ -448,7 +468,7 @@ def _described(program: Program, instance: Instance, review: Review | None) -> P
                 _hold(program)
             return None
         untouched = all(isinstance(rule, Pass | HoldPixels) for rule in program.pixels)
-        if untouched and (_is_declared(program) or (review is not None and review.decision == "release")):
+        if untouched and (_is_declared(program) or (review is not None and review.text and not review.boxes)):
             return None
         raise
 
@@ -468,10 +488,17 @@ def _cleans_features(program: Program) -> bool:
     return any(code.value == _CLEAN_FEATURES for code in program.codes)
 
 
-def _caution_features(program: Program, instance: Instance, review: Review | None) -> None:
+def _vouched(review: Review | None) -> bool:
+    """Whether a person has looked for text."""
+    return review is not None and review.text
+
+
+def _caution_features(program: Program, instance: Instance, review: Review | None, settled: Callable[[], bool]) -> None:
     """Hold what may show a face where the profile claims that nothing does: no rule takes faces away."""
-    risk = features_risk_of(instance) if review is None and _cleans_features(program) else None
-    if risk is not None:
+    if not _cleans_features(program) or (review is not None and review.features):
+        return
+    risk = features_risk_of(instance)
+    if risk is not None and not settled():
         raise FeaturesSuspected(reason=risk.reason)
 
 
@@ -549,20 +576,18 @@ def _outcome(
     unlooked: bool = True,
     written: _Written | None = None,
 ) -> PixelOutcome:
-    features = review is not None and _cleans_features(program)
-    said = stamping.checked(instance, text=checked, features=features)
+    said = stamping.checked(instance) if checked else {}
     if not checked and unlooked and not _is_declared(program):
         said.update(stamping.unlooked(instance))
-    if not checked and not features and written is None:
+    if not checked and written is None:
         change = PixelChange(transfer_syntax=instance.transfer_syntax, elements=said) if said else None
         return PixelOutcome(change, edit, ())
-    reasons = edit.because or (("a person looked at it",) if review is not None else ("no text was found",))
+    reasons = edit.because or (("a person looked at it",) if _vouched(review) else ("no text was found",))
     written = written or _Written(instance.transfer_syntax)
     change = PixelChange(
         transfer_syntax=written.transfer_syntax,
         elements={**written.elements, **said},
         items=written.items,
         cleaned=checked,
-        features_cleaned=features,
     )
     return PixelOutcome(change, edit, reasons, _file=written.file)

@@ -69,9 +69,10 @@ def test_a_person_decides(gateway_process: GatewayProcess, tmp_path: Path) -> No
         wait_until(lambda number=number: len(numbers(running)) == number, what="it is held")  # type: ignore[misc]
         sources[numbers(running)[-1]] = source
         again = path
-    # The same clip sent again is no second case for the reviewer.
+    # The same clip sent again is no second case for the reviewer: what is held goes through the rules again.
     assert storescu(running.dicom_port, [again]).status == 0
     arrived(running, 1, "rejected")
+    wait_until(lambda: len(numbers(running)) == 3, what="it is held again")
     first, second, third = numbers(running)
 
     shown = ask(running, "held", "show", first)
@@ -98,6 +99,8 @@ def test_a_person_decides(gateway_process: GatewayProcess, tmp_path: Path) -> No
     expected[:, 2:6, 4:24] = 0
     assert np.array_equal(masked.pixel_array, expected)
     assert masked.BurnedInAnnotation == "NO"
+    assert "not shown to you" in ask(running, "held", "release", second, "--because", "no name in it", status=2)
+    ask(running, "held", "show", second)
     ask(running, "held", "release", second, "--because", "no name in it")
     _, released = output(running, {path})
     assert np.array_equal(released.pixel_array, sources[second].pixel_array)

@@ -19,6 +19,7 @@ from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.crash_contract import CrashContract
+from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
@@ -42,7 +43,14 @@ def ledger(postgresql_cluster: Cluster, migrated: str) -> Iterator[Ledger]:  # n
 
 
 class TestPostgresql(
-    LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, RedoContract, ReviewsContract
+    LedgerContract,
+    ClaimsContract,
+    CorrectionsContract,
+    CrashContract,
+    HoldsContract,
+    KeysContract,
+    RedoContract,
+    ReviewsContract,
 ):
     """The contract on PostgreSQL."""
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from gateway import ocr
 from gateway.errors import ConfigurationError
 from gateway.pixels.description import PixelDescription
-from gateway.pixels.text.box import Findings, Remains, covered_share
-from gateway.pixels.text.identifying import IdentifyingWords
+from gateway.pixels.text.box import Findings, Remains, TextBox, covered_share
+from gateway.pixels.text.identifying import HeaderWords, IdentifyingWords
 from gateway.profile.pixels import FindText
 
 if TYPE_CHECKING:
@@ -112,6 +112,21 @@ class TextFinder:
             if remains is not None:
                 return remains
         return None
+
+    def named(self, frames: Frames, description: PixelDescription, words: frozenset[str]) -> tuple[TextBox, ...]:
+        """Where words of the header are read in any frame, with the lines beside them: what no person can vouch for.
+
+        Parameters and errors are those of ``find``.
+        """
+        detector, reader = self.networks()
+        from gateway.pixels.text.search import Search
+        from gateway.pixels.text.views import views
+
+        search = Search(detector, reader, HeaderWords(words))
+        for view in views(frames, description):
+            search.look(view)
+        found = search.boxes(rows=description.rows, columns=description.columns)
+        return tuple(box for box in found if box.identifying)
 
     def networks(self) -> tuple[Detector, Reader]:
         """The networks, loaded if they are not."""

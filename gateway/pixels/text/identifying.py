@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["IdentifyingWords", "confusable"]
+__all__ = ["HeaderWords", "IdentifyingWords", "confusable"]
 
 #: Characters that a reader of images confuses, and the one that stands for all of them.
 _CONFUSED: Final = str.maketrans("OQDILJ|!SZBGT()[]{}", "0001111152867111111")
@@ -61,6 +61,14 @@ class IdentifyingWords:
     @staticmethod
     def _is_form(text: str) -> bool:
         return any(form.search(text) is not None for form in (_NUMBER, _DATE, _LABEL, _NAME))
+
+
+class HeaderWords(IdentifyingWords):
+    """The words of an instance's header alone: what only looks like a date, a name or a number is none of them."""
+
+    def __contains__(self, text: object) -> bool:
+        """Whether ``text`` has a word of the header."""
+        return isinstance(text, str) and self.named_in(text)
 
 
 def _plain(text: str) -> str:

@@ -83,6 +83,23 @@ def run(data: Path) -> Run:
         (("release", "7", "--because", "x"), "instance 7 is not held"),
         (("reject", "1", "7", "--because", "x"), "instance 7 is not held"),
         (("show", "7"), "instance 7 is not held"),
+        (("retry", "7", "--because", "x"), "instance 7 is not held"),
+        # a person's word about what the person has not seen
+        (("release", "1", "--because", "x"), "instance 1 was not shown to you"),
+        # nobody is meant
+        (("retry", "--because", "x"), "say which instances"),
+        (("reject", "--because", "x"), "say which instances"),
+        (("retry", "--code", "no-route", "--because", "x"), "nothing that is held is meant"),
+        (("retry", "--since", "yesterday", "--because", "x"), "is no time"),
+        (("retry", "--size", "640", "--because", "x"), "is not COLUMNSxROWS"),
+        (("retry", "--sop-class", "ultrasound", "--because", "x"), "may be one of several"),
+        (("retry", "--sop-class", "nonsense", "--because", "x"), "no SOP class is called so"),
+        (("retry", "--study", "1.2.x", "--because", "x"), "neither the number of a held instance nor"),
+        (("retry", "--study", "1", "--because", "x"), "the study of instance 1 is not known"),
+        (("retry", "--series", "1", "--because", "x"), "the series of instance 1 is not known"),
+        (("retry", "--like", "1", "--because", "x"), "no image is known"),
+        (("keep-region", "2", "--box", "0,0,1,1", "--because", "x"), "is held by leak-suspected"),
+        (("rule", "2", "--because", "x"), "a pixel rule does not settle that"),
         # boxes do not settle a leak
         (("mask", "2", "--box", "0,0,1,1", "--because", "x"), "is held by leak-suspected"),
         # the bytes are gone: nothing can be blackened that nobody can see
@@ -106,6 +123,7 @@ def test_no_picture_is_written_where_one_is(run: Run, tmp_path: Path) -> None:
 
 def test_release_decides_about_pixels_and_tries_the_others_again(run: Run, data: Path) -> None:
     """A leak is not settled by a look at the picture: the instance has no review, and every check applies."""
+    assert run("show", "1")[0] == 0
     status, printed = run("release", "1", "2", "--because", "seen")
     assert status == 0
     assert "instance 1: released" in printed

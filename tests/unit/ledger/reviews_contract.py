@@ -74,7 +74,7 @@ class ReviewsContract:
         ledger.resume_held([number], by="admin", because="the table has the row", now=at(1))
         assert ledger.reviews([number]) == {}
         (entry,) = audited(ledger)
-        assert (entry["action"], entry["facts"]) == ("held-released", {})
+        assert (entry["action"], entry["facts"]) == ("held-retried", {})
 
     def test_a_rejected_instance_stays_out_with_the_reason(self, ledger: Ledger) -> None:
         number = bring(ledger, InstanceState.HELD, 1, **KEYS)

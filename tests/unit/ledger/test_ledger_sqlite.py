@@ -14,6 +14,7 @@ from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.crash_contract import CrashContract
+from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
 from tests.unit.ledger.redo_contract import RedoContract
@@ -27,7 +28,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 class TestSqlite(
-    LedgerContract, ClaimsContract, CorrectionsContract, CrashContract, KeysContract, RedoContract, ReviewsContract
+    LedgerContract,
+    ClaimsContract,
+    CorrectionsContract,
+    CrashContract,
+    HoldsContract,
+    KeysContract,
+    RedoContract,
+    ReviewsContract,
 ):
     """The contract on SQLite."""
 

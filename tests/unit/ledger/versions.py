@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -47,8 +48,12 @@ def _conditions(connection: sa.Connection) -> set[str]:
     # Columns stand on lines of their own: those of a table may differ in order, not in what they are.
     return {
         " ".join(line.split()).rstrip(",") for text in connection.exec_driver_sql(query).scalars()
-        for line in text.splitlines()
+        for line in _ADDED.sub("\n", text).splitlines()
     }  # fmt: skip
+
+
+#: Where SQLite adds a column to the line of the last one.
+_ADDED: Final = re.compile(r", (?=\w+ (?:TEXT|INTEGER|BIGINT|JSON)\b)")
 
 
 def create_at(url: str, revision: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -91,6 +91,12 @@ class Finder:
     words: list[frozenset[str]] = field(default_factory=list)
     claimed: list[bool] = field(default_factory=list)
     thorough: list[bool] = field(default_factory=list)
+    names: tuple[Box, ...] = ()
+
+    def named(self, frames: Frames, description: PixelDescription, words: frozenset[str]) -> tuple[Box, ...]:
+        self.seen.append(frames.frame(0))
+        self.words.append(words)
+        return self.names
 
     def find(
         self,
@@ -352,10 +358,25 @@ def test_faces(tmp_path: Path, sandbox: Sandbox) -> None:
         run(tmp_path, source, "", sandbox, use=use)
     # without the option nobody claims anything of faces
     assert "113102" not in codes(run(tmp_path, source, "", sandbox).dataset)
+    # A release lets it go, and does not claim that the face were gone.
     review = Review(decision="release", actor="dpo", because="defaced")
     output = run(tmp_path, source, "", sandbox, use=use, review=review).dataset
-    assert "113102" in codes(output)
-    assert output.RecognizableVisualFeatures == "NO"
+    assert "113102" not in codes(output)
+    assert "RecognizableVisualFeatures" not in output
+    # Who has decided about text has not decided about faces.
+    about_text = Review(decision="release", actor="dpo", because="no name", features=False)
+    with pytest.raises(FeaturesSuspected):
+        run(tmp_path, source, "", sandbox, use=use, review=about_text)
+    # Nor the other way round: text is searched as ever.
+    finder = Finder(Found((Box(5, 30, 20, 6),)))
+    about_face = Review(decision="release", actor="dpo", because="a knee", text=False)
+    searched = run(
+        tmp_path, source, "pixels:\n  - find-text: {}\n", sandbox, use=use, review=about_face, finder=finder
+    ).dataset
+    assert not searched.pixel_array[30:36, 5:25].any()
+    assert "113101" in codes(searched)
+    # A decision about the series.
+    assert not run(tmp_path, source, "", sandbox, use=use, features_settled=lambda: True).outcome.areas
 
 
 def test_pixels_that_contradict_their_description_are_held(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -488,7 +509,9 @@ def test_a_review_stands_in_for_the_finder(tmp_path: Path, sandbox: Sandbox) -> 
     expected = pixels.copy()
     expected[:10, :20] = expected[30:35, 50:55] = expected[36:, 56:] = 0
     assert np.array_equal(found.dataset.pixel_array, expected)
-    assert finder.seen == []
+    # It is only looked at for words of the header, with the boxes blackened.
+    assert len(finder.seen) == 1
+    assert np.array_equal(finder.seen[0], expected)
     assert "113101" in codes(found.dataset)
 
 
@@ -499,6 +522,22 @@ def test_a_released_instance_goes_as_it_is(tmp_path: Path, sandbox: Sandbox) -> 
     assert np.array_equal(output.pixel_array, pixels)
     assert output.BurnedInAnnotation == "NO"
     assert list(output.ImageType) == ["ORIGINAL", "PRIMARY"]
+
+
+@pytest.mark.parametrize("decision", ["release", "mask"])
+def test_a_word_of_the_header_holds_whatever_a_person_decides(
+    tmp_path: Path, sandbox: Sandbox, decision: Literal["release", "mask"]
+) -> None:
+    boxes = (Rectangle(50, 30, 5, 5),) if decision == "mask" else ()
+    review = Review(decision=decision, boxes=boxes, actor="dpo", because="nothing there")
+    finder = Finder(names=(Box(5, 30, 20, 6),))
+    with pytest.raises(BurnedInTextSuspected, match="a word of the header is read in the image") as caught:
+        run(
+            tmp_path, image(noise(40, 60), US), "", sandbox, review=review, finder=finder,
+            words=lambda: frozenset({"MOCKBURY"}),
+        )  # fmt: skip
+    assert caught.value.facts["boxes"] == ((5, 30, 20, 6),)
+    assert finder.words == [frozenset({"MOCKBURY"})]
 
 
 def test_a_box_outside_the_image_is_an_error(tmp_path: Path, sandbox: Sandbox) -> None:
