@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
+from gateway.deliver.base import Outcome
 from gateway.deliver.xnat.listing import PrearchiveRow
 
 _MOST_STUDIES: Final = 10_000
@@ -63,10 +64,12 @@ class Memory:
         with self._lock:
             return float(ask_seconds * 2 ** min(self._of(study_uid).times, _DOUBLINGS))
 
-    def take(self, study_uid: str, delivery_ids: Iterable[int]) -> None:
-        """Note deliveries that XNAT has taken."""
+    def ended(self, study_uid: str, outcomes: Iterable[Outcome]) -> None:
+        """Note which deliveries XNAT has taken, and which are to be sent again."""
         with self._lock:
-            self._of(study_uid).taken.update(delivery_ids)
+            taken = self._of(study_uid).taken
+            for outcome in outcomes:
+                (taken.add if outcome.state in ("sent", "confirmed") else taken.discard)(outcome.delivery_id)
 
     def taken(self, study_uid: str) -> Collection[int]:
         """Deliveries of the study that XNAT has taken."""

@@ -31,7 +31,7 @@ class UploadQueue:
     Attributes
     ----------
     suspects: instances that XNAT says it cannot read, and after which it took no other one yet
-    witness: an instance that it took; None if there is none
+    witness: the largest instance that it took; None if there is none
     stopped: why nothing more is sent, if that is so
     """
 
@@ -70,7 +70,9 @@ class UploadQueue:
         """Learn from what came of a batch."""
         for one in uploads:
             if one.accepted and one.missing is verdict.MISSING:
-                self.witness = one.parcels[0]
+                largest = max(one.parcels, key=lambda parcel: parcel.length)
+                if self.witness is None or largest.length > self.witness.length:
+                    self.witness = largest
             elif one.unread and len(one.parcels) == 1:
                 self.suspects += one.parcels
                 self._from_end = self.witness is None and not self._from_end

@@ -195,6 +195,9 @@ class StudyDelivery:
         gathered: list[Upload] = []
         queue = UploadQueue(parcels, self._options)
         while batch := queue.next():
+            if not queue and more is None:
+                # The study may have grown meanwhile.
+                more = self._more_now(parcels)
             last = not queue and more is None
             uploads = upload(self._client, self._options, self._labels, batch, aim=self._aim(last=last))
             self._memory.answered(self._study_uid, clear=not any(one.unclear for one in uploads))
@@ -212,28 +215,56 @@ class StudyDelivery:
             self.stopped = self.stopped or queue.stopped
             if self.stopped is not None:
                 outcomes += [self.stopped.of(parcel) for parcel in queue.rest()]
-        outcomes += self._suspected(queue)
+        taken, done = self._suspected(queue, last=more is None)
+        gathered += taken
+        outcomes += done
         if gathered and more is None and self.stopped is None:
             outcomes += self._judge(gathered)[1]
         elif gathered:
             taken_parcels = [parcel for one in gathered for parcel in one.parcels]
-            self._memory.take(self._study_uid, (parcel.delivery_id for parcel in taken_parcels))
             waiting = self._gathering(self._options.ask_seconds if more is None else more)
             outcomes += [waiting.of(parcel) for parcel in taken_parcels]
         return outcomes
 
-    def _suspected(self, queue: UploadQueue) -> list[Outcome]:
-        """Outcomes of instances that XNAT says it cannot read: their own fault, or that of a full disk?"""
-        if not queue.suspects:
-            return []
-        found = verdict.UNREAD
-        if queue.witness is not None and self.stopped is None:
-            # What it has taken before, it takes again, unless the trouble is its own.
-            again = upload(self._client, self._options, self._labels, [queue.witness], aim=self._aim(last=True))
-            if all(one.accepted for one in again):
-                found = verdict.UNFIT
-                self._judge(again)
-        return [found.of(parcel) for parcel in queue.suspects]
+    def _suspected(self, queue: UploadQueue, *, last: bool) -> tuple[list[Upload], list[Outcome]]:
+        """What becomes of instances that XNAT says it cannot read: is it their own fault, or that of a full disk?
+
+        They are sent once more, one by one, between two uploads of an instance that XNAT has taken before: if it takes
+        that one both times, the trouble is not its own. What it takes now is returned as taken; nothing is archived.
+        """
+        suspects, witness = queue.suspects, queue.witness
+        if not suspects:
+            return [], []
+        if witness is None or self.stopped is not None or not self._takes(witness):
+            return [], [verdict.UNREAD.of(parcel) for parcel in suspects]
+        taken: list[Upload] = []
+        refused: list[Parcel] = []
+        for parcel in suspects:
+            [one] = upload(self._client, self._options, self._labels, [parcel], aim=self._aim(last=False))
+            if one.accepted and one.missing is verdict.MISSING:
+                taken.append(one)
+            else:
+                refused.append(parcel)
+        takes = bool(refused) and self._takes(witness)
+        if last and not taken:
+            # The session of the witness has been opened again.
+            self._judge([Upload((witness,), accepted=True, missing=verdict.MISSING)])
+        # A disk that is nearly full takes a small one.
+        unfit = {parcel.delivery_id for parcel in refused if takes and parcel.length <= 2 * witness.length}
+        found = [verdict.UNFIT if parcel.delivery_id in unfit else verdict.UNREAD for parcel in refused]
+        return taken, [one.of(parcel) for one, parcel in zip(found, refused, strict=True)]
+
+    def _takes(self, parcel: Parcel) -> bool:
+        """Whether XNAT takes an instance once more that it has taken before."""
+        uploads = upload(self._client, self._options, self._labels, [parcel], aim=self._aim(last=False))
+        return all(one.accepted for one in uploads)
+
+    def _more_now(self, parcels: Sequence[Parcel]) -> float | None:
+        """Whether more of the study has come since it was last asked."""
+        try:
+            return self._awaits(parcels)
+        except TransientError:
+            return self._options.ask_seconds
 
     def _aim(self, *, last: bool) -> Aim:
         into = self._options.into
@@ -464,6 +495,7 @@ class StudyDelivery:
     def _finished(self, outcomes: list[Outcome]) -> list[Outcome]:
         """What is over is forgotten; a session to which XNAT gave another UID is noted, so that it is known again."""
         self._shared.newcomers.discard(one.delivery_id for one in outcomes if one.state in ("confirmed", "dead"))
+        self._memory.ended(self._study_uid, outcomes)
         arrived = any(one.code == "archived" for one in outcomes)
         if arrived and self._session is None and not self._has_other_uid and self._memory.note(self._labels.session):
             try:
