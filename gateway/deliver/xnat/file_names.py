@@ -96,7 +96,7 @@ class Holdings:
     def _add(self, name: str, file: ListedFile) -> None:
         self._files[name] = file
         stem = name.removesuffix(".dcm")
-        if _UID.fullmatch(stem):
+        if name != stem and _UID.fullmatch(stem):
             return
         parts = _PART.findall(stem)
         uids = [part for part in parts if _UID.fullmatch(part)]
