@@ -62,7 +62,7 @@ def test_three_troubles_at_once(tmp_path: Path) -> None:
                 wait_until(
                     lambda: ledger.status().delivery_count(DeliveryState.CONFIRMED) == total,
                     what="everything is confirmed",
-                    seconds=60,
+                    seconds=240,
                 )
                 found = ledger.deliveries(limit=1000)
             finally:

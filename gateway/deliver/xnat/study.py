@@ -18,6 +18,7 @@ from gateway.deliver.xnat.file_names import Holdings
 from gateway.deliver.xnat.labels import Labels, note_of, session_beside
 from gateway.deliver.xnat.listing import PrearchiveRow, Session
 from gateway.deliver.xnat.memory import likeness
+from gateway.deliver.xnat.proof import Proof
 from gateway.deliver.xnat.queue import UploadQueue
 from gateway.deliver.xnat.shared import Shared
 from gateway.deliver.xnat.sight import Sight, look, reason_of
@@ -67,6 +68,8 @@ class StudyDelivery:
         self._session: Session | None = None
         self._has_other_uid = False
         self._files_before = 0
+        #: Whether something of the study was in the prearchive before.
+        self._waits = False
         #: Why nothing more can be sent over this client for now, if that is so.
         self.stopped: Verdict | None = None
 
@@ -87,8 +90,11 @@ class StudyDelivery:
             return [self.stopped.of(parcel) for parcel in parcels]
         self._files_before = len(before)
         self._shared.newcomers.add(parcel.delivery_id for parcel in parcels if not before.hold(parcel))
-        apart = {parcel.delivery_id for members in others.values() for parcel in members}
-        outcomes = self._send([parcel for parcel in parcels if parcel.delivery_id not in apart], more)
+        # What is there as it would be sent is not sent: alone it might make another type of session.
+        there = self._there(before, parcels)
+        apart = there | {parcel.delivery_id for members in others.values() for parcel in members}
+        outcomes = [verdict.ARCHIVED_SAME.of(parcel) for parcel in parcels if parcel.delivery_id in there]
+        outcomes += self._send([parcel for parcel in parcels if parcel.delivery_id not in apart], more)
         for modality, members in others.items():
             if self.stopped is not None:
                 outcomes += [self.stopped.of(parcel) for parcel in members]
@@ -139,6 +145,7 @@ class StudyDelivery:
         if self._session is not None and not self._is_ours(self._session, parcels):
             return verdict.SESSION_COLLISION
         rows = [row for uid, row in listed if self._is_of_study(uid, row)]
+        self._waits = bool(rows)
         if self._is_occupied(rows):
             return self._later(verdict.OCCUPIED)
         return None
@@ -179,6 +186,13 @@ class StudyDelivery:
             if not session_type.is_of(modality, self._session.type) and not before.hold(parcel):
                 others[modality].append(parcel)
         return others
+
+    def _there(self, before: Holdings, parcels: Sequence[Parcel]) -> set[int]:
+        """Deliveries of instances that the archive holds as they would be sent, with nothing newer on its way."""
+        if self._waits or not len(before) or self._options.into == "prearchive":
+            return set()
+        proof = Proof(before, parcels, compare=self._options.compare)
+        return {parcel.delivery_id for parcel in parcels if proof.is_same(parcel)}
 
     def _awaits(self, parcels: Sequence[Parcel]) -> float | None:
         """Whether more of the study is on its way; seconds until it is worth asking again."""

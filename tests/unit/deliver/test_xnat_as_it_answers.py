@@ -578,12 +578,28 @@ def test_a_site_that_changes_every_file(
     assert send(xnat, parcels, compare=compare) == [expected] * 4
 
 
-def test_an_equal_digest_is_proof_whatever_the_answer(xnat: XnatDouble, parcels: list[Parcel]) -> None:
-    """The new version of an instance whose old one was listed before: only its content tells that it has arrived."""
+def test_what_is_there_is_not_sent_again(xnat: XnatDouble, tmp_path: Path) -> None:
+    """A gateway that died before it noted that everything was archived: alone, the CT would make another session."""
+    parcels = [of_class(tmp_path, number, CT, series=1) for number in range(3)]
+    parcels += [of_class(tmp_path, number, PT, series=2) for number in range(3, 5)]
     send(xnat, parcels)
+    assert send(xnat, parcels[:2]) == [ARCHIVED] * 2
+    assert send(xnat, parcels) == [ARCHIVED] * 5
+    assert len(xnat.made("POST", "/data/services/import")) == 1
+    assert stored(xnat) == contents(parcels)
+
+
+def test_a_new_version_is_sent_and_proven_by_its_digest(
+    xnat: XnatDouble, parcels: list[Parcel], tmp_path: Path
+) -> None:
+    """The old one was listed under the same name before: the content tells that the new one has arrived."""
+    send(xnat, parcels)
+    (tmp_path / "newer").mkdir()
+    newer = [instance(tmp_path / "newer", number, series=1 + number % 2, size=300) for number in range(4)]
     xnat.faults.set("error-after-storing")
-    assert send(xnat, parcels) == [ARCHIVED] * 4
+    assert send(xnat, newer) == [ARCHIVED] * 4
     assert len(xnat.made("POST", "/data/services/import")) == 2
+    assert stored(xnat) == contents(newer)
 
 
 # What XNAT does not show --------------------------------------------------------------------------------------------
