@@ -124,6 +124,27 @@ def _stack(frames: int) -> Callable[[int], Background]:
     return draw
 
 
+def _run(frames: int) -> Callable[[int], Background]:
+    """A run of an angiography: dark blobs pass over a still body; of every ten frames one is white and one black."""
+    radiograph = _radiograph(400, 400, 10, modality="XA")
+
+    def draw(seed: int) -> Background:
+        random = np.random.default_rng((20271, seed))
+        still = radiograph(seed).values[0].astype(np.float32)
+        down, across = np.mgrid[-1:1:400j, -1:1:400j].astype(np.float32)
+        shown = []
+        for number in range(frames):
+            image = still.copy()
+            for blob in range(3):
+                x, y = np.sin(number / 3 + 2 * blob), np.cos(number / 4 + blob)
+                image *= 1 - 0.5 * np.exp(-((across - 0.7 * x) ** 2 + (down - 0.7 * y) ** 2) / 0.08)
+            image = {3: np.full_like(image, 1000), 7: np.full_like(image, 20)}.get(number % 10, image)
+            shown.append(np.clip(image + random.normal(0, 10, image.shape), 0, 1023).astype(np.uint16))
+        return Background(np.stack(shown), "MONOCHROME2", 10, "XA")
+
+    return draw
+
+
 def _film(rows: int, columns: int, bits: int) -> Callable[[int], Background]:
     """A scanned film: a radiograph with blackened edges, dust, scratches, uneven light and the grain of a digitiser."""
     radiograph = _radiograph(rows, columns, bits, modality="OT")
@@ -183,6 +204,7 @@ _OF_A_KIND: Final = {
     "film-8": _film(1700, 1400, 8),
     "film-12": _film(1200, 1000, 12),
     "stack": _stack(40),
+    "run": _run(30),
     "cr-leg": _public("RG3_UNCR.dcm"),
 }
 #: Images that are only written on: what is in them may be text of their own.

@@ -53,12 +53,13 @@ SLANTED: Final = (
 
 def frame_cases(seed: int = 20265) -> Iterator[Case]:
     """Clips and stacks of which one frame has a line, mid grey or as bright as can be."""
-    for number, name in enumerate(
-        ("us-clip", "stack", "us-colour-clip", "stack", "us-clip", "stack", "stack", "us-clip")
-    ):
+    for number, name in enumerate(FRAMES):
         style: Style = "largest" if number % 4 == 3 else "grey"
         how = Writing(styles=(style,), heights=(16, 20, 24), faces=_PRINTED, frames=1, seed=seed)
         yield written(f"{name}-frame-{number}", background(name, 3100 + number), number, 2, how)
+
+
+FRAMES: Final = ("run", "stack", "us-clip", "stack", "run", "us-colour-clip", "run", "stack")
 
 
 def film_cases(seed: int = 20268) -> Iterator[Case]:

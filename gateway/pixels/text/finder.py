@@ -107,7 +107,7 @@ class TextFinder:
         look = SecondLook(detector, reader, identity, spotter, identifying=options.blank == "identifying")
         for view in views(frames, description):
             remains = look.finds(view)
-            if remains is None and thorough and view.steady:
+            if remains is None and thorough and view.closely:
                 remains = look.names(view)
             if remains is not None:
                 return remains

@@ -58,7 +58,7 @@ class SecondLook:
         covers: list[TextBox] = []
         unread: list[TextBox] = []
         slanted: list[SlantedBox] = []
-        scales = (second_scales if view.steady else first_scales)(rows, columns)
+        scales = (second_scales if view.closely else first_scales)(rows, columns)
         found = look(self.detector, view, scales, sensitive=True)
         for place in found.level:
             reading = self.reader.read(picture, place)

@@ -12,11 +12,17 @@ from scipy import ndimage
 
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
+from gateway.pixels.text.sharpest import sharpest
 
 __all__ = ["Frames", "Views", "pictures", "views"]
 
 #: Frames of which one projection is made.
 _BLOCK: Final = 15
+#: Which of the projections is the mean.
+_MEAN: Final = 2
+#: Frames from which there is a deviation from a median, and pixels of all frames that are kept for it.
+_FEWEST: Final = 3
+_KEPT: Final = 48 * 1024**2
 #: Percentiles of the stored values that a window spans.
 _LOW: Final = 0.5
 _HIGH: Final = 99.5
@@ -54,12 +60,13 @@ class Views:
     shown: as it is usually displayed, of shape (rows, columns) or, in colour, (rows, columns, 3); None of a mean, or if
         all but a few pixels are the same
     contrast: each pixel against its neighbourhood, of shape (rows, columns)
-    steady: whether it is all that stays over the frames: their mean, or a still picture
+    closely: whether a second look takes it in one scale more, and a thorough one goes over all of it: what stays over
+        the frames, and what is in one of them alone
     """
 
     shown: NDArray[np.uint8] | None
     contrast: NDArray[np.uint8]
-    steady: bool
+    closely: bool
 
 
 def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[np.uint8]]:
@@ -71,10 +78,11 @@ def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[
 
 
 def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
-    """What is looked at: of a block of frames the maximum, the minimum and the mean.
+    """What is looked at: of a block of frames the maximum, the minimum, the mean and the sharpest deviation.
 
-    Text that is there in a few frames only is in the maximum or the minimum, fainter text among speckle in the mean. At
-    any time two blocks' projections and one frame are in memory.
+    Text that is there in a few frames only is in the maximum or the minimum, fainter text among speckle in the mean,
+    text of one frame in its deviation from the others. At any time two blocks' projections are in memory and a block of
+    frames, fewer where they are large.
 
     Parameters
     ----------
@@ -87,21 +95,28 @@ def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
     """
     shown = _Shown(frames, description)
     seen: list[NDArray[Any]] = []
-    for start in range(0, description.frames, _BLOCK):
-        end = min(start + _BLOCK, description.frames)
+    length = min(_BLOCK, max(_FEWEST, _KEPT // (description.rows * description.columns)))
+    for start in range(0, description.frames, length):
+        end = min(start + length, description.frames)
         highest = lowest = shown.frame(start)
         total = _grey(highest).astype(np.float32)
+        kept = [_grey(highest)] if end - start >= _FEWEST else []
         for number in range(start + 1, end):
             values = shown.frame(number)
+            if kept:
+                kept.append(_grey(values))
             highest = np.maximum(highest, values)
             lowest = np.minimum(lowest, values)
             total += _grey(values)
         still = np.array_equal(highest, lowest)
         projections = [highest] if still else [highest, lowest, total / (end - start)]
-        for projection in projections:
+        alone = sharpest(kept) if kept and not still else None
+        if alone is not None:
+            projections.append(alone)
+        for number, projection in enumerate(projections):
             # A still picture is the same in every block.
             if projection.min() < projection.max() and not any(np.array_equal(projection, other) for other in seen):
-                yield _windows(projection, steady=still or projection is projections[-1])
+                yield _windows(projection, closely=still or number >= _MEAN)
         seen = projections
 
 
@@ -167,7 +182,7 @@ def _grey(values: NDArray[Any]) -> NDArray[Any]:
     return brightest
 
 
-def _windows(values: NDArray[Any], *, steady: bool) -> Views:
+def _windows(values: NDArray[Any], *, closely: bool) -> Views:
     """An image as it is usually displayed, and by its local contrast; of a mean only the second.
 
     Faint text shows only in the second, as does text that the first makes as black or white as what it lies on.
@@ -182,7 +197,7 @@ def _windows(values: NDArray[Any], *, steady: bool) -> Views:
         shown = values
     elif high > low and values.dtype.kind != "f":
         shown = _window(values, low, high)
-    return Views(shown, _local_contrast(grey, inner_low, inner_high), steady)
+    return Views(shown, _local_contrast(grey, inner_low, inner_high), closely)
 
 
 def _window(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:

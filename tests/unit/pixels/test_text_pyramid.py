@@ -38,7 +38,7 @@ def box(x: int, y: int, width: int, height: int) -> TextBox:
 
 
 def view(rows: int, columns: int, shown: NDArray[np.uint8] | None = None) -> Views:
-    return Views(shown, np.full((rows, columns), 128, np.uint8), steady=True)
+    return Views(shown, np.full((rows, columns), 128, np.uint8), closely=True)
 
 
 def looked(detector: Asked, seen: Views, scales: tuple[float, ...]) -> Detected:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
-from gateway.pixels.text.views import pictures, views
+from gateway.pixels.text.views import Views, pictures, views
 
 
 @dataclass
@@ -98,20 +98,43 @@ def test_text_of_one_frame_is_in_a_projection(value: int) -> None:
 def test_text_that_stays_shows_in_the_mean() -> None:
     values = np.random.default_rng(4).normal(100, 20, (15, 64, 96)).astype(np.uint8)
     values[:, 30:34, 20:60] += 12
-    highest, lowest, mean = views(Clip(values), Clip(values).description)
+    highest, lowest, mean, alone = views(Clip(values), Clip(values).description)
     # Against the grain above and below, in deviations of each picture.
     apart = [
         (view.contrast[31:33, 24:56].mean() - view.contrast[44:60].mean()) / view.contrast[44:60].std()
         for view in (highest, lowest, mean)
     ]
     assert apart[2] > 1.3 * max(apart[:2])
-    assert [view.steady for view in (highest, lowest, mean)] == [False, False, True]
+    assert [view.closely for view in (highest, lowest, mean, alone)] == [False, False, True, True]
     assert mean.shown is None
 
 
-def test_still_picture_is_steady() -> None:
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int16"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_grey_text_of_one_frame_between_extremes_is_in_its_deviation(kind: str, *, colour: bool) -> None:
+    largest = 200 if kind == "uint8" else 3000
+    grain = np.random.default_rng(9).normal(largest / 2, largest / 60, (20, 100, 128))
+    # A flash and a black frame in each block of fifteen.
+    grain[[0, 17]] -= 0.4 * largest
+    grain[[5, 19]] += 0.4 * largest
+    for start in (30, 31):
+        grain[8, 40:56, start:90:5] -= largest / 5
+    values = grain.astype(kind)
+    clip = Clip(np.repeat(values[..., None], 3, axis=-1) if colour else values, "RGB" if colour else "MONOCHROME2")
+    highest, lowest, _mean, alone = list(views(clip, clip.description))[:4]
+
+    def apart(view: Views) -> float:
+        text, beside = view.contrast[42:54, 30:90:5].mean(), view.contrast[42:54, 33:90:5].mean()
+        return abs(float(text) - float(beside))
+
+    assert apart(alone) > 60
+    assert max(apart(highest), apart(lowest)) < 15
+    assert clip.asked == 20
+
+
+def test_still_picture_is_looked_at_closely() -> None:
     (view,) = views(Clip(ramp()), Clip(ramp()).description)
-    assert view.steady
+    assert view.closely
 
 
 def test_still_clip_is_looked_at_once() -> None:
