@@ -29,6 +29,8 @@ _UNSPACED: Final = re.compile(
     "[\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
 _SHORT: Final = 4
+#: A word of this length is found inside others.
+_LONG: Final = 6
 #: Words of a name whose pairs are searched.
 _MOST_WEAK: Final = 8
 #: What is left of a word without its accented letters is no word when it is shorter.
@@ -81,17 +83,19 @@ def is_weak(form: str) -> bool:
 
 
 def _pairs(group: str) -> Iterator[Needle]:
-    """Two weak words of one name, not both a particle, a title or a maker."""
+    """Two words of one name, not both a particle, a title or a maker: weak ones side by side, short ones joined."""
     found = [form for form in dict.fromkeys(squash(group).split()) if len(form) > 1 and form.isalpha()]
-    weak = [form for form in found if is_weak(form) and not words.is_title(form)][:_MOST_WEAK]
-    for one, two in permutations(weak, 2):
+    candidates = [form for form in found if (is_weak(form) or len(form) < _LONG) and not words.is_title(form)]
+    for one, two in permutations(candidates[:_MOST_WEAK], 2):
         if words.is_accessory(one) and words.is_accessory(two):
             continue
         if words.is_vendor(one) and words.is_vendor(two):
             continue
-        for form in (f"{one} {two}", f"{one}{two}"):
-            if len(form) >= _SHORT:
-                yield make(Kind.NAME, form, Mode.PAIR)
+        if is_weak(one) and is_weak(two):
+            yield make(Kind.NAME, f"{one} {two}", Mode.PAIR)
+        joined = f"{one}{two}"
+        if len(joined) >= _SHORT:
+            yield make(Kind.NAME, joined, Mode.PAIR if len(joined) < _LONG else Mode.PART)
 
 
 def _joined(group: str) -> Iterator[Needle]:

@@ -56,6 +56,8 @@ def found(kind: Kind, value: str, text: str) -> bool:
         (NAME, "RUIZ^ANA^^DRA", "ANA RUIZ"),  # the other order
         (NAME, "LI^XU", "T1 LI XU 3"),  # two short words of one person
         (NAME, "LI^XU", "cxr_lixu_2"),  # joined
+        (NAME, "ROSSI^ANA", "ct_rossiana2"),  # two words of which none is found inside others
+        (NAME, "RUIZ^EVA", "xEVARUIZx"),
         (NAME, "李^明", "CT 李明 THORAX"),  # two ideographs, joined
         (NAME, "李^明", "CT 明李"),  # given name first
         (NAME, "李^明", "CT 李 明"),  # apart
