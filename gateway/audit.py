@@ -36,6 +36,7 @@ class AuditAction(StrEnum):
     HELD_REJECTED = "held-rejected"
     HELD_VIEWED = "held-viewed"
     HELD_RETRIED = "held-retried"
+    SERIES_REMADE = "series-remade"
     DELIVERY_FORCED = "delivery-forced"
     DELIVERY_CANCELLED = "delivery-cancelled"
     DELIVERY_MOVED = "delivery-moved"

@@ -36,6 +36,7 @@ from gateway.ledger.records import (
     Result,
 )
 from gateway.ledger.redo import ask_again
+from gateway.ledger.sampling import look_at_all, series_locks
 from gateway.ledger.schema import LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import InstanceState, Mover
 
@@ -285,6 +286,7 @@ class Instances(OnDatabase):
         def work(connection: Connection) -> list[Finished]:
             # Two workers that finish two versions of one SOP Instance at once must see each other.
             locks = [*filter(None, map(_lock_of, results)), *chain.from_iterable(map(lock_of, results))]
+            locks += chain.from_iterable(map(series_locks, results))
             self._database.exclude_all(connection, locks)
             return _finish(connection, owner, results, at)
 
@@ -441,6 +443,7 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
     for destinations, originals in asked.items():
         ask_again(connection, originals, destinations, now=now, actor=owner)
     insert_rows(connection, (row for one in outgoing for row in one.crosswalk), at=now)
+    look_at_all(connection, (*outgoing, *held), now=now, actor=owner)
     return [finished.get(each.instance_id, Finished(instance_id=each.instance_id, state=None)) for each in results]
 
 

@@ -20,6 +20,7 @@ from gateway.ledger.numbers import Numbers
 from gateway.ledger.receipts import Receipts
 from gateway.ledger.redo import Redo
 from gateway.ledger.reviews import Reviews
+from gateway.ledger.sampling import Sampling
 from gateway.ledger.snapshot import Snapshots
 
 
@@ -37,6 +38,7 @@ class Ledger(
     Reviews,
     Keys,
     Labels,
+    Sampling,
     Snapshots,
     Redo,
 ):

@@ -136,6 +136,10 @@ class DeidentifiedResult:
         Names of the destinations, at least one, each once.
     priority
         At every destination, studies of a higher one go first.
+    sampled_series
+        Keyed hash of the series of a slice that only a sample of the series speaks for; empty for others.
+    text_series
+        Keyed hash of the series of a slice that had text; empty for others.
     crosswalk
         Sealed rows that tell which original became what; empty if the project keeps none.
     asks
@@ -162,6 +166,8 @@ class DeidentifiedResult:
     actions: Mapping[str, int] = field(default_factory=dict)
     destinations: tuple[str, ...] = ()
     priority: int = 0
+    sampled_series: str = ""
+    text_series: str = ""
     crosswalk: tuple[CrosswalkRow, ...] = ()
     asks: tuple[str, ...] = ()
     ask_first: bool = False
@@ -227,6 +233,8 @@ class HeldResult:
         Why, for a person.
     about
         What is known of the image; None if it could not be read.
+    text_series
+        Keyed hash of the series of a slice that has text, or may have; empty for others.
     """
 
     instance_id: int
@@ -236,6 +244,7 @@ class HeldResult:
     sop_key: str = ""
     content_key: str = ""
     about: HeldAbout | None = None
+    text_series: str = ""
 
     def __post_init__(self) -> None:
         if not self.code:

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0009"
+SCHEMA_VERSION: Final = "0010"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -273,6 +273,24 @@ viewings: Final = sa.Table(
     sa.Column("at", Moment, nullable=False),
 )
 
+#: Instances that went through although nobody looked at them: a sample of their series speaks for them.
+sampled: Final = sa.Table(
+    "sampled",
+    metadata,
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("project", Words(64), nullable=False),
+    sa.Column("series_key", sa.Text, nullable=False),
+)
+
+#: Series of which a slice had text: all of their slices are looked at.
+text_series: Final = sa.Table(
+    "text_series",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("series_key", sa.Text, primary_key=True),
+    sa.Column("found_at", Moment, nullable=False),
+)
+
 #: Series in which a person has seen that no face can be recognised: instances that come later are not held for it.
 series_reviews: Final = sa.Table(
     "series_reviews",
@@ -349,6 +367,7 @@ sa.Index("deliveries_study", deliveries.c.destination, deliveries.c.study_uid)
 sa.Index("turns_next", turns.c.destination, turns.c.priority, turns.c.turn_at)
 sa.Index("receipts_delivery", receipts.c.delivery_id)
 sa.Index("history_instance", history.c.instance_id)
+sa.Index("sampled_series", sampled.c.project, sampled.c.series_key)
 sa.Index("holds_series", holds.c.series_key)
 sa.Index("holds_study", holds.c.study_key)
 sa.Index("crosswalk_original", crosswalk.c.project, crosswalk.c.original)

@@ -68,6 +68,7 @@ class PixelStage:
         work: Path,
         review: Review | None,
         features_settled: Callable[[], bool] = bool,
+        series_has_text: Callable[[], bool] = bool,
     ) -> Iterator[PixelOutcome]:
         """What becomes of the pixels of ``instance``; the files of its frames last as long as the block.
 
@@ -78,6 +79,7 @@ class PixelStage:
         work: directory for frames
         review: what a person decided
         features_settled: tells whether a person has decided about the faces of the instance's series
+        series_has_text: tells whether another slice of its series had text
 
         Raises
         ------
@@ -92,6 +94,7 @@ class PixelStage:
                 words=lambda: identifying_words(instance),
                 review=review,
                 features_settled=features_settled,
+                series_has_text=series_has_text,
             )
         with outcome:
             drop_surplus(program, instance, outcome, review, longest=self.sandbox.settings.frame_bytes)

@@ -40,7 +40,8 @@ class Treated(Generic[Stored]):
     """A verified output: what de-identification says of it, what storing it gave, and the seconds that it took.
 
     ``areas`` counts what was blackened on every frame; None if the pixels are those received. ``surplus`` counts bytes
-    of Pixel Data that were no pixels and have gone; None if there were none.
+    of Pixel Data that were no pixels and have gone; None if there were none. ``sampled`` tells whether only a sample of
+    its series speaks for it, ``series_text`` whether it is a slice that had text.
     """
 
     output: Deidentified
@@ -49,6 +50,8 @@ class Treated(Generic[Stored]):
     pixel_seconds: float
     deidentify_seconds: float
     verify_seconds: float
+    sampled: bool = False
+    series_text: bool = False
     surplus: int | None = None
 
     @property
@@ -144,6 +147,7 @@ class Treatment:
         opening: OpeningRules,
         review: Review | None = None,
         features_settled: Callable[[], bool] = bool,
+        series_has_text: Callable[[], bool] = bool,
     ) -> Treated[Stored]:
         """Treat the pixels of ``instance``, de-identify and verify it, if it is admitted; hand the output to ``store``.
 
@@ -155,6 +159,7 @@ class Treatment:
         opening: how ``instance`` was opened; frames that are written lie in its work directory until this returns
         review: what a person decided who looked at the pixels
         features_settled: tells whether a person has decided about the faces of the instance's series
+        series_has_text: tells whether another slice of its series had text
 
         Raises
         ------
@@ -168,7 +173,12 @@ class Treatment:
             with holding("the pixels"):
                 program = specialised(self.program, instance, sender)
                 treating = self._pixels.treated(
-                    program, instance, work=opening.work, review=review, features_settled=features_settled
+                    program,
+                    instance,
+                    work=opening.work,
+                    review=review,
+                    features_settled=features_settled,
+                    series_has_text=series_has_text,
                 )
                 outcome = stack.enter_context(treating)
             pixels_done = time.perf_counter()
@@ -195,6 +205,8 @@ class Treatment:
                 pixel_seconds=pixels_done - started,
                 deidentify_seconds=deidentified - pixels_done,
                 verify_seconds=verified - deidentified,
+                sampled=outcome.sampled,
+                series_text=outcome.series_text,
             )
 
 

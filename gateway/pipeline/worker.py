@@ -118,6 +118,8 @@ class Worker:
         self._opening = opening_rules(child.settings, self._spool.work)
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._cautious = _CAUTIOUS if child.cautious else 0
+        #: Project and keyed hash of a series -> whether a slice of it had text, in the batch under way.
+        self._texts: dict[tuple[str, str], bool] = {}
         #: Instance -> seconds of its last wait.
         self._waits: dict[int, float] = {}
         #: Source -> how many of its instances in a row a codec did not finish.
@@ -152,6 +154,7 @@ class Worker:
         if not claims:
             return 0
         self._lease.hold(claim.instance_id for claim in claims)
+        self._texts.clear()
         results: list[Result] = []
         finished = size = 0
         finish_at = time.monotonic() + _FINISH_SECONDS
@@ -252,7 +255,7 @@ class Worker:
         self._metrics.taken_up(waited_seconds=(datetime.now(UTC) - claim.received_at).total_seconds())
         project: Project | None = None
         about: HeldAbout | None = None
-        content = sop_uid = ""
+        content = sop_uid = series = ""
         try:
             path = self._spool.path(claim.spool_name)
             with _reading(claim.spool_name), holding("opening"):
@@ -263,6 +266,7 @@ class Worker:
                     name, sender = self._router.route(Sender(claim.source, claim.calling_ae, claim.called_ae), instance)
                     project = self._projects[name]
                     sop_uid = instance.text(SOP_INSTANCE_UID) or instance.meta.sop_instance_uid
+                    series = instance.text(SERIES_INSTANCE_UID)
                 try:
                     treated, destinations, rows = self._treat(claim, project, sender, instance, review)
                 except InstanceError as error:
@@ -295,6 +299,8 @@ class Worker:
                 destinations=destinations,
                 asks=tuple(one for one in destinations if self._child.settings.destinations[one].can_be_asked),
                 priority=self._child.settings.projects[project.name].priority,
+                sampled_series=circumstances.series_key(project.key, series) if treated.sampled else "",
+                text_series=circumstances.series_key(project.key, series) if treated.series_text else "",
                 crosswalk=rows,
                 identities=output.identities,
             )
@@ -316,6 +322,7 @@ class Worker:
                 sop_key="" if project is None or not sop_uid else project.key.token("instance", sop_uid),
                 content_key="" if project is None or not sop_uid else project.key.token("content", content),
                 about=about,
+                text_series=about.series_key if about is not None and error.facts.get("series_text") else "",
             )
 
     def _decoding_too_long(self, source: str) -> None:
@@ -339,11 +346,21 @@ class Worker:
             opening=self._opening,
             review=review,
             features_settled=lambda: self._series_settled(project, series),
+            series_has_text=lambda: self._series_has_text(project, series),
         )
         keys = self._crosswalks.get(project.name)
         with holding("the crosswalk"):
             rows = () if keys is None else crosswalk_rows(keys[0], instance, treated.output)
         return treated, destinations, rows
+
+    def _series_has_text(self, project: Project, series: str) -> bool:
+        """Asked once a batch for a series: what is missed by that is made anew when the result is recorded."""
+        key = circumstances.series_key(project.key, series)
+        known = self._texts.get((project.name, key))
+        if known is None:
+            known = bool(key) and self._ledger.series_has_text(project.name, key)
+            self._texts[project.name, key] = known
+        return known
 
     def _series_settled(self, project: Project, series: str) -> bool:
         key = circumstances.series_key(project.key, series)

@@ -25,6 +25,7 @@ from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, s
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
 from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
+from tests.unit.ledger.sampling_contract import SamplingContract
 from tests.unit.ledger.versions import differences, pretend_newer
 
 
@@ -51,6 +52,7 @@ class TestPostgresql(
     KeysContract,
     RedoContract,
     ReviewsContract,
+    SamplingContract,
 ):
     """The contract on PostgreSQL."""
 

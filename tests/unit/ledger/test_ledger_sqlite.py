@@ -19,6 +19,7 @@ from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
 from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
+from tests.unit.ledger.sampling_contract import SamplingContract
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ class TestSqlite(
     KeysContract,
     RedoContract,
     ReviewsContract,
+    SamplingContract,
 ):
     """The contract on SQLite."""
 
