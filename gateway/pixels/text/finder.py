@@ -21,6 +21,8 @@ __all__ = ["TextFinder"]
 
 #: Part of the frame beyond which this is no longer text in an image.
 _MOST: Final = 0.20
+#: Scales of a thorough first look in which all of the image is looked at.
+_ALL: Final = 2
 
 
 class TextFinder:
@@ -63,7 +65,8 @@ class TextFinder:
         from gateway.pixels.text.search import Search
         from gateway.pixels.text.views import views
 
-        search = Search(detector, reader, IdentifyingWords(words), strict=options.strict)
+        wholly = _ALL if options.thorough == "always" else 1
+        search = Search(detector, reader, IdentifyingWords(words), strict=options.strict, wholly=wholly)
         for view in views(frames, description):
             search.look(view)
         boxes, unsure = search.boxes(rows=description.rows, columns=description.columns), search.unsure()

@@ -47,7 +47,7 @@ def second_scales(rows: int, columns: int) -> Scales:
     return (1.0, 2.0, 3.0) if min(rows, columns) <= _SMALL else (0.5, 1.0, 1.5)
 
 
-def look(detector: Detector, view: Views, scales: Scales, *, sensitive: bool = False) -> Detected:
+def look(detector: Detector, view: Views, scales: Scales, *, sensitive: bool = False, wholly: int = 1) -> Detected:
     """What looks like text in a projection, in all scales.
 
     Parameters
@@ -56,13 +56,15 @@ def look(detector: Detector, view: Views, scales: Scales, *, sensitive: bool = F
     view: of an image
     scales: the coarsest first
     sensitive: lower limits
+    wholly: in how many scales, from the coarsest, all of the image is looked at
     """
     coarsest, *finer = scales
     picture = _coloured(view)
     found = detector.detect(picture, coarsest, sensitive=sensitive)
     traces = [*found.traces, *(_strokes(view.contrast) if coarsest < 1 else ())]
-    for patch in _patches(traces, round(_AROUND / coarsest), picture.shape):
-        for scale in finer:
+    patches = _patches(traces, round(_AROUND / coarsest), picture.shape)
+    for number, scale in enumerate(finer, start=1):
+        for patch in [None] if number < wholly else patches:
             found.add(detector.detect(picture, scale, sensitive=sensitive, within=patch))
     return found
 

@@ -46,12 +46,14 @@ class Search:
     detector, reader: the networks
     words: what identifies
     strict: whether signs that do not read as text count
+    wholly: in how many scales all of an image is looked at
     """
 
     detector: Detector
     reader: Reader
     words: IdentifyingWords
     strict: bool = False
+    wholly: int = 1
     _certain: list[TextBox] = field(default_factory=list)
     _doubtful: list[TextBox] = field(default_factory=list)
     _slanted: list[SlantedBox] = field(default_factory=list)
@@ -61,7 +63,7 @@ class Search:
     def look(self, view: Views) -> None:
         """Add the text of one projection."""
         known = len(self._certain), len(self._doubtful), len(self._slanted)
-        self._sort(view, look(self.detector, view, first_scales(*view.contrast.shape)))
+        self._sort(view, look(self.detector, view, first_scales(*view.contrast.shape), wholly=self.wholly))
         for line in lines((*self._certain[known[0] :], *self._doubtful[known[1] :])):
             whole = to_its_ends(line, view.contrast, self.reader)
             if whole != line:

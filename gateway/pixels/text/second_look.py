@@ -27,6 +27,8 @@ _AROUND: Final = 4
 _BESIDE: Final = 5
 #: Letters and digits of a word of the header.
 _SHORTEST: Final = 2
+#: Scales in which all of the image is looked at: what the first look took no trace of may be what is left.
+_WHOLLY: Final = 2
 #: Why a second look holds an image.
 _LEFT: Final = "a second look sees text that the first one did not"
 _SPOTTED: Final = "what may be a word of the header stands in the image, too faint to read"
@@ -59,7 +61,7 @@ class SecondLook:
         unread: list[TextBox] = []
         slanted: list[SlantedBox] = []
         scales = (second_scales if view.closely else first_scales)(rows, columns)
-        found = look(self.detector, view, scales, sensitive=True)
+        found = look(self.detector, view, scales, sensitive=True, wholly=_WHOLLY)
         for place in found.level:
             reading = self.reader.read(picture, place)
             (left if self._is_left(reading, text=is_text(place, reading)) else unread).append(place)

@@ -87,6 +87,13 @@ def test_image_full_of_traces_is_looked_at_as_a_whole() -> None:
     assert detector.calls[1:] == [(2.0, box(0, 0, 400, 400))]
 
 
+def test_image_may_be_looked_at_wholly_in_more_scales() -> None:
+    detector = Asked([box(200, 100, 40, 16)])
+    any_detector: Any = detector
+    look(any_detector, view(400, 500), (1.0, 2.0, 3.0), wholly=2)
+    assert detector.calls == [(1.0, None), (2.0, None), (3.0, box(152, 52, 136, 112))]
+
+
 def test_strokes_in_a_large_image_are_a_trace() -> None:
     seen = view(1600, 1600)
     # Strokes of two pixels in a place of the size of small text; half a deviation elsewhere.
