@@ -451,6 +451,11 @@ class StudyDelivery:
         # This service merges whatever the UIDs are.
         if session is not None and not self._is_ours(session, parcels):
             return False
+        if session is not None and self._options.mode == "zip" and not self._has_other_uid:
+            # The service adds to a session although a workflow is open on it; an import does not.
+            uploads = upload(self._client, self._options, self._labels, parcels[:1], aim="archive")
+            self._memory.answered(self._study_uid, clear=not any(one.unclear for one in uploads))
+            return not any(one.unclear or one.stop for one in uploads)
         query = {
             "src": row.source,
             "project": self._options.project,

@@ -362,6 +362,23 @@ def test_an_auto_run_after_every_batch(xnat: XnatDouble, made: XnatDestination, 
         assert said(made.send([parcel])) == [ARCHIVED]
 
 
+def test_a_workflow_that_is_open_when_the_rest_of_a_study_is_archived(xnat: XnatDouble, parcels: list[Parcel]) -> None:
+    """What came late was gathered: it is not added while the workflow runs, and by itself afterwards."""
+    send(xnat, parcels[:1])
+    [session] = xnat.store.projects["CHEST"].experiments.values()
+    books = Gathering()
+    made = destination(xnat, books=books)
+    assert said(made.send(parcels[1:])) == [("sent", "processing")] * 3
+    books.more = None
+    session.workflows = 1
+    assert said(made.confirm(parcels[1:])) == [("failed", "busy")] * 3
+    assert len(xnat.store.archived("CHEST")) == 1
+    session.workflows = 0
+    assert said(made.send(parcels[1:])) == [ARCHIVED] * 3
+    assert stored(xnat) == contents(parcels)
+    made.close()
+
+
 # Answers that say nothing -------------------------------------------------------------------------------------------
 
 
