@@ -75,12 +75,21 @@ def test_labels_and_ways(tmp_path: Path) -> None:
         ({"mode": "stow", "into": "project"}, "stow"),
         ({"max_instances": 1001}, "max_instances"),  # more outcomes than the ledger takes at once
         ({"mode": "c-store"}, "mode"),
+        ({"compare": "sha256"}, "compare"),
+        ({"other_modality_session": "{session}"}, "session"),  # it would be the same session
+        ({"other_modality_session": "{modality}"}, "session"),  # all studies of a modality would be one
+        ({"other_modality_session": "{session} {modality}"}, "letters"),
         ({"into": "unassigned"}, "into"),
     ],
 )
 def test_settings_that_are_wrong(fields: dict[str, object], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         settings(**fields)
+
+
+@pytest.mark.parametrize("template", ["{session}_{modality}", "{modality}-{session}", "{session}_late"])
+def test_a_session_of_its_own(template: str) -> None:
+    assert isinstance(build(other_modality_session=template), XnatDestination)
 
 
 @pytest.mark.parametrize(
