@@ -78,7 +78,8 @@ CASES: Final = (
     Case("too-large", {"too-large": FOREVER}),
     Case("concurrent", {"concurrent": 1}),
     Case("logged-out", {"logged-out": 1}, imports=2),
-    Case("redirect", {"redirect": FOREVER}, ("dead", "redirect")),
+    # That concerns the destination as a whole: one instance tries it now and then, and none is given up.
+    Case("redirect", {"redirect": FOREVER}, ("failed", "redirect")),
     Case("building", {"building": 1}, ("sent", "processing"), imports=1, settings="ask_seconds: 0.5"),
     Case("html", {"html": 1}),
     # Looked at before: nothing is ever sent to a project that is not there, or not the user's.

@@ -16,7 +16,8 @@ code                    state      meaning
 ``no-project``          failed     there is no such project, or the user may not see it
 ``no-rights``           failed     the user may not create subjects in the project
 ``auto-archive``        failed     a project that archives by itself, where a person was to archive
-``busy``                failed     a workflow runs on the session, or the server asks for patience
+``busy``                failed     the server asks for patience
+``workflow``            failed     a workflow runs on the session. No attempt is counted
 ``storage-full``        failed     the server's disk is full
 ``server-error``        failed     the server met an error, and does not hold the instance
 ``proxy``               failed     a proxy gave up, and XNAT does not hold the instance
@@ -119,7 +120,7 @@ OTHER_MODALITY: Final = Verdict(
 )
 WORKFLOW: Final = Verdict(
     "failed",
-    "busy",
+    "workflow",
     "a workflow runs on the session, and XNAT adds nothing to it meanwhile; it is sent again",
     counts=False,
 )

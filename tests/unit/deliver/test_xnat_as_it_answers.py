@@ -342,7 +342,7 @@ def test_a_workflow_that_is_open(xnat: XnatDouble, parcels: list[Parcel], mode: 
     session.workflows = 1
     outcomes = made.send(parcels[2:])
     if mode == "zip":
-        assert said(outcomes) == [("failed", "busy")] * 2
+        assert said(outcomes) == [("failed", "workflow")] * 2
         assert not any(outcome.counts for outcome in outcomes)
         session.workflows = 0
         assert said(made.send(parcels[2:])) == [ARCHIVED] * 2
@@ -356,7 +356,7 @@ def test_an_auto_run_after_every_batch(xnat: XnatDouble, made: XnatDestination, 
     xnat.store.auto_run = True
     assert said(made.send(parcels[:2])) == [ARCHIVED] * 2
     for parcel in parcels[2:]:
-        assert said(made.send([parcel])) == [("failed", "busy")]
+        assert said(made.send([parcel])) == [("failed", "workflow")]
         for session in xnat.store.projects["CHEST"].experiments.values():
             session.workflows = 0
         assert said(made.send([parcel])) == [ARCHIVED]
@@ -371,7 +371,7 @@ def test_a_workflow_that_is_open_when_the_rest_of_a_study_is_archived(xnat: Xnat
     assert said(made.send(parcels[1:])) == [("sent", "processing")] * 3
     books.more = None
     session.workflows = 1
-    assert said(made.confirm(parcels[1:])) == [("failed", "busy")] * 3
+    assert said(made.confirm(parcels[1:])) == [("failed", "workflow")] * 3
     assert len(xnat.store.archived("CHEST")) == 1
     session.workflows = 0
     assert said(made.send(parcels[1:])) == [ARCHIVED] * 3
