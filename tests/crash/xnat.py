@@ -142,8 +142,7 @@ def torture_xnat(folder: Path, *, kills: int, seed: int) -> Figures:
     """
     moments = random.Random(seed)
     figures = Figures()
-    with xnat_server(folder / "xnat") as double:
-        double.slow = True
+    with xnat_server(folder / "xnat", slow=True) as double:
         gateway = _Gateway(folder / "gateway", double.url)
         gateway.start()
         try:
@@ -156,9 +155,11 @@ def torture_xnat(folder: Path, *, kills: int, seed: int) -> Figures:
                 for _ in range(moments.choice([1, 2])):
                     seen = double.receiving.wait(20)
                     time.sleep(moments.uniform(0.0, 0.12))
+                    double.cut.set()
                     gateway.kill()
                     figures.kills += 1
                     figures.during_uploads += seen
+                    double.cut.clear()
                     double.receiving.clear()
                     gateway.start()
             wait_until(lambda: gateway.unfinished() == 0, what="everything is delivered", seconds=240)
