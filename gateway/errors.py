@@ -24,6 +24,7 @@ GatewayError
     │   │   └── DecodingTooLong     a codec did not come to an end
     │   ├── PixelsUnwritable        pixel data cannot be encoded without loss as asked
     │   ├── RuleFailed              a profile rule or condition could not be applied
+    │   ├── WrongValue              a value that the instance needs is not what its value representation says
     │   ├── HeldByRule              an accept rule of the profile holds it
     │   ├── PseudonymMissing        a look-up table lacks the row that a rule needs
     │   ├── PixelHold               a person has to look at the pixels before the instance may go on
@@ -190,6 +191,10 @@ class PixelsUnwritable(InstanceError):
 
 class RuleFailed(InstanceError):
     """The rule for {where} failed: {reason}."""
+
+
+class WrongValue(InstanceError):
+    """{where} holds a value that is not what its value representation says, and the instance needs one."""
 
 
 class HeldByRule(InstanceError):

@@ -6,7 +6,9 @@ Table E.1-1 itself and resolves the compound codes itself. ``tests/unit/deid/tes
 
 from __future__ import annotations
 
+import csv
 import io
+from importlib.resources import files
 from typing import Final
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -18,6 +20,7 @@ from pydicom.tag import BaseTag, Tag
 
 from gateway.deid import ProjectKey
 from gateway.deid.dummies import dummy_document, dummy_sequence, dummy_value
+from gateway.deid.technical import is_technical
 from gateway.dicom.dictionary import is_known, keyword_of, vr_of
 from gateway.dicom.iod import element_type
 from gateway.profile import Identity, Program
@@ -40,17 +43,22 @@ _CLASSES: Final = (
     "CreatorVersionUID", "ImplementationClass",
 )  # fmt: skip
 
-#: Text that the table does not list, with what is done all the same: dates, orders, people, machines, remarks.
-_UNLISTED: Final = {
-    **dict.fromkeys(("PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"), "X/Z"),
-    **dict.fromkeys(("FillerOrderNumberProcedure", "PlacerOrderNumberProcedure"), "X/Z"),
-    **dict.fromkeys(("ContactDisplayName", "HangingProtocolCreator", "NTPSourceAddress", "OwnerID"), "X/Z/D"),
-    **dict.fromkeys(("HangingProtocolUserGroupName", "PrinterName", "AssertionComments"), "X/Z/D"),
-    **dict.fromkeys(("CommentsOnTheScheduledProcedureStep", "SubstanceAdministrationNotes"), "X/Z/D"),
-    **dict.fromkeys(("ObservationDescription", "CommentsOnPatientPerformanceOfVisualField"), "X/Z/D"),
-    **dict.fromkeys(("RetrieveURL", "RetrieveURI", "StorageURL", "PixelDataProviderURL", "ContactURI"), "X"),
-    "ResponsiblePersonRole": "X",
-}
+#: Verb of the layer for unlisted attributes -> code of the table; other verbs leave something to look at.
+_VERBS: Final = {"remove": "X", "remove-or-empty": "X/Z", "remove-or-empty-or-dummy": "X/Z/D"}
+
+
+def _unlisted() -> dict[str, str]:
+    """Keyword -> code of the attributes that the table does not list and that go all the same."""
+    folder = files("gateway.profile") / "data"
+    groups = csv.DictReader((folder / "unlisted-groups.csv").read_text(encoding="utf-8").splitlines())
+    code = {row["group"]: _VERBS[row["verb"]] for row in groups if row["verb"] in _VERBS}
+    rows = csv.DictReader((folder / "unlisted.csv").read_text(encoding="utf-8").splitlines())
+    return {row["keyword"]: code[row["group"]] for row in rows if row["group"] in code}
+
+
+_UNLISTED: Final = _unlisted()
+#: Repeating groups that no image has any more: (group, first byte of the element or None for all).
+_GIVEN_UP: Final = ((0x0020, 0x31), (0x0028, 0x04), (0x0028, 0x08))
 
 
 def deidentify(dataset: Dataset, key: ProjectKey, program: Program) -> Dataset:
@@ -103,7 +111,7 @@ def _stamp(found: Dataset, dataset: Dataset, program: Program) -> None:
     earlier = dataset.get("DeidentificationMethod") or []
     texts = [SOFTWARE, f"Profile {program.profile} {program.version}", f"Digest {program.digest[:32]}"]
     before = [earlier] if isinstance(earlier, str) else earlier
-    texts = [text for one in before if (text := str(one)) not in texts] + texts
+    texts = [text for one in before if (text := str(one)) not in texts and is_technical(text)] + texts
     codes = [str(item.get("CodeValue", "")) for item in dataset.get("DeidentificationMethodCodeSequence") or []]
     found.PatientIdentityRemoved = "YES"
     found.DeidentificationMethod = texts
@@ -165,8 +173,9 @@ class _Walker:
     def _is_foreign(self, tag: BaseTag) -> bool:
         """Private, unknown to the standard, a group length, or of an overlay, which is invalid without its data."""
         known = dictionary_has_tag(tag) or is_known(tag)
-        overlay = 0x6000 <= tag.group <= 0x601E
-        return tag.is_private or tag.element == 0 or not known or overlay
+        overlay = 0x6000 <= tag.group <= 0x60FE
+        given_up = any(tag.group == group and tag.element >> 8 == byte for group, byte in _GIVEN_UP)
+        return tag.is_private or tag.element == 0 or not known or overlay or given_up or tag.group in (0x1000, 0x1010)
 
     def _code(self, path: tuple[int, ...], tag: BaseTag) -> str | None:
         code = action(int(tag)) or self._unlisted(tag)

@@ -230,6 +230,25 @@ def _any_schema_will_do() -> None:
     _replace(migrate, "_version", lambda _connection: SCHEMA_VERSION)
 
 
+def _unlisted_text_unthought_of() -> None:
+    """The basic profile leaves the attributes that the table does not list as they are."""
+    from gateway.profile.program import Program
+
+    action = Program.action
+
+    def forget(self: Any, tag: int) -> Any:
+        found = action(self, tag)
+        return self.unlisted if found.origin.layer == "unlisted-attributes" else found
+
+    _replace(Program, "action", forget)
+
+
+def _what_stays_unlooked_at() -> None:
+    from gateway.deid.guard import Guards
+
+    _replace(Guards, "at", lambda *_arguments: None)
+
+
 _LEDGER: Final = "tests/unit/ledger/test_ledger_sqlite.py"
 _CANARY: Final = "tests/integration/test_privacy_canary.py"
 _ONE_LIFE: Final = "tests/faults/test_one_life.py"
@@ -281,6 +300,10 @@ SABOTAGES: Final = {
                                  ("tests/unit/verify/test_verifier.py",)),
     "any-schema": Sabotage("P12", "the schema's version is not looked at", _any_schema_will_do,
                            ("tests/unit/ledger/test_ledger_migrate.py",)),
+    "unlisted-unthought-of": Sabotage("P13", "what the table does not list stays", _unlisted_text_unthought_of,
+                                      ("tests/unit/deid/test_unlisted.py",)),
+    "unlooked-at": Sabotage("P13", "what stays is not looked at", _what_stays_unlooked_at,
+                            ("tests/unit/deid/test_unlisted.py",)),
 }  # fmt: skip
 
 if _VARIABLE in os.environ:

@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.cli.reference import GENERATED
 from gateway.dicom.tag import show
-from gateway.profile import Verb, load_profile, shipped_profiles
+from gateway.profile import Technical, Verb, load_profile, shipped_profiles
 from gateway.profile.condition import EXTRA_NAMES, FUNCTIONS, MACROS
 from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
@@ -19,6 +19,11 @@ from gateway.profile.pseudonym import ALPHABETS
 from gateway.profile.table import BASIC, VERB_OF_CODE, Row, edition, rows
 from gateway.profile.verb import resolve
 from gateway.profile.wording import VERBS
+
+#: The layer for attributes outside the table, and what ``keep`` adds there.
+UNLISTED: Final = "unlisted-attributes"
+_TECHNICAL: Final = "technical"
+_MOST_NAMES: Final = 300
 
 __all__ = ["EXAMPLES", "TARGETS", "coverage_reference", "rules_reference"]
 
@@ -55,6 +60,7 @@ _RULE_KEYS: Final[dict[str, str]] = {
     "sequential": "Form of a numbered pseudonym: `{number:06}`.",
     "without": "`names`: words that hold a name of the header's persons or institutions go. For short texts, such as "
     "the name of a station.",
+    "only": "`technical`: a value stays only if it is made of technical words, codes and short numbers.",
     "otherwise": "What happens to a value that the list lacks: `hold` (default), `remove`, `empty` or `keep`.",
 }
 #: Key of a pixel rule -> what it does, and an example.
@@ -403,18 +409,28 @@ def _option_codes() -> dict[str, str]:
 
 
 def _beyond() -> list[str]:
-    """What the basic profile treats although the table does not list it, by action."""
+    """What the basic profile treats although the table does not list it, by reason."""
     program = load_profile(BASIC)
     listed = {row.value for row in rows() if not row.is_pattern}
-    found: dict[Verb, list[str]] = {}
-    for tag in program.actions:
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for tag in sorted(program.actions):
         action = candidates(program, ElementName((), tag))[-1]
-        if tag not in listed and action.origin.layer == BASIC:
-            found.setdefault(action.verb, []).append(f"{ElementName((), tag).name} {show(tag)}")
-    lines = ["The basic profile also treats elements that the table does not list and that can identify:"]
-    for verb in Verb:
-        if verb in found:
-            lines += ["", f"- `{verb}`: {', '.join(found[verb])}"]
+        if tag not in listed and action.origin.layer == UNLISTED:
+            only = f" only: {_TECHNICAL}" if isinstance(action.options, Technical) else ""
+            found.setdefault((action.verb.value, only, action.because), []).append(
+                f"{ElementName((), tag).name} {show(tag)}"
+            )
+    lines = [
+        f"The table's demands are met by its own layers. What goes beyond is the layer `{UNLISTED}`, which the basic",
+        "profile uses: every attribute with a VR of text that the table does not list is in it with its reason, UIDs",
+        "and dates too. A profile that wants one of them kept names it, and says why.",
+        "",
+        "| action | because | attributes |",
+        "|---|---|---|",
+    ]
+    for (verb, only, because), names in sorted(found.items()):
+        shown = ", ".join(names) if len(names) <= _MOST_NAMES else "the others of VR CS"
+        lines.append(f"| `{verb}{only}` | {because} | {len(names)}: {shown} |")
     return lines
 
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from gateway.deid import coded, uids
 from gateway.deid.clean import Cleaner
 from gateway.deid.dates import patient_shift, shift_value, truncate_value
 from gateway.deid.dummies import dummy_sequence, dummy_value
+from gateway.deid.guard import Guard
 from gateway.deid.identity import ProjectKey
 from gateway.deid.insert import NO_MORE, Insert, changed_items, declared_sets
 from gateway.deid.layout import KEEP, PUT, REWRITE, RULE, SEQUENCE, Layout
@@ -37,6 +37,7 @@ from gateway.deid.level import (
 )
 from gateway.deid.memory import LONGEST_REMEMBERED, Memory
 from gateway.deid.numbers import NumberSource
+from gateway.deid.outcome import Deidentified
 from gateway.deid.patient import ISSUER_OF_PATIENT_ID, PATIENT_ID, Patient
 from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement
@@ -51,12 +52,11 @@ from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Element, Item, find, index_items
 from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.dicom.instance import Instance
-from gateway.dicom.iod import lists_references
+from gateway.dicom.iod import element_type, lists_references
 from gateway.dicom.pixel_change import PixelChange
-from gateway.dicom.segments import Segment
 from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
-from gateway.errors import InstanceError, RuleFailed
+from gateway.errors import InstanceError, RuleFailed, WrongValue
 from gateway.profile import Action, Program, Truncation, Unnamed, Verb
 from gateway.profile.situation import situation
 
@@ -67,32 +67,12 @@ SOP_CLASS_UID: Final = 0x00080016
 #: Programs for different outcomes of the conditions, kept ready.
 _MOST_PLANS: Final = 64
 _ODD_GROUP: Final = 0x00010000
+#: Longer items are hardly met twice, in bytes.
+_LONGEST_ITEM: Final = 2048
 _ITEM_TAG: Final = (ITEM >> 16).to_bytes(2, "little") + (ITEM & 0xFFFF).to_bytes(2, "little")
 _CLEANED_TEXT: Final = frozenset((b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
 #: Codes, their scheme, version, and meaning (PS3.3 8.8).
 _CODED: Final = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080122))
-
-
-@dataclass(frozen=True, slots=True)
-class Deidentified:
-    """An output that may leave once it is verified.
-
-    ``segments`` are the whole Part 10 file in order. The identifiers are the new ones. ``sop_key`` is a keyed token of
-    the original SOP Instance UID, the same for every transmission of that instance within the project. ``actions``
-    counts what was done by verb. ``identities`` says what belongs to one patient alone, in keyed tokens: kind
-    (``study``, ``patient-id``), what, and whose it is or who issued it.
-    """
-
-    segments: tuple[Segment, ...]
-    patient_id: str
-    study_uid: str
-    series_uid: str
-    sop_uid: str
-    sop_class_uid: str
-    transfer_syntax: str
-    sop_key: str
-    actions: dict[str, int]
-    identities: tuple[tuple[str, str, str], ...] = ()
 
 
 class Deidentifier:
@@ -179,13 +159,20 @@ class _Run:
         self._known = plan.private.known(instance)
         self._numbers = item_numbers(instance.elements) if trace is not None else {}
         self._cleaning: Action = plan.cleaning
+        #: How often the study's identity had a say.
+        self._consulted = 0
         self.key = deidentifier.key
         self.program = plan.program
         self.buffer = instance.buffer
 
-    @cached_property
+    @property
     def cleaner(self) -> Cleaner:
         """The cleaner of free text, with the context of this instance."""
+        self._consulted += 1
+        return self._study_cleaner
+
+    @cached_property
+    def _study_cleaner(self) -> Cleaner:
         return self._plan.cleaner(self._instance)
 
     @cached_property
@@ -312,7 +299,7 @@ class _Run:
         """
         plan, trace = self._plan, self._trace
         # Private elements that stay are in ``private``.
-        rules, rule_of, remove_private = plan.rules, plan.rule, plan.remove_private
+        rules, rule_of, remove_private, kept = plan.rules, plan.rule, plan.remove_private, self._kept
         special = plan.at(level.path)
         if coded.has_code(level.elements):
             inserts = self._coded(level, inserts)
@@ -324,7 +311,7 @@ class _Run:
         insert = next(waiting, NO_MORE)
         insert_tag = insert.tag
         for element in level.elements:
-            tag, _vr, start, _value, end, items = element
+            tag, _vr, start, _value, end, _items = element
             while tag > insert_tag:
                 self._put(rope, insert, level, None)
                 insert = next(waiting, NO_MORE)
@@ -340,10 +327,7 @@ class _Run:
                 found = special if tag in special else rules
                 rule = found[tag] if tag in found else remove_private if tag & _ODD_GROUP else rule_of(tag)
                 if rule is None:
-                    if items is not None:
-                        replaced = self._items(element, items, level)
-                    else:
-                        replaced = self._unlisted(element, level) if level.cleaned else None
+                    replaced = kept(element, level)
                 elif rule.verb is Verb.REMOVE:
                     removed += 1
                     replaced = []
@@ -373,7 +357,16 @@ class _Run:
             return None
         tags = tuple([insert.tag for insert in inserts])
         iod = self._sop_class, self._lists_references
-        return self._plan.layouts.find(make, self.buffer, top.elements, tags, iod)
+        layout = self._plan.layouts.find(make, self.buffer, top.elements, tags, iod)
+        return layout if layout is not None and self._fits(layout, top) else None
+
+    def _fits(self, layout: Layout, top: Level) -> bool:
+        """Whether every element that the layout leaves as it is may stay."""
+        guards, buffer, elements = self._plan.guards, self.buffer, top.elements
+        sets = partial(top.sets, buffer)
+        return guards.all_fit(self._instance.parts, buffer, sets) and all(
+            guards.fits(guard, buffer, elements[number], sets) for number, guard in layout.private
+        )
 
     def _laid_out(self, layout: Layout, level: Level, inserts: Sequence[Insert]) -> list[Piece]:
         """The pieces of a top level whose make is known."""
@@ -452,16 +445,27 @@ class _Run:
         below = (*level.path, tag)
         done: list[tuple[list[Piece], bool]] = []
         changed = False
+        unchanged = self._unchanged(level)
         for item in items:
             start, content, item_end, item_implicit, nested = item
             delimited = self._length_field(content) == UNDEFINED_LENGTH
             stop = item_end - 8 if delimited else item_end
+            known: tuple[object, ...] | None = None
+            if unchanged is not None and stop - content <= _LONGEST_ITEM and start not in self._within:
+                known = below, item_implicit, self.buffer[content:stop]
+                if known in unchanged:
+                    done.append(([(content, stop)], delimited))
+                    continue
+                before = self._consulted, dict(self._counts)
             numbers = self._numbers.get(start, ())
             inner = Level(
                 nested, path=below, numbers=numbers, implicit=item_implicit, outer=level, cleaned=level.cleaned
             )
             pieces, same = self._level(inner, (content, stop), self._within.get(start, ()))
-            changed = changed or not same
+            if not same:
+                changed = True
+            elif known is not None and unchanged is not None and before == (self._consulted, self._counts):
+                unchanged.add(known)
             done.append((pieces, delimited))
         if not changed:
             return None
@@ -474,6 +478,38 @@ class _Run:
         if self._length_field(value) == UNDEFINED_LENGTH:
             return [encode.header(tag, vr, UNDEFINED_LENGTH, implicit=level.implicit), *body, encode.SEQUENCE_END]
         return [encode.header(tag, vr, content_length(body), implicit=level.implicit), *body]
+
+    def _unchanged(self, level: Level) -> set[tuple[object, ...]] | None:
+        """The items that were left as they are under this level's sequences; None where each has to be looked at."""
+        if self._trace is not None or self._known or level.cleaned:
+            return None
+        return self._plan.unchanged((self._make, level.sets(self.buffer)))
+
+    def _kept(self, element: Element, level: Level) -> list[Piece] | None:
+        """What becomes of an element that the rules keep; None if it stays as it is."""
+        guards, items = self._plan.guards, element[5]
+        guard = guards.at(level.path, element[0])
+        if guard is not None and not guards.fits(guard, self.buffer, element, partial(level.sets, self.buffer)):
+            return self._misfit(guard, element, level)
+        if items is not None:
+            return self._items(element, items, level)
+        return self._unlisted(element, level) if level.cleaned else None
+
+    def _misfit(self, guard: Guard, element: Element, level: Level) -> list[Piece] | None:
+        """What becomes of an element that stays, but not with this value: ``Guards.rest``, or what the IOD allows."""
+        tag = element[0]
+        rest = self._plan.guards.rest(guard, self.buffer, element, level.sets(self.buffer))
+        self._counts[(Verb.REMOVE if rest is None else Verb.CLEAN).value] += 1
+        if rest is not None:
+            vr, value = rest
+            return (
+                [encode.element(tag, vr, value, implicit=level.implicit)] if value else self._gone(element, level, vr)
+            )
+        needed = element_type(self._sop_class, level.path, tag)
+        if needed in ("1", "1C"):
+            raise WrongValue(where=show(tag))
+        empty = encode.element(tag, vr_of(tag), b"", implicit=level.implicit)
+        return [empty] if needed in ("2", "2C") else []
 
     def _length_field(self, value: int) -> int:
         """The 32-bit length that stands right before a sequence's or item's content."""
@@ -508,6 +544,11 @@ class _Run:
                 self._numbers.update(numbers_of_items(items, level.numbers))
         if private.action.verb is not Verb.KEEP:
             return self._apply(private.action, element, level, private=private)
+        if private.guard is not None and not self._plan.guards.fits(
+            private.guard, self.buffer, element, partial(level.sets, self.buffer)
+        ):
+            self._counts[Verb.REMOVE.value] += 1
+            return []
         return None if items is None else self._items(element, items, level)
 
     def _may_be_sequence(self, vr: bytes, value: int, end: int) -> bool:

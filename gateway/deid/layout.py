@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from gateway.deid.guard import Guard
 from gateway.deid.memory import is_repeatable
-from gateway.deid.private import staying
+from gateway.deid.private import PrivateElement, staying
 from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.profile import Action, Verb
 
@@ -51,10 +52,12 @@ class Layout(NamedTuple):
     ----------
     steps: in the order of the output
     counts: how many elements are changed by which verb, those that go without a step included
+    private: numbers of private elements that stay, and what looks at them
     """
 
     steps: tuple[Step, ...]
     counts: Mapping[str, int]
+    private: tuple[tuple[int, Guard], ...] = ()
 
 
 #: Stands for a layout that was not made yet.
@@ -105,8 +108,10 @@ def _made(
     plan: Plan, buffer: Buffer, elements: list[Element], inserts: tuple[int, ...], iod: tuple[str, bool]
 ) -> Layout | None:
     stay: frozenset[int] | None = frozenset()
+    private: Mapping[int, PrivateElement] = {}
     if plan.private.active:
-        stay = staying(plan.private.find(buffer, elements, {}))
+        private = plan.private.find(buffer, elements, {})
+        stay = staying(private)
     if stay is None:
         return None
     steps: list[Step] = []
@@ -139,7 +144,12 @@ def _made(
         else:
             steps.append((KEEP, number, number, None, Verb.KEEP))
     steps.extend((PUT, number, -1, None, Verb.INSERT) for number in range(waiting, len(inserts)))
-    return Layout(tuple(steps), counts)
+    guarded = [
+        (number, found.guard)
+        for number, element in enumerate(elements)
+        if (found := private.get(element[0])) is not None and found.guard is not None
+    ]
+    return Layout(tuple(steps), counts, tuple(guarded))
 
 
 def _kind(rule: Action, element: Element) -> int:

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
+from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
 from gateway.deid.layout import Layouts
 from gateway.deid.memory import Memory
@@ -34,6 +35,8 @@ _MOST_PATHS: Final = 10_000
 _MOST_PATIENTS: Final = 1024
 #: Studies that come at the same time.
 _MOST_STUDIES: Final = 64
+#: Items of sequences, such as functional groups, that are repeated from frame to frame and from instance to instance.
+_MOST_ITEMS: Final = 16_384
 _NO_RULES: Final[Mapping[int, Action | None]] = {}
 
 
@@ -58,6 +61,7 @@ class Plan:
     writings: what the engine writes itself at the top level
     cleaning: the action of what is cleaned although no rule names it
     coding: the same of coded entries
+    guards: what looks at elements that stay
     """
 
     coding: Final = Action(Verb.CLEAN, Origin("standard", "PS3.3 8", "", 0))
@@ -80,6 +84,8 @@ class Plan:
         self._resolved: dict[tuple[Verb, Place], Verb] = {}
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())
+        self.guards = Guards(program, self.action)
+        self._unchanged: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
         self.layouts = Layouts(self)
         self.writings = Writings(self)
         self._patients: dict[tuple[object, ...], Patient] = {}
@@ -123,6 +129,17 @@ class Plan:
                 self._memories.clear()
             memory = self._memories[key] = Memory()
         return memory
+
+    def unchanged(self, key: tuple[object, ...]) -> set[tuple[object, ...]]:
+        """Items that the rules left as they were, where everything else that counts is ``key``."""
+        items = self._unchanged.get(key)
+        if items is None:
+            if len(self._unchanged) >= _MOST_STUDIES:
+                self._unchanged.clear()
+            items = self._unchanged[key] = set()
+        elif len(items) >= _MOST_ITEMS:
+            items.clear()
+        return items
 
     def rule(self, tag: int) -> Action | None:
         """The action for ``tag`` wherever nothing overrides it, None to keep it."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.deid.forms import private_form
+from gateway.deid.guard import Guard
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.private_dictionary import private_vr
@@ -32,6 +34,7 @@ _ODD_GROUP: Final = 0x00010000
 _FIRST_BLOCK: Final = 0x10
 #: PS3.5 6.2: a value of VR LO, with room for several bytes per character.
 _LONGEST_CREATOR: Final = 256
+_TEXT: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT"))
 _MAY_HIDE_ITEMS: Final = frozenset((b"SQ", b"UN"))
 #: PS3.5 7.8.1: these odd groups hold no private elements.
 _ILLEGAL_GROUPS: Final = frozenset((0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF))
@@ -48,11 +51,13 @@ class PrivateElement(NamedTuple):
     action: what happens to it
     vr: its VR as far as anybody knows, otherwise ``UN``
     name: the element whatever its block: ``(0019,xx10) SIEMENS MR HEADER``
+    guard: what it has to be if it stays
     """
 
     action: Action
     vr: bytes
     name: str
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,8 @@ class PrivateElements:
             action, told = self._decide(tag, creator, known) if known else self._decided(tag & 0xFFFF00FF, creator)
             if action is not None and action.verb is not Verb.REMOVE:
                 known_vr = vr if vr != b"UN" else told or private_vr(tag, creator)
-                found[tag] = PrivateElement(action, known_vr, f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}")
+                name = f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}"
+                found[tag] = PrivateElement(action, known_vr, name, self._guard(tag, creator, action, known_vr))
         return found
 
     def make(self, buffer: Buffer, elements: list[Element]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
@@ -141,6 +147,15 @@ class PrivateElements:
                     return None
                 creators.append(bytes(buffer[value:end]))
         return tuple(creators), tuple([element[1] for element in private])
+
+    def _guard(self, tag: int, creator: str, action: Action, vr: bytes) -> Guard | None:
+        """What an element that stays has to be: with the table's VR and VM if that vouches for it."""
+        if action.verb is not Verb.KEEP:
+            return None
+        listed = SAFE_PRIVATE.get((tag >> 16, tag & 0xFF, creator)) if action is self._safe else None
+        if listed is not None:
+            return Guard(private_form(listed.vr, listed.vm), technical=listed.vr in _TEXT)
+        return None if vr in _MAY_HIDE_ITEMS else Guard(private_form(vr.decode("ascii"), "1-n"), technical=False)
 
     def _concerns(self, group: int, creator: str, known: Known) -> bool:
         """Whether an element of this creator may stay."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from gateway.deid.technical import is_technical
 from gateway.dicom import encode
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.pixel_change import PixelChange
@@ -25,12 +27,14 @@ _CLEAN_FEATURES: Final = "113102"
 _CLEAN_GRAPHICS: Final = "113103"
 #: PS3.5 6.2: a value of VR LO.
 _LONGEST_VALUE: Final = 64
+_DIGEST: Final = re.compile(rb"Digest [0-9a-f]{32}")
 
 
 class Stamp:
     """The stamp elements of a program, encoded once for all instances.
 
-    On an instance that was de-identified before, method texts and codes are appended, not overwritten.
+    On an instance that was de-identified before, method texts and codes are appended, not overwritten. Of earlier texts
+    only what is technical stays: somebody may have signed there.
     """
 
     def __init__(self, program: Program) -> None:
@@ -92,7 +96,7 @@ class Stamp:
         found = find(elements, DEIDENTIFICATION_METHOD)
         if found is not None and found[5] is None:
             earlier = [text.strip(b"\0 ") for text in bytes(buffer[found[3] : found[4]]).split(b"\\")]
-        texts = [text for text in earlier if text and text not in self._texts] + self._texts
+        texts = [text for text in earlier if _stays(text) and text not in self._texts] + self._texts
         return encode.element(DEIDENTIFICATION_METHOD, b"LO", b"\\".join(texts), implicit=implicit)
 
     def _method_codes(
@@ -104,6 +108,13 @@ class Stamp:
         earlier = [code for code in _earlier(buffer, elements) if code.value not in codes]
         items = [_item(code, implicit=implicit) for code in (*earlier, *codes.values())]
         return encode.sequence(DEIDENTIFICATION_METHOD_CODE_SEQUENCE, items, implicit=implicit)
+
+
+def _stays(text: bytes) -> bool:
+    """Whether what an earlier de-identification said of itself may stay: known words, or the digest of a profile."""
+    if not text or not text.isascii():
+        return False
+    return _DIGEST.fullmatch(text) is not None or is_technical(text.decode("ascii"))
 
 
 def _treated(pixels: PixelChange | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from gateway.profile.options import (
     Rounding,
     Source,
     Substitution,
+    Technical,
     Truncation,
     Unnamed,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Shift",
     "Source",
     "Substitution",
+    "Technical",
     "Truncation",
     "Unnamed",
     "Verb",

@@ -23,6 +23,7 @@ from gateway.profile.options import (
     Rounding,
     Source,
     Substitution,
+    Technical,
     Truncation,
     Unnamed,
 )
@@ -132,6 +133,8 @@ class _Reader:
             return Truncation(rule.to)
         if rule.without is not None:
             return Unnamed()
+        if rule.only is not None:
+            return Technical()
         return self._pseudonym(rule) if verb is Verb.PSEUDONYMISE else None
 
     def _pseudonym(self, rule: Rule) -> Pseudonym:

@@ -29,6 +29,8 @@ __all__ = ["Finding", "Report", "check_profile"]
 _BASIC: Final = "basic"
 #: Retain UIDs Option (PS3.16 CID 7050).
 _RETAIN_UIDS: Final = "113110"
+#: The layer that the basic profile uses for attributes outside the table.
+_UNLISTED: Final = "unlisted-attributes"
 #: With fewer possible shifts the original dates are soon guessed.
 _FEW_SHIFTS: Final = 30
 #: Patient's Name and Patient ID, which hold the pseudonym wherever a rule does not keep them.
@@ -126,8 +128,12 @@ def _error(failed: ProfileError) -> Finding:
 
 def _warnings(loaded: Loaded) -> Iterator[Finding]:
     shipped = shipped_profiles().resolve()
-    # What the gateway's own layers say is the standard's.
-    standard = {layer.file for layer in loaded.layers if layer.model.option and layer.file.resolve().parent == shipped}
+    # What the gateway's own layers say is the standard's, or has its reason in the layer.
+    standard = {
+        layer.file
+        for layer in loaded.layers
+        if (layer.model.option or layer.name == _UNLISTED) and layer.file.resolve().parent == shipped
+    }
     own = {str(layer.file) for layer in loaded.layers} - {str(file) for file in standard}
     ranked = [(target, action) for target, action in loaded.resolved.ranked if action.origin.file in own]
     yield from _silent(loaded.program, ranked)

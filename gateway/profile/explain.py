@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from gateway.dicom.dictionary import entry
 from gateway.dicom.iod import element_type, is_known_sop_class
-from gateway.dicom.tag import PIXEL_DATA, is_group_length, is_private, is_private_creator, show
+from gateway.dicom.tag import (
+    PIXEL_DATA,
+    is_beyond_repeating,
+    is_group_length,
+    is_private,
+    is_private_creator,
+    show,
+)
 from gateway.errors import ConfigurationError
 from gateway.profile.element import ElementName
 from gateway.profile.pixel_wording import key_of, pixels_in_words
@@ -110,7 +117,7 @@ def candidates(program: Program, element: ElementName) -> tuple[Action, ...]:
 def _candidates(program: Program, element: ElementName) -> Iterator[Action]:
     """All of them; those of one rank in the order in which they count."""
     tag, path = element.tag, element.path
-    if is_group_length(tag):
+    if is_group_length(tag) or (is_beyond_repeating(tag) and tag not in program.actions):
         yield program.action(tag)
         return
     if not path:

@@ -100,6 +100,7 @@ class Rule(_Part):
     sequential: str | None = None
     otherwise: Literal["hold", "remove", "empty", "keep"] | None = None
     without: Literal["names"] | None = None
+    only: Literal["technical"] | None = None
     because: str = ""
     clause: str | None = None
     when: _Text | None = None
@@ -124,6 +125,7 @@ KEYS_OF_VERBS: Final[dict[str, Verb]] = {
     "sequential": Verb.PSEUDONYMISE,
     "otherwise": Verb.MAP,
     "without": Verb.KEEP,
+    "only": Verb.KEEP,
 }
 
 

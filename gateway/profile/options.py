@@ -121,10 +121,17 @@ class Substitution:
 
 
 @dataclass(frozen=True, slots=True)
+class Technical:
+    """``keep`` with ``only: technical``: a value stays if it is made of technical words, codes and short numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """``copy``: the top-level element whose value, as received, is copied."""
 
     tag: int
 
 
-Options: TypeAlias = Truncation | Unnamed | Pseudonym | Mapping_ | Bins | Rounding | Prefix | Substitution | Source
+Options: TypeAlias = (
+    Truncation | Unnamed | Pseudonym | Mapping_ | Bins | Rounding | Prefix | Substitution | Source | Technical
+)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.dicom.dictionary import is_known
-from gateway.dicom.tag import is_group_length, is_private
+from gateway.dicom.dictionary import VR_OF, is_known
+from gateway.dicom.tag import is_beyond_repeating, is_group_length, is_private
 from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
 from gateway.profile.options import Options
@@ -241,6 +241,7 @@ _REMOVE_BY_DEFAULT: Final = _fixed(Verb.REMOVE, "PS3.15 Table E.1-1")
 _KEEP_BY_DEFAULT: Final = _fixed(Verb.KEEP, "PS3.15 Table E.1-1")
 _GROUP_LENGTH: Final = _fixed(Verb.REMOVE, "PS3.5 7.2")
 _FOREIGN_GROUP: Final = _fixed(Verb.REMOVE, "PS3.5 7.1")
+_REPEATING_GROUP: Final = _fixed(Verb.REMOVE, "PS3.5 7.6")
 #: Command, file meta and directory elements have no place in the data set of a composite instance, and some of them
 #: (AE titles, file names) identify.
 _FOREIGN_GROUPS: Final = frozenset((0x0000, 0x0002, 0x0004))
@@ -401,9 +402,11 @@ class Program:
     def action(self, tag: int) -> Action:
         """The action for the element ``tag`` (0xGGGGEEEE), at any nesting depth (PS3.15 E.1.1).
 
-        In this order: group lengths are removed; a rule for the tag; a pattern; the defaults for private and unknown
-        elements; elements of groups 0000, 0002 and 0004, which a data set must not hold, are removed; the default for
-        elements that no layer mentions. A kept sequence is kept as a container: the program applies to its items.
+        In this order: group lengths are removed; a rule for the tag; a pattern, which keeps nothing of curves and
+        overlays beyond the groups that there can be; the defaults for private and unknown elements; elements of groups
+        0000, 0002 and 0004, which a data set must not hold, and of repeating groups that no pattern names are removed;
+        the default for elements that no layer mentions. A kept sequence is kept as a container: the program applies to
+        its items.
         """
         if is_group_length(tag):
             return _GROUP_LENGTH
@@ -414,7 +417,10 @@ class Program:
             return self.private
         for pattern in self.patterns:
             if (pattern.action.when is None or not self.conditions) and pattern.matches(tag):
-                return pattern.action
+                goes = pattern.action.verb is Verb.REMOVE or not is_beyond_repeating(tag)
+                return pattern.action if goes else _REPEATING_GROUP
         if not is_known(tag):
             return self.unknown
+        if tag not in VR_OF:
+            return _REPEATING_GROUP
         return _FOREIGN_GROUP if tag >> 16 in _FOREIGN_GROUPS else self.unlisted

@@ -11,7 +11,7 @@ from gateway.dicom import private_dictionary
 from gateway.dicom.dictionary import entry, is_known, keyword_of
 from gateway.dicom.tag import is_private, show
 from gateway.profile import pseudonym
-from gateway.profile.options import Bins, Mapping_, Prefix, Pseudonym, Rounding, Source
+from gateway.profile.options import Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 from gateway.profile.program import Action
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
@@ -84,6 +84,8 @@ def check_action(target: Target, action: Action) -> None:
     ValueError: they cannot; the text says why
     """
     verb = action.verb
+    several = isinstance(target, Default | Mask)
+    _need(not (several and isinstance(action.options, Technical)), "only: technical is for elements of one VR")
     if isinstance(target, Default):
         allowed = _DEFAULT_VERBS[target]
         if verb not in allowed:
@@ -114,6 +116,9 @@ def _check_tag(tag: int, action: Action, *, top: bool) -> None:
         raise ValueError(f"{keyword_of(tag)} can only be kept or replaced by hash-uid")
     if verb in _AT_THE_TOP and tag >> 16 in FOREIGN_GROUPS:
         raise ValueError(f"{show(tag)} has no place in a data set")
+    if isinstance(action.options, Technical):
+        known = entry(tag)
+        _need(known is not None and known.vr in _WORDS | {"UR"}, f"only: technical is for text, unlike {show(tag)}")
     if verb in _ANY_VR:
         return
     row = entry(tag)

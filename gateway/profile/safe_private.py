@@ -16,16 +16,19 @@ __all__ = ["SAFE_PRIVATE", "SafeElement"]
 
 
 class SafeElement(NamedTuple):
-    """What the table says of one element: its VR, and what it holds."""
+    """What the table says of one element: its VR and VM, and what it holds."""
 
     vr: str
+    vm: str
     meaning: str
 
 
 def _table() -> dict[tuple[int, int, str], SafeElement]:
     lines = (files("gateway.profile") / "data" / "e3-10-1.csv").read_text(encoding="utf-8").splitlines()
     return {
-        (int(row["group"], 16), int(row["offset"], 16), row["creator"].upper()): SafeElement(row["vr"], row["meaning"])
+        (int(row["group"], 16), int(row["offset"], 16), row["creator"].upper()): SafeElement(
+            row["vr"], row["vm"], row["meaning"]
+        )
         for row in csv.DictReader(lines[1:])
     }
 

@@ -17,6 +17,7 @@ from gateway.profile.options import (
     Rounding,
     Source,
     Substitution,
+    Technical,
     Truncation,
     Unnamed,
 )
@@ -79,6 +80,11 @@ DATES: Final = {
 #: Decision of an accept rule -> what becomes of the instance.
 OUTCOMES: Final = {"accept": "goes on", "reject": "is rejected", "hold": "is held"}
 
+#: What ``keep`` adds -> what becomes of an element.
+_KEPT: Final[dict[type[Options], str]] = {
+    Unnamed: "stays without the names of persons and institutions that the study's header has",
+    Technical: "stays if it is technical: made of known terms, codes and short numbers; a value that is not goes",
+}
 _OTHERWISE: Final = {
     "hold": "the instance is held",
     "remove": "the element is removed",
@@ -173,8 +179,8 @@ def _option(options: Options) -> str:
         case Truncation():
             left = {"year": "the year", "month": "year and month"}[options.to]
             return f"keeps {left} of the date; the rest becomes the first day"
-        case Unnamed():
-            return "stays without the names of persons and institutions that the study's header has"
+        case Unnamed() | Technical():
+            return _KEPT[type(options)]
         case Pseudonym():
             return _pseudonym(options)
         case Mapping_():

@@ -14,7 +14,7 @@ import requests
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from gateway.samples.modules import MARKER
+from gateway.samples.modules import marker
 
 __all__ = ["Archive", "Arrived", "DicomWebArchive", "FolderArchive"]
 
@@ -96,12 +96,12 @@ class DicomWebArchive:
 
     def arrivals(self, run_id: str) -> Iterator[Arrived]:
         """See :meth:`Archive.arrivals`."""
-        marker = f"{MARKER}-{run_id}"
-        for series in self._search("/series", {_MANUFACTURER: marker, "includefield": _MANUFACTURER}):
+        marked = marker(run_id)
+        for series in self._search("/series", {_MANUFACTURER: marked, "includefield": _MANUFACTURER}):
             study_uid, series_uid = _first(series, "0020000D"), _first(series, "0020000E")
             place = f"/studies/{study_uid}/series/{series_uid}"
             # A server may ignore the condition, or not know Manufacturer for the series.
-            if place in self._foreign or _first(series, _MANUFACTURER) not in ("", marker):
+            if place in self._foreign or _first(series, _MANUFACTURER) not in ("", marked):
                 continue
             for instance in self._search(f"{place}/instances", {}):
                 sop_uid = _first(instance, "00080018")
@@ -164,7 +164,7 @@ def _is_sample(path: Path, run_id: str) -> bool:
         head = dcmread(path, specific_tags=["Manufacturer"], stop_before_pixels=True)
     except (InvalidDicomError, EOFError):
         return False
-    return str(head.get("Manufacturer", "")) == f"{MARKER}-{run_id}"
+    return str(head.get("Manufacturer", "")) == marker(run_id)
 
 
 def _recognised(content: bytes, run_id: str) -> Arrived | None:
@@ -172,4 +172,4 @@ def _recognised(content: bytes, run_id: str) -> Arrived | None:
         dataset = dcmread(BytesIO(content))
     except (InvalidDicomError, EOFError):
         return None
-    return Arrived(content, dataset) if str(dataset.get("Manufacturer", "")) == f"{MARKER}-{run_id}" else None
+    return Arrived(content, dataset) if str(dataset.get("Manufacturer", "")) == marker(run_id) else None

@@ -11,21 +11,21 @@ from pydicom.uid import UID
 from gateway.samples.identity import Identity
 
 __all__ = [
-    "MARKER",
     "Study",
     "code",
     "common",
     "equipment",
     "general_image",
+    "marker",
     "other_study",
     "reference",
     "request_attributes",
     "series",
 ]
 
-#: What Manufacturer (0008,0070) begins with; it survives the Basic Profile, and so tells samples from other images.
+#: What Manufacturer (0008,0070) begins with; it survives the basic profile, and so tells samples from other images.
 #: Without spaces, because Orthanc finds nothing by a value that holds one.
-MARKER: Final = "GATEWAY-SAMPLE"
+_MARKER: Final = "GATEWAY-SAMPLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,15 @@ class Study:
         """A new study of a new patient."""
         name, study_uid = identity.name(), identity.uid()
         return cls(identity, run_id, _patient_and_study(identity, name, study_uid), name, study_uid, identity.uid())
+
+
+def marker(run_id: str) -> str:
+    """The Manufacturer (0008,0070) of the samples of a run.
+
+    The run's characters stand in pairs: longer numbers and unknown words are not technical, and would go.
+    """
+    pairs = (run_id[start : start + 2] for start in range(0, len(run_id), 2))
+    return f"{_MARKER}-{'+'.join(pairs)}"
 
 
 def code(value: str, scheme: str, meaning: str) -> Dataset:
@@ -121,7 +130,7 @@ def request_attributes(identity: Identity) -> Dataset:
 def equipment(study: Study, dataset: Dataset) -> None:
     """Fill the General Equipment module (PS3.3 C.7.5.1); Manufacturer is the marker of the run."""
     identity = study.identity
-    dataset.Manufacturer = f"{MARKER}-{study.run_id}"
+    dataset.Manufacturer = marker(study.run_id)
     dataset.ManufacturerModelName = "Phantom"
     dataset.InstitutionName, dataset.InstitutionAddress = identity.institution(), identity.address()
     dataset.InstitutionalDepartmentName, dataset.StationName = identity.department(), identity.device("STATION")

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.tag import is_group_length, is_private, is_private_creator
-from gateway.profile import Action, Program, Verb
+from gateway.profile import Action, Program, Technical, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
 __all__ = ["Rules", "Said"]
@@ -78,7 +78,11 @@ class Rules:
                 return found.verb is Verb.KEEP
         if tag == _UID and self._retains_uids and self._is_cleaned(path):
             return True
-        return tag in self._named and self.action(path, tag).verb is Verb.KEEP
+        if tag not in self._named:
+            return False
+        action = self.action(path, tag)
+        # What stays only as far as it is technical is searched like everything that nobody vouched for.
+        return action.verb is Verb.KEEP and not isinstance(action.options, Technical)
 
     def keeps_device(self, path: tuple[int, ...], buffer: Buffer, elements: list[Element]) -> bool:
         """Whether ``elements`` are the content item of a device whose UID stays (Table E.3.4-1)."""

@@ -82,8 +82,9 @@ def opened(path: Path) -> Instance:
 class Treated:
     """The output of one instance as pydicom reads it, with what the engine says of it."""
 
-    def __init__(self, dataset: Dataset, output: Deidentified, trace: Trace) -> None:
+    def __init__(self, dataset: Dataset, output: Deidentified, trace: Trace, content: bytes) -> None:
         self.dataset = dataset
+        self.content = content
         self.output = output
         self.trace = trace
 
@@ -110,4 +111,4 @@ def treat(
         file = io.BytesIO()
         copy_to(output.segments, file)
     file.seek(0)
-    return Treated(pydicom.dcmread(file), output, trace)
+    return Treated(pydicom.dcmread(file), output, trace, file.getvalue())

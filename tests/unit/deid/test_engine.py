@@ -224,7 +224,7 @@ def test_stamps_tell_what_was_done(
 
 def test_stamps_of_an_earlier_pass_stay(run: Callable[..., tuple[Dataset, Deidentified]]) -> None:
     source = dataset(
-        DeidentificationMethod=["Another tool", SOFTWARE],
+        DeidentificationMethod=["CTP anonymizer", "Cleaned by Ms. Etxeberria, 12/02/2024", SOFTWARE],
         DeidentificationMethodCodeSequence=Sequence(
             [
                 item(CodeValue="113108", CodingSchemeDesignator="DCM", CodeMeaning="Tina's own words"),
@@ -233,7 +233,7 @@ def test_stamps_of_an_earlier_pass_stay(run: Callable[..., tuple[Dataset, Deiden
         ),
     )
     found, _ = run(source)
-    assert list(found.DeidentificationMethod)[:2] == ["Another tool", SOFTWARE]
+    assert list(found.DeidentificationMethod)[:2] == ["CTP anonymizer", SOFTWARE]
     codes = [(code.CodeValue, code.CodeMeaning) for code in found[DEIDENTIFICATION_METHOD_CODE_SEQUENCE].value]
     assert [code for code, _ in codes] == ["113108", "113100"]
     assert "Tina" not in str(codes)

@@ -311,8 +311,8 @@ class TestPlaces:
         found = treat(tmp_path, using, source).dataset
         assert found.AccessionNumber == ""
         assert found.ViewCodeSequence[0].AccessionNumber == "ACC-481516"
-        elsewhere = dataset(AccessionNumber="ACC-481516", RescaleType="ACC-481516")
-        with pytest.raises(LeakSuspected, match=r"\(0028,1054\)"):
+        elsewhere = dataset(AccessionNumber="ACC-481516", FillPattern=b"ACC-481516")
+        with pytest.raises(LeakSuspected, match=r"\(0070,0256\)"):
             treat(tmp_path, using, elsewhere)
 
     def test_by_vr(self, tmp_path: Path) -> None:
@@ -435,8 +435,8 @@ class TestDates:
 
     def test_the_original_date_in_another_place_is_a_leak(self, tmp_path: Path) -> None:
         source = self.source()
-        source.RescaleType = "2024-02-29"
-        with pytest.raises(LeakSuspected, match=r"\(0028,1054\).*date"):
+        source.ReferencedFrameNumber = "20240229"
+        with pytest.raises(LeakSuspected, match=r"\(0008,1160\).*date"):
             treat(tmp_path, program(tmp_path, self.SHIFT, use=self.USE), source)
 
     def test_full_dates_stay(self, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_examples(name: str) -> None:
 def test_every_shipped_profile_is_known() -> None:
     found = {path.stem for path in shipped_profiles().glob("*.yaml")}
     assert found == {
-        *OPTIONS, *EXAMPLES, "basic", "clean-pixel-data", "clean-recognizable-visual-features",
+        *OPTIONS, *EXAMPLES, "basic", "unlisted-attributes", "clean-pixel-data", "clean-recognizable-visual-features",
     }  # fmt: skip
 
 

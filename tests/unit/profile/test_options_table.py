@@ -133,6 +133,9 @@ def test_what_a_layer_says_beyond_the_table(option: str, tmp_path: Path, basic: 
         "retain-uids": {"UI"},
         "retain-longitudinal-full-dates": {"DA", "DT", "TM"},
         "retain-longitudinal-modified-dates": {"DA", "DT", "TM"},
+        # Machines and organisations that the layer for unlisted attributes takes away.
+        "retain-device-identity": {"LO", "SH", "ST"},
+        "retain-institution-identity": {"LO", "ST", "UT"},
     }
     assert vrs == allowed.get(option, set())
     assert all(action.because and basic.action(tag).verb is not Verb.KEEP for tag, action in added.items())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.dicom.dictionary import entry, tag_of
-from gateway.profile import Program, Verb, load_profile, shipped_profiles
+from gateway.profile import Program, Technical, Verb, load_profile, shipped_profiles, unlisted
 from gateway.profile.methods import METHODS
 from gateway.profile.table import VERB_OF_CODE, edition, row_of, rows
 
@@ -114,7 +114,11 @@ def test_verbs_of_codes() -> None:
         ("EvaluatorName", Verb.REMOVE_OR_EMPTY_OR_DUMMY),
         ("SecondaryReviewDate", Verb.REMOVE_OR_EMPTY_OR_DUMMY),
         ("RetrieveURL", Verb.REMOVE),
-        ("CodingSchemeURL", Verb.KEEP),
+        ("CodingSchemeURL", Verb.REMOVE),
+        # text, terms and identifiers: gateway/profile/data/unlisted.csv
+        ("ContentDescription", Verb.CLEAN),
+        ("SequenceName", Verb.KEEP),
+        ("DeviceID", Verb.REMOVE_OR_EMPTY_OR_DUMMY),
     ],
 )
 def test_basic_goes_beyond_the_table(basic: Program, keyword: str, verb: Verb) -> None:
@@ -125,12 +129,17 @@ def test_basic_goes_beyond_the_table(basic: Program, keyword: str, verb: Verb) -
 
 def test_basic_weakens_nothing(basic: Program) -> None:
     listed = {tag for row in TABLE for tag in tags_of(row["tag"])}
-    beyond = [action for tag, action in basic.actions.items() if tag not in listed]
-    assert all(action.because and action.verb is not Verb.KEEP for action in beyond)
+    beyond = [(tag, action) for tag, action in basic.actions.items() if tag not in listed]
+    assert all(action.because and action.origin.layer == "unlisted-attributes" for _, action in beyond)
+    kept = {tag for tag, action in beyond if action.verb is Verb.KEEP and action.options != Technical()}
+    assert kept == {0x00080005}
+    # Codes are treated by code of their own, creators are no text.
+    rest = {tag for tag in unlisted.rows() if tag not in basic.actions}
+    assert {unlisted.groups()[unlisted.rows()[tag]].kind for tag in rest} == {"code"}
     # Nothing of an overlay plane stays without its data.
     assert basic.action(0x60000010).verb is Verb.REMOVE
     assert basic.action(0x60021500).verb is Verb.REMOVE
-    assert len(basic.patterns) == 4
+    assert len([pattern for pattern in basic.patterns if pattern.action.origin.layer == "basic"]) == 4
 
 
 def test_basic_in_general(basic: Program) -> None:
@@ -146,11 +155,15 @@ def test_basic_in_general(basic: Program) -> None:
 
 
 def test_basic_leads_to_its_lines(basic: Program) -> None:
-    lines = (shipped_profiles() / "basic.yaml").read_text(encoding="utf-8").splitlines()
+    lines = {
+        layer: (shipped_profiles() / f"{layer}.yaml").read_text(encoding="utf-8").splitlines()
+        for layer in ("basic", "unlisted-attributes")
+    }
     for tag, action in basic.actions.items():
         known = entry(tag)
         assert known is not None
-        assert f"- {known.keyword} " in lines[action.origin.line - 1] + " "
+        line = lines[action.origin.layer][action.origin.line - 1] + " "
+        assert f"- {known.keyword} " in line or f"- VR:{known.vr} " in line
 
 
 def test_basic_is_readable() -> None:

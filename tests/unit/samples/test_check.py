@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gateway.samples.archive import Arrived, FolderArchive
 from gateway.samples.check import CheckReport, check, examine, print_report
+from gateway.samples.modules import marker
 from gateway.samples.study import Sample, generate
 
 RUN = "CHECK"
@@ -33,7 +34,7 @@ def scrubbed(sample: Sample, **kept: object) -> bytes:
     """An instance that has nothing of a sample but its marker, and what ``kept`` says."""
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = sample.sop_class_uid, f"2.25.{sample.number}"
-    dataset.Manufacturer, dataset.InstanceNumber = f"GATEWAY-SAMPLE-{RUN}", sample.number
+    dataset.Manufacturer, dataset.InstanceNumber = marker(RUN), sample.number
     for keyword, value in kept.items():
         setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()

@@ -16,6 +16,7 @@ from pydicom.uid import UID, AllTransferSyntaxes
 from gateway.samples.encode import Encoding
 from gateway.samples.identity import Kind
 from gateway.samples.images import SIDE, phantom
+from gateway.samples.modules import marker
 from gateway.samples.study import STUDIES, Sample, generate
 from tests.fixtures.dcmtk import dciodvfy_errors
 from tests.scorer import table
@@ -56,7 +57,7 @@ def test_another_seed_has_other_identities() -> None:
 def test_instance_numbers_are_unique_and_marked() -> None:
     read = [dcmread(BytesIO(sample.content)) for sample in SAMPLES]
     assert [int(dataset.InstanceNumber) for dataset in read] == list(range(1, len(SAMPLES) + 1))
-    assert {dataset.Manufacturer for dataset in read} == {f"GATEWAY-SAMPLE-{RUN}"}
+    assert {dataset.Manufacturer for dataset in read} == {marker(RUN)}
 
 
 def test_more_studies_begin_again_with_other_patients() -> None:

@@ -132,7 +132,7 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
         PatientID="MRN-0048151",
         PatientBirthDate="19610808",
         ViewCodeSequence=[nested],
-        RescaleType="for Musterfrau",
+        FillPattern=b"\0\1Musterfrau\2\3",
     )
     with opened(write(tmp_path / "original.dcm", source)) as found:
         yield found
@@ -144,9 +144,9 @@ def test_names_in_elements_that_the_profile_keeps(
     with pytest.raises(LeakSuspected) as caught:
         Verifier(basic).check(instance, deidentifier.apply(instance).segments)
     assert caught.value.facts == {
-        "where": "(0028,1054)",
+        "where": "(0070,0256)",
         "reason": "kind name",
-        "hits": ("(0028,1054): name",),
+        "hits": ("(0070,0256): name",),
     }
 
 

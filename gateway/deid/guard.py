@@ -1,0 +1,182 @@
+"""What looks at elements that stay: nothing stays under the name of a number, a date or a term that is none.
+
+A rule that keeps an attribute keeps what its VR says (``gateway.deid.forms``), and with ``only: technical`` what is
+technical (``gateway.deid.technical``). What was looked at once is remembered by its bytes, because the instances of a
+series repeat most of their elements.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gateway.deid.forms import Form, form_of
+from gateway.deid.technical import is_technical
+from gateway.deid.values import encode_value
+from gateway.dicom.charset import CharacterSets
+from gateway.dicom.encoded import Buffer, Element, Part
+from gateway.dicom.instance import decode_element
+from gateway.dicom.vr import VALUE_REPRESENTATIONS
+from gateway.profile import Action, Program, Technical, Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Guard", "Guards", "guard_of"]
+
+#: A longer value is hardly met twice.
+_LONGEST_REMEMBERED: Final = 128
+_MOST_REMEMBERED: Final = 65_536
+_CS: Final = re.compile(r"[A-Z0-9_ ]*")
+#: A term of a maker may be longer than the 16 characters of PS3.5 6.2; a text of a person is soon longer.
+_LONGEST_TERM: Final = 32
+
+
+class Guard(NamedTuple):
+    """What an element that stays has to be.
+
+    Attributes
+    ----------
+    form: what its VR says; None if nothing is known of it
+    technical: whether its values have to be technical
+    """
+
+    form: Form | None
+    technical: bool
+
+
+def guard_of(tag: int, action: Action) -> Guard | None:
+    """What an element of the standard has to be under ``action``; None if the action is not about keeping it."""
+    if action.verb is not Verb.KEEP:
+        return None
+    form, technical = form_of(tag), isinstance(action.options, Technical)
+    return None if form is None else Guard(form, technical)
+
+
+class Guards:
+    """The guards of a program.
+
+    Parameters
+    ----------
+    program: its conditions decided; words of its vocabulary are technical
+    action: sequences around an element and its tag -> its action
+    """
+
+    def __init__(self, program: Program, action: Callable[[tuple[int, ...], int], Action]) -> None:
+        self._vocabulary = program.vocabulary
+        self._action = action
+        self._places = frozenset(rule.tag for rule in program.paths)
+        self._known: dict[int, Guard | None] = {}
+        #: Elements that were looked at: not private ones, whose numbers say nothing, nor what rules treat by its place.
+        self._fit: set[tuple[int, bytes, bytes]] = set()
+        #: Stretches of the top level that were looked at.
+        self._parts: set[bytes] = set()
+
+    def at(self, path: tuple[int, ...], tag: int) -> Guard | None:
+        """The guard of an element of the standard that stays."""
+        if tag in self._places:
+            return guard_of(tag, self._action(path, tag))
+        if tag not in self._known:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[tag] = guard_of(tag, self._action(path, tag))
+        return self._known[tag]
+
+    def fits(self, guard: Guard, buffer: Buffer, element: Element, sets: Callable[[], CharacterSets]) -> bool:
+        """Whether an element may stay.
+
+        Parameters
+        ----------
+        guard: its guard
+        buffer, element: the element as received
+        sets: tells the character sets that hold where it stands
+        """
+        tag, vr, _start, value, end, items = element
+        short = items is None and end - value <= _LONGEST_REMEMBERED
+        key = (tag, vr, bytes(buffer[value:end])) if short else None
+        if value == end or key in self._fit:
+            return True
+        if not self.has_form(guard, buffer, element):
+            return False
+        if guard.technical and self.technical(guard, buffer, element, sets()) is not None:
+            return False
+        # What text in another character set says is another thing elsewhere.
+        own = tag in self._places or tag & 0x00010000
+        if key is not None and not own and (not guard.technical or key[2].isascii()):
+            if len(self._fit) >= _MOST_REMEMBERED:
+                self._fit.clear()
+            self._fit.add(key)
+        return True
+
+    def has_form(self, guard: Guard, buffer: Buffer, element: Element) -> bool:
+        """Whether the element is what its VR says. Of terms the form follows from their being technical."""
+        form = guard.form
+        if form is None:
+            return True
+        if guard.technical and form.vr == b"CS":
+            return element[5] is None and (element[1] == b"UN" or element[1] in form.vrs)
+        return form.fits(buffer, element)
+
+    def technical(self, guard: Guard, buffer: Buffer, element: Element, sets: CharacterSets) -> list[str] | None:
+        """The values of an element with those emptied that are not technical; None if it may stay as it is.
+
+        Of VR CS, capital letters are what PS3.5 6.2 allows: a term in small letters is written in capital ones.
+        """
+        form = guard.form
+        vr = form.vr if form is not None else element[1]
+        tag, received, start, value, end, items = element
+        as_text = vr if received == b"UN" or not VALUE_REPRESENTATIONS[received].text else received
+        text, exact = decode_element(buffer, (tag, as_text, start, value, end, items), sets)
+        several = VALUE_REPRESENTATIONS[vr].several
+        values = [one.strip("\0 ") for one in text.split("\\")] if several else [text.rstrip("\0 ")]
+        left = [self._term(one, vr) if exact else "" for one in values]
+        return None if left == values else left
+
+    def rest(self, guard: Guard, buffer: Buffer, element: Element, sets: CharacterSets) -> tuple[bytes, bytes] | None:
+        """VR and value without what is not technical, empty if nothing is; None for what is not what its VR says."""
+        form = guard.form
+        if not guard.technical or form is None or not self.has_form(guard, buffer, element):
+            return None
+        left = "\\".join(self.technical(guard, buffer, element, sets) or ())
+        if not left.strip("\\"):
+            return form.vr, b""
+        # A term of a maker may be longer than its VR allows: it is written as it was.
+        return form.vr, left.encode("ascii") if left.isascii() else encode_value(element[0], form.vr, left, sets)
+
+    def _term(self, value: str, vr: bytes) -> str:
+        if not value or not is_technical(value, self._vocabulary):
+            return ""
+        if vr != b"CS":
+            return value
+        term = value.upper()
+        return term if len(term) <= _LONGEST_TERM and _CS.fullmatch(term) else ""
+
+    def all_fit(self, parts: list[Part], buffer: Buffer, sets: Callable[[], CharacterSets]) -> bool:
+        """Whether all elements of a top level that the rules keep may stay.
+
+        Parameters
+        ----------
+        parts: what it is made of (``encoded.Survey``)
+        buffer: the bytes
+        sets: tells the character sets that hold there
+        """
+        known, fit, at = self._known, self._fit, self.at
+        for raw, elements in parts:
+            if raw and raw in self._parts:
+                continue
+            steady = True
+            for element in elements:
+                tag, vr, _start, value, end, items = element
+                if tag & 0x00010000:
+                    continue
+                guard = known[tag] if tag in known else at((), tag)
+                if guard is None or (items is None and (tag, vr, buffer[value:end]) in fit):
+                    continue
+                if not self.fits(guard, buffer, element, sets):
+                    return False
+                steady = steady and not guard.technical
+            if raw and (steady or raw.isascii()):
+                if len(self._parts) >= _MOST_REMEMBERED:
+                    self._parts.clear()
+                self._parts.add(raw)
+        return True
