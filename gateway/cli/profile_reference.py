@@ -60,6 +60,8 @@ _RULE_KEYS: Final[dict[str, str]] = {
     "sequential": "Form of a numbered pseudonym: `{number:06}`.",
     "without": "`names`: words that hold a name of the header's persons or institutions go. For short texts, such as "
     "the name of a station.",
+    "believe": "`sender`, of `safe-private`: what the instance's own (0008,0300) calls safe stays, too, whoever wrote "
+    "that.",
     "only": "`technical`: a value stays only if it is made of technical words, codes and short numbers.",
     "otherwise": "What happens to a value that the list lacks: `hold` (default), `remove`, `empty` or `keep`.",
 }
@@ -128,7 +130,7 @@ TARGETS: Final[dict[str, str]] = {
     '"(60xx,3000)"': "the element of every group or number that fits; an x stands for any hexadecimal digit",
     "private": "every private element, of an odd group, that no rule below names by its creator",
     '"(0019,xx10) SIEMENS MR HEADER"': "the private element 10 of this creator, whatever block the creator reserves",
-    "safe-private": "private elements that Table E.3.10-1 or the instance's own (0008,0300) call safe",
+    "safe-private": "private elements that Table E.3.10-1, or with `believe: sender` their own (0008,0300), calls safe",
     "unknown": "elements that the data dictionary does not know",
     "unlisted": "elements of the standard that no rule names",
     "/PatientName": "the element at the top level only",

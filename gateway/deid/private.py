@@ -1,8 +1,9 @@
 """Private elements: which of a data set or item are kept, and by which rule (PS3.5 7.8, PS3.15 E.3.10).
 
 A private element is known by its creator, never by its number: the creator reserves a block of the group, another one
-in every data set and item. A program names elements by creator; the option Retain Safe Private keeps what the instance
-itself (Private Data Element Characteristics Sequence) or the standard (Table E.3.10-1) calls safe.
+in every data set and item. A program names elements by creator; the option Retain Safe Private keeps what the standard
+calls safe (Table E.3.10-1), and what the instance itself calls so (Private Data Element Characteristics Sequence) where
+the profile believes its sender.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gateway.deid.guard import Guard
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.private_dictionary import private_vr
-from gateway.profile import Action, Program, Verb
+from gateway.profile import Action, Believing, Program, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
 __all__ = ["Characteristics", "PrivateElement", "PrivateElements", "characteristics", "staying"]
@@ -175,12 +176,15 @@ class PrivateElements:
             if said is None:
                 if listed is not None:
                     return self._safe, vr
+            elif listed is None and not isinstance(self._safe.options, Believing):
+                # A sender that calls its own block safe vouches for nothing, unless the profile says so.
+                return None, vr
             elif offset in said.verbs:
                 return Action(said.verbs[offset], self._safe.origin, because=_BECAUSE), vr
             elif said.safe or offset in said.nonidentifying:
                 return self._safe, vr
             else:
-                # What the instance says of itself counts before what the standard says in general.
+                # What the instance says against itself counts before what the standard says in general.
                 return None, vr
         return self._default, b""
 

@@ -8,6 +8,7 @@ from gateway.profile.identity import Identity
 from gateway.profile.load import load_profile, shipped_profiles
 from gateway.profile.lookup import LookupTable
 from gateway.profile.options import (
+    Believing,
     Bins,
     Mapping_,
     Options,
@@ -38,6 +39,7 @@ from gateway.profile.verb import Verb, resolve
 __all__ = [
     "AcceptRule",
     "Action",
+    "Believing",
     "Bins",
     "Code",
     "Condition",

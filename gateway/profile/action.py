@@ -15,6 +15,7 @@ from gateway.profile.expression import Expression, ExpressionWrong
 from gateway.profile.language import KEYS_OF_VERBS, GeneraliseForm, ProfileFile, RegexForm, Rule
 from gateway.profile.lookup import VALUE_COLUMNS, LookupTable, load_table
 from gateway.profile.options import (
+    Believing,
     Bins,
     Mapping_,
     Options,
@@ -135,6 +136,8 @@ class _Reader:
             return Unnamed()
         if rule.only is not None:
             return Technical()
+        if rule.believe is not None:
+            return Believing()
         return self._pseudonym(rule) if verb is Verb.PSEUDONYMISE else None
 
     def _pseudonym(self, rule: Rule) -> Pseudonym:

@@ -17,6 +17,7 @@ from gateway.dicom.tag import (
 )
 from gateway.errors import ConfigurationError
 from gateway.profile.element import ElementName
+from gateway.profile.options import Believing
 from gateway.profile.pixel_wording import key_of, pixels_in_words
 from gateway.profile.program import Action, Program
 from gateway.profile.safe_private import SAFE_PRIVATE
@@ -154,7 +155,7 @@ def _reasons(program: Program, element: ElementName, sop_class_uid: str) -> Iter
         safe = program.safe
         if safe is not None and action == program.private and not is_private_creator(element.tag):
             reason = _reason(program, element, safe, sop_class_uid=sop_class_uid)
-            yield replace(reason, when=_when_safe(element))
+            yield replace(reason, when=_when_safe(element, believes=isinstance(safe.options, Believing)))
         yield _reason(program, element, action, sop_class_uid=sop_class_uid)
 
 
@@ -173,8 +174,10 @@ def _pixel_reasons(program: Program) -> Iterator[Reason]:
         )
 
 
-def _when_safe(element: ElementName) -> str:
-    """When a private element counts as safe: what the instance says of its own counts before Table E.3.10-1."""
+def _when_safe(element: ElementName, *, believes: bool) -> str:
+    """When a private element counts as safe: what the instance says against its own counts in every profile."""
+    if not believes:
+        return "Table E.3.10-1 calls it safe, with this VR and VM, and the instance's own (0008,0300) says nothing else"
     if not element.creator:
         return "the standard or the instance's own (0008,0300) calls it safe"
     listed = (element.tag >> 16, element.tag & 0xFF, element.creator.upper()) in SAFE_PRIVATE

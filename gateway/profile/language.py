@@ -101,6 +101,7 @@ class Rule(_Part):
     otherwise: Literal["hold", "remove", "empty", "keep"] | None = None
     without: Literal["names"] | None = None
     only: Literal["technical"] | None = None
+    believe: Literal["sender"] | None = None
     because: str = ""
     clause: str | None = None
     when: _Text | None = None
@@ -126,6 +127,7 @@ KEYS_OF_VERBS: Final[dict[str, Verb]] = {
     "otherwise": Verb.MAP,
     "without": Verb.KEEP,
     "only": Verb.KEEP,
+    "believe": Verb.KEEP,
 }
 
 

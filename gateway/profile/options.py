@@ -132,6 +132,21 @@ class Source:
     tag: int
 
 
+@dataclass(frozen=True, slots=True)
+class Believing:
+    """``keep`` of ``safe-private`` with ``believe: sender``: what the instance itself calls safe stays, too."""
+
+
 Options: TypeAlias = (
-    Truncation | Unnamed | Pseudonym | Mapping_ | Bins | Rounding | Prefix | Substitution | Source | Technical
+    Truncation
+    | Unnamed
+    | Pseudonym
+    | Mapping_
+    | Bins
+    | Rounding
+    | Prefix
+    | Substitution
+    | Source
+    | Technical
+    | Believing
 )

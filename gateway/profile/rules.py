@@ -11,7 +11,7 @@ from gateway.dicom import private_dictionary
 from gateway.dicom.dictionary import entry, is_known, keyword_of
 from gateway.dicom.tag import is_private, show
 from gateway.profile import pseudonym
-from gateway.profile.options import Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
+from gateway.profile.options import Believing, Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 from gateway.profile.program import Action
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
@@ -86,6 +86,8 @@ def check_action(target: Target, action: Action) -> None:
     verb = action.verb
     several = isinstance(target, Default | Mask)
     _need(not (several and isinstance(action.options, Technical)), "only: technical is for elements of one VR")
+    believing = isinstance(action.options, Believing)
+    _need(not believing or target is Default.SAFE_PRIVATE, f'"believe: sender" is for "{Default.SAFE_PRIVATE.value}"')
     if isinstance(target, Default):
         allowed = _DEFAULT_VERBS[target]
         if verb not in allowed:

@@ -9,6 +9,7 @@ from gateway.dicom.dictionary import keyword_of
 from gateway.dicom.tag import show
 from gateway.profile.load import shipped_profiles
 from gateway.profile.options import (
+    Believing,
     Bins,
     Mapping_,
     Options,
@@ -83,6 +84,7 @@ OUTCOMES: Final = {"accept": "goes on", "reject": "is rejected", "hold": "is hel
 #: What ``keep`` adds -> what becomes of an element.
 _KEPT: Final[dict[type[Options], str]] = {
     Unnamed: "stays without the names of persons and institutions that the study's header has",
+    Believing: "stays where Table E.3.10-1 or the instance's own (0008,0300) calls it safe",
     Technical: "stays if it is technical: made of known terms, codes and short numbers; a value that is not goes",
 }
 _OTHERWISE: Final = {
@@ -179,7 +181,7 @@ def _option(options: Options) -> str:
         case Truncation():
             left = {"year": "the year", "month": "year and month"}[options.to]
             return f"keeps {left} of the date; the rest becomes the first day"
-        case Unnamed() | Technical():
+        case Unnamed() | Technical() | Believing():
             return _KEPT[type(options)]
         case Pseudonym():
             return _pseudonym(options)

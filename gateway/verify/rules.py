@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.tag import is_group_length, is_private, is_private_creator
-from gateway.profile import Action, Program, Technical, Verb
+from gateway.profile import Action, Believing, Program, Technical, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
 __all__ = ["Rules", "Said"]
@@ -143,7 +143,10 @@ class Rules:
                 return rule.action.verb
         if self.program.safe is None:
             return self.program.private.verb
+        believed = isinstance(self.program.safe.options, Believing) or (group, offset, name) in SAFE_PRIVATE
         if (group, creator, -1) in said:
+            if not believed:
+                return Verb.REMOVE
             return said.get((group, creator, offset), said[group, creator, -1])
         if (group, offset, name) in SAFE_PRIVATE:
             return Verb.KEEP

@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.dicom.private_dictionary import private_vr
-from gateway.errors import MalformedDataSet
+from gateway.errors import MalformedDataSet, ProfileError
 from tests.unit.deid.profiles import dataset, item, program, treat
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -134,6 +134,49 @@ ELEMENTS: dict[str, tuple[str, object]] = {
 }  # fmt: skip
 
 
+#: The profile lets the sender vouch for its private elements.
+BELIEVING = "attributes:\n  - {keep: [safe-private], believe: sender, because: the scanner is ours}\n"
+
+
+@pytest.mark.parametrize("status", ["SAFE", "MIXED"])
+def test_a_sender_that_nobody_believes_vouches_for_nothing(tmp_path: Path, status: str) -> None:
+    """What it calls safe goes; what the table calls safe stays unless the sender says otherwise."""
+    using = program(tmp_path, "", use="basic, retain-safe-private")
+    source = block(dataset(), 0x0029, 0x10, "ACME", **ELEMENTS)
+    block(source, 0x0019, 0x10, SIEMENS, x0C=("IS", "1000"), x08=("LO", "Marisol Etxeberria"))
+    source.PrivateDataElementCharacteristicsSequence = Sequence(
+        [said(0x0029, "ACME", status, safe=[1, 2, 3]), said(0x0019, SIEMENS, status, safe=[0x08, 0x0C])]
+    )
+    found = private(treat(tmp_path, using, source).dataset)
+    assert [str(value) for value in found.values()] == [SIEMENS, "1000"]
+
+
+def test_only_safe_private_can_be_believed(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="believe: sender"):
+        program(tmp_path, "attributes:\n  - {keep: [PatientSex], believe: sender, because: no}")
+
+
+@pytest.mark.parametrize(
+    ("offset", "vr", "value"),
+    [
+        # a b-value of VR IS and one value: another VR, more values, items
+        ("x0C", "LO", "1000"),
+        ("x0C", "IS", ["1000", "8"]),
+        ("x0C", "SQ", [item(ContentDescription="Marisol Etxeberria")]),
+        # a term of VR CS that is none
+        ("x0D", "CS", "ETXEBERRIA"),
+        ("x0D", "LO", "DIRECTIONAL"),
+        # a vector of three numbers: more of them, and words
+        ("x0E", "FD", [1.0, 0.0, 0.0, 4.0]),
+        ("x0E", "LT", "Marisol Etxeberria"),
+    ],
+)
+def test_a_safe_element_of_another_kind_goes(tmp_path: Path, offset: str, vr: str, value: object) -> None:
+    using = program(tmp_path, "", use="basic, retain-safe-private")
+    source = block(dataset(), 0x0019, 0x10, SIEMENS, **{offset: (vr, value)})
+    assert private(treat(tmp_path, using, source).dataset) == {}
+
+
 @pytest.mark.parametrize(
     ("characteristics", "expected"),
     [
@@ -160,7 +203,7 @@ ELEMENTS: dict[str, tuple[str, object]] = {
 def test_what_the_instance_says_of_its_private_elements(
     tmp_path: Path, characteristics: list[Dataset], expected: list[str]
 ) -> None:
-    using = program(tmp_path, "", use="basic, retain-safe-private")
+    using = program(tmp_path, BELIEVING, use="basic, retain-safe-private")
     source = block(dataset(), 0x0029, 0x10, "ACME", **ELEMENTS)
     source.PrivateDataElementCharacteristicsSequence = Sequence(characteristics)
     found = private(treat(tmp_path, using, source).dataset)

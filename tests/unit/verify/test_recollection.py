@@ -211,7 +211,10 @@ def test_what_pixel_rules_wrote_is_a_leak_where_they_wrote_nothing(bench: Bench)
 def test_what_an_instance_says_of_private_elements_counts_each_time(tmp_path: Path) -> None:
     """Retain Safe Private: the instance's own word (PS3.3 C.12.1.1.7) is part of what a verdict depends on."""
     profile = tmp_path / "safe.yaml"
-    profile.write_text("profile: safe\ndescribes: test\nuse: [basic, retain-safe-private]\n", encoding="utf-8")
+    believing = "attributes:\n  - {keep: [safe-private], believe: sender, because: tried}\n"
+    profile.write_text(
+        f"profile: safe\ndescribes: test\nuse: [basic, retain-safe-private]\n{believing}", encoding="utf-8"
+    )
     bench = Bench(load_profile(str(profile), search=[shipped_profiles()]), tmp_path)
     said = item(PrivateGroupReference=0x0019, PrivateCreatorReference="ACME HEADER")
     nested = item(CodeValue="T-1")
