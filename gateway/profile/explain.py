@@ -154,8 +154,9 @@ def _reasons(program: Program, element: ElementName, sop_class_uid: str) -> Iter
     for action in candidates(program, element):
         safe = program.safe
         if safe is not None and action == program.private and not is_private_creator(element.tag):
-            reason = _reason(program, element, safe, sop_class_uid=sop_class_uid)
-            yield replace(reason, when=_when_safe(element, believes=isinstance(safe.options, Believing)))
+            when = _when_safe(element, believes=isinstance(safe.options, Believing))
+            if when:
+                yield replace(_reason(program, element, safe, sop_class_uid=sop_class_uid), when=when)
         yield _reason(program, element, action, sop_class_uid=sop_class_uid)
 
 
@@ -175,12 +176,14 @@ def _pixel_reasons(program: Program) -> Iterator[Reason]:
 
 
 def _when_safe(element: ElementName, *, believes: bool) -> str:
-    """When a private element counts as safe: what the instance says against its own counts in every profile."""
-    if not believes:
-        return "Table E.3.10-1 calls it safe, with this VR and VM, and the instance's own (0008,0300) says nothing else"
+    """When a private element counts as safe, empty for never: what the instance says against its own always counts."""
     if not element.creator:
-        return "the standard or the instance's own (0008,0300) calls it safe"
+        return (
+            "the standard or the instance's own (0008,0300) calls it safe" if believes else "the standard calls it safe"
+        )
     listed = (element.tag >> 16, element.tag & 0xFF, element.creator.upper()) in SAFE_PRIVATE
+    if not listed and not believes:
+        return ""
     said = "says nothing else" if listed else "calls it safe"
     return f"the instance's own (0008,0300) {said}"
 

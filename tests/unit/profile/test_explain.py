@@ -135,11 +135,29 @@ def test_types(tmp_path: Path, sop_class: str, types: list[tuple[str, str]]) -> 
         ("(2005,100D)", "the standard or the instance's own (0008,0300) calls it safe"),
     ],
 )
-def test_safe_private_elements(tmp_path: Path, element: str, condition: str) -> None:
+def test_safe_private_elements_of_a_sender_that_is_believed(tmp_path: Path, element: str, condition: str) -> None:
+    file = tmp_path / "safe.yaml"
+    rule = "attributes: [{keep: [safe-private], believe: sender, because: ours}]"
+    file.write_text(f"profile: safe\nuse: [basic, retain-safe-private]\n{rule}\n")
+    safe, otherwise = explain(load_profile(file), parse_element(element)).reasons
+    assert (safe.when, safe.verb, safe.layer) == (condition, "keep", "safe")
+    assert (otherwise.when, otherwise.verb) == ("", "remove")
+
+
+@pytest.mark.parametrize(
+    ("element", "conditions"),
+    [
+        ("(2005,xx0D) Philips MR Imaging DD 001", ["the instance's own (0008,0300) says nothing else", ""]),
+        ("(2005,xx0D) ACME", [""]),
+        ("(2005,100D)", ["the standard calls it safe", ""]),
+    ],
+)
+def test_safe_private_elements(tmp_path: Path, element: str, conditions: list[str]) -> None:
     file = tmp_path / "safe.yaml"
     file.write_text("profile: safe\nuse: [basic, retain-safe-private]\n")
-    safe, otherwise = explain(load_profile(file), parse_element(element)).reasons
-    assert (safe.when, safe.verb, safe.layer) == (condition, "keep", "retain-safe-private")
+    reasons = explain(load_profile(file), parse_element(element)).reasons
+    assert [reason.when for reason in reasons] == conditions
+    otherwise = reasons[-1]
     assert (otherwise.when, otherwise.verb) == ("", "remove")
 
 
