@@ -217,7 +217,7 @@ class LimitSettings(Section):
     reencode_bytes: Annotated[ByteSize, Field(ge=1024)] = Field(
         512 * 1024**2, description="size of a data set, inflated, whose encoding must be rewritten in memory"
     )
-    depth: Annotated[Count, Field(le=200)] = Field(32, description="nesting of sequences")
+    depth: Annotated[Count, Field(le=100)] = Field(32, description="nesting of sequences")
     elements: Count = Field(500_000, description="data elements at all levels")
 
 

@@ -44,6 +44,7 @@ from gateway.ledger.records import (
 from gateway.ledger.redo import Redone, Remaking, Resent
 from gateway.ledger.schema import SCHEMA_VERSION
 from gateway.ledger.selection import Selection
+from gateway.ledger.sole_use import LedgerInUse, SoleUse
 from gateway.ledger.states import DeliveryState, InstanceState
 from gateway.ledger.writer import MOST_WAITING, LedgerWriter
 
@@ -74,6 +75,7 @@ __all__ = [
     "InstanceState",
     "KeyVersion",
     "Ledger",
+    "LedgerInUse",
     "LedgerWriter",
     "ProjectAccount",
     "Provenance",
@@ -91,6 +93,7 @@ __all__ = [
     "Result",
     "ReviewRecord",
     "Selection",
+    "SoleUse",
     "StateCount",
     "Status",
     "Whole",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import LedgerUnavailable
 from gateway.ledger.account import Accounts
 from gateway.ledger.audit import Audit
 from gateway.ledger.crosswalk import Crosswalk
@@ -22,6 +25,7 @@ from gateway.ledger.redo import Redo
 from gateway.ledger.reviews import Reviews
 from gateway.ledger.sampling import Sampling
 from gateway.ledger.snapshot import Snapshots
+from gateway.ledger.sole_use import SoleUse
 
 
 class Ledger(
@@ -74,6 +78,21 @@ class Ledger(
             database.close()
             raise
         return cls(database)
+
+    def sole_use(self, node: str) -> SoleUse:
+        """The right to work with this ledger as the gateway ``node``; to be closed before the ledger.
+
+        Raises
+        ------
+        LedgerInUse
+            Another gateway has it.
+        LedgerUnavailable
+            The database does not answer.
+        """
+        try:
+            return SoleUse(self._database, node)
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(operation="be locked", reason=type(error).__name__) from None
 
     def close(self) -> None:
         """Close all connections; leases stay until they are released or expire."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from gateway.ledger.corrections import settle
 from gateway.ledger.database import CHUNK, OnDatabase, each_of
 from gateway.ledger.history import Transition
 from gateway.ledger.outgoing import CREATE
-from gateway.ledger.schema import IS_UNCONFIRMED, deliveries, instances, is_state, outputs
+from gateway.ledger.schema import IS_OPEN, IS_UNCONFIRMED, LEASED, deliveries, instances, is_state, outputs, turns
 from gateway.ledger.selection import Selection, condition
 from gateway.ledger.states import UNCONFIRMED, DeliveryState, InstanceState
 from gateway.ledger.turns import call
@@ -251,6 +251,40 @@ class Redo(OnDatabase):
             return _cancel(connection, [row.id for row in rows], destination, move_to, now=at, actor=audit.actor)
 
         return sum(self._in_parts(wanted, work, "cancel deliveries", audit, now))
+
+    def cap_waits(self, longest_seconds: float, *, now: datetime | None = None) -> int:
+        """Let nothing wait for longer than ``longest_seconds`` from now: the clock was ahead when its wait began.
+
+        Parameters
+        ----------
+        longest_seconds
+            The longest wait that anything can have been given.
+        now
+            The present moment, timezone-aware.
+
+        Returns
+        -------
+        int
+            How many deliveries and instances had a longer one.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database is locked, unreachable or full.
+        """
+        latest = (now or utc_now()) + timedelta(seconds=longest_seconds)
+
+        def work(connection: Connection) -> int:
+            waiting = connection.execute(
+                sa.update(deliveries).where(IS_OPEN, deliveries.c.due_at > latest).values(due_at=latest)
+            ).rowcount
+            connection.execute(sa.update(turns).where(turns.c.turn_at > latest).values(turn_at=latest))
+            leased = connection.execute(
+                sa.update(instances).where(LEASED, instances.c.lease_until > latest).values(lease_until=latest)
+            ).rowcount
+            return int(waiting + leased)
+
+        return self._database.write("cap waits", work)
 
     def outdated(self, digests: Mapping[str, str]) -> dict[str, int]:
         """How many outputs that wait for a destination were made by another profile than the active one.

@@ -23,7 +23,7 @@ from gateway import metrics
 from gateway.config import Settings
 from gateway.console import Health, StatusServer
 from gateway.errors import GatewayError, PermanentError, TransientError
-from gateway.ledger import Blamed, Ledger
+from gateway.ledger import Blamed, Ledger, SoleUse
 from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
 from gateway.pipeline.at_work import OVERRAN
@@ -48,6 +48,10 @@ from gateway.spool import Spool
 log = structlog.get_logger(__name__)
 
 _HOUSEKEEPING_SECONDS: Final = 60.0
+#: A clock that is set back by more makes leases and next attempts wait for as long.
+_JUMP_SECONDS: Final = 60.0
+#: How often the gateway makes sure that the ledger is still its own.
+_KEEPING_SECONDS: Final = 5.0
 _LONGEST_RESTART_PAUSE: Final = 30.0
 #: A child that ran this long without dying is trusted again.
 _STABLE_SECONDS: Final = 60.0
@@ -106,6 +110,7 @@ class Supervisor:
         self._programs: Mapping[str, Program] = {}
         self._node = ""
         self._ledger: Ledger | None = None
+        self._sole_use: SoleUse | None = None
         self._spool: Spool | None = None
         self._metrics: metrics.Metrics | None = None
 
@@ -133,10 +138,13 @@ class Supervisor:
             ledger = self._ledger = open_ledger(settings)
             stack.callback(ledger.close)
             ledger.check()
-            # Nobody else works under this name: what it still leases was left by a gateway that was killed.
             self._node = node_name(settings.data)
+            sole_use = self._sole_use = ledger.sole_use(self._node)
+            stack.callback(sole_use.close)
+            # Nobody else works under this name: what it still leases was left by a gateway that was killed.
             ledger.release(self._node)
             recover(spool, ledger, now=datetime.now(UTC))
+            self._cap_waits(ledger)
             establish_keys(settings, ledger, now=datetime.now(UTC))
             self._programs = self._activated(ledger)
             Router(settings, make_projects(settings, self._programs, established=settings.projects))
@@ -219,6 +227,8 @@ class Supervisor:
 
     def _watch(self) -> None:
         housekeeping = time.monotonic() + _HOUSEKEEPING_SECONDS
+        keeping = 0.0
+        ahead = time.time() - time.monotonic()
         while not self._stopping.is_set():
             wait([post.child.sentinel for post in self._posts if post.child is not None], timeout=0.2)
             if self._reloading.is_set():
@@ -226,6 +236,13 @@ class Supervisor:
             now = time.monotonic()
             for post in self._posts:
                 self._look_after(post, now)
+            if now >= keeping and self._sole_use is not None:
+                keeping = now + _KEEPING_SECONDS
+                before, ahead = ahead, time.time() - now
+                if before - ahead > _JUMP_SECONDS:
+                    log.warning("clock set back", seconds=round(before - ahead))
+                    self._cap_waits_later()
+                self._sole_use.keep()
             if now >= housekeeping:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
                 self._keep_house()
@@ -237,6 +254,21 @@ class Supervisor:
         except GatewayError as error:
             audit_refusal(ledger, error)
             raise
+
+    def _cap_waits(self, ledger: Ledger) -> None:
+        """Leases and next attempts of a clock that was ahead end within the longest wait that there is."""
+        # A destination that asked for more patience is asked earlier: that harms nobody.
+        longest = max(self._settings.retry.longest_seconds, self._settings.workers.lease_seconds)
+        if count := ledger.cap_waits(longest):
+            log.warning("waits shortened", count=count, longest_seconds=longest)
+
+    def _cap_waits_later(self) -> None:
+        if self._ledger is None:
+            return
+        try:
+            self._cap_waits(self._ledger)
+        except TransientError as error:
+            log.warning("housekeeping postponed", code=error.code, detail=error.message)
 
     def _tell_outdated(self, ledger: Ledger) -> None:
         """An upgrade or an edited profile: outputs of the previous one may wait."""

@@ -89,3 +89,18 @@ def test_spool_names_ascend_when_the_clock_jumps_back() -> None:
     names = [source.next(moment) for moment in moments]
     assert names == sorted(names)
     assert len(set(names)) == len(names)
+
+
+def test_after_a_jump_back_nothing_waits_for_as_long_as_the_jump(ledger: Ledger) -> None:
+    ledger.record_received([received(number) for number in range(2)], now=at(YEAR))
+    leased, done = claim(ledger, seconds=YEAR)
+    finish(ledger, deidentified(done.instance_id))
+    (failed,) = take(ledger, seconds=YEAR)
+    result = outcome(failed.delivery_id, "failed", due=YEAR + 60)
+    ledger.record_outcomes("deliverer", [result], now=at(YEAR))
+    assert claim(ledger, owner="other", seconds=3600) == []
+    assert take(ledger, seconds=3600) == []
+    assert ledger.cap_waits(3600, now=START) == 2
+    assert ledger.cap_waits(3600, now=START) == 0
+    assert [one.instance_id for one in claim(ledger, owner="other", seconds=3600)] == [leased.instance_id]
+    assert [one.delivery_id for one in take(ledger, seconds=3600)] == [failed.delivery_id]
