@@ -350,12 +350,36 @@ def _pixels(before: Dataset, after: Dataset) -> Iterator[Violation]:
             yield Violation(Kind.PIXELS, f"({tag >> 16:04X},{tag & 0xFFFF:04X})")
 
 
+#: What stands beside pixels (comments, padding, bytes behind the end) is little.
+_MOST_BESIDE: Final = 64 * 1024
+
+
+def _is_less_of(less: bytes, whole: bytes) -> bool:
+    """Whether ``less`` is ``whole`` without something: what is no pixel may go, and nothing may come or change."""
+    if not 0 < len(whole) - len(less) <= _MOST_BESIDE:
+        return False
+    rest = iter(_without_lengths(whole))
+    return all(byte in rest for byte in _without_lengths(less))
+
+
+def _without_lengths(value: bytes) -> bytes:
+    """The fragments of an encapsulated value one after the other, without the table before them; others as they are."""
+    if not value.startswith(b"\xfe\xff\x00\xe0"):
+        return value
+    fragments, at = [], 0
+    while value[at : at + 4] == b"\xfe\xff\x00\xe0":
+        length = int.from_bytes(value[at + 4 : at + 8], "little")
+        fragments.append(value[at + 8 : at + 8 + length])
+        at += 8 + length
+    return b"".join(fragments[1:])
+
+
 def _same_pixels(before: Dataset, after: Dataset, tag: int) -> bool:
     one, two = before.get_item(tag).value, after.get_item(tag).value
     if one == two:
         return True
     if not _is_big_endian(before):
-        return False
+        return isinstance(one, bytes) and isinstance(two, bytes) and _is_less_of(two, one)
     if not isinstance(one, bytes) or not isinstance(two, bytes) or len(one) != len(two):
         return False
     try:
