@@ -23,6 +23,7 @@ GatewayError
     │   ├── PixelsUnreadable        pixel data contradicts its description, or no decoder makes sense of it
     │   │   └── DecodingTooLong     a codec did not come to an end
     │   ├── PixelsUnwritable        pixel data cannot be encoded without loss as asked
+    │   │   └── DecodersDisagree    what was encoded is another image to another decoder
     │   ├── RuleFailed              a profile rule or condition could not be applied
     │   ├── WrongValue              a value that the instance needs is not what its value representation says
     │   ├── HeldByRule              an accept rule of the profile holds it
@@ -187,6 +188,10 @@ class DecodingTooLong(PixelsUnreadable):
 
 class PixelsUnwritable(InstanceError):
     """The pixel data cannot be written as {syntax}: {reason}."""
+
+
+class DecodersDisagree(PixelsUnwritable):
+    """The pixel data cannot be written as {syntax}: two decoders do not read the same of frame {frame}."""
 
 
 class RuleFailed(InstanceError):

@@ -36,6 +36,8 @@ class Operation(IntEnum):
 
     DECODE = 1
     ENCODE = 2
+    #: Decode by another library than the one that ``DECODE`` asks. It knows what ``ENCODE`` writes.
+    DECODE_OTHERWISE = 3
 
 
 class Codec(IntEnum):
@@ -101,6 +103,8 @@ def load() -> Any:
     import imagecodecs
     import jpeg_ls
     import numpy as np
+    import openjpeg.utils
+    import rle.rle
 
     names = (
         "jpeg8_decode",
@@ -118,6 +122,10 @@ def load() -> Any:
         zlib=zlib,
         jpegls_encode=jpeg_ls.encode_buffer,
         jpegls_encode_cells=imagecodecs.jpegls_encode,
+        # Of other libraries than the decoders above.
+        other_jpegls_decode=jpeg_ls.jlsread,
+        other_jpeg2k_decode=openjpeg.utils.decode,
+        other_rle_decode=rle.rle.decode_frame,
         **functions,
     )
 
@@ -154,7 +162,8 @@ def serve(codecs: Any, operation: int, codec: int, claims: list[int], data: byte
         if operation == Operation.ENCODE:
             stream = _ENCODERS[Codec(codec)](codecs, codecs.np.frombuffer(data, _type(claims)), claims)
             return ANSWER.pack(Outcome.DONE, 1, 0, 0, 0, 0, len(stream)), stream
-        array = _DECODERS[Codec(codec)](codecs, data, claims)
+        decoders = _OTHER_DECODERS if operation == Operation.DECODE_OTHERWISE else _DECODERS
+        array = decoders[Codec(codec)](codecs, data, claims)
         if array.shape != ((rows, columns) if samples == 1 else (rows, columns, samples)):
             return ANSWER.pack(Outcome.OTHER_SIZE, 0, 0, 0, 0, 0, 0), b""
         array = codecs.np.ascontiguousarray(array)
@@ -224,6 +233,25 @@ def _deflate(codecs: Any, data: bytearray, claims: list[int]) -> Any:
     if len(plain) != rows * columns or not engine.eof:
         raise OtherSize
     return codecs.np.frombuffer(plain, "u1").reshape(rows, columns)
+
+
+# Decoders of other libraries, for what is written -------------------------------------------------------------------
+
+
+def _jpeg_ls_otherwise(codecs: Any, data: bytearray, _: list[int]) -> Any:
+    return codecs.other_jpegls_decode(bytes(data))
+
+
+def _jpeg_2000_otherwise(codecs: Any, data: bytearray, _: list[int]) -> Any:
+    """JPEG 2000 and HTJ2K: OpenJPEG reads both; what imagecodecs writes and reads HTJ2K with is OpenJPH."""
+    return codecs.other_jpeg2k_decode(bytes(data), j2k_format=0)
+
+
+def _rle_otherwise(codecs: Any, data: bytearray, claims: list[int]) -> Any:
+    rows, columns, samples, size, signed, *_ = claims
+    plain = codecs.other_rle_decode(bytes(data), rows * columns, 8 * size, "<")
+    planes = codecs.np.frombuffer(plain, f"<{'i' if signed else 'u'}{size}").reshape(samples, rows, columns)
+    return planes[0] if samples == 1 else codecs.np.moveaxis(planes, 0, -1)
 
 
 # Encoders, all without loss -----------------------------------------------------------------------------------------
@@ -310,6 +338,12 @@ _DECODERS: Final = {
     Codec.HTJ2K: _htj2k,
     Codec.RLE: _rle,
     Codec.DEFLATE: _deflate,
+}
+_OTHER_DECODERS: Final = {
+    Codec.JPEG_LS: _jpeg_ls_otherwise,
+    Codec.JPEG_2000: _jpeg_2000_otherwise,
+    Codec.HTJ2K: _jpeg_2000_otherwise,
+    Codec.RLE: _rle_otherwise,
 }
 _ENCODERS: Final = {
     Codec.JPEG_LS: _to_jpeg_ls,

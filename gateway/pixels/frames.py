@@ -94,7 +94,9 @@ class FrameReader(ABC):
         return False
 
 
-def open_frames(instance: Instance, description: PixelDescription, *, sandbox: Sandbox) -> FrameReader:
+def open_frames(
+    instance: Instance, description: PixelDescription, *, sandbox: Sandbox, otherwise: bool = False
+) -> FrameReader:
     """Open the frames of an instance.
 
     Parameters
@@ -102,6 +104,7 @@ def open_frames(instance: Instance, description: PixelDescription, *, sandbox: S
     instance: the instance, which stays open as long as frames are read
     description: what ``describe`` said of it
     sandbox: decodes compressed frames
+    otherwise: whether another library decodes them than usual; only what ``FrameWriter`` writes
 
     Raises
     ------
@@ -112,7 +115,7 @@ def open_frames(instance: Instance, description: PixelDescription, *, sandbox: S
         raise LimitExceeded(limit=sandbox.settings.frame_bytes, unit="bytes per frame", where="Pixel Data")
     frames: FrameReader
     if description.encapsulated:
-        frames = _EncapsulatedFrames(instance, description, sandbox)
+        frames = _EncapsulatedFrames(instance, description, sandbox, otherwise=otherwise)
     else:
         frames = _NativeFrames(instance, description)
     sop_class = instance.text(_SOP_CLASS_UID) or instance.meta.sop_class_uid
@@ -145,10 +148,11 @@ class _NativeFrames(FrameReader):
 
 
 class _EncapsulatedFrames(FrameReader):
-    def __init__(self, instance: Instance, description: PixelDescription, sandbox: Sandbox) -> None:
+    def __init__(self, instance: Instance, description: PixelDescription, sandbox: Sandbox, *, otherwise: bool) -> None:
         self._coding = coding_of(description.transfer_syntax)
         self._fragments = Fragments(instance, description.frames, begins=self._coding.begins)
         self._sandbox = sandbox
+        self._otherwise = otherwise
         self._first = _claims(self._fragments.read(0), description, self._coding)
         super().__init__(description, _coded_photometric(description, self._first))
 
@@ -158,7 +162,14 @@ class _EncapsulatedFrames(FrameReader):
         stream = _claims(data, self.description, self._coding)
         if _coded_photometric(self.description, stream) != self.photometric_interpretation:
             raise PixelsUnreadable(reason="frames of an instance say differently what their colours are")
-        return decoded(data, stream, self.description, coding=self._coding, sandbox=self._sandbox)
+        return decoded(
+            data,
+            stream,
+            self.description,
+            coding=self._coding,
+            sandbox=self._sandbox,
+            otherwise=self._otherwise,
+        )
 
     @property
     def stored_bytes(self) -> int:
@@ -201,7 +212,13 @@ def in_rgb(frame: Frame) -> Frame:
 
 
 def decoded(
-    data: bytes, stream: Codestream | None, description: PixelDescription, *, coding: Coding, sandbox: Sandbox
+    data: bytes,
+    stream: Codestream | None,
+    description: PixelDescription,
+    *,
+    coding: Coding,
+    sandbox: Sandbox,
+    otherwise: bool = False,
 ) -> Frame:
     """A compressed frame as stored values.
 
@@ -212,6 +229,7 @@ def decoded(
     description: what the header says
     coding: how it is coded
     sandbox: decodes it
+    otherwise: whether another library decodes it than usual; only what ``FrameWriter`` writes
 
     Raises
     ------
@@ -226,7 +244,7 @@ def decoded(
         return arranged(sandbox.decode(coding.codec, data, flat).tobytes(), description, skip=0)
     claims = FrameClaims(shape=description.shape, size=size, signed=description.signed, bits=description.bits_stored)
     start = stream.start if stream else 0
-    values = sandbox.decode(coding.codec, data[start:] if start else data, claims)
+    values = sandbox.decode(coding.codec, data[start:] if start else data, claims, otherwise=otherwise)
     return values.copy() if stream is None else _as_described(values, stream, description)
 
 

@@ -128,8 +128,17 @@ class Sandbox:
         with self._lock:
             self._end()
 
-    def decode(self, codec: Codec, data: bytes, claims: FrameClaims) -> npt.NDArray[np.generic]:
+    def decode(
+        self, codec: Codec, data: bytes, claims: FrameClaims, *, otherwise: bool = False
+    ) -> npt.NDArray[np.generic]:
         """The frame in ``data``, of the shape claimed and of whatever integer type the codec gives.
+
+        Parameters
+        ----------
+        codec: how it is coded
+        data: the frame, compressed
+        claims: what the codec is told
+        otherwise: whether another library decodes it than usual; only what ``encode`` writes
 
         Raises
         ------
@@ -137,8 +146,9 @@ class Sandbox:
         DecoderUnavailable: the child cannot be started
         """
         pixels = math.prod(claims.shape)
+        operation = Operation.DECODE_OTHERWISE if otherwise else Operation.DECODE
         with self._lock:
-            size, signed, content = self._ask(Operation.DECODE, codec, claims, memoryview(data), 4 * pixels)
+            size, signed, content = self._ask(operation, codec, claims, memoryview(data), 4 * pixels)
             if size not in (1, 2, 4) or len(content) != size * pixels:
                 self._refuse("its decoder answered out of form")
         return np.frombuffer(content, f"<{'i' if signed else 'u'}{size}").reshape(claims.shape)
@@ -271,7 +281,7 @@ class Sandbox:
         if not self._ready and (child.returncode or 0) > 0:
             # It ended by itself before its first answer: the codecs are not there, whatever the frame is.
             self._end()
-            raise DecoderUnavailable(reason="it does not start; is the package imagecodecs whole?")
+            raise DecoderUnavailable(reason="it does not start; are the packages of the codecs whole?")
         name = signal.Signals(-child.returncode).name if child.returncode and child.returncode < 0 else "an end"
         self._refuse(f"a codec crashed ({name})")
 

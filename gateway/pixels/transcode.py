@@ -88,6 +88,7 @@ def transcode(
                     transfer_syntax=target,
                     sandbox=sandbox,
                     photometric_interpretation=frames.photometric_interpretation,
+                    alone=True,
                 )
             )
             for frame in frames:

@@ -1,7 +1,8 @@
 """Writing frames, one at a time, as the Pixel Data element of an output.
 
 Frames are written without loss. What was encoded is decoded again and compared before it counts; an encoder's error
-must not reach an archive.
+must not reach an archive. Since a library may read its own errors as it wrote them, a second one decodes too: here, or
+where the whole output is checked (``gateway.pixels.check``).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.segments import FileRange, Segment
 from gateway.dicom.tag import PIXEL_DATA, UNDEFINED_LENGTH
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.errors import PixelsUnwritable
+from gateway.errors import DecodersDisagree, DecodingTooLong, PixelsUnreadable, PixelsUnwritable
 from gateway.pixels import jpeg, jpeg_2000
-from gateway.pixels.codestream import read_codestream
+from gateway.pixels.codestream import Codestream, read_codestream
 from gateway.pixels.decoder import Codec
 from gateway.pixels.description import (
     PHOTOMETRIC_INTERPRETATION,
@@ -41,6 +42,12 @@ from gateway.spool.disk import FILE_MODE, disk_errors
 _MOST: Final = 0xFFFFFFFE
 
 
+def syntax_name(uid: str) -> str:
+    """What a transfer syntax is called in reasons."""
+    known = TRANSFER_SYNTAXES.get(uid)
+    return known.name if known else "an unknown transfer syntax"
+
+
 class FrameWriter:
     """Collects frames in a file and makes the Pixel Data element of them. Context manager; the file stays.
 
@@ -51,6 +58,7 @@ class FrameWriter:
         sandbox: encodes them
         photometric_interpretation: of the frames to come; by default what a reader gives for ``description``
         implicit: whether the output is implicit VR, which only native frames can be
+        alone: whether nobody reads the output again: then two libraries decode each frame here
 
     Raises:
         PixelsUnwritable: the transfer syntax is not written here, or cannot hold such frames
@@ -66,6 +74,7 @@ class FrameWriter:
         sandbox: Sandbox,
         photometric_interpretation: str | None = None,
         implicit: bool = False,
+        alone: bool = False,
     ) -> None:
         self._syntax = transfer_syntax
         self._codec = encoder_of(transfer_syntax)
@@ -85,6 +94,7 @@ class FrameWriter:
         )
         self._sandbox = sandbox
         self._implicit = implicit
+        self._alone = alone
         self._path = path
         self._offsets = array("Q")
         self._length = 0
@@ -121,6 +131,7 @@ class FrameWriter:
         ------
         PixelsUnwritable: it is of another shape or type, one more than described, or what was encoded decodes
             differently
+        DecodersDisagree: one decoder gives the frame and the other does not
         PixelsUnreadable: a codec refused it or broke down
         SpoolFull, SpoolUnavailable: the disk
         """
@@ -233,7 +244,20 @@ class FrameWriter:
         again = decoded(content, stream, description, coding=coding, sandbox=self._sandbox)
         if not np.array_equal(frame, again):
             raise self._unwritable("what was encoded decodes differently")
+        if self._alone:
+            self._check_otherwise(frame, content, stream)
         return content
+
+    def _check_otherwise(self, frame: Frame, content: bytes, stream: Codestream | None) -> None:
+        coding = CODINGS[self._syntax]
+        try:
+            again = decoded(content, stream, self._description, coding=coding, sandbox=self._sandbox, otherwise=True)
+        except DecodingTooLong:
+            raise
+        except PixelsUnreadable:
+            again = None
+        if again is None or not np.array_equal(frame, again):
+            raise DecodersDisagree(syntax=syntax_name(self._syntax), frame=len(self._offsets) + 1)
 
     def _depth(self, frame: Frame) -> int:
         """Bits to code: Bits Stored, or the whole cell where a value needs bits beyond them."""
@@ -244,8 +268,7 @@ class FrameWriter:
         return stored if fits else allocated
 
     def _unwritable(self, reason: str) -> PixelsUnwritable:
-        known = TRANSFER_SYNTAXES.get(self._syntax)
-        return PixelsUnwritable(syntax=known.name if known else "an unknown transfer syntax", reason=reason)
+        return PixelsUnwritable(syntax=syntax_name(self._syntax), reason=reason)
 
     def _disk(self) -> AbstractContextManager[None]:
         return disk_errors("write", "a file of frames", root=self._path.parent, reserve=0)

@@ -108,6 +108,8 @@ def test_what_is_written_is_read_again(
         assert again is not None
         with open_frames(instance, again, sandbox=sandbox) as reader:
             np.testing.assert_array_equal(list(reader), frames)
+        with open_frames(instance, again, sandbox=sandbox, otherwise=again.encapsulated) as reader:
+            np.testing.assert_array_equal(list(reader), frames)
     if syntax != EXPLICIT:
         dataset = pydicom.dcmread(path)
         streams = list(generate_frames(dataset.PixelData, number_of_frames=2))
@@ -146,6 +148,8 @@ def test_cells_with_bits_above_the_sample_keep_them(tmp_path: Path, sandbox: San
             again = describe(instance)
             assert again is not None
             with open_frames(instance, again, sandbox=sandbox) as reader:
+                np.testing.assert_array_equal(reader.frame(0), pixels)
+            with open_frames(instance, again, sandbox=sandbox, otherwise=again.encapsulated) as reader:
                 np.testing.assert_array_equal(reader.frame(0), pixels)
 
 
