@@ -31,7 +31,7 @@ FITS = [
     ("StudyDate", b"20240229"), ("StudyDate", b"2024.02.29"),
     ("StudyTime", b"101530.123456"), ("StudyTime", b"10:15:30"),
     ("AcquisitionDateTime", b"20240229101530.5+0100"), ("PatientAge", b"045Y"), ("PatientAge", b"45Y "),
-    ("SOPClassUID", b"1.2.840.10008.5.1.4.1.1.2\0"), ("Rows", struct.pack("<H", 512)),
+    ("SOPClassUID", b"1.2.840.10008.5.1.4.1.1.2\0"), ("SOPClassUID", b"0\0"), ("Rows", struct.pack("<H", 512)),
     ("PatientSex", b"F "), ("FrameIncrementPointer", b"\x18\0\x63\0"), ("PatientComments", NAME),
     # a kindred VR
     ("SmallestImagePixelValue", struct.pack("<h", -1), b"SS"), ("KVP", b"120 ", b"LO"), ("KVP", b"120 ", b"UN"),
