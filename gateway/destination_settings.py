@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, StrictBool, StrictStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, StrictBool, StrictStr, field_validator, model_validator
 
 from gateway.setting import AETitle, ByteSize, Count, FilePath, Form, HttpUrl, Port, Seconds, Secret, Section, Text
 
@@ -56,6 +56,11 @@ class _Destination(Section):
         None,
         description="condition in CEL on the elements of the original: which instances go there; every one by default",
         examples=["Modality in ['CR', 'DX']"],
+    )
+    accepts_identified: StrictBool = Field(
+        False,
+        validation_alias=AliasChoices("accepts_identified", "accepts-identified"),
+        description="take instances of profiles that say `identified: true`, which name the patient",
     )
     completeness: Completeness | None = Field(
         None, description="send whole studies only; instances as they come by default"

@@ -34,6 +34,7 @@ _KEYS: Final[dict[str, str]] = {
     "describes": "What the profile is for, in one line.",
     "option": "For layers that carry out the profile or an option of PS3.15: its code of PS3.16 CID 7050.",
     "clause": "The clause of the standard that the rules of this file follow.",
+    "identified": "`true`: the outputs may name the patient (below). Else keeping a direct identifier is an error.",
     "use": "The layers, in order. Each may use others; one that two layers use applies once.",
     "use-if-installed": (
         "Layers that follow those of `use` where the optional part is installed that they need (`clean-pixel-data` "
@@ -198,6 +199,11 @@ in some of their instances only; where several issuers number for themselves, sa
 ID is listed: `not-ids: [UNKNOWN, "0"]`; such patients, and those without an ID, are told apart by name and birth date,
 and without these by study. Instances of one study that name two patients are held. Patient's Name and Patient ID are
 written where an instance lacks them although its IOD has them.
+
+A profile that keeps or copies what names the patient (Patient's Name, Patient ID and other IDs and names, birth date,
+address, telephone) is an error, unless it says `identified: true`. Then nothing is claimed of its outputs: neither
+Patient Identity Removed nor methods of de-identification are stamped, and earlier ones go; the report says so first;
+and only a destination with `accepts-identified: true` takes them: with another one the instance is held.
 
 A format is fixed text with placeholders: """
 _PIXELS: Final = """\

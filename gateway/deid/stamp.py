@@ -17,6 +17,8 @@ PATIENT_IDENTITY_REMOVED: Final = 0x00120062
 DEIDENTIFICATION_METHOD: Final = 0x00120063
 DEIDENTIFICATION_METHOD_CODE_SEQUENCE: Final = 0x00120064
 LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Final = 0x00280303
+#: What claims that an instance is de-identified.
+CLAIMS: Final = (PATIENT_IDENTITY_REMOVED, DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE)
 _CODE_VALUE: Final = 0x00080100
 _CODING_SCHEME_DESIGNATOR: Final = 0x00080102
 _CODE_MEANING: Final = 0x00080104
@@ -45,13 +47,14 @@ class Stamp:
         )
         self._texts = [text.replace("\\", "/")[:_LONGEST_VALUE].encode("ascii", "replace") for text in texts]
         self._dates = program.dates.encode()
+        self._identified = program.identified
         self._codes = {code.value: code for code in program.codes if code.value not in (_CLEAN_PIXELS, _CLEAN_FEATURES)}
         self._fresh: dict[tuple[bool, bool, tuple[str, ...]], list[tuple[int, bytes]]] = {}
 
     def elements(
         self, buffer: Buffer, elements: list[Element], *, implicit: bool, pixels: PixelChange | None = None
     ) -> list[tuple[int, bytes]]:
-        """The stamp as (tag, encoded element), sorted by tag.
+        """The stamp as (tag, encoded element), sorted by tag; without bytes an element goes.
 
         Parameters
         ----------
@@ -59,6 +62,9 @@ class Stamp:
         implicit: the encoding to write
         pixels: what was done to the pixels, which adds its codes
         """
+        if self._identified:
+            # What was claimed before is true no more, and nothing is claimed now.
+            return [(tag, b"") for tag in CLAIMS if find(elements, tag) is not None]
         treated = _treated(pixels)
         untrue = pixels is not None and pixels.graphics_unlooked
         for tag in (DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE):

@@ -23,6 +23,12 @@ class NoDestination(InstanceError):
     """No destination of project {project} takes the instance: their conditions exclude it."""
 
 
+class IdentifiedRefused(InstanceError):
+    """The profile keeps who the patient is, and destination {destination} does not say that it accepts identified
+    instances.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Who sent an instance, as the association said: the configured source and the AE titles; and by which route of
@@ -107,6 +113,9 @@ class Router:
             name: _compiled(destination.when, f"destinations.{name}.when")
             for name, destination in settings.destinations.items()
         }
+        self._accepting = frozenset(
+            name for name, destination in settings.destinations.items() if destination.accepts_identified
+        )
         self._destinations = {
             name: [(destination, conditions[destination]) for destination in project.destinations]
             for name, project in settings.projects.items()
@@ -131,15 +140,26 @@ class Router:
                 return route.project, replace(sender, route=route.name)
         raise NoRoute(source=sender.source or "-", called_ae=sender.called_ae or "-")
 
-    def destinations(self, project: str, sender: Sender, instance: Instance) -> tuple[str, ...]:
+    def destinations(
+        self, project: str, sender: Sender, instance: Instance, *, identified: bool = False
+    ) -> tuple[str, ...]:
         """The names of the destinations of ``project`` that ``instance`` goes to.
+
+        Parameters
+        ----------
+        project, sender, instance: what goes, and how it came
+        identified: whether its output names the patient
 
         Raises
         ------
         NoDestination: every condition excludes it
+        IdentifiedRefused: a destination takes no identified instances
         RuleFailed: a condition cannot be evaluated for this instance
         """
         found = tuple(name for name, condition in self._destinations[project] if _holds(condition, sender, instance))
         if not found:
             raise NoDestination(project=project)
+        refusing = [name for name in found if name not in self._accepting] if identified else []
+        if refusing:
+            raise IdentifiedRefused(destination=refusing[0])
         return found

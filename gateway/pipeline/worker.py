@@ -337,7 +337,9 @@ class Worker:
         # What is rejected needs no destination.
         project.treatment.admit(instance, sender.facts)
         with holding("routing"):
-            destinations = self._router.destinations(project.name, sender, instance)
+            destinations = self._router.destinations(
+                project.name, sender, instance, identified=project.treatment.program.identified
+            )
         series = instance.text(SERIES_INSTANCE_UID)
         treated = project.treatment.treat(
             instance,

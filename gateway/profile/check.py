@@ -23,6 +23,7 @@ from gateway.profile.resolve import Disagreement
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT, private_vr
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
+from gateway.profile.wording import IDENTIFIED
 
 __all__ = ["Finding", "Report", "check_profile"]
 
@@ -312,6 +313,9 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         place = top.document.place("profile")
         text = f"left out, for what it needs is not installed: {', '.join(loaded.left_out)} ({ocr.missing()})"
         yield Finding(text, place.file, place.line, place.column)
+    if program.identified:
+        place = top.document.place("identified")
+        yield Finding(IDENTIFIED, place.file, place.line, place.column)
     shift = program.shift
     if shift is not None and shift.choices < _FEW_SHIFTS:
         place = top.document.place("dates")

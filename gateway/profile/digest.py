@@ -60,6 +60,8 @@ def digest_of(program: Program) -> str:
     }
     if identity.issuers != "one" or identity.not_ids:
         resolved["patients"] = [identity.issuers, sorted(identity.not_ids)]
+    if program.identified:
+        resolved["identified"] = True
     if program.pixels:
         resolved["pixels"] = [
             [_plain(rule.says), None if rule.condition is None else rule.condition.text] for rule in program.pixels

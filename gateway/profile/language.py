@@ -198,6 +198,7 @@ class ProfileFile(_Part):
     option: str | None = None
     clause: str = ""
     use: list[_Name] = []
+    identified: bool = False
     use_if_installed: list[_Name] = Field([], alias="use-if-installed")
     identity: IdentityRule | None = None
     dates: Any = None

@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError, GatewayError, ProfileError
 from gateway.profile.action import Reading, read_actions
 from gateway.profile.condition import Condition
 from gateway.profile.digest import digest_of
+from gateway.profile.direct import revealed
 from gateway.profile.example import read_tests
 from gateway.profile.language import ProfileFile
 from gateway.profile.methods import METHODS
@@ -289,6 +290,7 @@ def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
             (layer.model.when_unsure for layer in reversed(layers) if layer.model.when_unsure is not None), "remove"
         ),
         tests=read_tests(top.document, top.file),
+        identified=top.model.identified,
     )  # fmt: skip
     try:
         resolved = resolve_rules([LayerRules(layer.readings, layer.model.option) for layer in layers], empty)
@@ -298,6 +300,7 @@ def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
         problem = 'no layer tells what happens to elements that no rule names: use "basic" or give "unlisted" a rule'
         raise _Incomplete(top.document.error("profile", problem=problem))
     _check_shift(top, layers, resolved.program)
+    _check_direct(top, resolved.program)
     program = replace(resolved.program, digest=digest_of(resolved.program))
     return Loaded(program, tuple(layers), resolved)
 
@@ -338,6 +341,21 @@ def _check_shift(top: Layer, layers: Sequence[Layer], program: Program) -> None:
     if program.shift is not None and not shifting:
         problem = 'the profile shifts dates, but no rule says shift-date: use "retain-longitudinal-modified-dates"'
         raise top.document.error("dates", problem=problem)
+
+
+def _check_direct(top: Layer, program: Program) -> None:
+    """What names a patient by itself stays only if the profile says that its outputs are identified."""
+    found = next(revealed(program), None)
+    if found is None or program.identified:
+        return
+    name, action = found
+    says = "copies" if action.verb is Verb.COPY else "keeps"
+    where = f"{action.origin.file}, line {action.origin.line}," if action.origin.file else "what no rule names"
+    problem = (
+        f"{where} {says} {name}, which names the patient: outputs are not de-identified. If that is meant, say "
+        '"identified: true"; then nothing is claimed of them, and only destinations with accepts-identified take them'
+    )
+    raise top.document.error("profile", problem=problem)
 
 
 def _actions(program: Program) -> list[Action]:

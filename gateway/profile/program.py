@@ -292,6 +292,7 @@ class Program:
     vocabulary: words of the site that ``clean`` keeps, as written
     when_unsure: what is done where ``clean`` or ``shift-date`` cannot tell: the value goes, or the instance is held
     tests: the profile's own tests
+    identified: the profile says that its outputs hold direct identifiers; then nothing is claimed of them
     """
 
     profile: str
@@ -318,6 +319,7 @@ class Program:
     vocabulary: frozenset[str] = frozenset()
     when_unsure: Literal["remove", "hold"] = "remove"
     tests: tuple[ProfileTest, ...] = ()
+    identified: bool = False
     _outcomes: _Outcomes = field(default_factory=_Outcomes, init=False, repr=False, compare=False)
 
     @property

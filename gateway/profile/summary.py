@@ -11,7 +11,15 @@ from gateway.profile.load import Loaded
 from gateway.profile.own import own_rules
 from gateway.profile.pixel_wording import pixels_in_words
 from gateway.profile.verb import Verb
-from gateway.profile.wording import OUTCOMES, VERBS, codes_in_words, dates_in_words, in_words, patient_in_words
+from gateway.profile.wording import (
+    IDENTIFIED,
+    OUTCOMES,
+    VERBS,
+    codes_in_words,
+    dates_in_words,
+    in_words,
+    names_in_words,
+)
 
 __all__ = ["Summary", "summarise"]
 
@@ -63,8 +71,8 @@ def summarise(loaded: Loaded) -> Summary:
         describes=loaded.layers[-1].model.describes,
         digest=program.digest,
         layers=tuple(layer.name for layer in loaded.layers),
-        codes=tuple(codes_in_words(program.codes)),
-        patient=patient_in_words(program),
+        codes=() if program.identified else tuple(codes_in_words(program.codes)),
+        patient=" ".join((*([IDENTIFIED] if program.identified else []), *names_in_words(program))),
         dates=dates_in_words(program),
         when_unsure=program.when_unsure,
         vocabulary=len(program.vocabulary),

@@ -27,6 +27,7 @@ from gateway.profile.verb import Verb
 
 __all__ = [
     "DATES",
+    "IDENTIFIED",
     "OUTCOMES",
     "PATIENT",
     "VERBS",
@@ -35,6 +36,7 @@ __all__ = [
     "file_name",
     "in_words",
     "is_patient_pseudonym",
+    "names_in_words",
     "path_name",
     "patient_in_words",
     "pattern_name",
@@ -94,6 +96,11 @@ _OTHERWISE: Final = {
     "keep": "the value stays",
 }
 _LONGEST: Final = 60
+#: What is said first of a profile whose outputs name the patient.
+IDENTIFIED: Final = (
+    "The outputs of this profile are identified: they hold who the patient is. Nothing is claimed of them, and only a "
+    "destination that accepts identified instances takes them."
+)
 
 
 def in_words(action: Action) -> str:
@@ -121,6 +128,17 @@ def patient_in_words(program: Program) -> str:
     if identity.kind == "sequential":
         return f"the patient's pseudonym, a number given in order of arrival in the form {identity.patient_format}"
     return f"the patient's pseudonym, {computed}"
+
+
+def names_in_words(program: Program) -> list[str]:
+    """What becomes of Patient's Name and Patient ID at the top level where no condition holds, a sentence each."""
+    found = []
+    for tag in sorted(PATIENT):
+        action = next((rule.action for rule in program.paths if not rule.path and rule.tag == tag), program.action(tag))
+        pseudonym = action.verb.is_compound or action.verb in (Verb.EMPTY, Verb.DUMMY)
+        words = f"is replaced by {patient_in_words(program)}" if pseudonym else in_words(action)
+        found.append(f"{_name(tag)} {words}.")
+    return found
 
 
 def dates_in_words(program: Program) -> str:

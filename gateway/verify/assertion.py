@@ -231,6 +231,13 @@ class Assertion:
                 raise LeakSuspected(where=show(tag), reason="it does not agree with the data set or the gateway")
 
     def _check_stamps(self, output: Output, pixels: PixelChange | None) -> None:
+        if self._program.identified:
+            for tag in (_PATIENT_IDENTITY_REMOVED, _METHOD, _METHOD_CODES):
+                if find(output.elements, tag) is not None:
+                    raise LeakSuspected(
+                        where=show(tag), reason="it claims of an identified instance that it is not one"
+                    )
+            return
         for tag, expected in ((_PATIENT_IDENTITY_REMOVED, "YES"), (_DATES_MODIFIED, self._program.dates)):
             if _text(output.buffer, output.elements, tag) != expected:
                 raise LeakSuspected(where=show(tag), reason="it does not say what was done")

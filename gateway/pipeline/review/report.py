@@ -17,14 +17,15 @@ from gateway.profile.load import Loaded
 from gateway.profile.own import own_rules
 from gateway.profile.pixel_wording import pixels_in_words
 from gateway.profile.wording import (
+    IDENTIFIED,
     OUTCOMES,
     VERBS,
     codes_in_words,
     dates_in_words,
     in_words,
     is_patient_pseudonym,
+    names_in_words,
     path_name,
-    patient_in_words,
     pattern_name,
     place_of,
     private_name,
@@ -79,11 +80,12 @@ def _summary(program: Program, describes: str) -> Section:
         f"{sum(parts.values())} elements by name: {parts[_GOES]} are removed or emptied, {parts[_CHANGES]} changed, "
         f"{parts[_STAYS]} stay."
     )
-    blocks: list[Block] = [describes] if describes else []
+    blocks: list[Block] = [IDENTIFIED] if program.identified else []
+    blocks += [describes] if describes else []
     blocks += [
         text,
         [
-            f"Patient's Name and Patient ID: {patient_in_words(program)}.",
+            *names_in_words(program),
             f"Dates: {dates_in_words(program)}.",
             f"Private elements, as a whole: {_default(program.private, safe=program.safe_private)}.",
             f"Elements that the standard does not define: {_default(program.unknown)}.",
@@ -106,7 +108,7 @@ def _default(action: Action, *, safe: bool = False) -> str:
 
 
 def _method(program: Program, layers: list[str]) -> Section:
-    codes = codes_in_words(program.codes)
+    codes = [] if program.identified else codes_in_words(program.codes)
     text = "The profile is composed of layers; a later one replaces what an earlier one says of an element:"
     stamp = (
         "Each output says so itself: Patient Identity Removed (0012,0062) is YES, De-identification Method (0012,0063) "

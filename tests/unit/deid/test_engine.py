@@ -20,6 +20,7 @@ from gateway.dicom.instance import open_instance
 from gateway.dicom.segments import FileRange, copy_to, total_length
 from gateway.errors import InstanceError
 from gateway.profile import load_profile, shipped_profiles
+from gateway.verify import Verifier
 from gateway.version import SOFTWARE
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -270,8 +271,8 @@ def test_pixel_data_stays_in_its_file(run: Callable[..., tuple[Dataset, Deidenti
         # the identifier decides
         (item(PatientID="1", PatientName="A"), item(PatientID="1", PatientName="B"), True),
         (item(PatientID="1"), item(PatientID="2"), False),
-        # two hospitals give the same number
-        (item(PatientID="1", IssuerOfPatientID="X"), item(PatientID="1", IssuerOfPatientID="Y"), False),
+        # who issued it makes no difference: test_patient.py
+        (item(PatientID="1", IssuerOfPatientID="X"), item(PatientID="1"), True),
         # without one, name and birth date
         (item(PatientName="A", PatientBirthDate="19700101"), item(PatientName="A", PatientBirthDate="19700101"), True),
         (item(PatientName="A", PatientBirthDate="19700101"), item(PatientName="A", PatientBirthDate="19710101"), False),
@@ -323,3 +324,30 @@ def test_an_instance_without_its_uids_is_held(tmp_path: Path, deidentifier: Deid
         pytest.raises(InstanceError, match=r"neither the data set nor the file meta"),
     ):
         deidentifier.apply(instance)
+
+
+def test_nothing_is_claimed_of_identified_instances(tmp_path: Path) -> None:
+    """Nor what an earlier de-identification claimed: the profile keeps who the patient is."""
+    profile = tmp_path / "identified.yaml"
+    text = "profile: identified\nuse: [basic]\nidentified: true\nattributes: [{keep: [PatientName], because: asked}]\n"
+    profile.write_text(text, encoding="utf-8")
+    program = load_profile(profile, search=[shipped_profiles()])
+    for earlier in (False, True):
+        source = dataset(PatientName="GARCIA^ANA")
+        if earlier:
+            source.PatientIdentityRemoved, source.DeidentificationMethod = "YES", "by hand"
+            source.DeidentificationMethodCodeSequence = [item(CodeValue="113100", CodingSchemeDesignator="DCM")]
+        source.file_meta = FileMetaDataset()
+        source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        source.save_as(tmp_path / "original.dcm", enforce_file_format=True)
+        with open_instance(
+            tmp_path / "original.dcm", work=tmp_path, limits=Limits(), max_reencode_bytes=1 << 20
+        ) as opened:
+            output = Deidentifier(program, ProjectKey(b"k" * 32)).apply(opened)
+            Verifier(program).check(opened, output.segments)
+            file = io.BytesIO()
+            copy_to(output.segments, file)
+        file.seek(0)
+        found = pydicom.dcmread(file)
+        assert found.PatientName == "GARCIA^ANA"
+        assert not [one for one in found if one.tag in (0x00120062, 0x00120063, 0x00120064)]

@@ -271,7 +271,7 @@ class TestPatients:
         assert done.output.patient_id.startswith("P-")
 
     def test_a_kept_identifier_stays_out_of_the_ledger(self, tmp_path: Path) -> None:
-        using = program(tmp_path, "attributes:\n  - {keep: [PatientID], because: agreed}")
+        using = program(tmp_path, "identified: true\nattributes:\n  - {keep: [PatientID], because: agreed}")
         done = treat(tmp_path, using, dataset())
         assert done.dataset.PatientID == "MRN-4711"
         assert "4711" not in done.output.patient_id

@@ -14,7 +14,7 @@ from gateway.config import FolderDestination, Project, Route, Settings
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import open_instance
 from gateway.errors import ConfigurationError, GatewayError, RuleFailed
-from gateway.pipeline.routing import NoDestination, NoRoute, Router, Sender
+from gateway.pipeline.routing import IdentifiedRefused, NoDestination, NoRoute, Router, Sender
 
 ROUTES: tuple[dict[str, Any], ...] = (
     {"project": "chest", "when": "Modality in ['CR', 'DX'] && BodyPartExamined == 'CHEST'"},
@@ -87,6 +87,34 @@ def test_the_first_matching_route_decides(
 def test_without_a_match_the_instance_is_held(tmp_path: Path) -> None:
     with pytest.raises(NoRoute, match="source ward, called AE title GATEWAY"):
         _project(tmp_path, Sender("ward", "CT1", "GATEWAY"))
+
+
+def test_identified_instances_go_where_they_are_accepted(tmp_path: Path) -> None:
+    """All destinations of an instance must accept them, in either spelling of the key; others are no matter."""
+    accepting: tuple[dict[str, Any], ...] = ({"accepts-identified": True}, {"accepts_identified": True}, {})
+    folders: dict[str, Any] = {
+        f"to-{number}": FolderDestination.model_validate({"type": "folder", "path": str(tmp_path), **keys})
+        for number, keys in enumerate(accepting)
+    }
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    chosen = {"accepted": ("to-0", "to-1"), "refused": ("to-0", "to-2")}
+    projects = {name: Project(profile="basic", destinations=names) for name, names in chosen.items()}
+    settings = Settings.model_construct(
+        projects=projects,
+        destinations=folders,
+        routes=(),
+    )
+    router = Router(settings, projects)
+    sender = Sender("", "", "")
+    with open_instance(tmp_path / "one.dcm", work=tmp_path, limits=Limits(), max_reencode_bytes=1000) as instance:
+        assert router.destinations("accepted", sender, instance, identified=True) == ("to-0", "to-1")
+        assert router.destinations("refused", sender, instance) == ("to-0", "to-2")
+        with pytest.raises(IdentifiedRefused, match="destination to-2"):
+            router.destinations("refused", sender, instance, identified=True)
 
 
 def test_a_condition_that_cannot_be_decided_holds(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_nothing_to_say(tmp_path: Path) -> None:
         (["keep: [PatientSex]"], 4, "PatientSex: keep is weaker than the basic profile, which says empty: add because"),
         (["generalise: {PatientAge: {top: 090Y}}"], 4, "PatientAge: generalise is weaker"),
         (["keep: ['*/StudyDate']"], 4, "*/StudyDate: keep is weaker"),
-        (["keep: ['VR:DA']"], 4, "VR:DA: keep is weaker"),
+        (["keep: ['VR:AS']"], 4, "VR:AS: keep is weaker"),
         (["keep: ['(60xx,3000)']"], 4, "(60xx,3000): keep is weaker"),
         (["keep: ['(0019,xx0C) SIEMENS MR HEADER']"], 4, "(0019,xx0C) SIEMENS MR HEADER: keep is weaker"),
         (["keep: [safe-private]"], 4, "safe-private: keep is weaker"),
@@ -103,5 +103,8 @@ def test_an_earlier_layer_that_is_overridden(tmp_path: Path) -> None:
 
 
 def test_a_profile_without_basic(tmp_path: Path) -> None:
-    path = write(tmp_path, "profile: mine\nattributes:\n  - keep: [unlisted]\n")
-    assert ["does not use basic" in warning.text for warning in check_profile(path).warnings] == [True]
+    path = write(tmp_path, "profile: mine\nidentified: true\nattributes:\n  - keep: [unlisted]\n")
+    warnings = [warning.text for warning in check_profile(path).warnings]
+    assert len(warnings) == 2
+    assert any("does not use basic" in text for text in warnings)
+    assert any("are identified" in text for text in warnings)

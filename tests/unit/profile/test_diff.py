@@ -83,7 +83,7 @@ def test_the_same_in_meaning(program: Callable[[str], Program], before: str, aft
         # a pseudonym given up
         (
             "",
-            "attributes: [{keep: [PatientID]}]\n",
+            "identified: true\nattributes: [{keep: [PatientID]}]\n",
             Change("PatientID", "(0010,0020)", "is replaced by the patient's pseudonym", "stays as it is"),
         ),
     ],

@@ -135,7 +135,7 @@ class TestPlaces:
         ],
     )
     def test_matching(self, tmp_path: Path, name: str, path: tuple[int, ...], matches: bool) -> None:
-        (rule,) = load(tmp_path, attributes(f"keep: ['{name}']")).paths
+        (rule,) = load(tmp_path, "identified: true\n" + attributes(f"keep: ['{name}']")).paths
         assert rule.matches(path, PATIENT_NAME) is matches
         assert not rule.matches(path, PATIENT_SEX)
 
@@ -144,7 +144,7 @@ class TestPlaces:
             ["keep: ['*/PatientName']", "remove: [PatientName]"],
             ["remove: [PatientName]", "keep: ['*/PatientName']"],
         ):
-            program = load(tmp_path, attributes(*rules))
+            program = load(tmp_path, f"identified: true\n{attributes(*rules)}")
             assert [rule.action.verb for rule in program.paths] == [Verb.KEEP]
             assert program.action(PATIENT_NAME).verb is Verb.REMOVE
 
@@ -154,7 +154,8 @@ class TestPlaces:
         assert program.paths == ()
         program = load(
             tmp_path,
-            "profile: mine\nuse: [basic, one]\nattributes:\n  - {remove: [PatientName], when: Rows > 1}\n",
+            "profile: mine\nuse: [basic, one]\nidentified: true\nattributes:\n"
+            "  - {remove: [PatientName], when: Rows > 1}\n",
         )
         assert (decided(program).paths, len(decided(program, Rows=0).paths)) == ((), 1)
 
