@@ -42,6 +42,8 @@ class AuditAction(StrEnum):
     DELIVERY_MOVED = "delivery-moved"
     INSTANCES_REDONE = "instances-redone"
     CROSSWALK_READ = "crosswalk-read"
+    WORDS_ACCEPTED = "words-accepted"
+    WORDS_REJECTED = "words-rejected"
     BACKUP_MADE = "backup-made"
     BACKUP_RESTORED = "backup-restored"
 

@@ -141,6 +141,11 @@ class Project(Section):
         default=False,
         description="keep, encrypted with the secret, which original became what, for `gateway reidentify`",
     )
+    propose_words: Annotated[int, Field(strict=True, ge=0, le=10_000), Form("number")] = Field(
+        20,
+        description="words that cleaning does not know are proposed for the site's vocabulary when so many patients "
+        "have them (`gateway vocabulary`); until then only keyed hashes are kept; 0 proposes none",
+    )
 
     @model_validator(mode="before")
     @classmethod

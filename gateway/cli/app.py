@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "receipts": _Entry("gateway.cli.receipts", "receipts", "Receipts: the proof of every confirmed delivery."),
     "audit": _Entry("gateway.cli.audit", "audit", "The audit trail: who did what, and why."),
     "reidentify": _Entry("gateway.cli.reidentify", "reidentify", "Tell who a pseudonym is."),
+    "vocabulary": _Entry("gateway.cli.vocabulary", "vocabulary", "Words of the house that cleaned descriptors lose."),
     "backup": _Entry("gateway.cli.backup", "backup", "Back up ledger and spool, also of a running gateway."),
     "restore": _Entry(
         "gateway.cli.backup",

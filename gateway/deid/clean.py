@@ -70,6 +70,8 @@ _SHORTEST_MISSPELT, _LONG = 4, 8
 _SHORTEST_HIDDEN: Final = 6
 #: Results of longer texts are not remembered (promise P8).
 _LONGEST_REMEMBERED: Final = 512
+#: Unknown words of a study that are told.
+_MOST_UNKNOWN: Final = 200
 
 
 class _Fate(IntEnum):
@@ -95,12 +97,14 @@ class Cleaner:
     context: what identifies the instance's study
     """
 
-    __slots__ = ("_context", "_hold", "_vocabulary")
+    __slots__ = ("_context", "_hold", "_vocabulary", "unknown")
 
     def __init__(self, program: Program, context: Context) -> None:
         self._vocabulary = program.vocabulary
         self._hold = program.when_unsure == "hold"
         self._context = context
+        #: Words of the study that went because nobody knows them, folded; at most ``_MOST_UNKNOWN``.
+        self.unknown: set[str] = set()
 
     def text(self, tag: int, vr: bytes, text: str, *, keeps_unknown: bool = False) -> str | None:
         """What may stay of the value of an element.
@@ -147,15 +151,17 @@ class Cleaner:
 
     def _value(self, tag: int, text: str) -> str:
         clean = _clean if len(text) <= _LONGEST_REMEMBERED else _clean.__wrapped__
-        cleaned, unsure = clean(self._vocabulary, self._context, text)
-        if unsure and self._hold:
+        cleaned, unknown = clean(self._vocabulary, self._context, text)
+        if unknown and len(self.unknown) < _MOST_UNKNOWN:
+            self.unknown.update(unknown)
+        if unknown and self._hold:
             raise RuleFailed(where=show(tag), reason="the text holds words that are not known to identify nobody")
         return cleaned
 
 
 @lru_cache(maxsize=8192)
-def _clean(vocabulary: frozenset[str], context: Context, text: str) -> tuple[str, bool]:
-    """One value cleaned, and whether a word went only because it is unknown."""
+def _clean(vocabulary: frozenset[str], context: Context, text: str) -> tuple[str, frozenset[str]]:
+    """One value cleaned, and the words that went only because they are unknown."""
     return _Value(words_of(vocabulary), context, text).cleaned()
 
 
@@ -177,20 +183,20 @@ class _Value:
         #: Where each word ends in the text of all words joined.
         self._ends = list(accumulate(len(token) for token in self._tokens))
 
-    def cleaned(self) -> tuple[str, bool]:
+    def cleaned(self) -> tuple[str, frozenset[str]]:
         self._by_pattern()
         self._by_context()
         self._by_announcement()
-        unsure = self._by_vocabulary()
+        unknown = self._by_vocabulary()
         self._neighbours()
         if any(fate.goes for fate in self._fates):
             self._negations()
             self._sides()
         if not any(fate.goes for fate in self._fates):
-            return self._text, False
+            return self._text, frozenset()
         if not any(self._says_something(number) for number in range(len(self._tokens))):
-            return "", unsure
-        return self._rebuilt(), unsure
+            return "", unknown
+        return self._rebuilt(), unknown
 
     def unnamed(self) -> str:
         """The text without the words that hold a name of the study's persons or institutions."""
@@ -314,17 +320,18 @@ class _Value:
         if stop > first:
             self._mark(number, stop, _Fate.NUMBER)
 
-    def _by_vocabulary(self) -> bool:
-        unsure = False
+    def _by_vocabulary(self) -> frozenset[str]:
+        unknown: set[str] = set()
         for number, token in enumerate(self._tokens):
             if self._fates[number] is _Fate.STAYS and number not in self._whole:
                 fate = self._judged(number, token)
                 self._fates[number] = fate
-                unsure = unsure or fate is _Fate.UNKNOWN
+                if fate is _Fate.UNKNOWN:
+                    unknown.add(token)
         for number, token in enumerate(self._tokens):
             if token in self._words.names and self._fates[number] in (_Fate.WEAK, _Fate.UNKNOWN):
                 self._street(number)
-        return unsure
+        return frozenset(unknown)
 
     def _judged(self, number: int, token: str) -> _Fate:
         words = self._words

@@ -240,6 +240,7 @@ class _Run:
             sop_key=self.key.token("instance", sop_uid),
             actions=dict(self._counts),
             identities=self._identities(),
+            unknown_words=frozenset(self.cleaner.unknown) if "cleaner" in vars(self) else frozenset(),
         )
 
     # What the modules that rewrite sequences call.

@@ -53,6 +53,8 @@ _PATTERNS: Final = tuple(
         # telephone numbers and the like: seven digits and more in short groups
         r"(?:\+\s?|\b00)\d[\d\s().-]{6,}\d",
         r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:\s?-?\s?[a-z]\b)?",
+        # two groups of three digits and more: 984-412
+        r"(?<![\w.,x*])\d{3,}-\d{3,}(?![\w.,x*]|\s?(?:ms|kv|kvp|mm)\b)",
         # ages: 93 y.o., 91 Y/O, 93 y, 90-year-old, woman of 94, 94F, F 94
         r"(?<![\d.,])\d{1,3}[\s-]?(?:y|yrs?|years?)[\s./-]{0,2}o(?:ld)?\b\.?",
         r"(?<![\d.,])\d{1,3}\s?y(?:\.|\b(?=\s*(?:$|[,;)]|[mf]\b)))",

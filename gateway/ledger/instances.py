@@ -39,6 +39,7 @@ from gateway.ledger.redo import ask_again
 from gateway.ledger.sampling import look_at_all, series_locks
 from gateway.ledger.schema import LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import InstanceState, Mover
+from gateway.ledger.vocabulary import insert_sightings
 
 #: The instances ``ids``.
 _NAMED: Final = instances.c.id.in_(each_of("ids"))
@@ -444,6 +445,7 @@ def _finish(connection: Connection, owner: str, results: Sequence[Result], now: 
         ask_again(connection, originals, destinations, now=now, actor=owner)
     insert_rows(connection, (row for one in outgoing for row in one.crosswalk), at=now)
     look_at_all(connection, (*outgoing, *held), now=now, actor=owner)
+    insert_sightings(connection, (seen for one in outgoing for seen in one.sightings), at=now)
     return [finished.get(each.instance_id, Finished(instance_id=each.instance_id, state=None)) for each in results]
 
 

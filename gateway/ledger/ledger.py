@@ -26,6 +26,7 @@ from gateway.ledger.reviews import Reviews
 from gateway.ledger.sampling import Sampling
 from gateway.ledger.snapshot import Snapshots
 from gateway.ledger.sole_use import SoleUse
+from gateway.ledger.vocabulary import Vocabulary
 
 
 class Ledger(
@@ -45,6 +46,7 @@ class Ledger(
     Sampling,
     Snapshots,
     Redo,
+    Vocabulary,
 ):
     """The database of every instance, delivery and decision.
 

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from gateway.crosswalk import CrosswalkRow
 from gateway.ledger.states import DeliveryState, InstanceState
+from gateway.vocabulary import WordSighting
 
 #: The rule that rejects a second copy of an instance's content.
 DUPLICATE: Final = "duplicate"
@@ -142,6 +143,8 @@ class DeidentifiedResult:
         Keyed hash of the series of a slice that had text; empty for others.
     crosswalk
         Sealed rows that tell which original became what; empty if the project keeps none.
+    sightings
+        Words that its cleaner did not know, for the vocabulary of the site.
     asks
         Those of the destinations that can tell whether they have an instance.
     ask_first
@@ -169,6 +172,7 @@ class DeidentifiedResult:
     sampled_series: str = ""
     text_series: str = ""
     crosswalk: tuple[CrosswalkRow, ...] = ()
+    sightings: tuple[WordSighting, ...] = ()
     asks: tuple[str, ...] = ()
     ask_first: bool = False
     identities: tuple[tuple[str, str, str], ...] = ()

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0010"
+SCHEMA_VERSION: Final = "0011"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -230,6 +230,31 @@ project_keys: Final = sa.Table(
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("key_id", sa.Text, nullable=False),
     sa.Column("recorded_at", Moment, nullable=False),
+)
+
+#: Words that cleaners did not know, by keyed tokens of the word and of the patient in whose text it stands.
+word_sightings: Final = sa.Table(
+    "word_sightings",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("word", sa.Text, primary_key=True),
+    sa.Column("patient", sa.Text, primary_key=True),
+    sa.Column("seen_at", Moment, nullable=False),
+)
+
+#: Words that were seen for enough patients: sealed, and in clear once a person has accepted them.
+site_words: Final = sa.Table(
+    "site_words",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("word", sa.Text, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("text", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("patients", sa.Integer, nullable=False),
+    sa.Column("proposed_at", Moment, nullable=False),
+    sa.Column("decided_at", Moment),
+    sa.Column("decided_by", sa.Text),
 )
 
 #: What a person decided about the pixels of an instance that was held, until the instance is through.

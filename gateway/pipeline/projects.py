@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gateway.config import Settings
 from gateway.deid import ProjectKey
@@ -12,6 +13,7 @@ from gateway.pipeline.pixels import PixelStage
 from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import Treatment
 from gateway.profile import Program, load_profile, shipped_profiles
+from gateway.profile.digest import with_words
 from gateway.secret import project_secret
 
 
@@ -25,10 +27,17 @@ class Project:
     destinations: tuple[str, ...]
 
 
-def activate_profiles(settings: Settings) -> Mapping[str, Program]:
+def activate_profiles(
+    settings: Settings, accepted: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> Mapping[str, Program]:
     """Compile the profile of every project and run its tests: project -> program.
 
     What is compiled here is what every process applies, whatever becomes of the files afterwards.
+
+    Parameters
+    ----------
+    settings: the configuration
+    accepted: project -> words that its cleaner keeps besides those of the profile
 
     Raises
     ------
@@ -36,7 +45,7 @@ def activate_profiles(settings: Settings) -> Mapping[str, Program]:
     """
     search = (*settings.profiles, shipped_profiles())
     return {
-        name: require_passing(load_profile(project.profile, search=search))
+        name: with_words(require_passing(load_profile(project.profile, search=search)), accepted.get(name, frozenset()))
         for name, project in settings.projects.items()
     }
 

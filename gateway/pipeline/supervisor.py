@@ -250,7 +250,7 @@ class Supervisor:
     def _activated(self, ledger: Ledger) -> Mapping[str, Program]:
         """The profiles of all projects; that they are refused is audited."""
         try:
-            return activate_profiles(self._settings)
+            return activate_profiles(self._settings, ledger.accepted_words())
         except GatewayError as error:
             audit_refusal(ledger, error)
             raise

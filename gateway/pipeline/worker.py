@@ -53,6 +53,7 @@ from gateway.pipeline.projects import Project, make_projects
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import Treated, holding, opening_rules
+from gateway.pipeline.vocabulary import Sightings
 from gateway.pixels.review import Review
 from gateway.pixels.sampling import SERIES_INSTANCE_UID
 
@@ -115,6 +116,7 @@ class Worker:
         )
         self._router = Router(child.settings, self._projects)
         self._crosswalks = crosswalk_keys(child.settings)
+        self._sightings = Sightings(child.settings)
         self._opening = opening_rules(child.settings, self._spool.work)
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._cautious = _CAUTIOUS if child.cautious else 0
@@ -303,6 +305,7 @@ class Worker:
                 text_series=circumstances.series_key(project.key, series) if treated.series_text else "",
                 crosswalk=rows,
                 identities=output.identities,
+                sightings=self._sightings.of(project.name, output.unknown_words, output.patient_id),
             )
         except RejectedByRule as rejected:
             return RejectedResult(

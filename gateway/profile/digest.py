@@ -6,7 +6,7 @@ Comments, layout, reasons and the order of rules that do not meet change nothing
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
 from json import dumps
@@ -67,6 +67,14 @@ def digest_of(program: Program) -> str:
             [_plain(rule.says), None if rule.condition is None else rule.condition.text] for rule in program.pixels
         ]
     return sha256(dumps(resolved, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")).hexdigest()
+
+
+def with_words(program: Program, words: frozenset[str]) -> Program:
+    """The program that keeps ``words`` besides its own; with words that it does not have it gets another digest."""
+    if words <= program.vocabulary:
+        return program
+    changed = replace(program, vocabulary=program.vocabulary | words)
+    return replace(changed, digest=digest_of(changed))
 
 
 def _contents(actions: Iterable[Action]) -> list[list[Any]]:

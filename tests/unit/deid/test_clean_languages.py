@@ -78,6 +78,9 @@ def test_descriptors_stay(cleaner: Cleaner, text: str) -> None:
         ("TORAX 96-318-22-45", "TORAX"),
         ("TORAX 55291 mm", "TORAX mm"),
         ("TORAX 2855x2910x1044", "TORAX"),
+        ("CT HD 517-338", "CT HD"),
+        # a home
+        ("EHPAD LES TILLEULS THORAX LIT", "THORAX LIT"),
         # dates with a preposition between
         ("TORAX 12 DE 03 DE 31", "TORAX"),
         # ages
