@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
+from gateway.dicom.encoded import find
 from gateway.dicom.instance import Instance
+from gateway.dicom.tag import PIXEL_DATA
 from gateway.pixels import crop
 from gateway.pixels.areas import Area, area_of, outside, united
 from gateway.pixels.description import PixelDescription
@@ -19,6 +21,9 @@ from gateway.profile import Program
 from gateway.profile.pixels import Crop, KeepRegion, Mask, PixelRule, UltrasoundRegions
 
 __all__ = ["Edit", "EditedFrames", "Frames", "edit_of", "has_hidden_bits", "name_of"]
+
+#: Cells that are looked at together; they fit the cache.
+_CELLS: Final = 1 << 18
 
 
 class Frames(Protocol):
@@ -130,14 +135,23 @@ class EditedFrames:
         return frame if kept is None else frame[kept.top : kept.bottom, kept.left : kept.right]
 
 
-def has_hidden_bits(frames: Frames, description: PixelDescription) -> bool:
-    """Whether bits of a native image that are no part of a sample hold something, such as an overlay (PS3.5 8.1.1)."""
-    if description.encapsulated or description.bits_allocated in (1, description.bits_stored):
+def has_hidden_bits(instance: Instance, description: PixelDescription) -> bool:
+    """Whether bits of a native image that are no part of a sample hold something, such as an overlay (PS3.5 8.1.1).
+
+    Every image may be asked, so nothing is copied and no frame is made of the cells.
+    """
+    stored, element = description.bits_stored, find(instance.elements, PIXEL_DATA)
+    if element is None or description.encapsulated or description.bits_allocated in (1, stored):
         return False
-    return any(
-        not np.array_equal(frame, without_unused_bits(frame, description))
-        for frame in map(frames.frame, range(len(frames)))
-    )
+    size = description.bits_allocated // 8
+    count = min(description.frames * description.native_bits // 8, element[4] - element[3]) // size
+    cells = np.frombuffer(instance.buffer, description.dtype, count, element[3])
+    parts = (cells[first : first + _CELLS] for first in range(0, count, _CELLS))
+    if description.high_bit == stored - 1:
+        # With no bits below the samples, their range tells.
+        low, high = (-(1 << (stored - 1)), 1 << (stored - 1)) if description.signed else (0, 1 << stored)
+        return any(part.max() >= high or (description.signed and part.min() < low) for part in parts)
+    return any(not np.array_equal(part, without_unused_bits(part, description)) for part in parts)
 
 
 def name_of(rule: PixelRule) -> str:

@@ -50,6 +50,8 @@ __all__ = ["Examination", "Findings", "PixelOutcome", "PixelTreatment", "Remains
 
 #: Clean Recognizable Visual Features Option (PS3.16 CID 7050).
 _CLEAN_FEATURES: Final = "113102"
+#: Clean Pixel Data and Clean Graphics Options.
+_CLEAN_DRAWINGS: Final = frozenset({"113101", "113103"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ class PixelTreatment:
             risk = risk_of(instance, description)
             if _is_overlay_to_clear(risk, program, instance, description):
                 # It is no part of the samples, and goes.
-                edit, risk = self._cleared(instance, description, edit), None
+                edit, risk = _cleared(instance, description, edit), None
             search = self._search(program, instance, description, edit, words, risk is not None, series_has_text)
             if search is not None:
                 edit, touched = search.edit, touched or search.whole
@@ -228,9 +230,9 @@ class PixelTreatment:
             edit, touched = _reviewed(edit, review, description), True
             self._refuse_words(instance, description, edit, words)
         _caution_features(program, instance, review, features_settled)
-        if touched and not edit:
+        if not edit and (touched or _claims_clean(program, instance)):
             # What nobody sees was not looked at.
-            edit = self._cleared(instance, description, edit)
+            edit = _cleared(instance, description, edit)
         if edit:
             outcome = self._written(program, instance, description, edit, review, work, looked=touched)
         else:
@@ -402,14 +404,6 @@ class PixelTreatment:
                 _areas(named, description),
             )
 
-    def _cleared(self, instance: Instance, description: PixelDescription, edit: Edit) -> Edit:
-        """The edit that clears bits which are no part of a sample, if they hold something."""
-        if description.encapsulated or description.bits_allocated == description.bits_stored:
-            return edit
-        with open_frames(instance, description, sandbox=self._sandbox) as frames:
-            hidden = has_hidden_bits(frames, description)
-        return replace(edit, clears=True, because=("bits that are no part of a sample were set",)) if hidden else edit
-
     def _written(
         self,
         program: Program,
@@ -522,6 +516,18 @@ def _is_overlay_to_clear(
         and not description.encapsulated
         and not keeps_overlays_in_pixels(program, instance)
     )
+
+
+def _cleared(instance: Instance, description: PixelDescription, edit: Edit) -> Edit:
+    """The edit that clears bits which are no part of a sample, if they hold something."""
+    hidden = has_hidden_bits(instance, description)
+    return replace(edit, clears=True, because=("bits that are no part of a sample were set",)) if hidden else edit
+
+
+def _claims_clean(program: Program, instance: Instance) -> bool:
+    """Whether the output says that nothing drawn in or over its pixels identifies, whoever looked at them."""
+    claims = any(code.value in _CLEAN_DRAWINGS for code in program.codes)
+    return claims and not keeps_overlays_in_pixels(program, instance)
 
 
 def _with_drawings(outcome: PixelOutcome, instance: Instance, drawings: Drawings) -> PixelOutcome:

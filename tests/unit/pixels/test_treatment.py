@@ -496,6 +496,54 @@ def test_bits_that_nobody_sees_go_with_what_was_searched(tmp_path: Path, sandbox
     assert list(clean.dataset.ImageType) == ["ORIGINAL", "PRIMARY"]
 
 
+@pytest.mark.parametrize(
+    ("use", "pixels", "values", "drawn", "cleared"),
+    [
+        # A profile that says that nothing drawn identifies looks where no rule looks.
+        ("basic, clean-graphics", noise(40, 60), {"BitsStored": 12}, 0x8000, True),
+        # in the lowest unused bit
+        ("basic, clean-graphics", noise(40, 60), {"BitsStored": 12}, 0x1000, True),
+        # below the samples
+        ("basic, clean-graphics", noise(40, 60) << 4, {"BitsStored": 12, "HighBit": 15}, 0x0001, True),
+        # with a sign above every sample that has one
+        ("basic, clean-graphics", noise(40, 60).astype("int16") - 2048, {"BitsStored": 12}, 0x4000, True),
+        # in one frame of many
+        ("basic, clean-graphics", noise(3, 40, 60), {"BitsStored": 12}, 0x8000, True),
+        # colour
+        ("basic, clean-graphics", noise(40, 60, 3, dtype="uint8", below=64), {"BitsStored": 6}, 0x80, True),
+        # Nothing is there.
+        ("basic, clean-graphics", noise(40, 60), {"BitsStored": 12}, 0, False),
+        ("basic, clean-graphics", noise(40, 60).astype("int16") - 2048, {"BitsStored": 12}, 0, False),
+        # Every bit is of the samples.
+        ("basic, clean-graphics", noise(40, 60), {}, 0x8000, False),
+        # A profile that says nothing of drawings.
+        ("basic", noise(40, 60), {"BitsStored": 12}, 0x8000, False),
+    ],
+)
+def test_bits_that_nobody_sees_go_where_clean_graphics_is_claimed(
+    tmp_path: Path,
+    sandbox: Sandbox,
+    use: str,
+    pixels: np.ndarray[Any, Any],
+    values: dict[str, Any],
+    drawn: int,
+    cleared: bool,
+) -> None:
+    hidden = pixels.copy()
+    part = hidden[-1] if hidden.ndim == 3 and hidden.shape[-1] != 3 else hidden
+    part[20:30, 30:50] ^= np.array(drawn, "u2").astype(hidden.dtype)
+    output = run(tmp_path, image(hidden, CT, **values), "", sandbox, use=use)
+    # As bytes: what reads pixels leaves the unused bits away by itself.
+    assert output.dataset.PixelData == (pixels if cleared else hidden).tobytes()
+    assert bool(output.outcome.edit) is cleared
+    if cleared:
+        assert output.dataset.DerivationDescription == "De-identification: unused bits cleared"
+        assert codes(output.dataset) >= {"113103"}
+        assert "113101" not in codes(output.dataset)
+    else:
+        assert list(output.dataset.ImageType) == ["ORIGINAL", "PRIMARY"]
+
+
 # Reviews.
 
 
