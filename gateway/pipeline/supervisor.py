@@ -22,7 +22,7 @@ import structlog
 from gateway import metrics
 from gateway.config import Settings
 from gateway.console import Health, StatusServer
-from gateway.errors import GatewayError, PermanentError, TransientError
+from gateway.errors import GatewayError, PermanentError, ProfileError, TransientError
 from gateway.ledger import Blamed, Ledger, SoleUse
 from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
@@ -33,6 +33,7 @@ from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import read_figures
 from gateway.pipeline.housekeeping import purge
 from gateway.pipeline.keys import establish_keys
+from gateway.pipeline.last_profiles import keep_profiles, last_profiles
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.pipeline.projects import activate_profiles, make_projects
 from gateway.pipeline.reception import receive, receiver_settings
@@ -146,7 +147,7 @@ class Supervisor:
             recover(spool, ledger, now=datetime.now(UTC))
             self._cap_waits(ledger)
             establish_keys(settings, ledger, now=datetime.now(UTC))
-            self._programs = self._activated(ledger)
+            self._programs = self._at_start(ledger)
             Router(settings, make_projects(settings, self._programs, established=settings.projects))
             audit_start(ledger, self._programs, node=self._node)
             self._tell_outdated(ledger)
@@ -247,6 +248,27 @@ class Supervisor:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
                 self._keep_house()
 
+    def _at_start(self, ledger: Ledger) -> Mapping[str, Program]:
+        """The profiles of all projects, or those that were active last if a file is wrong now."""
+        try:
+            programs = self._activated(ledger)
+        except ProfileError as error:
+            last = last_profiles(self._settings)
+            if last is None:
+                raise
+            log.error("profile refused", detail=error.message)  # noqa: TRY400 - the message says where
+            for name, program in last.items():
+                log.error("started with the last active profile", project=name, digest=program.digest)  # noqa: TRY400
+            return last
+        self._keep_profiles()
+        return programs
+
+    def _keep_profiles(self) -> None:
+        try:
+            keep_profiles(self._settings)
+        except OSError as error:
+            log.warning("active profiles not kept", detail=error.strerror)
+
     def _activated(self, ledger: Ledger) -> Mapping[str, Program]:
         """The profiles of all projects; that they are refused is audited."""
         try:
@@ -303,6 +325,7 @@ class Supervisor:
             log.info("profiles unchanged")
             return
         self._programs = programs
+        self._keep_profiles()
         for post in self._posts:
             if post.role != "receive" and post.child is not None:
                 post.replaced = True
