@@ -148,10 +148,21 @@ def has_hidden_bits(instance: Instance, description: PixelDescription) -> bool:
     cells = np.frombuffer(instance.buffer, description.dtype, count, element[3])
     parts = (cells[first : first + _CELLS] for first in range(0, count, _CELLS))
     if description.high_bit == stored - 1:
-        # With no bits below the samples, their range tells.
-        low, high = (-(1 << (stored - 1)), 1 << (stored - 1)) if description.signed else (0, 1 << stored)
-        return any(part.max() >= high or (description.signed and part.min() < low) for part in parts)
+        return any(_holds_above(part, description) for part in parts)
     return any(not np.array_equal(part, without_unused_bits(part, description)) for part in parts)
+
+
+def _holds_above(cells: Frame, description: PixelDescription) -> bool:
+    """Whether bits above samples hold something; there are none below, so that the range tells."""
+    stored = description.bits_stored
+    if not description.signed:
+        return bool(cells.max() >= 1 << stored)
+    half = 1 << (stored - 1)
+    if cells.min() >= -half and cells.max() < half:
+        return False
+    # Writers leave negative samples without the sign above, or store a bit less than they use: none or all are set.
+    above = cells >> stored
+    return stored + 1 == description.bits_allocated or bool(((above != 0) & (above != -1)).any())
 
 
 def name_of(rule: PixelRule) -> str:

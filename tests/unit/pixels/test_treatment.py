@@ -507,6 +507,8 @@ def test_bits_that_nobody_sees_go_with_what_was_searched(tmp_path: Path, sandbox
         ("basic, clean-graphics", noise(40, 60) << 4, {"BitsStored": 12, "HighBit": 15}, 0x0001, True),
         # with a sign above every sample that has one
         ("basic, clean-graphics", noise(40, 60).astype("int16") - 2048, {"BitsStored": 12}, 0x4000, True),
+        # where the sign has but one bit above
+        ("basic, clean-graphics", noise(40, 60).astype("int16") - 2048, {"BitsStored": 15}, 0x8000, True),
         # in one frame of many
         ("basic, clean-graphics", noise(3, 40, 60), {"BitsStored": 12}, 0x8000, True),
         # colour
@@ -514,6 +516,9 @@ def test_bits_that_nobody_sees_go_with_what_was_searched(tmp_path: Path, sandbox
         # Nothing is there.
         ("basic, clean-graphics", noise(40, 60), {"BitsStored": 12}, 0, False),
         ("basic, clean-graphics", noise(40, 60).astype("int16") - 2048, {"BitsStored": 12}, 0, False),
+        # Signed samples are found without a sign above, and with a bit more than the header says.
+        ("basic, clean-graphics", noise(40, 60, dtype="int16"), {"BitsStored": 12}, 0, False),
+        ("basic, clean-graphics", noise(40, 60, dtype="int16") - 2048, {"BitsStored": 11}, 0, False),
         # Every bit is of the samples.
         ("basic, clean-graphics", noise(40, 60), {}, 0x8000, False),
         # A profile that says nothing of drawings.
