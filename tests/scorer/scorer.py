@@ -356,20 +356,23 @@ _MOST_BESIDE: Final = 64 * 1024
 
 def _is_less_of(less: bytes, whole: bytes) -> bool:
     """Whether ``less`` is ``whole`` without something: what is no pixel may go, and nothing may come or change."""
-    if not 0 < len(whole) - len(less) <= _MOST_BESIDE:
+    if not 0 <= len(whole) - len(less) <= _MOST_BESIDE:
         return False
     rest = iter(_without_lengths(whole))
     return all(byte in rest for byte in _without_lengths(less))
 
 
 def _without_lengths(value: bytes) -> bytes:
-    """The fragments of an encapsulated value one after the other, without the table before them; others as they are."""
+    """The fragments of an encapsulated value one after the other; others as they are.
+
+    Without the table before them, and without the byte that makes their length even.
+    """
     if not value.startswith(b"\xfe\xff\x00\xe0"):
         return value
     fragments, at = [], 0
     while value[at : at + 4] == b"\xfe\xff\x00\xe0":
         length = int.from_bytes(value[at + 4 : at + 8], "little")
-        fragments.append(value[at + 8 : at + 8 + length])
+        fragments.append(value[at + 8 : at + 8 + length].removesuffix(b"\0"))
         at += 8 + length
     return b"".join(fragments[1:])
 
