@@ -154,15 +154,18 @@ def has_hidden_bits(instance: Instance, description: PixelDescription) -> bool:
 
 def _holds_above(cells: Frame, description: PixelDescription) -> bool:
     """Whether bits above samples hold something; there are none below, so that the range tells."""
-    stored = description.bits_stored
-    if not description.signed:
-        return bool(cells.max() >= 1 << stored)
-    half = 1 << (stored - 1)
-    if cells.min() >= -half and cells.max() < half:
+    stored, signed, padding = description.bits_stored, description.signed, description.padding_value
+    low, high = (-(1 << (stored - 1)), 1 << (stored - 1)) if signed else (0, 1 << stored)
+    if cells.max() < high and (not signed or cells.min() >= low):
         return False
-    # Writers leave negative samples without the sign above, or store a bit less than they use: none or all are set.
-    above = cells >> stored
-    return stored + 1 == description.bits_allocated or bool(((above != 0) & (above != -1)).any())
+    if padding is not None:
+        # It may lie beyond what samples can be (PS3.3 C.7.5.1.1.2).
+        cells = cells[cells != padding]
+    if signed and stored + 1 < description.bits_allocated:
+        # Writers leave negative samples without the sign above, or store a bit less than they use: none or all are set.
+        above = cells >> stored
+        return bool(((above != 0) & (above != -1)).any())
+    return bool(((cells < low) | (cells >= high)).any())
 
 
 def name_of(rule: PixelRule) -> str:

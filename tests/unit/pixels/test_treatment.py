@@ -519,6 +519,14 @@ def test_bits_that_nobody_sees_go_with_what_was_searched(tmp_path: Path, sandbox
         # Signed samples are found without a sign above, and with a bit more than the header says.
         ("basic, clean-graphics", noise(40, 60, dtype="int16"), {"BitsStored": 12}, 0, False),
         ("basic, clean-graphics", noise(40, 60, dtype="int16") - 2048, {"BitsStored": 11}, 0, False),
+        # Padding may lie beyond the samples.
+        (
+            "basic, clean-graphics",
+            np.where(noise(40, 60) < 2000, 63536, noise(40, 60)).astype("uint16"),
+            {"BitsStored": 12, "PixelPaddingValue": 63536},
+            0,
+            False,
+        ),
         # Every bit is of the samples.
         ("basic, clean-graphics", noise(40, 60), {}, 0x8000, False),
         # A profile that says nothing of drawings.
