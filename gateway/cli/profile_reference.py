@@ -205,6 +205,10 @@ address, telephone) is an error, unless it says `identified: true`. Then nothing
 Patient Identity Removed nor methods of de-identification are stamped, and earlier ones go; the report says so first;
 and only a destination with `accepts-identified: true` takes them: with another one the instance is held.
 
+Where a rule leaves a date of birth in part or shifted, it leaves none of patients who may be of the `top` of PatientAge
+or more, 90 years where there is no top: an age of 090Y hides nothing beside the year of birth. What counts is every age
+and date of birth in the instance, with the latest date of the examination; without such a date, today.
+
 A format is fixed text with placeholders: """
 _PIXELS: Final = """\
 

@@ -124,7 +124,7 @@ class Deidentifier:
         truths: tuple[bool, ...] = ()
         if self._program.conditions:
             truths = self._program.truths(situation(instance, self._names, sender))
-        return _Run(self, self._plan(truths), instance, trace, pixels).output()
+        return _Run(self, self._plan(truths).of(instance), instance, trace, pixels).output()
 
     def _plan(self, truths: tuple[bool, ...]) -> Plan:
         plan = self._plans.get(truths)

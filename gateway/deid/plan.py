@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
+from gateway.deid.elders import is_elder
 from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
 from gateway.deid.layout import Layouts
@@ -24,6 +25,7 @@ from gateway.dicom.iod import element_type
 from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
 from gateway.profile import Action, Origin, Program, Verb, resolve
+from gateway.profile.elders import age_limit, without_birth_dates
 
 __all__ = ["Place", "Plan"]
 
@@ -92,6 +94,16 @@ class Plan:
         self._contexts = Contexts(program)
         self._cleaners: dict[Context, Cleaner] = {}
         self._memories: dict[tuple[object, ...], Memory] = {}
+        self._age_limit = age_limit(program)
+        self._of_elders: Plan | None = None
+
+    def of(self, instance: Instance) -> Plan:
+        """The plan for ``instance``: another one for patients of an age at which no date of birth may leave."""
+        if self._age_limit is None or not is_elder(instance, self._age_limit):
+            return self
+        if self._of_elders is None:
+            self._of_elders = Plan(without_birth_dates(self.program))
+        return self._of_elders
 
     def patient(self, instance: Instance, key: ProjectKey, numbers: NumberSource | None) -> Patient:
         """As ``identify``, whose keyed pseudonyms are remembered; others are asked for each time."""

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from gateway.dicom.dictionary import keyword_of
 from gateway.dicom.tag import show
+from gateway.profile.elders import age_limit
 from gateway.profile.load import shipped_profiles
 from gateway.profile.options import (
     Believing,
@@ -143,9 +144,10 @@ def names_in_words(program: Program) -> list[str]:
 
 def dates_in_words(program: Program) -> str:
     """What is done with dates, for the whole profile."""
-    if program.shift is None:
-        return DATES[program.dates]
-    return f"{DATES[program.dates]}, {_shift(program.shift)}"
+    limit = age_limit(program)
+    shift = "" if program.shift is None else f", {_shift(program.shift)}"
+    elders = "" if limit is None else f"; of patients of {limit} years and more no date of birth leaves"
+    return f"{DATES[program.dates]}{shift}{elders}"
 
 
 def codes_in_words(codes: tuple[Code, ...]) -> list[str]:
