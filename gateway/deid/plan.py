@@ -24,7 +24,7 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
 from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
-from gateway.profile import Action, Origin, Program, Verb, resolve
+from gateway.profile import Action, Origin, Program, Unnamed, Verb, resolve
 from gateway.profile.elders import age_limit, without_birth_dates
 
 __all__ = ["Place", "Plan"]
@@ -202,4 +202,5 @@ class Plan:
 
 
 def _unless_kept(action: Action) -> Action | None:
-    return None if action.verb is Verb.KEEP and action.options is None else action
+    # What stays is looked at by its guard; only a name in it has to be taken out.
+    return None if action.verb is Verb.KEEP and not isinstance(action.options, Unnamed) else action
