@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from struct import pack, unpack
 from typing import Final, TypeAlias
 
+from gateway.deid.ages import AGE_GOES, treat_age
 from gateway.deid.coded import code_of, raw_of, text_of
 from gateway.deid.content_items import Fate, Treatment, treatment
 from gateway.deid.dummies import dummy_value
@@ -75,6 +76,8 @@ class _Node:
     treatment: Treatment
     fate: Fate
     text: str = ""
+    #: What takes the place of elements of an age.
+    age: dict[int, bytes] = field(default_factory=dict)
     target: Position = ()
     children: list[_Node] = field(default_factory=list)
 
@@ -184,6 +187,9 @@ def _node(host: Host, item: Item, outer: CharacterSets, position: Position) -> _
             fate = treated.otherwise
         else:
             text = cleaned
+    age = treat_age(host.program, buffer, item, sets, value_type=value_type)
+    if age is AGE_GOES:
+        fate = Fate.REMOVE
     return _Node(
         item=item,
         sets=sets,
@@ -193,6 +199,7 @@ def _node(host: Host, item: Item, outer: CharacterSets, position: Position) -> _
         treatment=treated,
         fate=fate,
         text=text,
+        age=age or {},
         target=_target(buffer, elements),
         children=_children(host, find(elements, CONTENT_SEQUENCE), sets, position),
     )
@@ -274,6 +281,8 @@ def _emitted(
                 overrides[tag] = encode.element(tag, vr, text, implicit=implicit)
             case Fate.DUMMY:
                 overrides[tag] = _dummy(host, node, found, vr)
+    if node.fate is not Fate.DUMMY:
+        overrides.update(node.age)
     return host.content(node.item, path, outer, overrides)
 
 

@@ -13,13 +13,13 @@ from gateway.profile.options import Bins
 from gateway.profile.program import Action, Origin, Program
 from gateway.profile.verb import Verb
 
-__all__ = ["BIRTH_DATES", "PATIENT_AGE", "age_limit", "without_birth_dates"]
+__all__ = ["BIRTH_DATES", "OLDEST", "PATIENT_AGE", "age_limit", "without_birth_dates"]
 
 PATIENT_AGE: Final = 0x00101010
 #: Patient's Birth Date, and the same in another calendar.
 BIRTH_DATES: Final = (0x00100030, 0x00100033)
 #: Ages over 89 years are one group, where the profile does not say another age.
-_OLDEST: Final = 90
+OLDEST: Final = 90
 #: Verbs that may leave a part of a date.
 _LEAVING: Final = frozenset(
     (Verb.KEEP, Verb.CLEAN, Verb.REGEX, Verb.MAP, Verb.GENERALISE, Verb.TRUNCATE_DATE, Verb.SHIFT_DATE)
@@ -40,7 +40,7 @@ def age_limit(program: Program) -> int | None:
     if not any(action.verb in _LEAVING for actions in births for action in actions):
         return None
     options = [action.options for action in _actions(program, PATIENT_AGE)]
-    return min((one.top for one in options if isinstance(one, Bins) and one.top is not None), default=_OLDEST)
+    return min((one.top for one in options if isinstance(one, Bins) and one.top is not None), default=OLDEST)
 
 
 def without_birth_dates(program: Program) -> Program:
