@@ -9,13 +9,14 @@ from typing import Final
 
 from gateway.dicom.encoded import walk
 from gateway.dicom.instance import Instance
-from gateway.profile.elders import BIRTH_DATES, PATIENT_AGE
+from gateway.profile.elders import PATIENT_AGE
 
 __all__ = ["is_elder"]
 
 #: Study, Series, Acquisition and Content Date, Acquisition DateTime: when the patient was as old as that.
 _EVENTS: Final = frozenset((0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x0008002A))
-_TELLING: Final = frozenset((PATIENT_AGE, *BIRTH_DATES))
+_BIRTH_DATE: Final = 0x00100030
+_TELLING: Final = frozenset((PATIENT_AGE, _BIRTH_DATE))
 #: As PS3.5 6.2 writes an age, or with fewer digits, in lower case, without its unit.
 _AGE: Final = re.compile(rb"(\d+)\s*([DWMY]?)", re.IGNORECASE)
 _DATE: Final = re.compile(rb"(\d{4})[-./]?(\d\d)[-./]?(\d\d)")
@@ -41,7 +42,7 @@ def is_elder(instance: Instance, limit: int) -> bool:
             if any(age >= limit for age in _ages(raw)):
                 return True
         else:
-            (births if tag in BIRTH_DATES else events).extend(_days(raw))
+            (births if tag == _BIRTH_DATE else events).extend(_days(raw))
     return any(_years(born, events) >= limit for born in births)
 
 

@@ -24,7 +24,9 @@ from gateway.dicom.uid import is_well_known
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Action, Mapping_, Program, Verb, resolve
+from gateway.profile.elders import age_limit
 from gateway.verify import words
+from gateway.verify.elders import check_birth_date
 from gateway.verify.fold import squash_bytes
 from gateway.verify.originals import Originals
 from gateway.verify.output import Output
@@ -103,6 +105,7 @@ class Assertion:
         self._inserts = dict(program.inserts)
         self._resolved: dict[tuple[Verb, _Iod, tuple[int, ...], int], Verb] = {}
         self._codes = frozenset(code.value for code in program.codes)
+        self._age_limit = age_limit(program)
         self._found = Recollection[_Findings]()
         self._originals = Originals()
 
@@ -126,6 +129,8 @@ class Assertion:
         self._check_meta(output)
         self._check_stamps(output, pixels)
         self._check_inserts(output)
+        if self._age_limit is not None:
+            check_birth_date(self._age_limit, instance, output)
         sop_class = _text(output.buffer, output.elements, _SOP_CLASS_UID) or output.meta.sop_class_uid
         iod = (sop_class, lists_references(instance.elements))
         said = self._rules.said_by(instance) if self._rules.has_private else {}

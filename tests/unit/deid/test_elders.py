@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from gateway.errors import LeakSuspected
 from gateway.profile import load_profile, shipped_profiles
 from gateway.profile.wording import dates_in_words
 from tests.unit.deid.profiles import dataset, item, program, treat
@@ -74,6 +75,10 @@ YOUNG = {"PatientBirthDate": "19550612", "StudyDate": "20240315"}
         # a rule with a condition
         (CONDITION, {**ELDER, "Modality": "CT"}, ""),
         (CONDITION, {**YOUNG, "Modality": "CT"}, "19550101"),
+        # the year of another calendar tells no age
+        (TOPPED, {**YOUNG, "PatientBirthDateInAlternativeCalendar": "13741021"}, "19550101"),
+        # an age of many digits
+        (TOPPED, {**YOUNG, "PatientAge": "9" * 5000 + "Y"}, ""),
         # nothing to take away
         (TOPPED, {"PatientAge": "093Y", "PatientBirthDate": ""}, ""),
     ],
@@ -101,6 +106,28 @@ def test_instances_of_elders_and_others_do_not_mix(tmp_path: Path) -> None:
     using = program(tmp_path, TOPPED)
     for given, expected in ((YOUNG, "19550101"), (ELDER, ""), (YOUNG, "19550101"), (ELDER, "")):
         assert treat(tmp_path, using, dataset(**given)).dataset.PatientBirthDate == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "suspected"),
+    [
+        (ELDER, True),
+        ({**YOUNG, "PatientAge": "093Y"}, True),
+        ({"PatientBirthDate": "19340315", "StudyDate": "20240315"}, True),
+        ({"PatientBirthDate": "19340316", "StudyDate": "20240315"}, False),
+        (YOUNG, False),
+    ],
+)
+def test_the_verifier_sees_a_date_of_birth_that_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], *, suspected: bool
+) -> None:
+    monkeypatch.setattr("gateway.deid.plan.is_elder", lambda *_: False)
+    using = program(tmp_path, TOPPED)
+    if suspected:
+        with pytest.raises(LeakSuspected, match="date of birth"):
+            treat(tmp_path, using, dataset(**given))
+    else:
+        assert treat(tmp_path, using, dataset(**given)).dataset.PatientBirthDate
 
 
 def test_an_identified_profile_keeps_what_it_says(tmp_path: Path) -> None:
