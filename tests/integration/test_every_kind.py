@@ -47,6 +47,13 @@ KINDS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 )  # fmt: skip
 
 
+class OnePatient:
+    """Numbers as the ledger gives them to the only patient."""
+
+    def number(self, purpose: str, token: str) -> int:
+        return 1
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[PixelStage]:
     made = PixelStage(PixelSettings())
@@ -67,7 +74,7 @@ def burned() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_no_name_goes_out(tmp_path: Path, stage: PixelStage, example: str) -> None:
-    treatment = Treatment(load_profile(example), ProjectKey(b"k" * 32), pixels=stage)
+    treatment = Treatment(load_profile(example), ProjectKey(b"k" * 32), numbers=OnePatient(), pixels=stage)
     opening = OpeningRules(work=tmp_path, limits=Limits(), max_reencode_bytes=1 << 26)
     pixels, name = burned()
     target = tmp_path / "out.dcm"
