@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.deid import icc
 from gateway.deid.forms import Form, form_of
 from gateway.deid.technical import is_technical
 from gateway.deid.values import encode_value
@@ -98,6 +99,8 @@ class Guards:
             return True
         if not self.has_form(guard, buffer, element):
             return False
+        if tag == icc.ICC_PROFILE and icc.cleaned(raw := bytes(buffer[value:end])) != raw:
+            return False
         if guard.technical and self.technical(guard, buffer, element, sets()) is not None:
             return False
         # What text in another character set says is another thing elsewhere.
@@ -135,6 +138,9 @@ class Guards:
     def rest(self, guard: Guard, buffer: Buffer, element: Element, sets: CharacterSets) -> tuple[bytes, bytes] | None:
         """VR and value without what is not technical, empty if nothing is; None for what is not what its VR says."""
         form = guard.form
+        if element[0] == icc.ICC_PROFILE and self.has_form(guard, buffer, element):
+            profile = icc.cleaned(bytes(buffer[element[3] : element[4]]))
+            return None if profile is None else (b"OB", profile)
         if not guard.technical or form is None or not self.has_form(guard, buffer, element):
             return None
         left = "\\".join(self.technical(guard, buffer, element, sets) or ())
