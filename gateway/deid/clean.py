@@ -10,8 +10,9 @@ A word stays only if it is known to identify nobody (``gateway.deid.words``). In
    them so; other words stay if they are terms, or like one (``gateway.deid.likeness``);
 5. words that are terms and names stay where such a term may stand (``TC COLON``, not ``TORAX COLON``); colours and
    qualities only in a pair (``long axis``);
-6. weak words (``head`` is a part of the body and a surname, ``de`` a part of both) go beside a word that went, and so
-   do terms that are a misspelling of one of the study's names;
+6. weak words (``head`` is a part of the body and a surname, ``de`` a part of both, and what is only like a term may be
+   a name of another language) go beside a word that went, and so do terms that are a misspelling of one of the study's
+   names;
 7. a negation and what it denies stay or go together, and a side stays only with its part.
 
 Words are compared without case and accents; the text keeps its own spelling, line breaks and punctuation.
@@ -351,8 +352,16 @@ class _Value:
             return self._mixed(token)
         humps = [fold(hump) for hump in _HUMP.findall(self._plain[slice(*self._spans[number])])]
         joined = len(humps) > 1 and "".join(humps) == token and all(map(self._is_hump, humps))
-        known = joined or words.likeness.is_term(token) or patterns.is_technical(token)
-        return _Fate.STAYS if known else _Fate.UNKNOWN
+        if patterns.is_technical(token) or (joined and not any(map(words.likeness.is_term, humps))):
+            return _Fate.STAYS
+        if not joined and not words.likeness.is_term(token):
+            return _Fate.UNKNOWN
+        # Like a term, and so are names of another language: not in what is written as a name, nor beside one.
+        return _Fate.UNKNOWN if self._is_in_person_name(number) else _Fate.WEAK
+
+    def _is_in_person_name(self, number: int) -> bool:
+        """Whether a word stands at a caret, which parts the components of a name (PS3.5 6.2.1)."""
+        return "^" in self._separator(number) or "^" in self._separator(number + 1)
 
     def _beside(self, number: int) -> list[str]:
         return [self._tokens[other] for other in (number - 1, number + 1) if 0 <= other < len(self._tokens)]
