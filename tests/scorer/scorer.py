@@ -336,10 +336,11 @@ def _method_codes(dataset: Dataset) -> set[str]:
 
 def _validity(case: Case) -> Iterator[Violation]:
     for leaf in case.leaves:
-        if leaf.items is None and not is_valid(leaf.vr, leaf.text):
-            before = case.before(leaf)
-            if before is None or before.text != leaf.text:
-                yield Violation(Kind.INVALID, leaf.place, leaf.vr)
+        if leaf.items is not None or is_valid(leaf.vr, leaf.text):
+            continue
+        # Where items before it went, an item has another place.
+        if leaf.text not in {one.text for one in case.original.leaves if one.tag == leaf.tag}:
+            yield Violation(Kind.INVALID, leaf.place, leaf.vr)
 
 
 def _pixels(before: Dataset, after: Dataset) -> Iterator[Violation]:
