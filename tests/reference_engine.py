@@ -79,8 +79,10 @@ def deidentify(dataset: Dataset, key: ProjectKey, program: Program) -> Dataset:
     )
     found = walker.level(dataset, ())
     pseudonym = Identity().patient_pseudonym(key.digest("patient", *_patient(dataset)))
-    for keyword in ("PatientName", "PatientID"):
-        if keyword in dataset:
+    sop_class = str(dataset.get("SOPClassUID", "")) or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    for keyword, tag in (("PatientName", 0x00100010), ("PatientID", 0x00100020)):
+        # Of Type 2 (PS3.3 C.7.1.1): written where it is absent, too.
+        if keyword in dataset or element_type(sop_class, (), tag) in ("1", "2"):
             setattr(found, keyword, pseudonym)
     if "EncapsulatedDocument" in dataset:
         document = dummy_document(str(dataset.get("MIMETypeOfEncapsulatedDocument", "")))
@@ -91,7 +93,7 @@ def deidentify(dataset: Dataset, key: ProjectKey, program: Program) -> Dataset:
 
 
 def _patient(dataset: Dataset) -> tuple[str, ...]:
-    """What tells the patient from others: the identifier and its issuer, the name and birth date, or the study."""
+    """What tells the patient from others: the identifier, the name and birth date, or the study."""
 
     def text(keyword: str) -> str:
         value = dataset.get(keyword)
@@ -99,7 +101,7 @@ def _patient(dataset: Dataset) -> tuple[str, ...]:
         return "" if value is None else "\\".join(str(one) for one in texts).strip("\0 ")
 
     if text("PatientID"):
-        return ("id", text("PatientID"), text("IssuerOfPatientID"))
+        return ("id", text("PatientID"), "")
     if text("PatientName").strip("^= "):
         return ("name", text("PatientName"), text("PatientBirthDate"))
     if text("StudyInstanceUID"):
