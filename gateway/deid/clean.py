@@ -437,7 +437,7 @@ class _Value:
                 if not 0 <= other < len(self._tokens) or self._breaks(max(number, other)):
                     continue
                 fate, token = self._fates[other], self._tokens[other]
-                if other in self._whole and not fate.goes:
+                if (other in self._whole and not fate.goes) or self._is_joined_before(other):
                     continue
                 if self._fates[number] is _Fate.NUMBER and fate is _Fate.STAYS and self._goes_on(min(number, other)):
                     self._fates[other] = _Fate.NUMBER
@@ -450,6 +450,15 @@ class _Value:
                 else:
                     continue
                 waiting.append(other)
+
+    def _is_joined_before(self, number: int) -> bool:
+        """Whether a short word is the end of a compound whose beginning stays: ``follow-up``."""
+        return (
+            number > 0
+            and self._tokens[number] in self._words.particles
+            and self._separator(number) == "-"
+            and self._fates[number - 1] is _Fate.STAYS
+        )
 
     def _goes_on(self, number: int) -> bool:
         """Whether word ``number`` and the next are digits of one number, such as the halves of a telephone number."""

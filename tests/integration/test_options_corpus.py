@@ -64,6 +64,13 @@ OF_MACHINES: Final = tags(
     "TimeOfLastDetectorCalibration",
 )  # fmt: skip
 
+#: What options do beyond the table's letter.
+UNJUDGED: Final = {
+    "retain-longitudinal-modified-dates": OF_MACHINES,
+    # Its texts are cleaned: one without identity may stay as it is.
+    "clean-structured-content": tags("WaveformAnnotationSequence"),
+}
+
 #: What the shipped examples consist of, and the attributes for which they have rules of their own.
 EXAMPLES: Final = {
     "chest-radiographs": Course(
@@ -102,7 +109,7 @@ def courses(profiles: Path) -> dict[str, Course]:
         option: Course(
             profile=profiles / f"only-{option}.yaml",
             options=frozenset({"basic", option}),
-            unjudged=OF_MACHINES if option == "retain-longitudinal-modified-dates" else frozenset(),
+            unjudged=UNJUDGED.get(option, frozenset()),
         )
         for option in table.COLUMNS
     }
@@ -207,7 +214,9 @@ def test_what_is_worth_having_stays(tmp_path: Path) -> None:
 
 def test_shipped_profiles_are_all_swept() -> None:
     """Layers and examples: none is left out."""
-    assert {path.stem for path in shipped_profiles().glob("*.yaml")} - {"basic"} == set(NAMES) | REFUSED
+    assert {path.stem for path in shipped_profiles().glob("*.yaml")} - {"basic", "unlisted-attributes"} == set(
+        NAMES
+    ) | REFUSED
 
 
 #: Layers that this version declares and refuses.

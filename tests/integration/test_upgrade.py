@@ -83,7 +83,9 @@ def originals(folder: Path, count: int, *, patient: str = "", start: int = 0) ->
     paths = []
     for number in range(start, start + count):
         source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.826.0.1.3680043.10.77.{number}")
-        source.PatientID = patient or f"P{number}"
+        # A study of each patient; what is delivered is one study's.
+        source.PatientID = patient or "P"
+        source.StudyInstanceUID = UID(f"1.2.826.0.1.3680043.10.78.{len(patient) + 1}")
         paths.append(folder / f"{number}.dcm")
         source.save_as(paths[-1])
     return paths

@@ -574,7 +574,7 @@ class LedgerContract:
             "pending": (1, at(2)),
         }
         status = ledger.status()
-        every = dict.fromkeys(DeliveryState, 1) | {DeliveryState.SUPERSEDED: 0}
+        every = dict.fromkeys(DeliveryState, 1) | {DeliveryState.SUPERSEDED: 0, DeliveryState.CANCELLED: 0}
         assert {state: status.delivery_count(state) for state in DeliveryState} == every
         assert ledger.account().balanced
 
@@ -587,7 +587,10 @@ class LedgerContract:
             ("UPDATE instances SET code = 'duplicate' WHERE state = 'rejected'", "duplicate of nothing"),
             ("DELETE FROM outputs", "without the record of an output"),
             ("UPDATE outputs SET destinations = 2", "for each of their destinations"),
-            ("UPDATE deliveries SET state = 'dead' WHERE state = 'confirmed'", "neither confirmed nor superseded"),
+            (
+                "UPDATE deliveries SET state = 'dead' WHERE state = 'confirmed'",
+                "neither confirmed, superseded nor cancelled",
+            ),
             ("UPDATE deliveries SET state = 'confirmed' WHERE state = 'pending'", "all their deliveries are settled"),
             ("UPDATE deliveries SET state = 'superseded' WHERE state = 'confirmed'", "superseded by nothing newer"),
             ("UPDATE instances SET state = 'held', code = 'x' WHERE state = 'deidentified'", "not de-identified"),

@@ -36,6 +36,8 @@ SMALL: Final = {
     "deliveries_open",
     "deliveries_leased",
     "deliveries_unconfirmed",
+    # One row for an instance that was ever held, looked up for those that are; on so few rows PostgreSQL merges both.
+    "holds_pkey",
 }
 
 
