@@ -83,9 +83,8 @@ def originals(folder: Path, count: int, *, patient: str = "", start: int = 0) ->
     paths = []
     for number in range(start, start + count):
         source.SOPInstanceUID = source.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.826.0.1.3680043.10.77.{number}")
-        # A study of each patient; what is delivered is one study's.
-        source.PatientID = patient or "P"
-        source.StudyInstanceUID = UID(f"1.2.826.0.1.3680043.10.78.{len(patient) + 1}")
+        source.PatientID = patient or f"P{number}"
+        source.StudyInstanceUID = UID(f"1.2.826.0.1.3680043.10.78.{number if not patient else 1000 + len(patient)}")
         paths.append(folder / f"{number}.dcm")
         source.save_as(paths[-1])
     return paths
@@ -106,7 +105,13 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     with gateway_server(folder, configuration=configuration(port)) as running:
         assert storescu(running.dicom_port, files).status == 0
         books = running.data / "ledger.sqlite3"
-        wait_until(lambda: states(books, "deliveries") == {"failed": SENT}, what="all deliveries have failed")
+
+        def waiting() -> bool:
+            # One tries the destination, the others wait for it.
+            found = states(books, "deliveries")
+            return found["failed"] > 0 and found["failed"] + found["pending"] == SENT
+
+        wait_until(waiting, what="all deliveries wait")
         wait_until(lambda: states(books, "instances")["rejected"] == REJECTED, what="one is rejected")
         assert running.process.stop() == 0
     settings = load_settings(folder / "gateway.yaml", running.environ)
