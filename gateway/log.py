@@ -37,6 +37,7 @@ SAFE: Final[dict[str, str]] = {
     "destination": "name of a destination",
     "detail": "safe detail of an outcome, as the ledger keeps it",
     "digest": "digest of a profile",
+    "on_change": "what becomes of outputs of an earlier profile, a word of the configuration",
     "error": "code or type of an exception",
     "event": "what happened",
     "host": "address of a listener or peer",

@@ -136,7 +136,7 @@ def test_show(gateway: Gateway) -> None:
     done = gateway("show", "mine.yaml")
     assert done.code == 0
     assert "describes  For the tests" in done.out
-    assert "layers     basic, mine" in done.out
+    assert "layers     unlisted-attributes, basic, mine" in done.out
     assert "PatientSex  5     stays as it is" in done.out
     shown = json.loads(gateway("show", "mine.yaml", "--json").out)
     assert shown["rules"] == [["PatientSex", "5", "stays as it is", "", "needed"]]

@@ -16,6 +16,7 @@ from gateway.metrics import Metrics
 from gateway.pipeline.process import Child
 from gateway.pipeline.worker import Worker
 from gateway.pixels.review import Review
+from gateway.secret import project_secret
 from tests.unit.ledger.build import held, received
 
 FULL = SpoolFull(operation="write", name="a work file", free=1, reserve=0)
@@ -32,6 +33,8 @@ class Bench:
         #: How many were finished before each was tried.
         self.finished: list[int] = []
         settings = Settings.model_validate({"data": folder / "data"})
+        (folder / "data").mkdir()
+        project_secret(settings, "default", create=True)
         stopping = threading.Event()
         child = Child("deidentify-1", "node/worker", settings, {}, Metrics(), stopping, False, None)  # type: ignore[arg-type]
         monkeypatch.setattr("gateway.pipeline.worker.make_projects", lambda *_arguments, **_named: {})

@@ -58,7 +58,8 @@ def verb_of(row: dict[str, str], code: str, tag: int) -> Verb:
     if code == "K":
         return Verb.KEEP
     if row["keyword"] in OF_MACHINES:
-        return Verb.REMOVE_OR_EMPTY_OR_DUMMY
+        # The table lets one of them never be removed.
+        return Verb.EMPTY if row["keyword"] == "CalibrationDateTime" else Verb.REMOVE_OR_EMPTY_OR_DUMMY
     if row["keyword"] in AS_IN_BASIC:
         return AS_IN_BASIC[row["keyword"]]
     known = entry(tag)
@@ -135,7 +136,7 @@ def test_what_a_layer_says_beyond_the_table(option: str, tmp_path: Path, basic: 
         "retain-longitudinal-modified-dates": {"DA", "DT", "TM"},
         # Machines and organisations that the layer for unlisted attributes takes away.
         "retain-device-identity": {"LO", "SH", "ST"},
-        "retain-institution-identity": {"LO", "ST", "UT"},
+        "retain-institution-identity": {"LO", "ST"},
     }
     assert vrs == allowed.get(option, set())
     assert all(action.because and basic.action(tag).verb is not Verb.KEEP for tag, action in added.items())
