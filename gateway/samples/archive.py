@@ -97,7 +97,8 @@ class DicomWebArchive:
     def arrivals(self, run_id: str) -> Iterator[Arrived]:
         """See :meth:`Archive.arrivals`."""
         marked = marker(run_id)
-        for series in self._search("/series", {_MANUFACTURER: marked, "includefield": _MANUFACTURER}):
+        # Without a condition: some servers take a plus of the query for a space, however it is encoded.
+        for series in self._search("/series", {"includefield": _MANUFACTURER}):
             study_uid, series_uid = _first(series, "0020000D"), _first(series, "0020000E")
             place = f"/studies/{study_uid}/series/{series_uid}"
             # A server may ignore the condition, or not know Manufacturer for the series.
