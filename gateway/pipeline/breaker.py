@@ -36,7 +36,9 @@ OUTAGES: Final = frozenset(
     }
 )
 #: Codes that tell nothing of the destination: nothing was sent.
-_OWN: Final = frozenset({"spool-corrupt", "spool-unreadable", "output-lost", "invalid-uid", "spool-unavailable"})
+_OWN: Final = frozenset(
+    {"spool-corrupt", "spool-unreadable", "output-lost", "invalid-uid", "spool-unavailable", "identified-refused"}
+)
 #: The longest wait between two tries, in seconds: it is back, and within this time everything is on its way.
 _LONGEST_SECONDS: Final = 30.0
 

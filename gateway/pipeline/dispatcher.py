@@ -77,6 +77,10 @@ def dispatch(child: Child) -> None:
                 stack.callback(dispatcher.stop)
 
 
+class IdentifiedRefused(PermanentError):
+    """The profile keeps identity, and {destination} does not accept such outputs: see accepts_identified."""
+
+
 class ThreadEnded(GatewayError):
     """The thread {name} of the delivering process ended by an error."""
 
@@ -178,6 +182,7 @@ class Courier:
         self._outputs = outputs
         self._digests = digests
         self._metrics = child.metrics
+        self._programs = child.programs
         self._retry = RetryPolicy(
             first_seconds=child.settings.retry.first_seconds,
             factor=child.settings.retry.factor,
@@ -249,6 +254,10 @@ class Courier:
         return outcomes
 
     def _parcel(self, claim: DeliveryClaim) -> Parcel:
+        program = self._programs.get(claim.project)
+        # A person may have moved the delivery here: what the worker checks counts here as well.
+        if program is not None and program.identified and not self._configured.accepts_identified:
+            raise IdentifiedRefused(destination=self._destination.name)
         output = self._outputs.open(claim)
         parcel = Parcel(
             delivery_id=claim.delivery_id,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -330,3 +330,15 @@ def eventually(condition: Callable[[], object]) -> None:
             return
         tick.wait(0.01)
     raise AssertionError("it does not come to that")
+
+
+@pytest.mark.parametrize(("accepts", "state"), [(False, DeliveryState.DEAD), (True, DeliveryState.CONFIRMED)])
+def test_identified_outputs_go_only_where_they_are_accepted(
+    bench: Callable[..., tuple[Bench, MockDestination]], accepts: bool, state: DeliveryState
+) -> None:
+    # Also if a person moved the delivery there.
+    work, _ = bench("confirmed")
+    courier = work._dispatcher.couriers[0]
+    courier._programs = {"lungs": SimpleNamespace(identified=True)}  # type: ignore[dict-item]
+    courier._configured = courier._configured.model_copy(update={"accepts_identified": accepts})
+    assert work.batch() is state
