@@ -4,8 +4,14 @@ GatewayError
 ├── TransientError                  worth another try: nothing is wrong with the instance itself
 │   ├── SpoolFull                   the disk is full or below its reserve (C-STORE status 0xA700)
 │   ├── SpoolUnavailable            the spool cannot be read or written
-│   ├── LedgerUnavailable           the ledger is locked, unreachable or full
-│   │   └── LedgerDamaged           its file is damaged: nothing goes on until a person has repaired it
+│   ├── LedgerUnavailable           the ledger cannot be read or written
+│   │   ├── LedgerUnreachable       its database does not answer, or is only starting
+│   │   ├── LedgerBusy              it is locked by something else, or takes no more connections
+│   │   ├── LedgerFull              its disk is full
+│   │   ├── LedgerReadOnly          it takes no writes: a standby, or a read-only file system
+│   │   ├── LedgerRefused           it refuses the user, the password or the rights: a person has to mend that
+│   │   ├── LedgerMissing           the server has no such database: a person has to make it
+│   │   └── LedgerDamaged           it is damaged: nothing goes on until a person has repaired it
 │   ├── DecoderUnavailable          the process that runs the image codecs cannot be started
 │   └── DeliveryFailed              the destination is down, slow, or answered something that may pass
 └── PermanentError                  another try with the same input gives the same result
@@ -107,17 +113,72 @@ class SpoolUnavailable(TransientError):
 
 
 class LedgerUnavailable(TransientError):
-    """The ledger cannot {operation}: {reason}."""
+    """The ledger cannot {operation}: {reason}.
+
+    Facts: ``operation``, what was to be done; ``server``, the database without its password; ``state``, what the
+    database calls it (SQLSTATE, or SQLite's name); ``reason``, the short form of both.
+    """
+
+    #: Whether a person has to mend it: to wait is in vain.
+    lasting: ClassVar[bool] = False
+
+    def about(self, operation: str) -> LedgerUnavailable:
+        """The same of another operation."""
+        return type(self)(**{**self.facts, "operation": operation})
+
+    @property
+    def public(self) -> str:
+        """The message without the address of the database, for those who may not know it."""
+        state = self.facts.get("state", self.facts.get("reason"))
+        return type(self)(**{**self.facts, "server": "its database", "reason": state}).message
+
+
+class LedgerUnreachable(LedgerUnavailable):
+    """The ledger cannot {operation}: {server} does not answer ({state}). See that the server runs, and that host and
+    port in storage.ledger are right.
+    """
+
+
+class LedgerBusy(LedgerUnavailable):
+    """The ledger cannot {operation}: {server} is busy ({state}). Look for what holds its locks or its connections."""
+
+
+class LedgerFull(LedgerUnavailable):
+    """The ledger cannot {operation}: the disk of {server} is full ({state}). Free space or enlarge the disk."""
+
+
+class LedgerReadOnly(LedgerUnavailable):
+    """The ledger cannot {operation}: {server} takes no writes ({state}). Name the primary server in storage.ledger, or
+    mount the file system for writing.
+    """
+
+
+class LedgerRefused(LedgerUnavailable):
+    """The ledger cannot {operation}: {server} refuses the gateway ({state}). Set user and password in storage.ledger,
+    and let the server allow them: pg_hba.conf and the rights on the database, or the permissions of the file.
+    """
+
+    lasting = True
+
+
+class LedgerMissing(LedgerUnavailable):
+    """The ledger cannot {operation}: there is no {server} ({state}). Make the database, or mend its name in
+    storage.ledger.
+    """
+
+    lasting = True
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """The ledger cannot {operation}: {server} is damaged ({state}). Stop the gateway, then restore or rebuild the
+    ledger.
+    """
+
+    lasting = True
 
 
 class DecoderUnavailable(TransientError):
     """The process that runs the image codecs cannot be started: {reason}."""
-
-
-class LedgerDamaged(LedgerUnavailable):
-    """The ledger cannot {operation}: its file is damaged ({reason}). Stop the gateway, then restore or rebuild the
-    ledger.
-    """
 
 
 class DeliveryFailed(TransientError):

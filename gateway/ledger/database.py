@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -33,6 +33,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from gateway.errors import ConfigurationError, LedgerDamaged, LedgerUnavailable
 from gateway.ledger.columns import Several
+from gateway.ledger.failure import failure, failure_of_system, name_of_server, sqlstate
 
 T = TypeVar("T")
 S = TypeVar("S", bound=sa.Insert)
@@ -85,6 +86,15 @@ class Database:
         """``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
+    @property
+    def server(self) -> str:
+        """The database as people know it, without its password."""
+        return name_of_server(self.engine.url)
+
+    def failure(self, operation: str, error: SQLAlchemyError) -> LedgerUnavailable:
+        """What a failure of this database is: its class, where, and what to do."""
+        return failure(operation, error, url=self.engine.url)
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -119,8 +129,7 @@ class Database:
                     return work(connection)
             except SQLAlchemyError as error:
                 if attempt + 1 == _TRIES or not _lost_race(error):
-                    kind = LedgerDamaged if _is_damage(error) else LedgerUnavailable
-                    raise kind(operation=operation, reason=_reason(error)) from error
+                    raise self.failure(operation, error) from error
                 time.sleep(0.01 * 2**attempt)
         raise AssertionError("the loop returns or raises")
 
@@ -145,7 +154,8 @@ class Database:
         operation = "be trusted"
         found = self.read(operation, lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         if found != "ok":
-            raise LedgerDamaged(operation=operation, reason="quick_check found an error")
+            state = "quick_check found an error"
+            raise LedgerDamaged(operation=operation, server=self.server, state=state, reason=f"{self.server}: {state}")
 
     def migration_lock(self, connection: Connection) -> None:
         """Keep every other process from migrating until the write transaction of ``connection`` ends."""
@@ -318,7 +328,7 @@ def _engine(text: str, synchronous: Synchronous) -> Engine:
 def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
     if not url.database or url.database == ":memory:" or url.query:
         raise ConfigurationError(place=_PLACE, problem="must name a file: sqlite:////directory/file")
-    _create_private(Path(url.database))
+    _create_private(url)
     engine = sa.create_engine(
         url.set(drivername="sqlite+pysqlite"),
         connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
@@ -350,8 +360,9 @@ def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
     return engine
 
 
-def _create_private(path: Path) -> None:
+def _create_private(url: URL) -> None:
     """Create the file readable by its owner alone; SQLite gives its log files the same mode (promise P9)."""
+    path = Path(url.database or "")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -360,7 +371,7 @@ def _create_private(path: Path) -> None:
             # By name: to open and close the file would drop the locks that this process may hold on it.
             path.chmod(0o600)
     except OSError as error:
-        raise LedgerUnavailable(operation="be created", reason=error.strerror or "the file system refuses") from error
+        raise failure_of_system("be opened", error, url=url) from error
 
 
 def _use_write_ahead_log(cursor: DBAPICursor) -> None:
@@ -405,25 +416,5 @@ def _postgresql_engine(url: URL) -> Engine:
     return engine
 
 
-def _sqlstate(error: SQLAlchemyError) -> str | None:
-    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-    return state if isinstance(state, str) else None
-
-
 def _lost_race(error: SQLAlchemyError) -> bool:
-    return _sqlstate(error) in _RACES
-
-
-def _is_damage(error: SQLAlchemyError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", None) if isinstance(error, DBAPIError) else None
-    # The lower byte is the primary code; the others tell where.
-    return isinstance(code, int) and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """What happened, without the statement, its values or the address of the database."""
-    if not isinstance(error, DBAPIError):
-        return type(error).__name__
-    name = getattr(error.orig, "sqlite_errorname", None)
-    state = _sqlstate(error)
-    return str(name) if name else f"{type(error.orig).__name__}{f' (SQLSTATE {state})' if state else ''}"
+    return sqlstate(error) in _RACES

@@ -6,7 +6,6 @@ from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.errors import LedgerUnavailable
 from gateway.ledger.account import Accounts
 from gateway.ledger.audit import Audit
 from gateway.ledger.crosswalk import Crosswalk
@@ -94,7 +93,7 @@ class Ledger(
         try:
             return SoleUse(self._database, node)
         except SQLAlchemyError as error:
-            raise LedgerUnavailable(operation="be locked", reason=type(error).__name__) from None
+            raise self._database.failure("be locked", error) from None
 
     def close(self) -> None:
         """Close all connections; leases stay until they are released or expire."""

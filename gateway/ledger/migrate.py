@@ -53,7 +53,7 @@ def _upgrade(database: Database, connection: Connection) -> None:
     if present is not None and present not in known:
         raise ConfigurationError(
             place="storage.ledger",
-            problem=f"its schema is version {present}; this gateway knows versions up to {SCHEMA_VERSION}."
-            " A newer gateway has upgraded it: run that one",
+            problem=f"the schema of {database.server} is version {present}; this gateway knows versions up to"
+            f" {SCHEMA_VERSION}. A newer gateway has upgraded it: run that one",
         )
     command.upgrade(config, SCHEMA_VERSION)

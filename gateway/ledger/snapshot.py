@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import LedgerUnavailable, SpoolCorrupt
 from gateway.ledger.database import OnDatabase
@@ -55,7 +56,7 @@ class Snapshots(OnDatabase):
                 os.close(descriptor)
         except sqlite3.Error as error:
             path.unlink(missing_ok=True)
-            raise LedgerUnavailable(operation="be copied", reason=error.sqlite_errorname) from None
+            raise self._database.failure("be copied", DBAPIError("", None, error)) from None
         except BaseException:
             path.unlink(missing_ok=True)
             raise

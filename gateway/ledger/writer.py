@@ -83,7 +83,7 @@ class LedgerWriter:
             if self._stopped:
                 raise LedgerUnavailable(operation="record instances", reason="its writer is stopped")
             if self._failure is not None:
-                raise LedgerUnavailable(operation="record instances", reason=self._failure.facts["reason"])
+                raise self._failure.about("record instances")
             if len(self._waiting) >= MOST_WAITING:
                 raise LedgerUnavailable(operation="record instances", reason="too many wait for it")
             self._waiting.append(received)

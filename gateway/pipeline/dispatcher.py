@@ -23,9 +23,10 @@ from gateway.pipeline.books import LedgerBooks
 from gateway.pipeline.breaker import Breaker, is_outage
 from gateway.pipeline.docket import Docket
 from gateway.pipeline.outputs import OutputOutdated, Outputs
+from gateway.pipeline.patience import ledger_of
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, receipt_of
-from gateway.pipeline.resources import open_ledger, open_spool
+from gateway.pipeline.resources import open_spool
 from gateway.pipeline.settler import Endings, Settler
 from gateway.pipeline.transcoding import Transcoder
 
@@ -38,7 +39,9 @@ _OUTAGE_SECONDS: Final = 0.1
 def dispatch(child: Child) -> None:
     """The job of the delivering process."""
     settings = child.settings
-    ledger = open_ledger(settings)
+    ledger = ledger_of(child)
+    if ledger is None:
+        return
     outputs = Outputs(settings, child.programs, ledger)
     digests = OutputDigests()
     dispatchers: list[Dispatcher] = []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
 from gateway.config import Settings
 from gateway.ledger import LedgerWriter
 from gateway.metrics import ReceiveMetrics
+from gateway.pipeline.patience import ledger_of, patiently
 from gateway.pipeline.process import Child
 from gateway.pipeline.recovery import record_newest
-from gateway.pipeline.resources import open_ledger, open_spool
+from gateway.pipeline.resources import open_spool
 from gateway.receive import CertificateRule, Receiver, ReceiverSettings, Source
 
 log = structlog.get_logger(__name__)
@@ -18,11 +21,13 @@ log = structlog.get_logger(__name__)
 def receive(child: Child) -> None:
     """The job of the receiving process."""
     settings = child.settings
-    ledger = open_ledger(settings)
+    ledger = ledger_of(child)
+    if ledger is None:
+        return
     spool = open_spool(settings)
     if child.cautious:
         # The receiver before this one died: what it had acknowledged may not have come to its row.
-        record_newest(spool, ledger)
+        patiently(partial(record_newest, spool, ledger), wait=child.stopping.wait, always=True)
     writer = LedgerWriter(ledger)
     receiver = Receiver(
         receiver_settings(settings),

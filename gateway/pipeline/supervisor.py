@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import wait
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
 from gateway import metrics
 from gateway.config import Settings
-from gateway.console import Health, StatusServer
-from gateway.errors import GatewayError, PermanentError, ProfileError, TransientError
+from gateway.console import Doorkeeper, Health, StatusServer
+from gateway.errors import GatewayError, LedgerUnavailable, PermanentError, ProfileError, TransientError
 from gateway.ledger import Blamed, Ledger, SoleUse
 from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
@@ -34,6 +34,7 @@ from gateway.pipeline.figures import read_figures
 from gateway.pipeline.housekeeping import purge
 from gateway.pipeline.keys import establish_keys
 from gateway.pipeline.last_profiles import keep_profiles, last_profiles
+from gateway.pipeline.patience import patiently
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.pipeline.projects import activate_profiles, make_projects
 from gateway.pipeline.reception import receive, receiver_settings
@@ -114,6 +115,10 @@ class Supervisor:
         self._sole_use: SoleUse | None = None
         self._spool: Spool | None = None
         self._metrics: metrics.Metrics | None = None
+        #: What is wrong with the ledger while the start waits for it.
+        self._missing: LedgerUnavailable | None = None
+        #: Open deliveries to destinations that the configuration does not have any more, in words.
+        self._orphaned: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Start everything, keep it running, and stop it cleanly on SIGTERM or SIGINT.
@@ -136,21 +141,9 @@ class Supervisor:
             counted = metrics_directory(settings)
             metrics.clear(counted)
             self._metrics = metrics.Metrics.shared(counted)
-            ledger = self._ledger = open_ledger(settings)
-            stack.callback(ledger.close)
-            ledger.check()
-            self._node = node_name(settings.data)
-            sole_use = self._sole_use = ledger.sole_use(self._node)
-            stack.callback(sole_use.close)
-            # Nobody else works under this name: what it still leases was left by a gateway that was killed.
-            ledger.release(self._node)
-            recover(spool, ledger, now=datetime.now(UTC))
-            self._cap_waits(ledger)
-            establish_keys(settings, ledger, now=datetime.now(UTC))
-            self._programs = self._at_start(ledger)
-            Router(settings, make_projects(settings, self._programs, established=settings.projects))
-            audit_start(ledger, self._programs, node=self._node)
-            self._tell_outdated(ledger)
+            if not self._await_ledger(spool, keeper, stack):
+                return
+            ledger = self._the_ledger
             server = StatusServer(
                 settings.http.host,
                 settings.http.port,
@@ -163,7 +156,7 @@ class Supervisor:
             server.start()
             stack.callback(server.stop)
             stack.enter_context(self._signals())
-            for warning in (*settings.warnings(), *orphaned(settings, ledger)):
+            for warning in (*settings.warnings(), *self._orphaned):
                 log.warning("configuration", detail=warning)
             for name, program in self._programs.items():
                 if (passing := unlooked_in_words(program)) is not None:
@@ -175,6 +168,85 @@ class Supervisor:
                 self._watch()
             finally:
                 self._stop()
+
+    def _await_ledger(self, spool: Spool, keeper: Doorkeeper, stack: ExitStack) -> bool:
+        """Take up the ledger as soon as its database is there; whether nobody has told the gateway to stop before.
+
+        Meanwhile the HTTP port answers, so that the health tells what is missing.
+
+        Parameters
+        ----------
+        spool: of this gateway
+        keeper: of the HTTP port
+        stack: gives the ledger back at its end
+        """
+
+        def attempt() -> bool:
+            with ExitStack() as taken:
+                self._take_up_ledger(spool, taken)
+                stack.push(taken.pop_all())
+            return True
+
+        def read() -> NoReturn:
+            raise self._missing or LedgerUnavailable(operation="be read", reason="it is not open yet")
+
+        def ready() -> Health:
+            return Health(() if self._missing is None else (self._missing.public,))
+
+        def wait(seconds: float) -> bool:
+            with self._signals():
+                return self._stopping.wait(seconds)
+
+        with ExitStack() as waiting:
+
+            def told(error: LedgerUnavailable) -> None:
+                first, self._missing = self._missing is None, error
+                if first:
+                    counted = metrics_directory(self._settings)
+                    server = StatusServer(
+                        self._settings.http.host,
+                        self._settings.http.port,
+                        metrics=lambda: metrics.exposition(counted, read),
+                        alive=self.alive,
+                        ready=ready,
+                        doorkeeper=keeper,
+                    )
+                    server.start()
+                    waiting.callback(server.stop)
+
+            return patiently(attempt, wait=wait, told=told) is not None
+
+    def _take_up_ledger(self, spool: Spool, stack: ExitStack) -> None:
+        """Everything that is done with the ledger before the first process starts; may be repeated from its beginning.
+
+        Raises
+        ------
+        LedgerUnavailable: the database is not there
+        GatewayError: the gateway cannot start
+        """
+        settings = self._settings
+        ledger = self._ledger = open_ledger(settings)
+        stack.callback(ledger.close)
+        ledger.check()
+        self._node = node_name(settings.data)
+        sole_use = self._sole_use = ledger.sole_use(self._node)
+        stack.callback(sole_use.close)
+        # Nobody else works under this name: what it still leases was left by a gateway that was killed.
+        ledger.release(self._node)
+        recover(spool, ledger, now=datetime.now(UTC))
+        self._cap_waits(ledger)
+        establish_keys(settings, ledger, now=datetime.now(UTC))
+        self._programs = self._at_start(ledger)
+        Router(settings, make_projects(settings, self._programs, established=settings.projects))
+        self._tell_outdated(ledger)
+        self._orphaned = tuple(orphaned(settings, ledger))
+        audit_start(ledger, self._programs, node=self._node)
+
+    @property
+    def _the_ledger(self) -> Ledger:
+        """The ledger, once it is taken up."""
+        assert self._ledger is not None
+        return self._ledger
 
     def stop(self) -> None:
         """Ask the gateway to stop; returns at once."""
@@ -199,6 +271,8 @@ class Supervisor:
                 problems.append("the spool's disk is full")
             if self._ledger is not None:
                 self._ledger.ping()
+        except LedgerUnavailable as error:
+            problems.append(error.public)
         except GatewayError as error:
             problems.append(error.message)
         return Health(tuple(problems))

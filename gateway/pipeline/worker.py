@@ -47,10 +47,11 @@ from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pace import Pace, amount
+from gateway.pipeline.patience import ledger_of
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.process import Child
 from gateway.pipeline.projects import Project, make_projects
-from gateway.pipeline.resources import open_ledger, open_spool
+from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import Treated, holding, opening_rules
 from gateway.pipeline.vocabulary import Sightings
@@ -84,7 +85,9 @@ _TOO_LONG: Final = 3
 
 def work(child: Child) -> None:
     """The job of a worker process."""
-    ledger = open_ledger(child.settings)
+    ledger = ledger_of(child)
+    if ledger is None:
+        return
     try:
         worker = Worker(child, ledger)
         try:

@@ -78,7 +78,7 @@ def test_p1_the_spool_rebuilds_a_damaged_ledger(tmp_path: Path) -> None:
         env=environ, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert refused.returncode == 1
-    assert "file is damaged" in refused.stderr
+    assert "ledger.sqlite3 is damaged" in refused.stderr
     for name in ("ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"):
         if (running.data / name).exists():
             (running.data / name).rename(running.data / f"damaged-{name}")
