@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from gateway.setting import ByteSize, Seconds, Section
 
+#: What runs the networks that find text.
+TextProvider = Literal["cpu", "openvino", "cuda"]
+
 
 class PixelSettings(Section):
-    """What reading and writing the frames of an image may take; beyond that the instance is held."""
+    """What reading and writing the frames of an image may take; beyond that the instance is held.
+
+    And how text is looked for: the networks run in each process that treats pixels.
+    """
 
     frame_bytes: Annotated[ByteSize, Field(ge=1024)] = Field(512 * 1024**2, description="size of a frame, uncompressed")
     decode_seconds: Seconds = Field(
@@ -18,4 +24,10 @@ class PixelSettings(Section):
     )
     memory_bytes: Annotated[ByteSize, Field(ge=64 * 1024**2)] = Field(
         4 * 1024**3, description="memory that a codec has; each process that treats pixels runs one"
+    )
+    text_threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="threads with which each process that treats pixels looks for text"
+    )
+    text_provider: TextProvider = Field(
+        "cpu", description="what runs the networks that find text; others than `cpu` need their build of onnxruntime"
     )

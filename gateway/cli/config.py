@@ -20,6 +20,7 @@ def check(config: ConfigFile = None) -> None:
     _read_secrets(settings)
     _compile_conditions(settings)
     _load_profiles(settings)
+    _find_text(settings)
     _build_destinations(settings)
     for warning in (*settings.warnings(), *_orphaned(settings)):
         typer.echo(f"warning: {warning}", err=True)
@@ -93,6 +94,13 @@ def _compile_conditions(settings: Settings) -> None:
     for name, destination in settings.destinations.items():
         if destination.when is not None:
             Condition.compile(destination.when, place=f"destinations.{name}.when")
+
+
+def _find_text(settings: Settings) -> None:
+    from gateway.pixels.text import TextFinder
+
+    if TextFinder.available():
+        TextFinder(settings.pixels)
 
 
 def _read_secrets(settings: Settings) -> None:

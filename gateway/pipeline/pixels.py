@@ -50,7 +50,7 @@ class PixelStage:
 
     def __init__(self, settings: PixelSettings) -> None:
         self.sandbox: Final = Sandbox(settings)
-        self.finder: Final = TextFinder() if TextFinder.available() else None
+        self.finder: Final = TextFinder(settings) if TextFinder.available() else None
         self._treatment = PixelTreatment(sandbox=self.sandbox, finder=self.finder)
         #: What is embedded in the parts that instances have in common.
         self._embedded = Recollection[tuple[Embedded, ...]]()

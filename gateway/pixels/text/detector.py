@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from gateway.pixel_settings import PixelSettings
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 from gateway.pixels.text.slanted import SlantedBox, narrowest
@@ -76,13 +77,17 @@ class Detected:
 class Detector:
     """Finds the rectangles that look like text.
 
+    Parameters
+    ----------
+    settings: what runs the network
+
     Raises
     ------
-    ConfigurationError: the model is missing or is not the known one
+    ConfigurationError: the model is missing or is not the known one, or nothing runs it
     """
 
-    def __init__(self) -> None:
-        self._network = Network(_MODEL)
+    def __init__(self, settings: PixelSettings) -> None:
+        self._network = Network(_MODEL, settings)
 
     def detect(
         self, view: NDArray[np.uint8], scale: float, *, sensitive: bool = False, within: TextBox | None = None

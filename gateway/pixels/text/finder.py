@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway import ocr
 from gateway.errors import ConfigurationError
+from gateway.pixel_settings import PixelSettings
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.text.box import Findings, Remains, TextBox, covered_share
 from gateway.pixels.text.identifying import HeaderWords, IdentifyingWords
@@ -26,9 +27,23 @@ _ALL: Final = 2
 
 
 class TextFinder:
-    """Finds burned-in text. One per process: the networks are loaded when the first image comes."""
+    """Finds burned-in text. One per process: the networks are loaded when the first image comes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    settings: what runs the networks; None for one thread of the processor
+
+    Raises
+    ------
+    ConfigurationError: what shall run the networks is not installed
+    """
+
+    def __init__(self, settings: PixelSettings | None = None) -> None:
+        self._settings = settings or PixelSettings()
+        if self._settings.text_provider != "cpu":
+            from gateway.pixels.text.models import provider_name
+
+            provider_name(self._settings.text_provider)
         self._detector: Detector | None = None
         self._reader: Reader | None = None
 
@@ -140,5 +155,5 @@ class TextFinder:
             from gateway.pixels.text.detector import Detector
             from gateway.pixels.text.reader import Reader
 
-            self._detector, self._reader = Detector(), Reader()
+            self._detector, self._reader = Detector(self._settings), Reader(self._settings)
         return self._detector, self._reader

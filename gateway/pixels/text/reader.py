@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gateway.pixel_settings import PixelSettings
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 from gateway.pixels.text.slanted import SlantedBox, level_view
@@ -67,13 +68,17 @@ _NOTHING: Final = Reading("", 0.0)
 class Reader:
     """Reads boxes.
 
+    Parameters
+    ----------
+    settings: what runs the network
+
     Raises
     ------
-    ConfigurationError: the model is missing or is not the known one
+    ConfigurationError: the model is missing or is not the known one, or nothing runs it
     """
 
-    def __init__(self) -> None:
-        self._network = Network(_MODEL)
+    def __init__(self, settings: PixelSettings) -> None:
+        self._network = Network(_MODEL, settings)
         # Class 0 is CTC's blank, the last one the space.
         self.signs: Final = ("", *self._network.described("character").splitlines(), " ")
 

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from gateway.pixel_settings import PixelSettings
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.ends import to_its_ends
 from gateway.pixels.text.reader import Reader
@@ -14,7 +15,7 @@ from gateway.pixels.text.reader import Reader
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader()
+    return Reader(PixelSettings())
 
 
 def picture(*words: tuple[int, str], columns: int = 700) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gateway import ocr
 from gateway.errors import ConfigurationError
+from gateway.pixel_settings import PixelSettings, TextProvider
 from gateway.pixels.text import TextBox, TextFinder
 from gateway.pixels.text.detector import Detected
 from gateway.pixels.text.models import Network
@@ -302,4 +303,16 @@ def test_unknown_model_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path
     other.write_bytes(b"something else")
     monkeypatch.setattr(ocr, "model_path", lambda name: other)
     with pytest.raises(ConfigurationError, match=r"is not that of rapidocr-onnxruntime 1\.4\.4"):
-        Network("ch_PP-OCRv4_det_infer.onnx")
+        Network("ch_PP-OCRv4_det_infer.onnx", PixelSettings())
+
+
+def test_threads_change_no_box(finder: TextFinder) -> None:
+    clip = Clip(image((20, 10, "MOCKBURY TESTARIO")))
+    several = TextFinder(PixelSettings(text_threads=2))
+    assert several.find(clip, clip.description, ALL, WORDS) == finder.find(clip, clip.description, ALL, WORDS)
+
+
+@pytest.mark.parametrize("provider", ["openvino", "cuda"])
+def test_provider_that_is_not_installed_is_refused(provider: TextProvider) -> None:
+    with pytest.raises(ConfigurationError, match=f"{provider} is not in the installed onnxruntime"):
+        TextFinder(PixelSettings(text_provider=provider))
