@@ -25,6 +25,11 @@ class PixelSettings(Section):
     memory_bytes: Annotated[ByteSize, Field(ge=64 * 1024**2)] = Field(
         4 * 1024**3, description="memory that a codec has; each process that treats pixels runs one"
     )
+    confinement: Literal["required", "preferred"] = Field(
+        "required",
+        description="whether codecs run where the kernel cannot take system calls from their process (seccomp): "
+        "required = no, the gateway does not start; preferred = yes, and the log and /readyz say so",
+    )
     text_threads: Annotated[int, Field(ge=1, le=256)] = Field(
         1, description="threads with which each process that treats pixels looks for text"
     )

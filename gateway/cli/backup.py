@@ -44,7 +44,6 @@ def backup(
 
     if secrets != (passphrase_file is not None):
         raise ConfigurationError(place="backup", problem="--secrets and --passphrase-file belong together")
-    os.umask(0o077)
     passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:
@@ -73,7 +72,6 @@ def restore(
     from gateway.pipeline.restore import RestoreOrder, restore_backup
     from gateway.pipeline.sealed_secrets import read_passphrase
 
-    os.umask(0o077)
     passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
     settings = load_settings(config, os.environ)
     order = RestoreOrder(source=source, passphrase=passphrase, numbers_left_out=numbers_left_out)

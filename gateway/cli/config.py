@@ -15,6 +15,8 @@ config = typer.Typer(help="Check and explain the configuration.", no_args_is_hel
 @config.command()
 def check(config: ConfigFile = None) -> None:
     """Read the configuration with all that it names, and tell what is wrong or hardly meant. Changes nothing."""
+    from gateway.pixels.sandbox import check_confinement, confinement_notes
+
     settings = load_settings(config, os.environ)
     _open_doors(settings)
     _read_secrets(settings)
@@ -22,7 +24,8 @@ def check(config: ConfigFile = None) -> None:
     _load_profiles(settings)
     _find_text(settings)
     _build_destinations(settings)
-    for warning in (*settings.warnings(), *_orphaned(settings)):
+    check_confinement(settings.pixels)
+    for warning in (*settings.warnings(), *confinement_notes(), *_orphaned(settings)):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{config or 'the embedded defaults'}: correct")
     dicom = settings.dicom

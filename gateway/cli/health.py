@@ -30,6 +30,7 @@ def health(config: ConfigFile = None) -> None:
         answer = connection.getresponse()
         report = json.loads(answer.read(65536))
         problems = [str(problem) for problem in report["problems"]]
+        notes = [str(note) for note in report.get("notes", ())]
     except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         raise NotRunning(address=f"{host}:{settings.http.port}", reason=type(error).__name__) from None
     finally:
@@ -37,6 +38,8 @@ def health(config: ConfigFile = None) -> None:
     if answer.status != 200:
         typer.echo("\n".join(problems) or f"status {answer.status}", err=True)
         raise typer.Exit(1)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     typer.echo("ready")
 
 

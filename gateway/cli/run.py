@@ -13,7 +13,6 @@ def run(config: ConfigFile = None) -> None:
     """Receive, de-identify and deliver until told to stop (SIGTERM or Ctrl-C)."""
     from gateway.pipeline.supervisor import Supervisor
 
-    os.umask(0o077)
     settings = load_settings(config, os.environ)
     configure_logging(settings.log)
     Supervisor(settings).run()

@@ -47,9 +47,10 @@ class BadQuery(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether something works, and what is wrong if it does not: short texts without identity."""
+    """Whether something works, what is wrong if it does not, and what else is to be known: texts without identity."""
 
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -161,7 +162,11 @@ class StatusServer:
 
 
 def _report(health: Health) -> Answer:
-    body = {"status": "ok" if health.is_good else "failing", "problems": list(health.problems)}
+    body = {
+        "status": "ok" if health.is_good else "failing",
+        "problems": list(health.problems),
+        "notes": list(health.notes),
+    }
     return Answer.of(body, status=HTTPStatus.OK if health.is_good else HTTPStatus.SERVICE_UNAVAILABLE)
 
 

@@ -5,7 +5,6 @@ Each file is treated as the workers treat a received instance; what they would h
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from gateway.pipeline.numbers import OfflineNumbers
 from gateway.pipeline.pixels import PixelStage
 from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import OpeningRules, Treatment, holding, opening_rules
+from gateway.privacy import make_private
 from gateway.profile import load_profile, shipped_profiles
 
 #: Files handed to the processes ahead of the results.
@@ -131,7 +131,7 @@ _offline: _Offline | None = None
 
 def _start(task: OfflineTask) -> None:
     global _offline  # noqa: PLW0603  (one per process of the pool)
-    os.umask(0o077)
+    make_private()
     _offline = _Offline(task)
 
 

@@ -30,6 +30,7 @@ from gateway.log import configure_logging
 from gateway.metrics import Metrics
 from gateway.pipeline.at_work import AtWork, Board
 from gateway.pipeline.signals import calling
+from gateway.privacy import make_private
 from gateway.profile import Program
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 #: Children are forked from a server process without threads that has imported everything once: a fork of the
 #: supervisor would copy half of its threads, a fresh interpreter for each would import for seconds.
 CONTEXT: Final = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gateway.pipeline.supervisor"])
+CONTEXT.set_forkserver_preload(["gateway.pipeline.fork_server"])
 #: Exit status of a child that met an error which a restart may mend.
 EXIT_FAILED: Final = 70
 #: New objects that make the garbage collector look; Python's own limit is 700.
@@ -196,7 +197,7 @@ def _main(
     with calling({signal.SIGTERM: stopping.set}, afterwards=signal.SIG_IGN):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the supervisor decides
-        os.umask(0o077)
+        make_private()
         configure_logging(settings.log)
         structlog.contextvars.bind_contextvars(worker=name)
         threading.Thread(target=_watch_parent, args=(ties.life, stopping), daemon=True, name="parent").start()

@@ -44,6 +44,7 @@ from gateway.pipeline.routing import Router
 from gateway.pipeline.signals import calling
 from gateway.pipeline.worker import work
 from gateway.pixels.looking import unlooked_in_words
+from gateway.pixels.sandbox import check_confinement, confinement_notes
 from gateway.profile import Program
 from gateway.spool import Spool
 
@@ -130,6 +131,7 @@ class Supervisor:
         settings = self._settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_custody(settings)
+        check_confinement(settings.pixels)
         keeper = doorkeeper(settings)
         # The receiving process makes its own; what is wrong with a certificate is told here.
         receiver_settings(settings)
@@ -156,7 +158,7 @@ class Supervisor:
             server.start()
             stack.callback(server.stop)
             stack.enter_context(self._signals())
-            for warning in (*settings.warnings(), *self._orphaned):
+            for warning in (*settings.warnings(), *confinement_notes(), *self._orphaned):
                 log.warning("configuration", detail=warning)
             for name, program in self._programs.items():
                 if (passing := unlooked_in_words(program)) is not None:
@@ -275,7 +277,7 @@ class Supervisor:
             problems.append(error.public)
         except GatewayError as error:
             problems.append(error.message)
-        return Health(tuple(problems))
+        return Health(tuple(problems), confinement_notes())
 
     def busy_seconds(self) -> dict[str, float]:
         """Name of every process that de-identifies -> seconds it has been at work on one instance."""

@@ -1,15 +1,17 @@
 """The child process that runs image codecs, and what it and its parent say to each other.
 
 It is started with this file alone: nothing of the gateway is in it. Codecs are C code that reads hostile bytes; what
-happens to them happens here, where no key, no file and no other instance is in reach: before the first frame the
-process gives up opening files, starting processes, and memory beyond its limit.
+happens to them happens here, where no key, no file, no process and no other instance is in reach: before the first
+frame the process gives up memory beyond its limit and every system call but those that computing takes
+(``confinement.py``, whose place it is told).
 
-It says ``READY`` once. A request is ``REQUEST`` and the data; the answer is ``ANSWER`` and the data. Nothing that a
-codec says in words leaves the process: outcomes are numbers.
+It says ``READY`` once, and what it gave up. A request is ``REQUEST`` and the data; the answer is ``ANSWER`` and the
+data. Nothing that a codec says in words leaves the process: outcomes are numbers.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
 import signal
@@ -27,8 +29,9 @@ REQUEST: Final = Struct("<BBIIBBBBBIQ")
 ANSWER: Final = Struct("<BBBIIBQ")
 
 
-#: What the process says when it can serve.
-READY: Final = b"\1"
+#: What the process says when it can serve: a mark, and a ``Confinement``.
+READY: Final = Struct("<BB")
+READY_MARK: Final = 1
 
 
 class Operation(IntEnum):
@@ -67,19 +70,19 @@ class OtherSize(Exception):
     """A decoded frame is not of the size asked for."""
 
 
-def main(memory: int) -> None:
+def main(memory: int, confinement: Path) -> None:
     """Serve requests on standard input until it ends.
 
     Parameters
     ----------
-    memory: bytes that codecs may allocate
+    memory, confinement: as for ``restrict``
     """
     answers = os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     codecs = load()
-    restrict(memory)
-    _write(answers, READY)
+    given_up = restrict(memory, confinement)
+    _write(answers, READY.pack(READY_MARK, given_up))
     while True:
         head = _read(REQUEST.size)
         if head is None:
@@ -130,17 +133,32 @@ def load() -> Any:
     )
 
 
-def restrict(memory: int) -> None:
-    """Give up files, processes, core dumps, and memory beyond ``memory`` bytes more than the process has."""
+def restrict(memory: int, confinement: Path) -> int:
+    """Give up all but computing, and memory beyond ``memory`` bytes more than the process has.
+
+    Parameters
+    ----------
+    memory: bytes that codecs may allocate
+    confinement: the file of the module ``confinement``
+
+    Returns
+    -------
+    What could be given up: a ``Confinement``.
+    """
     present = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    for kind, limit in (
+    specification = importlib.util.spec_from_file_location("confinement", confinement)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    limits = (
         (resource.RLIMIT_AS, present + memory),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 0),
-    ):
-        resource.setrlimit(kind, (limit, limit))
+    )
+    return int(module.confine(limits))
 
 
 def serve(codecs: Any, operation: int, codec: int, claims: list[int], data: bytearray) -> tuple[bytes, Any]:
@@ -372,4 +390,4 @@ def _write(descriptor: int, data: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Codecs in a child process with limits: what a hostile frame does, it does there (promise P7).
+"""Codecs in a confined child process: what a hostile frame does, it does there (promise P7).
 
 The child is started when it is first needed and serves frame after frame. When it dies, takes too long or answers out
 of form it is ended, the frame is refused, and the next one gets another child.
@@ -24,10 +24,11 @@ from typing import Final, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import DecoderUnavailable, DecodingTooLong, PixelsUnreadable
+from gateway.errors import ConfigurationError, DecoderUnavailable, DecodingTooLong, PixelsUnreadable
 from gateway.pixel_settings import PixelSettings
-from gateway.pixels import decoder
-from gateway.pixels.decoder import ANSWER, READY, REQUEST, Codec, Operation, Outcome
+from gateway.pixels import confinement, decoder
+from gateway.pixels.confinement import Confinement, missing
+from gateway.pixels.decoder import ANSWER, READY, READY_MARK, REQUEST, Codec, Operation, Outcome
 
 _PIPE: Final = 1 << 20
 #: Time for the interpreter and the codecs to load, in seconds, on a busy machine.
@@ -100,6 +101,27 @@ class _Deadline:
     def has_passed(self) -> bool:
         """Whether it has."""
         return self._used() > self._processor or time.monotonic() > self._end
+
+
+def check_confinement(settings: PixelSettings) -> None:
+    """See that codecs can be confined, or need not be.
+
+    Raises
+    ------
+    ConfigurationError: they cannot be where they must be
+    """
+    if settings.confinement == "required" and (why := missing()) is not None:
+        raise ConfigurationError(place="pixels.confinement", problem=_refusal(why))
+
+
+def confinement_notes() -> tuple[str, ...]:
+    """What is to be known of codecs that are not confined; empty where they are."""
+    why = missing()
+    return () if why is None else (f"pixels.confinement: codecs run unconfined: {why}",)
+
+
+def _refusal(why: str) -> str:
+    return f"codecs cannot be confined: {why}; pixels.confinement: preferred lets them run unconfined"
 
 
 class Sandbox:
@@ -200,8 +222,13 @@ class Sandbox:
         )
         child = self._started()
         if not self._ready:
-            if self._receive(child, len(READY), _Deadline(child, _START_SECONDS, patience=1)) != READY:
+            ready = self._receive(child, READY.size, _Deadline(child, _START_SECONDS, patience=1))
+            mark, given_up = READY.unpack(ready)
+            if mark != READY_MARK:
                 self._refuse("its decoder answered out of form")
+            if self.settings.confinement == "required" and not given_up & Confinement.CALLS:
+                self._end()
+                raise DecoderUnavailable(reason=_refusal(missing() or "the kernel refused the filter"))
             self._ready = True
         deadline = _Deadline(child, seconds)
         self._send(child, request, deadline)
@@ -218,6 +245,7 @@ class Sandbox:
             return self._child
         self._end()
         command = [sys.executable, "-I", "-B", str(Path(decoder.__file__)), str(self.settings.memory_bytes)]
+        command.append(str(Path(confinement.__file__)))
         try:
             child = subprocess.Popen(
                 command,

@@ -54,7 +54,7 @@ def test_metrics(server: StatusServer) -> None:
 
 def test_ready_and_not(server: StatusServer, state: State) -> None:
     answer, body = ask(server, "GET", "/readyz")
-    assert (answer.status, json.loads(body)) == (200, {"status": "ok", "problems": []})
+    assert (answer.status, json.loads(body)) == (200, {"status": "ok", "problems": [], "notes": []})
     state.ready = Health(("the receiver is starting",))
     answer, body = ask(server, "GET", "/readyz?verbose")
     assert (answer.status, json.loads(body)["problems"]) == (503, ["the receiver is starting"])
