@@ -141,19 +141,21 @@ WRITTEN: Final = (
 )
 
 
-def cases(only: str | None = None) -> Iterator[Case]:
+def cases(only: str | None = None, *, seed: int = 20263) -> Iterator[Case]:
     """Images with burned-in text: more than 200 lines of 12 to 40 pixels, six styles, seven fonts.
 
     Parameters
     ----------
     only: name of the one image that is wanted
+    seed: of the lines
     """
     number = 0
     for name, times, count in WRITTEN:
         for time in range(times):
             number += 1
             if only in (None, f"{name}-{time}"):
-                yield _written(f"{name}-{time}", name, number, count)
+                how = Writing(seed=seed)
+                yield written(f"{name}-{time}", background(name, number), number, count, how)
 
 
 def clean_cases() -> Iterator[Case]:
