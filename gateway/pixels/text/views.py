@@ -99,7 +99,8 @@ def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
     for start in range(0, description.frames, length):
         end = min(start + length, description.frames)
         highest = lowest = shown.frame(start)
-        total = _grey(highest).astype(np.float32)
+        # A single frame has no mean: four bytes for each pixel of a large radiograph.
+        total = _grey(highest).astype(np.float32) if end - start > 1 else None
         kept = [_grey(highest)] if end - start >= _FEWEST else []
         for number in range(start + 1, end):
             values = shown.frame(number)
@@ -107,12 +108,15 @@ def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
                 kept.append(_grey(values))
             highest = np.maximum(highest, values)
             lowest = np.minimum(lowest, values)
-            total += _grey(values)
-        still = np.array_equal(highest, lowest)
-        projections = [highest] if still else [highest, lowest, total / (end - start)]
-        alone = sharpest(kept) if kept and not still else None
-        if alone is not None:
-            projections.append(alone)
+            if total is not None:
+                total += _grey(values)
+        projections: list[NDArray[Any]] = [highest]
+        if total is not None and not np.array_equal(highest, lowest):
+            projections += [lowest, total / (end - start)]
+            alone = sharpest(kept) if kept else None
+            projections += [] if alone is None else [alone]
+        still = len(projections) == 1
+        del total, kept
         for number, projection in enumerate(projections):
             # A still picture is the same in every block.
             if projection.min() < projection.max() and not any(np.array_equal(projection, other) for other in seen):
