@@ -41,6 +41,7 @@ class AuditAction(StrEnum):
     DELIVERY_CANCELLED = "delivery-cancelled"
     DELIVERY_MOVED = "delivery-moved"
     INSTANCES_REDONE = "instances-redone"
+    ORIGINAL_SOUGHT = "original-sought"
     CROSSWALK_READ = "crosswalk-read"
     WORDS_ACCEPTED = "words-accepted"
     WORDS_REJECTED = "words-rejected"

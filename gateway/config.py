@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     Field,
@@ -108,15 +108,44 @@ class PreviousKey(Section):
         return self
 
 
-class Project(Section):
+class Keyed(Section):
+    """A secret and those that were there before it."""
+
+    secret: Secret | None = Field(
+        None, description="the secret: at least 32 characters that nobody guesses", examples=["${STUDY_KEY}"]
+    )
+    secret_file: FilePath | None = Field(
+        None, description="file with the secret, readable by the service account alone", examples=["/etc/study.key"]
+    )
+    key_version: Annotated[int, Field(strict=True, ge=1), Form("number")] = Field(
+        1, description="number of the secret: a higher one says that another secret is meant"
+    )
+    previous_keys: tuple[PreviousKey, ...] = Field((), description="secrets of lower versions")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("secret and secret_file exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _versions_ascend(self) -> Self:
+        versions = [previous.version for previous in self.previous_keys]
+        if len(set(versions)) < len(versions) or any(version >= self.key_version for version in versions):
+            raise ValueError("previous_keys: each has a version of its own, below key_version")
+        return self
+
+
+class GatewayKey(Keyed):
+    """The gateway's own secret, of no project: by it `gateway find --original` finds what was received."""
+
+
+class Project(Keyed):
     """The unit of isolation: secret, profile, destinations. Without a secret here one is made and kept in the data."""
 
     profile: Text = Field("basic", description="name of the profile, or path of its file")
     secret: Secret | None = Field(
         None, description="the project's secret: at least 32 characters that nobody guesses", examples=["${STUDY_KEY}"]
-    )
-    secret_file: FilePath | None = Field(
-        None, description="file with the secret, readable by the service account alone", examples=["/etc/study.key"]
     )
     key_version: Annotated[int, Field(strict=True, ge=1), Form("number")] = Field(
         1,
@@ -154,19 +183,6 @@ class Project(Section):
         if isinstance(data, dict) and "destinations" not in data and len(known) == 1:
             return {**data, "destinations": list(known)}
         return data
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Project:
-        if self.secret is not None and self.secret_file is not None:
-            raise ValueError("secret and secret_file exclude each other")
-        return self
-
-    @model_validator(mode="after")
-    def _versions_ascend(self) -> Project:
-        versions = [previous.version for previous in self.previous_keys]
-        if len(set(versions)) < len(versions) or any(version >= self.key_version for version in versions):
-            raise ValueError("previous_keys: each has a version of its own, below key_version")
-        return self
 
 
 class Route(Section):
@@ -296,6 +312,10 @@ class Settings(Section):
     )
     projects: Annotated[dict[Name, Project], Field(min_length=1)] = Field(
         default_factory=lambda: _ABSENT, validate_default=True, description="projects; by default one named `default`"
+    )
+    gateway_key: GatewayKey = Field(
+        default_factory=GatewayKey,
+        description="the gateway's own secret; without one here it is made and kept in the data",
     )
     routes: tuple[Route, ...] = Field(
         (),

@@ -1,8 +1,9 @@
-"""The secrets of projects.
+"""The secrets of projects, and the gateway's own.
 
 Everything that replaces identity is a keyed function of a project's secret: whoever has it can test guesses of
 identities, and whoever loses it cannot continue the project's pseudonyms. It comes from the environment, from a file,
-or is made once and kept in ``<data>/secrets/<project>.key``.
+or is made once and kept in ``<data>/secrets/<project>.key``. The gateway's own secret keys what belongs to no project;
+it is given or made in the same way, and its functions take the name ``GATEWAY`` for a project's.
 """
 
 from __future__ import annotations
@@ -13,17 +14,28 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from gateway.config import Settings
+from gateway.config import Keyed, Settings
 from gateway.errors import ConfigurationError
 
 #: Shortest secret in characters, and how many different ones it needs at least.
 SHORTEST: Final = 32
 _DIFFERENT: Final = 8
+#: Stands for the gateway itself where the name of a project is asked for; no project's name has an @.
+GATEWAY: Final = "@gateway"
+
+
+def keyed(settings: Settings, name: str) -> Keyed:
+    """What the configuration says of the key of a project, or of the gateway."""
+    return settings.gateway_key if name == GATEWAY else settings.projects[name]
+
+
+def place_of_key(name: str) -> str:
+    """Where the configuration speaks of the key of a project, or of the gateway."""
+    return "gateway_key" if name == GATEWAY else f"projects.{name}"
 
 
 def secret_path(settings: Settings, project: str, *, version: int = 1) -> Path:
     """Where a version of the secret of ``project`` is kept when the configuration does not give it."""
-    # No project's name has an @.
     return settings.data / "secrets" / (f"{project}.key" if version == 1 else f"{project}@{version}.key")
 
 
@@ -39,8 +51,8 @@ def project_secret(settings: Settings, project: str, *, create: bool = True) -> 
     Raises:
         ConfigurationError: the secret is missing, weak, or readable by others than the service account.
     """
-    configured = settings.projects[project]
-    place = f"projects.{project}"
+    configured = keyed(settings, project)
+    place = place_of_key(project)
     if configured.secret is not None:
         return _checked(configured.secret.get_secret_value(), place=f"{place}.secret")
     if configured.secret_file is not None:
@@ -57,8 +69,8 @@ def previous_secrets(settings: Settings, project: str) -> dict[int, bytes]:
     Raises:
         ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
     """
-    configured = settings.projects[project]
-    place = f"projects.{project}.previous_keys"
+    configured = keyed(settings, project)
+    place = f"{place_of_key(project)}.previous_keys"
     found = {}
     for previous in configured.previous_keys:
         if previous.secret is not None:

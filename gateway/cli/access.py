@@ -43,10 +43,11 @@ def keys(config: ConfigFile = None) -> None:
     """List the versions of every project's key that the gateway has used, by an identifier that tells no secret."""
     from gateway.cli.ledger import opened_ledger
     from gateway.config import load_settings
+    from gateway.secret import GATEWAY
 
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:
-        for project, own in settings.projects.items():
+        for project, own in ((GATEWAY, settings.gateway_key), *settings.projects.items()):
             recorded = ledger.key_versions(project)
             if not recorded:
                 typer.echo(f"{project}: no key was used yet")

@@ -37,6 +37,8 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     ),
     "account": _Entry("gateway.cli.ledger", "account", "Balance the books: every acknowledged instance has a fate."),
     "history": _Entry("gateway.cli.ledger", "history", "Show everything that happened to an instance."),
+    "find": _Entry("gateway.cli.find", "find", "Find studies, and say where they are and what leads on."),
+    "studies": _Entry("gateway.cli.find", "studies", "List studies: received, held, and what has arrived where."),
     "deliveries": _Entry("gateway.cli.deliveries", "deliveries", "Deliveries to the destinations."),
     "instances": _Entry("gateway.cli.instances", "instances", "Instances: make them anew."),
     "held": _Entry("gateway.cli.held", "held", "Instances that wait for a human."),

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from gateway.console.http import Answer, BadQuery, Doorkeeper, Health, Query, Resource, StatusServer, number, only
+from gateway.console.http import (
+    ASKED_BY,
+    Answer,
+    BadQuery,
+    Doorkeeper,
+    Health,
+    Query,
+    Resource,
+    StatusServer,
+    number,
+    only,
+)
 
-__all__ = ["Answer", "BadQuery", "Doorkeeper", "Health", "Query", "Resource", "StatusServer", "number", "only"]
+__all__ = [
+    "ASKED_BY",
+    "Answer",
+    "BadQuery",
+    "Doorkeeper",
+    "Health",
+    "Query",
+    "Resource",
+    "StatusServer",
+    "number",
+    "only",
+]

@@ -37,6 +37,10 @@ _STATUS_OF: Final = {
     Denial.NOT_LOCAL: HTTPStatus.FORBIDDEN,
 }
 
+#: The name of the parameter that tells who asks; no parameter of a request has it.
+ASKED_BY: Final = "@"
+_LONGEST_BODY: Final = 4096
+
 #: The parameters of a request: name -> value, each once.
 Query: TypeAlias = Mapping[str, str]
 
@@ -79,10 +83,13 @@ class Resource:
     Attributes:
         answer: makes it from the parameters of a request; raises ``BadQuery`` for those that it does not understand
         role: who may see it; None for everybody
+        is_posted: asked by POST: the parameters are the texts of a JSON object in the body, since what stands in a URL
+            comes into the logs of proxies; who asks is among them as ``ASKED_BY``
     """
 
     answer: Callable[[Query], Answer]
     role: Role | None
+    is_posted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
     resources_by_path: ClassVar[Mapping[str, Resource]]
     authenticator: ClassVar[Authenticator]
     timeout = _TIMEOUT
+    #: Who asks, once that is known.
+    asked_by = ""
     server_version = "gateway"
     sys_version = ""
 
@@ -258,6 +267,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        # The connection ends with the answer: a body that was not read is not taken for the next request.
+        self.close_connection = True
         self._answer()
 
     def _answer(self) -> None:
@@ -272,12 +286,38 @@ class _Handler(BaseHTTPRequestHandler):
         if resource is None:
             self._send(_problem(HTTPStatus.NOT_FOUND, "there is nothing here"))
             return
+        if resource.is_posted is not (self.command == "POST"):
+            allowed = "POST" if resource.is_posted else "GET, HEAD"
+            self._send(_problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this is asked by {allowed}"), {"Allow": allowed})
+            return
         try:
-            self._send(resource.answer(_parameters(query)))
+            self._send(resource.answer(self._posted(query) if resource.is_posted else _parameters(query)))
         except BadQuery as error:
             self._send(_problem(HTTPStatus.BAD_REQUEST, str(error)))
         except GatewayError as error:
             self._send(_problem(HTTPStatus.SERVICE_UNAVAILABLE, error.code))
+
+    def _posted(self, query: str) -> Query:
+        """The texts of the JSON object in the body, and who asks.
+
+        Raises:
+            BadQuery: there is no such object, or there are parameters in the URL
+        """
+        length = self.headers.get("Content-Length", "")
+        if query:
+            raise BadQuery("the parameters are given in the body, not in the URL")
+        # Pages of other sites cannot send this type without being asked whether they may.
+        if self.headers.get_content_type() != "application/json":
+            raise BadQuery("the body is JSON: Content-Type: application/json")
+        if not length.isascii() or not length.isdigit() or not 0 < int(length[:9]) <= _LONGEST_BODY:
+            raise BadQuery(f"the body has 1 to {_LONGEST_BODY} bytes, and Content-Length says how many")
+        try:
+            content = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError):
+            raise BadQuery("the body is no JSON") from None
+        if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+            raise BadQuery("the body is a JSON object of texts")
+        return {**content, ASKED_BY: self.asked_by}
 
     def _denied(self, role: Role) -> tuple[Answer, dict[str, str]] | None:
         """What is answered to somebody who may not see what ``role`` may, with headers; None if the person may."""
@@ -294,6 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not found.role.includes(role):
             _log.warning("http access denied", reason="role", peer=peer)
             return _problem(HTTPStatus.FORBIDDEN, f"this is for the role {role.value}"), {}
+        self.asked_by = found.name
         return None
 
     def _send(self, answer: Answer, headers: Mapping[str, str] | None = None) -> None:
@@ -338,7 +379,7 @@ def number(query: Query, name: str, *, default: int, least: int = 1, most: int =
         BadQuery: it is none, or out of range
     """
     text = query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:
         raise BadQuery(f"{name} is a number from {least} to {most}")
     return int(text)
 

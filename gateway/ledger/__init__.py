@@ -4,6 +4,7 @@ SQLite or PostgreSQL by the same code. It holds no identity: keyed hashes and ne
 """
 
 from gateway.ledger.audit import AuditEnd, AuditRecord
+from gateway.ledger.finding import DeliveryGroup, InstanceGroup, StudyFilter, StudyReport, Tokens
 from gateway.ledger.keys import KeyVersion
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.moving import PIXEL_CODES
@@ -25,6 +26,7 @@ from gateway.ledger.records import (
     HeldInstance,
     HeldResult,
     HistoryEntry,
+    KnownBy,
     ProjectAccount,
     Provenance,
     Purgeable,
@@ -62,6 +64,7 @@ __all__ = [
     "DeliveryClaim",
     "DeliveryDepth",
     "DeliveryEntry",
+    "DeliveryGroup",
     "DeliveryResult",
     "DeliveryState",
     "DestinationCount",
@@ -72,8 +75,10 @@ __all__ = [
     "HeldInstance",
     "HeldResult",
     "HistoryEntry",
+    "InstanceGroup",
     "InstanceState",
     "KeyVersion",
+    "KnownBy",
     "Ledger",
     "LedgerInUse",
     "LedgerWriter",
@@ -96,5 +101,8 @@ __all__ = [
     "SoleUse",
     "StateCount",
     "Status",
+    "StudyFilter",
+    "StudyReport",
+    "Tokens",
     "Whole",
 ]

@@ -19,6 +19,7 @@ from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
 from gateway.ledger.database import ForEach, OnDatabase, chunks, each_of, records, spelt
+from gateway.ledger.finding import fingerprint, original_ids
 from gateway.ledger.history import Transition
 from gateway.ledger.holds import record_holds
 from gateway.ledger.identities import claims_of, lock_of, one_patient
@@ -326,6 +327,20 @@ class Instances(OnDatabase):
         for part in chunks(sorted(set(instance_ids))):
             self._database.write("mark purged instances", lambda c, part=part: _purge(c, part, at))  # type: ignore[misc]
 
+    def unknown_spool_names(self, names: Sequence[str]) -> list[str]:
+        """Those of ``names`` of which there is no instance, in their order.
+
+        Raises
+        ------
+        LedgerUnavailable
+            The database cannot be read.
+        """
+        return [
+            name
+            for part in chunks(names)
+            for name in self._database.read("look for spool names", lambda c, part=part: _unknown(c, part))  # type: ignore[misc]
+        ]
+
     def known_spool_names(self, *, purged: bool | None = None) -> Iterator[str]:
         """The spool names of all instances; with ``purged``, of those whose bytes were removed, or were not.
 
@@ -349,16 +364,22 @@ class Instances(OnDatabase):
             last = rows[-1].id
 
 
+def _unknown(connection: Connection, names: Sequence[str]) -> list[str]:
+    known = {name for _, name in connection.execute(_RECORDED, {"names": list(names)})}
+    return [name for name in names if name not in known]
+
+
 def _record(connection: Connection, received: Sequence[Received], at: datetime) -> list[int]:
     # In the order of names, in which all processes lock them; names begin with their date.
-    rows = [_received_row(one, at) for one in sorted(received, key=lambda one: one.spool_name)]
-    if not rows:
+    if not received:
         return []
+    known = original_ids(connection, (one.known_by for one in received if one.known_by is not None))
+    rows = [_received_row(one, known, at) for one in sorted(received, key=lambda one: one.spool_name)]
     created = connection.execute(_RECORD[connection.dialect.name], rows).all()
     numbers: dict[str, int] = {name: number for number, name in created}
-    known = [one.spool_name for one in received if one.spool_name not in numbers]
-    if known:
-        numbers |= {name: number for number, name in connection.execute(_RECORDED, {"names": known})}
+    earlier = [one.spool_name for one in received if one.spool_name not in numbers]
+    if earlier:
+        numbers |= {name: number for number, name in connection.execute(_RECORDED, {"names": earlier})}
     history.record(
         connection,
         (Transition(number, None, InstanceState.RECEIVED) for number, _ in created),
@@ -368,7 +389,7 @@ def _record(connection: Connection, received: Sequence[Received], at: datetime) 
     return [numbers[one.spool_name] for one in received]
 
 
-def _received_row(received: Received, at: datetime) -> dict[str, object]:
+def _received_row(received: Received, known: Mapping[str, int], at: datetime) -> dict[str, object]:
     return {
         "spool_name": received.spool_name,
         "received_at": received.received_at,
@@ -380,6 +401,9 @@ def _received_row(received: Received, at: datetime) -> dict[str, object]:
         "peer_address": received.peer_address,
         "sop_class_uid": received.sop_class_uid,
         "transfer_syntax": received.transfer_syntax,
+        "association": received.association or None,
+        "original_id": None if received.known_by is None else known[fingerprint(received.known_by)],
+        "instance_token": None if received.known_by is None else received.known_by.instance,
         "state": InstanceState.RECEIVED,
         "changed_at": at,
         "attempts": 0,

@@ -12,6 +12,7 @@ from gateway.ledger.crosswalk import Crosswalk
 from gateway.ledger.database import Database, Synchronous
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.figures import Figures
+from gateway.ledger.finding import Finding
 from gateway.ledger.history import Histories
 from gateway.ledger.holds import Holds
 from gateway.ledger.instances import Instances
@@ -34,6 +35,7 @@ class Ledger(
     Deliveries,
     Histories,
     Figures,
+    Finding,
     Accounts,
     Numbers,
     Receipts,

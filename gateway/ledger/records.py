@@ -30,6 +30,25 @@ def _require_aware(name: str, moment: datetime | None) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownBy:
+    """Keyed tokens of an original's identifiers, each made with the gateway's own key; nothing of them is readable.
+
+    Attributes
+    ----------
+    patient, accession, study, series
+        Of Patient ID, Accession Number, Study and Series Instance UID: 32 hexadecimal digits; empty without a value.
+    instance
+        Of the SOP Instance UID: a signed 64-bit number; None without one.
+    """
+
+    patient: str = ""
+    accession: str = ""
+    study: str = ""
+    series: str = ""
+    instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """One instance in the spool, as its record and its association describe it.
 
@@ -47,6 +66,10 @@ class Received:
         Who sent it: configured source, AE titles, address.
     sop_class_uid, transfer_syntax
         As negotiated.
+    association
+        Number of the association that brought it; 0 if that is not known.
+    known_by
+        Keyed tokens of what its owner knows it by; None if they were not made.
     """
 
     spool_name: str
@@ -59,6 +82,8 @@ class Received:
     peer_address: str = ""
     sop_class_uid: str = ""
     transfer_syntax: str = ""
+    association: int = 0
+    known_by: KnownBy | None = None
 
     def __post_init__(self) -> None:
         # A bad record must fail its own caller, not the group that the writer commits it with.

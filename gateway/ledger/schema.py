@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0011"
+SCHEMA_VERSION: Final = "0012"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -34,6 +34,20 @@ def is_state(column: sa.ColumnElement[Any], *states: StrEnum) -> sa.ColumnElemen
     literals: list[sa.ColumnElement[Any]] = [sa.literal_column(f"'{state.value}'", column.type) for state in states]
     return column == literals[0] if len(literals) == 1 else column.in_(literals)
 
+
+#: What instances have in common that their owner knows them by, in keyed tokens; empty where they have none. A row for
+#: each combination, so about one for each series; ``fingerprint`` stands for the whole. The ``study`` of instances that
+#: were received by a gateway that made no tokens is made of the new UID.
+originals: Final = sa.Table(
+    "originals",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
+    sa.Column("patient", sa.Text, nullable=False),
+    sa.Column("accession", sa.Text, nullable=False),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("series", sa.Text, nullable=False),
+)
 
 instances: Final = sa.Table(
     "instances",
@@ -61,6 +75,12 @@ instances: Final = sa.Table(
     sa.Column("detail", Words(1000), nullable=False),
     sa.Column("duplicate_of", RowId, sa.ForeignKey("instances.id")),
     sa.Column("purged_at", Moment),
+    # Of ``originals``, whose rows are never removed; without a constraint, which would cost every row that comes.
+    sa.Column("original_id", RowId),
+    # Keyed token of the SOP Instance UID, in 64 bits; null until it is made.
+    sa.Column("instance_token", sa.BigInteger),
+    # Number of the association that brought it; null if that is not known.
+    sa.Column("association", sa.BigInteger),
 )
 
 outputs: Final = sa.Table(
@@ -339,6 +359,8 @@ HELD: Final = is_state(instances.c.state, InstanceState.HELD)
 PURGEABLE: Final = sa.and_(
     is_state(instances.c.state, InstanceState.DELIVERED, InstanceState.REJECTED), instances.c.purged_at.is_(None)
 )
+#: Instances that have no tokens yet, and still the bytes to make them of.
+WITHOUT_TOKENS: Final = sa.and_(instances.c.instance_token.is_(None), instances.c.purged_at.is_(None))
 #: Deliveries that a deliverer takes when due.
 IS_OPEN: Final = is_state(deliveries.c.state, *OPEN)
 #: Deliveries that have not arrived.
@@ -371,6 +393,19 @@ _partial(
 )
 _partial("instances_held", instances.c.state, instances.c.id, where=HELD)
 _partial("instances_purgeable", instances.c.changed_at, instances.c.id, where=PURGEABLE)
+_partial("instances_without_tokens", instances.c.id, where=WITHOUT_TOKENS)
+_partial("instances_token", instances.c.instance_token, where=instances.c.instance_token.is_not(None))
+_partial("instances_association", instances.c.association, where=instances.c.association.is_not(None))
+_partial(
+    "instances_original",
+    instances.c.original_id,
+    instances.c.received_at,
+    where=instances.c.original_id.is_not(None),
+)
+for _column in (originals.c.patient, originals.c.accession, originals.c.study, originals.c.series):
+    sa.Index(f"originals_{_column.key}", _column)
+sa.Index("outputs_study", outputs.c.study_uid)
+sa.Index("outputs_patient", outputs.c.patient_id)
 _partial(
     "deliveries_open",
     deliveries.c.destination,

@@ -1,6 +1,7 @@
 """The read-only JSON interface: what the gateway holds, by role. No answer holds identity (promise P9).
 
-``/api/status`` and ``/api/account`` are for viewers, ``/api/held`` and ``/api/audit`` for data protection officers.
+``/api/status`` and ``/api/account`` are for viewers, ``/api/held``, ``/api/audit``, ``/api/studies`` and ``/api/find``
+for data protection officers. The last one takes original identifiers, so it is asked by POST, and audited.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Final
 
 from gateway.access import Authenticator, Role
 from gateway.config import Settings
-from gateway.console import Answer, Doorkeeper, Query, Resource, number, only
-from gateway.ledger import Ledger
+from gateway.console import ASKED_BY, Answer, BadQuery, Doorkeeper, Query, Resource, number, only
+from gateway.errors import ConfigurationError
+from gateway.ledger import InstanceState, Ledger, Selection, StudyFilter
+from gateway.pipeline.finding import find_new, find_original, study_fields, verdict
 
 _LONGEST_LIST: Final = 1000
 
@@ -31,7 +34,7 @@ def doorkeeper(settings: Settings) -> Doorkeeper:
     )
 
 
-def resources(ledger: Ledger) -> Mapping[str, Resource]:
+def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
     """Path -> what it gives, read from ``ledger`` at every request."""
 
     def status(query: Query) -> Answer:
@@ -130,12 +133,76 @@ def resources(ledger: Ledger) -> Mapping[str, Resource]:
             }
         )
 
+    def studies(query: Query) -> Answer:
+        only(query, "limit", "before", "source", "project", "destination", "pseudonym", "state", "since", "until",
+             "unfinished")  # fmt: skip
+        limit = number(query, "limit", default=100, most=_LONGEST_LIST)
+        selection = Selection(
+            source=query.get("source"),
+            project=query.get("project"),
+            destination=query.get("destination"),
+            patient_id=query.get("pseudonym"),
+            since=_asked_moment(query, "since"),
+            until=_asked_moment(query, "until"),
+            states=_asked_states(query),
+        )
+        which = StudyFilter(selection=selection, unfinished=query.get("unfinished") == "true")
+        before = number(query, "before", default=999_999_999, most=999_999_999)
+        found = ledger.study_reports(which, limit=limit + 1, before=before)
+        shown = [study_fields(report) for report in found[:limit]]
+        return Answer.of({"studies": shown, "before": found[limit - 1].number if len(found) > limit else None})
+
+    def find(query: Query) -> Answer:
+        asked_by = query[ASKED_BY]
+        query = {name: value for name, value in query.items() if name != ASKED_BY}
+        only(query, "original", "as", "pseudonym", "uid", "association")
+        wanted = [name for name in ("original", "pseudonym", "uid", "association") if name in query]
+        if len(wanted) != 1 or ("as" in query and wanted != ["original"]):
+            raise BadQuery("say one of original, pseudonym, uid and association; as goes with original")
+        try:
+            if wanted == ["original"]:
+                found = find_original(
+                    settings, ledger, query["original"], by=f"{asked_by} over HTTP", kind=query.get("as")
+                )
+            else:
+                association = number(query, "association", default=1, most=1 << 53) if "association" in query else None
+                found = find_new(
+                    ledger, pseudonym=query.get("pseudonym"), uid=query.get("uid"), association=association
+                )
+        except ConfigurationError as error:
+            raise BadQuery(str(error.facts["problem"])) from None
+        return Answer.of(
+            {"verdict": verdict(found).value, "studies": [study_fields(report) for report in found[:_LONGEST_LIST]],
+             "count": len(found)}
+        )  # fmt: skip
+
     return {
         "/api/status": Resource(status, Role.VIEWER),
         "/api/account": Resource(account, Role.VIEWER),
         "/api/held": Resource(held, Role.DATA_PROTECTION_OFFICER),
         "/api/audit": Resource(audit, Role.DATA_PROTECTION_OFFICER),
+        "/api/studies": Resource(studies, Role.DATA_PROTECTION_OFFICER),
+        "/api/find": Resource(find, Role.DATA_PROTECTION_OFFICER, is_posted=True),
     }
+
+
+def _asked_moment(query: Query, name: str) -> datetime | None:
+    if name not in query:
+        return None
+    try:
+        found = datetime.fromisoformat(query[name])
+    except ValueError:
+        raise BadQuery(f"{name} is a moment: 2026-05-01T08:00") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _asked_states(query: Query) -> tuple[InstanceState, ...]:
+    if "state" not in query:
+        return ()
+    try:
+        return (InstanceState(query["state"]),)
+    except ValueError:
+        raise BadQuery(f"state is one of {', '.join(InstanceState)}") from None
 
 
 def _moment(at: datetime) -> str:

@@ -17,7 +17,7 @@ from gateway.config import Settings
 from gateway.deid import ProjectKey
 from gateway.errors import ConfigurationError
 from gateway.ledger import InstanceState, KeyVersion, Ledger
-from gateway.secret import previous_secrets, project_secret
+from gateway.secret import GATEWAY, keyed, place_of_key, previous_secrets, project_secret, project_secrets
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +43,30 @@ def establish_keys(settings: Settings, ledger: Ledger, *, now: datetime) -> None
         _establish(name, settings, ledger, now=now)
 
 
+def establish_gateway_key(settings: Settings, ledger: Ledger, *, now: datetime) -> tuple[bytes, ...]:
+    """As :func:`establish_keys`, for the gateway's own secret; before anything that needs it.
+
+    Returns
+    -------
+    The secret, then those that it had before, the latest first.
+
+    Raises
+    ------
+    ConfigurationError: the key is not the one that it was; says what to do
+    LedgerUnavailable: the record cannot be read or written
+    """
+    _establish(GATEWAY, settings, ledger, now=now)
+    return project_secrets(settings, GATEWAY)
+
+
 def _establish(name: str, settings: Settings, ledger: Ledger, *, now: datetime) -> None:
-    version = settings.projects[name].key_version
+    version = keyed(settings, name).key_version
     recorded = ledger.key_versions(name)
     newest = recorded[-1] if recorded else None
     is_change = newest is not None and version > newest.version
     if newest is None:
-        has_instances = any(row.project == name for row in ledger.status().instances)
+        # Nothing is under way with the gateway's own: what has no token yet gets it.
+        has_instances = name != GATEWAY and any(row.project == name for row in ledger.status().instances)
         if has_instances and version > 1:
             raise _refused(
                 name, "the key of the instances that it has is not recorded yet: start once with that key as version 1"
@@ -63,7 +80,7 @@ def _establish(name: str, settings: Settings, ledger: Ledger, *, now: datetime) 
         )
     else:
         may_be_made = is_change
-        if is_change:
+        if is_change and name != GATEWAY:
             _require_quiet(name, ledger)
     key_id = ProjectKey(project_secret(settings, name, create=may_be_made)).id
     if newest is not None:
@@ -98,7 +115,7 @@ def _check_previous(name: str, settings: Settings, recorded: tuple[KeyVersion, .
     for version, secret in previous_secrets(settings, name).items():
         if version in ids and ProjectKey(secret).id != ids[version]:
             raise ConfigurationError(
-                place=f"projects.{name}.previous_keys", problem=f"this is not the key that version {version} was"
+                place=f"{place_of_key(name)}.previous_keys", problem=f"this is not the key that version {version} was"
             )
 
 
@@ -116,6 +133,13 @@ def _require_quiet(name: str, ledger: Ledger) -> None:
 
 
 def _another(name: str, version: int) -> ConfigurationError:
+    if name == GATEWAY:
+        return _refused(
+            name,
+            f"the secret is not the one that version {version} was: nothing that was received would be found by its "
+            f"original identifiers. Put the former secret back, or, if that is meant, set key_version: {version + 1} "
+            "(docs/how-to/why-has-a-study-not-arrived.md)",
+        )
     return _refused(
         name,
         f"the secret is not the one that version {version} was: every patient would become another. Put the former "
@@ -124,4 +148,4 @@ def _another(name: str, version: int) -> ConfigurationError:
 
 
 def _refused(name: str, problem: str) -> ConfigurationError:
-    return ConfigurationError(place=f"projects.{name}.key_version", problem=problem)
+    return ConfigurationError(place=f"{place_of_key(name)}.key_version", problem=problem)

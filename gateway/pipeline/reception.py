@@ -9,11 +9,13 @@ import structlog
 from gateway.config import Settings
 from gateway.ledger import LedgerWriter
 from gateway.metrics import ReceiveMetrics
+from gateway.pipeline.originals import Originals
 from gateway.pipeline.patience import ledger_of, patiently
 from gateway.pipeline.process import Child
 from gateway.pipeline.recovery import record_newest
 from gateway.pipeline.resources import open_spool
 from gateway.receive import CertificateRule, Receiver, ReceiverSettings, Source
+from gateway.secret import GATEWAY, project_secret
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +27,10 @@ def receive(child: Child) -> None:
     if ledger is None:
         return
     spool = open_spool(settings)
+    originals = Originals(spool, ledger, project_secret(settings, GATEWAY, create=False))
     if child.cautious:
         # The receiver before this one died: what it had acknowledged may not have come to its row.
-        patiently(partial(record_newest, spool, ledger), wait=child.stopping.wait, always=True)
+        patiently(partial(record_newest, spool, originals), wait=child.stopping.wait, always=True)
     writer = LedgerWriter(ledger)
     receiver = Receiver(
         receiver_settings(settings),
@@ -35,6 +38,7 @@ def receive(child: Child) -> None:
         record=writer.record,
         observer=ReceiveMetrics(child.metrics),
         sources=sources(settings),
+        known_by=originals.known_by,
     )
     try:
         receiver.start()

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from gateway.ledger import MOST_WAITING, Ledger, Received
-from gateway.receive import received_of
+from gateway.pipeline.originals import Originals
 from gateway.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -35,8 +35,10 @@ class Recovered:
     removed: int
 
 
-def recover(spool: Spool, ledger: Ledger, *, now: datetime) -> Recovered:
+def recover(spool: Spool, ledger: Ledger, originals: Originals, *, now: datetime) -> Recovered:
     """Bring ledger and spool together again; no other process may be working on them.
+
+    What that costs depends on what is in the spool, not on what the ledger has of long ago.
 
     Raises
     ------
@@ -44,19 +46,18 @@ def recover(spool: Spool, ledger: Ledger, *, now: datetime) -> Recovered:
     LedgerUnavailable: the ledger cannot be written
     """
     sweep = spool.sweep()
-    known = set(ledger.known_spool_names())
     rebuilt = 0
-    for names in _batches(name for name in spool.names() if name not in known):
-        rebuilt += len(ledger.record_received([received_of(spool.read_record(name)) for name in names]))
+    for names in _batches(spool.names()):
+        rebuilt += originals.rebuild(ledger.unknown_spool_names(names))
     # It may have been acknowledged: with a row it is held and accounted for, not forgotten (promise P3).
     damaged = [Received(spool_name=name, received_at=now, size=0, crc32=0) for name in sweep.damaged]
-    ledger.record_received([row for row in damaged if row.spool_name not in known])
+    ledger.record_received(damaged)
     recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed)
     log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed)
     return recovered
 
 
-def record_newest(spool: Spool, ledger: Ledger) -> None:
+def record_newest(spool: Spool, originals: Originals) -> None:
     """Record the newest received files, those that have a row included: a receiver died that had acknowledged them.
 
     More than these cannot have been without a row; see ``LedgerWriter``. Nobody may be receiving.
@@ -68,7 +69,7 @@ def record_newest(spool: Spool, ledger: Ledger) -> None:
     """
     count = 0
     for names in _batches(islice(spool.names(newest_first=True), _NEWEST)):
-        count += len(ledger.record_received([received_of(spool.read_record(name)) for name in names]))
+        count += originals.rebuild(names)
     log.info("recorded again", count=count)
 
 

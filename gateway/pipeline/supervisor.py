@@ -32,8 +32,9 @@ from gateway.pipeline.custody import check_custody
 from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import read_figures
 from gateway.pipeline.housekeeping import purge
-from gateway.pipeline.keys import establish_keys
+from gateway.pipeline.keys import establish_gateway_key, establish_keys
 from gateway.pipeline.last_profiles import keep_profiles, last_profiles
+from gateway.pipeline.originals import Originals
 from gateway.pipeline.patience import patiently
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.pipeline.projects import activate_profiles, make_projects
@@ -51,6 +52,8 @@ from gateway.spool import Spool
 log = structlog.get_logger(__name__)
 
 _HOUSEKEEPING_SECONDS: Final = 60.0
+#: How long tokens are made at a time of what was received before there were any.
+_FILLING_SECONDS: Final = 2.0
 #: A clock that is set back by more makes leases and next attempts wait for as long.
 _JUMP_SECONDS: Final = 60.0
 #: How often the gateway makes sure that the ledger is still its own.
@@ -115,6 +118,7 @@ class Supervisor:
         self._ledger: Ledger | None = None
         self._sole_use: SoleUse | None = None
         self._spool: Spool | None = None
+        self._originals: Originals | None = None
         self._metrics: metrics.Metrics | None = None
         #: What is wrong with the ledger while the start waits for it.
         self._missing: LedgerUnavailable | None = None
@@ -152,7 +156,7 @@ class Supervisor:
                 metrics=lambda: metrics.exposition(counted, lambda: read_figures(ledger, spool, self.children())),
                 alive=self.alive,
                 ready=self.ready,
-                resources=resources(ledger),
+                resources=resources(settings, ledger),
                 doorkeeper=keeper,
             )
             server.start()
@@ -235,7 +239,9 @@ class Supervisor:
         stack.callback(sole_use.close)
         # Nobody else works under this name: what it still leases was left by a gateway that was killed.
         ledger.release(self._node)
-        recover(spool, ledger, now=datetime.now(UTC))
+        secret, *_ = establish_gateway_key(settings, ledger, now=datetime.now(UTC))
+        originals = self._originals = Originals(spool, ledger, secret)
+        recover(spool, ledger, originals, now=datetime.now(UTC))
         self._cap_waits(ledger)
         establish_keys(settings, ledger, now=datetime.now(UTC))
         self._programs = self._at_start(ledger)
@@ -462,6 +468,8 @@ class Supervisor:
                 retention_seconds=self._settings.storage.retention,
                 now=datetime.now(UTC),
             )
+            if self._originals is not None:
+                self._originals.fill(seconds=_FILLING_SECONDS)
         except TransientError as error:
             log.warning("housekeeping postponed", code=error.code, detail=error.message)
 

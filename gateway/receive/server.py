@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from gateway.errors import ConfigurationError
-from gateway.ledger.records import Received
+from gateway.ledger.records import KnownBy, Received
 from gateway.receive.access import AccessRules, Refusal, Source
 from gateway.receive.association_pdu import APPLICATION_CONTEXT, AnsweredContext, AssociationRequest, ContextResult
 from gateway.receive.connection import Connection, ConnectionSettings
@@ -23,7 +23,7 @@ from gateway.receive.listener import Listener
 from gateway.receive.observer import NullObserver, ReceiveObserver
 from gateway.receive.store import AcceptedContext, Caller, StoreService
 from gateway.receive.transfer import DataTransfer
-from gateway.spool import Spool
+from gateway.spool import Spool, SpoolRecord
 from gateway.tls import handshake_failure, peer_certificate
 
 _log = structlog.get_logger(__name__)
@@ -83,6 +83,20 @@ class _Peer:
     transfer: DataTransfer | None = None
 
 
+class _Numbers:
+    """Numbers of associations: microseconds since 1970, so that none comes twice, also after a restart."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        """One that was not given before."""
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns() // 1000)
+            return self._last
+
+
 class Receiver:
     """Receives instances into a spool and has them recorded.
 
@@ -92,6 +106,7 @@ class Receiver:
         record: takes what is on stable storage into the ledger's care, or raises; called from many threads
         observer: counts; nobody by default
         sources: who may send; everybody if there are none
+        known_by: makes the tokens by which an instance is found again; None for none
     """
 
     def __init__(
@@ -102,6 +117,7 @@ class Receiver:
         record: Callable[[Received], object],
         observer: ReceiveObserver | None = None,
         sources: Sequence[Source] = (),
+        known_by: Callable[[SpoolRecord], KnownBy | None] | None = None,
     ) -> None:
         self._settings = settings
         self._observer = observer or NullObserver()
@@ -111,12 +127,14 @@ class Receiver:
             observer=self._observer,
             max_instance_bytes=settings.max_instance_bytes,
             accept_unknown=settings.accept_unknown,
+            known_by=known_by,
         )
         self._access = AccessRules(sources)
         self._lock = threading.Lock()
         self._peers: dict[Connection, _Peer] = {}
         self._stopping = False
         self._doors: dict[str, Listener] = {}
+        self._numbers = _Numbers()
 
     @property
     def port(self) -> int:
@@ -242,8 +260,8 @@ class Receiver:
         if isinstance(found, Refusal):
             self._refused(found, calling_ae=calling_ae, address=connection.address)
             return found
-        _log.info("association accepted", source=found.source, calling_ae=calling_ae, called_ae=called_ae,
-                  peer=connection.address)  # fmt: skip
+        _log.info("association accepted", association=found.association, source=found.source, calling_ae=calling_ae,
+                  called_ae=called_ae, peer=connection.address)  # fmt: skip
         return answer
 
     def _admit(
@@ -266,7 +284,13 @@ class Receiver:
         )
         if isinstance(found, Refusal):
             return found
-        caller = Caller(source=found.name, calling_ae=calling_ae, called_ae=called_ae, address=connection.address)
+        caller = Caller(
+            source=found.name,
+            calling_ae=calling_ae,
+            called_ae=called_ae,
+            address=connection.address,
+            association=self._numbers.next(),
+        )
         refusal = self._reserve(connection, found, caller)
         if refusal is not None:
             return refusal
@@ -323,6 +347,7 @@ class Receiver:
         if peer.caller is not None and peer.transfer is not None:
             _log.info(
                 "association closed",
+                association=peer.caller.association,
                 source=peer.caller.source,
                 calling_ae=peer.caller.calling_ae,
                 peer=connection.address,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,7 +13,7 @@ import structlog
 from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import GatewayError, InstanceError, InstanceUnusable, LimitExceeded, SpoolFull, TransientError
-from gateway.ledger.records import Received
+from gateway.ledger.records import KnownBy, Received
 from gateway.receive.command import Command, Status
 from gateway.receive.contexts import is_storage, is_uid
 from gateway.receive.head import HEAD_LENGTH, check_head
@@ -34,12 +34,14 @@ class Caller:
         calling_ae: calling AE title, printable
         called_ae: called AE title, printable
         address: IP address
+        association: its number, by which log and ledger name it
     """
 
     source: str
     calling_ae: str
     called_ae: str
     address: str
+    association: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class StoreService:
         observer: counts
         max_instance_bytes: longest data set
         accept_unknown: take SOP classes that the gateway does not know
+        known_by: makes the tokens by which an instance is found again; None for none
     """
 
     spool: Spool
@@ -67,6 +70,7 @@ class StoreService:
     observer: ReceiveObserver
     max_instance_bytes: int
     accept_unknown: bool
+    known_by: Callable[[SpoolRecord], KnownBy | None] | None = None
 
 
 def received_of(record: SpoolRecord) -> Received:
@@ -82,6 +86,7 @@ def received_of(record: SpoolRecord) -> Received:
         peer_address=record.peer_address,
         sop_class_uid=record.meta.sop_class_uid,
         transfer_syntax=record.meta.transfer_syntax,
+        association=record.association,
     )
 
 
@@ -131,7 +136,8 @@ class Store:
             return Status.SUCCESS, ""
         status, comment = _answer(self._error)
         self._service.observer.failed(self._caller.source, status, self._error.code)
-        _log.warning("instance refused", source=self._caller.source, status=f"0x{status:04X}", code=self._error.code,
+        _log.warning("instance refused", source=self._caller.source, association=self._caller.association,
+                     status=f"0x{status:04X}", code=self._error.code,
                      reason=comment)  # fmt: skip
         return status, comment
 
@@ -189,9 +195,14 @@ class Store:
         if not self._checked:
             self._check_head(whole=True)
         assert self._incoming is not None
-        stored = self._incoming.commit(source=self._caller.source, peer_address=self._caller.address)
+        stored = self._incoming.commit(
+            source=self._caller.source, peer_address=self._caller.address, association=self._caller.association
+        )
         try:
-            self._service.record(received_of(stored))
+            received = received_of(stored)
+            if self._service.known_by is not None:
+                received = replace(received, known_by=self._service.known_by(stored))
+            self._service.record(received)
         except BaseException:
             # Nothing that was refused may be processed. Should the file survive this, the next start finds it, and
             # the sender's next try is its duplicate: accepted, delivered once.

@@ -79,13 +79,16 @@ class Incoming:
                 self._next_check = self.length + _SPACE_CHECK
                 self._disk.check("write", self.name)
 
-    def commit(self, *, source: str, peer_address: str, received_at_ns: int | None = None) -> SpoolRecord:
+    def commit(
+        self, *, source: str, peer_address: str, received_at_ns: int | None = None, association: int = 0
+    ) -> SpoolRecord:
         """Complete the file and make it durable.
 
         Args:
             source: name of the source, at most 64 bytes of UTF-8
             peer_address: IP address of the sender, or ""
             received_at_ns: nanoseconds since 1970, UTC; the present if None
+            association: number of the association that brings it, 0 for none
 
         Returns:
             What the file says of itself from here on, whatever happens.
@@ -105,6 +108,7 @@ class Incoming:
                 peer_address=peer_address,
                 source=source,
                 meta=self._meta,
+                association=association,
             )
             with self._disk.errors("sync", self.name):
                 os.pwrite(self._descriptor, record.encode(self._header[PREAMBLE_LENGTH:]), 0)

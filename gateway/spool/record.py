@@ -22,8 +22,9 @@ SOURCE_BYTES: Final = 64
 
 _MAGIC: Final = b"DGsp"
 _VERSION: Final = 1
-# magic, version, IP version, (2 spare), data set offset, length, CRC-32, received at, address, source length, source
-_FIELDS: Final = Struct("<4sBBxxIQIQ16sB64s")
+# magic, version, IP version, (2 spare), data set offset, length, CRC-32, received at, address, source length, source,
+# association, which is 0 in records of before there was one
+_FIELDS: Final = Struct("<4sBBxxIQIQ16sB64sQ")
 _CHECKED: Final = PREAMBLE_LENGTH - 4
 _BLANK: Final = bytes(PREAMBLE_LENGTH)
 
@@ -41,6 +42,7 @@ class SpoolRecord:
         peer_address: IP address of the sender, or ""
         source: name of the source in the configuration, at most 64 bytes of UTF-8
         meta: file meta information: transfer syntax, SOP class and instance, calling and called AE title
+        association: number of the association that brought it; 0 if that is not known
     """
 
     name: str
@@ -51,6 +53,7 @@ class SpoolRecord:
     peer_address: str
     source: str
     meta: FileMeta
+    association: int = 0
 
     @property
     def size(self) -> int:
@@ -73,7 +76,7 @@ class SpoolRecord:
         version, address = _pack_address(self.peer_address)
         fields = _FIELDS.pack(
             _MAGIC, _VERSION, version, self.offset, self.length, self.crc32, self.received_at_ns, address,
-            len(source), source,
+            len(source), source, self.association,
         ).ljust(_CHECKED, b"\0")  # fmt: skip
         return fields + checksum.crc32(file_meta, checksum.crc32(fields)).to_bytes(4, "little")
 
@@ -87,9 +90,8 @@ class SpoolRecord:
         if is_blank(head):
             raise SpoolCorrupt(name=name, reason="it was never completed")
         fields = head[:_CHECKED]
-        magic, version, ip_version, offset, length, crc32, received_at_ns, address, size, source = _FIELDS.unpack_from(
-            fields
-        )
+        (magic, version, ip_version, offset, length, crc32, received_at_ns, address, size, source,
+         association) = _FIELDS.unpack_from(fields)  # fmt: skip
         check = checksum.crc32(head[PREAMBLE_LENGTH:offset], checksum.crc32(fields))
         if check != int.from_bytes(head[_CHECKED:PREAMBLE_LENGTH], "little"):
             raise SpoolCorrupt(name=name, reason="its record is damaged")
@@ -104,6 +106,7 @@ class SpoolRecord:
         return cls(
             name=name, offset=offset, length=length, crc32=crc32, received_at_ns=received_at_ns,
             peer_address=_unpack_address(ip_version, address), source=source[:size].decode(), meta=meta,
+            association=association,
         )  # fmt: skip
 
 

@@ -11,16 +11,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from pydantic import SecretStr
 
 import gateway.console.http as http_module
 from gateway.access import FAILURES, Authenticator, Role, User, token_digest
 from gateway.audit import AuditAction, AuditEntry
+from gateway.config import GatewayKey, Settings
 from gateway.console import Doorkeeper, Health, StatusServer
-from gateway.ledger import Ledger, Received
+from gateway.ledger import KnownBy, Ledger, Received
 from gateway.pipeline.api import resources
+from gateway.pipeline.originals import tokens_of
 from gateway.tls import server_context
 from tests.fixtures.authority import Authority
 from tests.fixtures.ports import wait_until
@@ -28,6 +32,9 @@ from tests.fixtures.ports import wait_until
 PASSWORD = "correct horse battery"
 TOKENS = {role: f"{role.value}-token-0123456789-0123456789" for role in Role}
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECRET = "gateway-0123456789-0123456789-abcdef"
+ACCESSION = "A26-000123"
+SETTINGS = Settings.model_construct(gateway_key=GatewayKey(secret=SecretStr(SECRET)))
 #: Path -> least role that sees it.
 PATHS = {
     "/metrics": Role.VIEWER,
@@ -35,6 +42,7 @@ PATHS = {
     "/api/account": Role.VIEWER,
     "/api/held": Role.DATA_PROTECTION_OFFICER,
     "/api/audit": Role.DATA_PROTECTION_OFFICER,
+    "/api/studies": Role.DATA_PROTECTION_OFFICER,
 }
 
 
@@ -68,7 +76,7 @@ def serving(ledger: Ledger, *, known: tuple[User, ...], tls: ssl.SSLContext | No
         metrics=lambda: b"# figures\n",
         alive=Health,
         ready=Health,
-        resources=resources(ledger),
+        resources=resources(SETTINGS, ledger),
         doorkeeper=Doorkeeper(authenticator=Authenticator(known), tls=tls),
     )
     server.start()
@@ -170,6 +178,95 @@ def test_status_and_account(server: StatusServer) -> None:
     account = json.loads(ask(server, "/api/account", bearer(Role.VIEWER))[2])
     assert account["balanced"] is True
     assert account["projects"][0]["in_progress"] == 1
+
+
+def post(
+    server: StatusServer, content: object, headers: Mapping[str, str] | None = None, *, path: str = "/api/find"
+) -> tuple[int, dict[str, Any]]:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    try:
+        kind = {"Content-Type": "application/json"}
+        connection.request("POST", path, body, headers={**kind, **(headers or bearer(Role.DATA_PROTECTION_OFFICER))})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def test_p14_a_study_is_found_by_its_original_identifier(tmp_path: Path) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger, serving(ledger, known=users()) as server:
+        (token,) = tokens_of([SECRET.encode()], ACCESSION, kinds=["accession"])["accession"]
+        row = Received(
+            spool_name="2026-11-21/A.dcm", received_at=NOW, size=1000, crc32=1, source="pacs",
+            known_by=KnownBy(accession=str(token), study="1" * 32, instance=1),
+        )  # fmt: skip
+        ledger.record_received([row], now=NOW)
+        found_by_its_accession_number(ledger, server)
+
+
+def found_by_its_accession_number(ledger: Ledger, server: StatusServer) -> None:
+    status, found = post(server, {"original": f" {ACCESSION.lower()} "})
+    assert (status, found["verdict"], found["count"]) == (200, "under way", 1)
+    (study,) = found["studies"]
+    assert (study["received"], study["sources"], study["in_progress"]) == (1, ["pacs"], 1)
+    assert post(server, {"original": ACCESSION, "as": "patient"})[1]["verdict"] == "absent"
+    assert post(server, {"original": "A26-000124"})[1]["studies"] == []
+    # On the record, without what was asked for.
+    first, _, last = ledger.audit_trail()
+    assert (first.text("action"), first.text("actor")) == ("original-sought", "data-protection-officer over HTTP")
+    assert first.text("subject") == f"study {study['study']}"
+    assert last.text("subject") == "nothing found"
+    assert not any(ACCESSION in one.document or "A26" in one.document for one in ledger.audit_trail())
+    listed = json.loads(ask(server, "/api/studies?limit=5", bearer(Role.DATA_PROTECTION_OFFICER))[2])
+    assert listed["studies"] == [study]
+    assert listed["before"] is None
+
+
+def test_p10_who_may_not_look_for_originals(server: StatusServer) -> None:
+    assert post(server, {"original": ACCESSION}, bearer(Role.VIEWER))[0] == 403
+    assert post(server, {"original": ACCESSION}, {"Authorization": "Bearer wrong"})[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "path", "status"),
+    [
+        ({}, {}, "/api/find", 400),  # nothing asked for
+        ({"original": ""}, {}, "/api/find", 400),
+        ({"original": "x" * 300}, {}, "/api/find", 400),
+        ({"original": "x", "pseudonym": "y"}, {}, "/api/find", 400),  # both
+        ({"pseudonym": "y", "as": "patient"}, {}, "/api/find", 400),
+        ({"original": "x", "as": "name"}, {}, "/api/find", 400),  # no such kind
+        ({"original": 4711}, {}, "/api/find", 400),
+        ({"originall": "x"}, {}, "/api/find", 400),
+        (["original"], {}, "/api/find", 400),
+        (b"{", {}, "/api/find", 400),
+        (b"[" * 4000, {}, "/api/find", 400),
+        (b"", {}, "/api/find", 400),
+        ({"original": "x" * 5000}, {}, "/api/find", 400),  # longer than a body may be
+        ({"original": "x"}, {"Content-Type": "text/plain"}, "/api/find", 400),  # pages of other sites could send it
+        ({"original": "x"}, {}, "/api/find?original=x", 400),  # URLs come into logs
+        ({"original": "x"}, {}, "/api/status", 405),
+        ({"original": "x"}, {}, "/api/nothing", 404),
+    ],
+)  # fmt: skip
+def test_questions_that_are_refused(
+    server: StatusServer, content: object, headers: Mapping[str, str], path: str, status: int
+) -> None:
+    answered, problem = post(server, content, {**bearer(Role.ADMINISTRATOR), **headers}, path=path)
+    assert answered == status
+    assert "x" * 10 not in str(problem)
+    assert ask(server, "/healthz")[0] == 200
+
+
+def test_originals_are_not_asked_for_by_url(server: StatusServer) -> None:
+    status, headers, _ = ask(server, f"/api/find?original={ACCESSION}", bearer(Role.ADMINISTRATOR))
+    assert (status, headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("query", ["state=nowhere", "since=yesterday", "original=x", "before=0"])
+def test_lists_of_studies_that_are_refused(server: StatusServer, query: str) -> None:
+    assert ask(server, f"/api/studies?{query}", bearer(Role.ADMINISTRATOR))[0] == 400
 
 
 def test_held_and_audit(server: StatusServer) -> None:

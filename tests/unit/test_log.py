@@ -26,6 +26,7 @@ NAME = "DOE^JOHN"
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 #: Names under which numbers are logged.
 NUMBERS = {
+    "association",
     "attempts",
     "bytes",
     "confirmed",

@@ -239,6 +239,7 @@ def test_asking_is_no_attempt(ledger: Ledger) -> None:
 
 #: Tables of versions after that of the receipts, which the migrations make.
 LATER = (
+    "originals",
     "labels",
     "identities",
     "holds",
@@ -249,6 +250,15 @@ LATER = (
     "word_sightings",
     "site_words",
 )
+LATER_INDEXES = (
+    "instances_without_tokens",
+    "instances_token",
+    "instances_association",
+    "instances_original",
+    "outputs_study",
+    "outputs_patient",
+)
+LATER_COLUMNS = ("original_id", "instance_token", "association")
 
 
 def test_p12_a_queue_survives_the_migration(tmp_path: Path) -> None:
@@ -259,6 +269,8 @@ def test_p12_a_queue_survives_the_migration(tmp_path: Path) -> None:
             # As the schema before receipts left it.
             for statement in (
                 *(f"DROP TABLE {name}" for name in LATER),
+                *(f"DROP INDEX {name}" for name in LATER_INDEXES),
+                *(f"ALTER TABLE instances DROP COLUMN {name}" for name in LATER_COLUMNS),
                 "DROP TABLE reviews", "DROP TABLE crosswalk", "DROP TABLE project_keys", "DROP TABLE audit",
                 "DROP TABLE audit_chain",
                 "DROP TABLE receipts", "DROP TABLE receipt_chains", "DROP TABLE turns", "DROP INDEX deliveries_study",

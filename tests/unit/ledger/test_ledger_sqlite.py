@@ -14,6 +14,7 @@ from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.crash_contract import CrashContract
+from tests.unit.ledger.finding_contract import FindingContract
 from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
@@ -33,6 +34,7 @@ class TestSqlite(
     ClaimsContract,
     CorrectionsContract,
     CrashContract,
+    FindingContract,
     HoldsContract,
     KeysContract,
     RedoContract,

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from gateway.dicom.file_meta import FileMeta
 from gateway.ledger import Ledger
+from gateway.pipeline.originals import Originals
 from gateway.pipeline.recovery import record_newest
 from gateway.receive import received_of
 from gateway.spool import Durability, Spool
 
+SECRET = bytes(range(32))
 META = FileMeta(
     transfer_syntax="1.2.840.10008.1.2.1",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -28,8 +30,9 @@ def test_rows_that_a_dead_receiver_did_not_come_to(tmp_path: Path) -> None:
     with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
         ledger.record_received([received_of(record) for record in records[:3]])
         [claimed, *_] = ledger.claim_received("worker", limit=1, lease_seconds=60)
-        record_newest(spool, ledger)
-        record_newest(spool, ledger)
+        originals = Originals(spool, ledger, SECRET)
+        record_newest(spool, originals)
+        record_newest(spool, originals)
         assert sorted(ledger.known_spool_names()) == [record.name for record in records]
         # What had a row stays as it is: the worker still has it.
         assert ledger.renew("worker", [claimed.instance_id], 60) == [claimed.instance_id]

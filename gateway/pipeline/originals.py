@@ -1,0 +1,170 @@
+"""Tokens of what the owner of an instance knows it by, so that it is found again and nothing of it is readable.
+
+Patient ID, Accession Number and the UIDs of study, series and instance are keyed with the gateway's own secret when an
+instance is recorded: its project is not known yet at that time, and an instance without one must be found as well.
+Each kind has its label, so that equal texts of two kinds have nothing in common. Whoever has the ledger alone cannot
+try guesses; whoever has the secret as well can, as with every pseudonym.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Final
+
+import structlog
+
+from gateway.deid import ProjectKey
+from gateway.dicom.identifiers import normalised, read_identifiers
+from gateway.dicom.transfer_syntax import transfer_syntax
+from gateway.errors import SpoolCorrupt
+from gateway.ledger import KnownBy, Ledger
+from gateway.receive import received_of
+from gateway.spool import Spool, SpoolRecord
+
+__all__ = ["KINDS", "Originals", "tokens_of"]
+
+log = structlog.get_logger(__name__)
+
+#: Kind of identifier -> how people call it.
+KINDS: Final = {
+    "accession": "accession number",
+    "patient": "patient id",
+    "study": "Study Instance UID",
+    "series": "Series Instance UID",
+    "instance": "SOP Instance UID",
+}
+_LABEL: Final = "find-"
+#: Identifiers whose tokens are remembered: the instances of a study come together and have most of them in common.
+_REMEMBERED: Final = 1024
+_AT_ONCE: Final = 500
+
+
+class Originals:
+    """Makes the tokens of instances in the spool, also of those that were recorded without.
+
+    ``known_by`` may be called from several threads at once; a process makes its own.
+
+    Parameters
+    ----------
+    spool: where the instances are
+    ledger: where they are recorded
+    secret: the gateway's own
+    """
+
+    def __init__(self, spool: Spool, ledger: Ledger, secret: bytes) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        key = ProjectKey(secret)
+        self._key = key
+        self._token = lru_cache(_REMEMBERED)(partial(_token, key))
+        #: The last instance that was looked at for want of tokens.
+        self._after = 0
+
+    def known_by(self, record: SpoolRecord) -> KnownBy | None:
+        """The tokens of an instance; what cannot be read of it has none, and nothing is refused for it.
+
+        None if none could be made: that is tried again later.
+        """
+        instance_uid = record.meta.sop_instance_uid
+        try:
+            found = read_identifiers(
+                self._spool.path(record.name),
+                offset=record.offset,
+                length=record.length,
+                syntax=transfer_syntax(record.meta.transfer_syntax),
+                instance_uid=instance_uid,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, an instance that is kept can be delivered
+            log.warning("no tokens made", kind=type(error).__name__)
+            return None
+        token = self._token
+        return KnownBy(
+            patient=token("patient", found.patient_id),
+            accession=token("accession", found.accession_number),
+            study=token("study", found.study_uid),
+            series=token("series", found.series_uid),
+            instance=_instance_token(self._key, found.instance_uid),
+        )
+
+    def rebuild(self, names: Iterable[str]) -> int:
+        """Record instances from their files in the spool; return how many rows there are of them.
+
+        Raises
+        ------
+        SpoolUnavailable: a file cannot be read
+        LedgerUnavailable: the ledger cannot be written
+        """
+        records = [self._spool.read_record(name) for name in names]
+        return len(
+            self._ledger.record_received(
+                [replace(received_of(record), known_by=self.known_by(record)) for record in records]
+            )
+        )
+
+    def fill(self, *, seconds: float | None = None) -> int:
+        """Make the tokens of instances that have none and whose bytes are kept, for so long at most.
+
+        Returns
+        -------
+        How many instances have them now that had none.
+
+        Raises
+        ------
+        SpoolUnavailable: a file cannot be read
+        LedgerUnavailable: the ledger cannot be read or written
+        """
+        until = None if seconds is None else time.monotonic() + seconds
+        done = 0
+        while until is None or time.monotonic() < until:
+            rows = self._ledger.without_tokens(after=self._after, limit=_AT_ONCE)
+            if not rows:
+                break
+            found = dict(self._of_files(rows))
+            self._ledger.record_tokens(found)
+            self._after = rows[-1][0]
+            done += len(found)
+        if done:
+            log.info("tokens made", count=done)
+        return done
+
+    def _of_files(self, rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, KnownBy]]:
+        for number, name in rows:
+            try:
+                known_by = self.known_by(self._spool.read_record(name))
+            except SpoolCorrupt:
+                # Held as what it is; nothing is known of it.
+                continue
+            if known_by is not None:
+                yield number, known_by
+
+
+def tokens_of(secrets: Iterable[bytes], text: str, *, kinds: Iterable[str] = KINDS) -> dict[str, list[str | int]]:
+    """The tokens that an identifier has as each of ``kinds``, by every secret that the gateway has had.
+
+    Parameters
+    ----------
+    secrets: the gateway's own, and those before it
+    text: as somebody writes it
+    kinds: of ``KINDS``
+    """
+    found: defaultdict[str, list[str | int]] = defaultdict(list)
+    for key in map(ProjectKey, secrets):
+        for kind in kinds:
+            token = _instance_token(key, text) if kind == "instance" else _token(key, kind, text)
+            if token:
+                found[kind].append(token)
+    return dict(found)
+
+
+def _token(key: ProjectKey, kind: str, text: str) -> str:
+    plain = normalised(text)
+    return key.token(_LABEL + kind, plain) if plain else ""
+
+
+def _instance_token(key: ProjectKey, text: str) -> int | None:
+    plain = normalised(text)
+    return int.from_bytes(key.digest(_LABEL + "instance", plain)[:8], "big", signed=True) if plain else None

@@ -1,0 +1,158 @@
+"""Identifiers are read from whatever is received, and spelt so that everybody's spelling of them is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+
+from gateway.dicom.file_meta import read_file_meta
+from gateway.dicom.identifiers import Identifiers, normalised, read_identifiers
+from gateway.dicom.transfer_syntax import transfer_syntax
+
+KNOWN = Identifiers(
+    patient_id="MRN-0042", accession_number="A26-000123", study_uid="1.2.826.0.1", series_uid="1.2.826.0.1.7",
+    instance_uid="1.2.826.0.1.7.9",
+)  # fmt: skip
+
+
+def nested(depth: int, *, undefined: bool) -> Sequence:
+    """A sequence in sequences, with identifiers of somebody else at every level."""
+    item = Dataset()
+    item.PatientID = "SOMEBODY ELSE"
+    item.StudyInstanceUID = "9.9.9"
+    if depth:
+        item.ReferencedStudySequence = nested(depth - 1, undefined=undefined)
+        item["ReferencedStudySequence"].is_undefined_length = undefined
+    item.is_undefined_length_sequence_item = undefined
+    found = Sequence([item, Dataset()])
+    found.is_undefined_length = undefined
+    return found
+
+
+def written(path: Path, syntax: str, *, undefined: bool = False, **changes: Any) -> Path:
+    one = Dataset()
+    one.SpecificCharacterSet = "ISO_IR 100"
+    one.SOPClassUID = uid.CTImageStorage
+    one.SOPInstanceUID = KNOWN.instance_uid
+    one.AccessionNumber = KNOWN.accession_number
+    one.ReferencedStudySequence = nested(3, undefined=undefined)
+    one["ReferencedStudySequence"].is_undefined_length = undefined
+    one.add_new(0x00090010, "LO", "HOUSE")
+    one.add_new(0x00091001, "OB", bytes(70_000))  # the next elements lie in another window
+    one.PatientName = "MUELLER^EVA"
+    one.PatientID = KNOWN.patient_id
+    one.KVP = 120
+    one.StudyInstanceUID = KNOWN.study_uid
+    one.SeriesInstanceUID = KNOWN.series_uid
+    one.InstanceNumber = 1
+    one.PixelData = bytes(64)
+    one["PixelData"].VR = "OW"
+    for name, value in changes.items():
+        if value is None:
+            del one[name]
+        else:
+            setattr(one, name, value)
+    one.file_meta = FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = uid.UID(syntax)
+    one.save_as(path, enforce_file_format=True)
+    return path
+
+
+def read(path: Path, syntax: str | None = None, whole: bytes | None = None) -> Identifiers:
+    """As reception reads: of the data set, in the syntax that was agreed."""
+    meta, offset = read_file_meta(whole or path.read_bytes())
+    return read_identifiers(
+        path,
+        offset=offset,
+        length=path.stat().st_size - offset,
+        syntax=transfer_syntax(syntax or meta.transfer_syntax),
+        instance_uid=meta.sop_instance_uid,
+    )
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        uid.ExplicitVRLittleEndian,
+        uid.ImplicitVRLittleEndian,
+        uid.ExplicitVRBigEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+    ],
+)
+def test_every_encoding(tmp_path: Path, syntax: str, undefined: bool) -> None:
+    assert read(written(tmp_path / "one.dcm", syntax, undefined=undefined)) == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("syntax", "declared"),
+    [
+        (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian),  # implicit VR under an explicit name
+        (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian),  # and the other way round
+        (uid.ExplicitVRLittleEndian, "1.2.3.4.5"),  # one that nobody knows
+    ],
+)
+def test_another_encoding_than_agreed(tmp_path: Path, syntax: str, declared: str) -> None:
+    assert read(written(tmp_path / "one.dcm", syntax), declared) == KNOWN
+
+
+def test_what_is_not_there_is_empty(tmp_path: Path) -> None:
+    path = written(tmp_path / "one.dcm", uid.ExplicitVRLittleEndian, AccessionNumber=None, PatientID="")
+    found = read(path)
+    assert (found.accession_number, found.patient_id, found.study_uid) == ("", "", KNOWN.study_uid)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 40, 200, 400, 70_400])
+def test_p7_a_broken_data_set_has_what_can_be_read(tmp_path: Path, keep: int) -> None:
+    path = written(tmp_path / "one.dcm", uid.ExplicitVRLittleEndian)
+    content = path.read_bytes()
+    _, offset = read_file_meta(content)
+    for rest in (b"", b"\xff" * 100_000, b"\0" * 100_000):
+        path.write_bytes(content[: offset + keep] + rest)
+        found = read(path, whole=content)
+        assert found.instance_uid == KNOWN.instance_uid
+        assert found.patient_id in ("", KNOWN.patient_id)
+
+
+@pytest.mark.parametrize(
+    ("charset", "value"),
+    [
+        ("ISO_IR 100", "M\u00dcLLER-7"),
+        ("ISO_IR 192", "\u7f8e\u55b6-7"),
+        ("ISO_IR 144", "\u0418\u0432\u0430\u043d-7"),
+    ],
+)
+def test_identifiers_beyond_ascii(tmp_path: Path, charset: str, value: str) -> None:
+    path = written(
+        tmp_path / "one.dcm", uid.ExplicitVRLittleEndian, SpecificCharacterSet=charset, PatientID=value
+    )  # fmt: skip
+    assert normalised(read(path).patient_id) == normalised(value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "typed"),
+    [
+        ("A26-000123", "a26-000123"),  # case
+        ("A26-000123 ", "  A26-000123\n"),  # padding of the file, blanks of the keyboard
+        ("1.2.840.1\0", "1.2.840.1"),  # padding of UIDs
+        ("MRN  42", "MRN 42"),  # blanks inside
+        ("M\u00dcLLER", "mu\u0308ller"),  # letters made of two
+        ("\uff21\uff12\uff16", "A26"),  # wide letters of Japanese keyboards
+        ("STRASSE", "stra\u00dfe"),
+    ],
+)
+def test_spellings_of_one_identifier(stored: str, typed: str) -> None:
+    assert normalised(stored) == normalised(typed)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("0042", "42"), ("A26-1", "A261"), ("1.2.30", "1.2.3"), ("A 1", "A1")],  # other patients may have these
+)
+def test_what_is_another_identifier(one: str, other: str) -> None:
+    assert normalised(one) != normalised(other)
