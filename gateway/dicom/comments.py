@@ -13,7 +13,7 @@ from itertools import pairwise
 from struct import Struct, iter_unpack
 from typing import Final, Protocol
 
-__all__ = ["Bytes", "comments"]
+__all__ = ["Bytes", "comments", "items"]
 
 _ITEM: Final = Struct("<HHI").unpack
 _FRAGMENT: Final = (0xFFFE, 0xE000)
@@ -54,10 +54,10 @@ def comments(buffer: Bytes, start: int, stop: int, *, coded: bool = True) -> Ite
     Ranges of segments, boxes, of what follows the end of a frame, and of an offset table that points at no item;
     headers that break off end where they break off.
     """
-    items = list(_items(buffer, start, stop))
-    if not items:
+    found = list(items(buffer, start, stop))
+    if not found:
         return
-    table, *fragments = items
+    table, *fragments = found
     if not _is_table(bytes(buffer[table[0] : table[1]]), [first - 8 for first, _ in fragments]):
         yield table
     if not coded:
@@ -77,7 +77,8 @@ def comments(buffer: Bytes, start: int, stop: int, *, coded: bool = True) -> Ite
             yield from _behind(buffer, first, last)
 
 
-def _items(buffer: Bytes, pos: int, stop: int) -> Iterator[tuple[int, int]]:
+def items(buffer: Bytes, pos: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The ranges of the items of encapsulated Pixel Data, the offset table first, as far as they are whole."""
     while pos + 8 <= stop:
         group, number, length = _ITEM(buffer[pos : pos + 8])
         pos += 8

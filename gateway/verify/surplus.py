@@ -19,7 +19,7 @@ from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import LeakSuspected
 from gateway.verify.output import Output
 
-__all__ = ["check_surplus"]
+__all__ = ["UNMARKED", "check_surplus", "pixel_values"]
 
 _SAMPLES_PER_PIXEL: Final = 0x00280002
 _PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
@@ -28,7 +28,7 @@ _ROWS: Final = 0x00280010
 _COLUMNS: Final = 0x00280011
 _BITS_ALLOCATED: Final = 0x00280100
 #: Encapsulated uncompressed, RLE, deflated: what begins as a codestream is chance.
-_UNMARKED: Final = frozenset(("1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"))
+UNMARKED: Final = frozenset(("1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"))
 #: Element header of a value of undefined length in explicit VR.
 _HEADER: Final = 12
 
@@ -54,12 +54,12 @@ def check_surplus(instance: Instance, output: Output, pixels: PixelChange | None
         _check_length(output, pixels)
         return
     with ExitStack() as stack:
-        for buffer, start, stop in _values(instance, output, pixels, stack):
-            for _ in comments(buffer, start, stop, coded=output.meta.transfer_syntax not in _UNMARKED):
+        for buffer, start, stop in pixel_values(instance, output, pixels, stack):
+            for _ in comments(buffer, start, stop, coded=output.meta.transfer_syntax not in UNMARKED):
                 raise LeakSuspected(where=show(PIXEL_DATA), reason="something stands beside the pixels")
 
 
-def _values(
+def pixel_values(
     instance: Instance, output: Output, pixels: PixelChange | None, stack: ExitStack
 ) -> Iterator[tuple[Bytes, int, int]]:
     """The value of Pixel Data, wherever it lies."""

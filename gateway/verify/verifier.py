@@ -11,13 +11,14 @@ from gateway.dicom.identifying import Kind
 from gateway.dicom.instance import Instance
 from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import Segment
-from gateway.dicom.tag import show
+from gateway.dicom.tag import PIXEL_DATA, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Mapping_, Program, Verb
 from gateway.profile.situation import situation
 from gateway.verify import words
 from gateway.verify.assertion import Assertion
+from gateway.verify.coded import coded_kinds
 from gateway.verify.fold import squash
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, Harvester
 from gateway.verify.needle import Needle
@@ -122,7 +123,8 @@ class Checks:
         harvested = self._harvester.harvest(instance)
         wanted = self.needles(harvested, output, dates)
         hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested), harvested.kept_uids)
-        hits = [*self._retained(harvested, wanted), *hits]
+        coded = [Hit(show(PIXEL_DATA), kind) for kind in coded_kinds(instance, output, pixels, wanted)]
+        hits = [*self._retained(harvested, wanted), *hits, *coded]
         if hits:
             others = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""
             raise LeakSuspected(
