@@ -57,7 +57,7 @@ from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, WrongValue
-from gateway.profile import Action, Program, Truncation, Unnamed, Verb
+from gateway.profile import Action, Program, RetainedUid, Truncation, Unnamed, Verb
 from gateway.profile.situation import situation
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
@@ -286,9 +286,8 @@ class _Run:
 
     def _new_uid(self, tag: int, original: str) -> str:
         """What the element's rule makes of a UID; empty where the instance has none."""
-        if self._plan.rule_at_top(tag) is None or not original:
-            return original
-        return uids.replace(original, self.key)
+        rule = self._plan.rule_at_top(tag)
+        return original if rule is None or not original else uids.made(original, self.key, rule)
 
     # The walk.
 
@@ -577,6 +576,8 @@ class _Run:
         vr = private.vr if private is not None else written_vr(tag, received, is_sequence=items is not None)
         if verb is Verb.CLEAN or isinstance(rule.options, Unnamed):
             return self._clean(rule, element, level, vr)
+        if isinstance(rule.options, RetainedUid):
+            return self._uid(rule, element, level)
         if verb in _SIMPLE:
             return self._simple(verb, element, level, vr)
         if items is not None:
@@ -610,17 +611,14 @@ class _Run:
                 dummy = dummy_value(tag, vr, value_of(self.buffer, element), self.key)
                 return [encode.element(tag, vr, dummy, implicit=level.implicit)]
             case Verb.HASH_UID if items is None:
-                return self._hash_uid(element, level)
+                return self._uid(None, element, level)
             case _:
                 return None if items is None else self._items(element, items, level)
 
-    def _hash_uid(self, element: Element, level: Level) -> list[Piece] | None:
-        tag = element[0]
-        text = value_of(self.buffer, element).decode("latin-1")
-        replaced = "\\".join(uids.replace(one.strip("\0 "), self.key) for one in text.split("\\"))
-        if replaced == text.strip("\0 "):
-            return None
-        return [encode.element(tag, b"UI", replaced.encode("ascii"), implicit=level.implicit)]
+    def _uid(self, rule: Action | None, element: Element, level: Level) -> list[Piece] | None:
+        raw = value_of(self.buffer, element)
+        replaced = uids.replaced_element(element, raw, self.key, rule, implicit=level.implicit)
+        return None if replaced is None else [replaced]
 
     def _dated(self, element: Element, level: Level, vr: bytes, new: bytes | None) -> list[Piece] | None:
         tag = element[0]

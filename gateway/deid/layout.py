@@ -15,7 +15,7 @@ from gateway.deid.guard import Guard
 from gateway.deid.memory import is_repeatable
 from gateway.deid.private import PrivateElement, staying
 from gateway.dicom.encoded import Buffer, Element, Make
-from gateway.profile import Action, Verb
+from gateway.profile import Action, Unnamed, Verb
 
 if TYPE_CHECKING:
     from gateway.deid.plan import Plan
@@ -155,4 +155,4 @@ def _made(
 def _kind(rule: Action, element: Element) -> int:
     if element[5] is not None or not is_repeatable(rule):
         return RULE
-    return CLEAN if rule.verb in (Verb.CLEAN, Verb.KEEP) else REWRITE
+    return CLEAN if rule.verb is Verb.CLEAN or isinstance(rule.options, Unnamed) else REWRITE

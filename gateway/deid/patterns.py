@@ -25,6 +25,13 @@ _WHO: Final = (
 )
 _YEAR: Final = r"(?:1[89]|20)\d\d"
 
+#: Digits in words.
+_DIGIT: Final = (
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|un|quatre|"
+    r"cinc|sis|set|vuit|nou|deux|trois|cinq|sept|huit|neuf|um|dois|quatro|sete|oito|nove|null|eins|zwei|drei|vier|f[uü]nf|"
+    r"sechs|sieben|acht|neun|due|tre|quattro|cinque|sei|sette|otto|nul|een|twee|drie|vijf|zes|zeven|negen)"
+)
+
 _PATTERNS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -55,6 +62,8 @@ _PATTERNS: Final = tuple(
         r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:\s?-?\s?[a-z]\b)?",
         # two groups of three digits and more: 984-412
         r"(?<![\w.,x*])\d{3,}-\d{3,}(?![\w.,x*]|\s?(?:ms|kv|kvp|mm)\b)",
+        # a number that is told digit by digit: five five two nine
+        rf"\b{_DIGIT}(?:[\s,.-]+{_DIGIT}){{3,}}\b",
         # ages: 93 y.o., 91 Y/O, 93 y, 90-year-old, woman of 94, 94F, F 94
         r"(?<![\d.,])\d{1,3}[\s-]?(?:y|yrs?|years?)[\s./-]{0,2}o(?:ld)?\b\.?",
         r"(?<![\d.,])\d{1,3}\s?y(?:\.|\b(?=\s*(?:$|[,;)]|[mf]\b)))",
@@ -67,12 +76,13 @@ _PATTERNS: Final = tuple(
     )
 )
 #: Without any of these no pattern matches.
-_POSSIBLE: Final = re.compile(r"\d|@|://|www\.", re.IGNORECASE)
+_POSSIBLE: Final = re.compile(rf"\d|@|://|www\.|\b{_DIGIT}\b", re.IGNORECASE)
 #: Groups of digits that together are too few for a number of somebody.
 _FEWEST_DIGITS: Final = 6
-#: Groups of digits that are no measurement: 489/213/77, 98 44 12, (415) 555-2671, 96-318-22-45.
+#: Groups of digits that are no measurement: 489/213/77, 98 44 12, (415) 555-2671, 96-318-22-45, 489_213_77; but not
+#: the b-values of "b50_400_800".
 _GROUPS: Final = re.compile(
-    r"(?<![\d.,x*])\(?\d{1,4}\)?(?:[ ]?[-/. ][ ]?\(?\d{2,4}\)?){2,}"
+    r"(?<![\d.,x*])(?:\(?\d{1,4}\)?(?:[ ]?[-/. ][ ]?\(?\d{2,4}\)?){2,}|(?<![\w:])\d{1,4}(?:[ ]?[,:_][ ]?\d{2,4}){2,})"
     r"(?![\d.,x*]|[ ]?(?:mm|cm|ms|kv|kvp|mas|ma|mg|ml|mgi|gy|mbq)\b)",
     re.IGNORECASE,
 )

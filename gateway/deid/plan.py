@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from gateway.deid import uids
 from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
@@ -24,7 +25,7 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
 from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
-from gateway.profile import Action, Origin, Program, Unnamed, Verb, resolve
+from gateway.profile import Action, Origin, Program, RetainedUid, Unnamed, Verb, resolve
 from gateway.profile.elders import age_limit, without_birth_dates
 
 __all__ = ["Place", "Plan"]
@@ -157,10 +158,15 @@ class Plan:
         """The action for ``tag`` wherever nothing overrides it, None to keep it."""
         if tag in self.rules:
             return self.rules[tag]
-        rule = _unless_kept(self.program.action(tag))
+        rule = self._unless_kept(tag, self.program.action(tag))
         if not is_private(tag):
             self.rules[tag] = rule
         return rule
+
+    def _unless_kept(self, tag: int, action: Action) -> Action | None:
+        # What stays is looked at by its guard; only a name in it has to be taken out, and UIDs are looked at here.
+        rule = uids.rule_of(self.program, tag, action)
+        return None if rule.verb is Verb.KEEP and not isinstance(rule.options, (Unnamed, RetainedUid)) else rule
 
     def rule_at_top(self, tag: int) -> Action | None:
         """The action for ``tag`` at the top level, None to keep it."""
@@ -182,7 +188,7 @@ class Plan:
             overrides: dict[int, Action | None] = {}
             for rule in self.program.paths:
                 if rule.tag not in overrides and rule.matches(path, rule.tag):
-                    overrides[rule.tag] = _unless_kept(rule.action)
+                    overrides[rule.tag] = self._unless_kept(rule.tag, rule.action)
             found = overrides or _NO_RULES
             if len(self._at) < _MOST_PATHS:
                 self._at[path] = found
@@ -199,8 +205,3 @@ class Plan:
             if len(self._resolved) < _MOST_PLACES:
                 self._resolved[verb, place] = known
         return known
-
-
-def _unless_kept(action: Action) -> Action | None:
-    # What stays is looked at by its guard; only a name in it has to be taken out.
-    return None if action.verb is Verb.KEEP and not isinstance(action.options, Unnamed) else action

@@ -321,10 +321,12 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         place = top.document.place("dates")
         text = f"there are only {shift.choices} possible shifts: dates can be guessed back"
         yield Finding(text, place.file, place.line, place.column)
-    if shift is not None and any(code.value == _RETAIN_UIDS for code in program.codes):
+    retains = top.model.option is None and any(code.value == _RETAIN_UIDS for code in program.codes)
+    if retains and program.dates != "UNMODIFIED":
         place = top.document.place("use")
         text = (
-            "UIDs often hold dates and stay as they are: an instance of which one holds a date that is shifted is held"
+            "UIDs often hold dates: those that do are replaced, as dates do not stay; "
+            "an instance of which one holds a number of the patient is held"
         )
         yield Finding(text, place.file, place.line, place.column)
     table = program.identity.table

@@ -36,6 +36,18 @@ class Unnamed:
 
 
 @dataclass(frozen=True, slots=True)
+class RetainedUid:
+    """``keep`` of the UID of an instance or the like, which every such rule means: what is no UID is replaced.
+
+    Attributes
+    ----------
+    dates: whether a UID that holds a date stays: the profile leaves dates as they are
+    """
+
+    dates: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pseudonym:
     """``pseudonymise``: where the pseudonym of a value comes from.
 
@@ -140,6 +152,7 @@ class Believing:
 Options: TypeAlias = (
     Truncation
     | Unnamed
+    | RetainedUid
     | Pseudonym
     | Mapping_
     | Bins

@@ -16,6 +16,7 @@ from gateway.profile.options import (
     Options,
     Prefix,
     Pseudonym,
+    RetainedUid,
     Rounding,
     Source,
     Substitution,
@@ -88,6 +89,7 @@ OUTCOMES: Final = {"accept": "goes on", "reject": "is rejected", "hold": "is hel
 _KEPT: Final[dict[type[Options], str]] = {
     Unnamed: "stays without the names of persons and institutions that the study's header has",
     Believing: "stays where Table E.3.10-1 or the instance's own (0008,0300) calls it safe",
+    RetainedUid: "stays if it is a UID and holds no date that does not leave; another is replaced",
     Technical: "stays if it is technical: made of known terms, codes and short numbers; a value that is not goes",
 }
 _OTHERWISE: Final = {
@@ -201,7 +203,7 @@ def _option(options: Options) -> str:
         case Truncation():
             left = {"year": "the year", "month": "year and month"}[options.to]
             return f"keeps {left} of the date; the rest becomes the first day"
-        case Unnamed() | Technical() | Believing():
+        case Unnamed() | Technical() | Believing() | RetainedUid():
             return _KEPT[type(options)]
         case Pseudonym():
             return _pseudonym(options)

@@ -20,6 +20,8 @@ _NUMBERS: Final = frozenset((Kind.ID, Kind.PHONE))
 #: A shorter number is looked for as a whole component, at its beginning and at its end only.
 _ANYWHERE: Final = 8
 _SHORTEST: Final = 6
+#: A UUID (PS3.5 B.2): what it holds is chance.
+_UUID: Final = re.compile(r"2\.25\.[0-9]{36,39}")
 #: Siemens syngo: ``30000022071112...`` was made on the eleventh of July 2022.
 _SYNGO: Final = re.compile(r"300000([0-9]{6})")
 
@@ -32,6 +34,8 @@ def kinds_in_uid(uid: str, needles: frozenset[Needle]) -> tuple[Kind, ...]:
     components, and in the form that Siemens writes.
     """
     components = uid.split(".")
+    if _UUID.fullmatch(uid):
+        return ()
     begun = {component[:8] for component in components}
     begun.update(
         f"{year}{int(month):02d}{int(day):02d}"

@@ -122,9 +122,13 @@ class Checks:
         dates = self._assertion.check(instance, output, pixels)
         harvested = self._harvester.harvest(instance)
         wanted = self.needles(harvested, output, dates)
-        hits = self._scanner.hits(output, instance.buffer, wanted, self.uids(harvested), harvested.kept_uids)
+        telling = self._telling(harvested, wanted)
+        uids, kept = self.uids(harvested) | telling.keys(), harvested.kept_uids - telling.keys()
+        hits = self._scanner.hits(output, instance.buffer, wanted, uids, kept)
         coded = [Hit(show(PIXEL_DATA), kind) for kind in coded_kinds(instance, output, pixels, wanted)]
-        hits = [*self._retained(harvested, wanted), *hits, *coded]
+        if telling and any(hit.kind is Kind.UID for hit in hits):
+            hits = [*(hit for one in telling.values() for hit in one), *hits]
+        hits += coded
         if hits:
             others = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""
             raise LeakSuspected(
@@ -176,15 +180,16 @@ class Checks:
         """The UIDs that must not be found."""
         return frozenset(harvested.uids) - harvested.kept_uids - _DUMMY_UIDS
 
-    def _retained(self, harvested: Harvest, wanted: frozenset[Needle]) -> list[Hit]:
-        """The UIDs that a rule keeps and that hold a number of the patient or a date."""
-        if not harvested.kept_uids:
-            return []
-        found = []
+    def _telling(self, harvested: Harvest, wanted: frozenset[Needle]) -> dict[str, list[Hit]]:
+        """The UIDs that a rule keeps and that hold a number of the patient or a date: the engine has to replace them.
+
+        Each with what is to be said of it where it is still there.
+        """
+        found: dict[str, list[Hit]] = {}
         for uid in sorted(harvested.kept_uids):
             for kind in kinds_in_uid(uid, wanted):
                 where = ", ".join(sorted(show(tag) for tag in harvested.uids.get(uid, ())))
-                found.append(Hit(f"the retained UID of {where}", kind))
+                found.setdefault(uid, []).append(Hit(f"the retained UID of {where}", kind))
         return found
 
     def _stayed(self, harvested: Harvest, output: Output) -> set[tuple[int, str]]:

@@ -72,6 +72,13 @@ def test_descriptors_stay(cleaner: Cleaner, text: str) -> None:
     [
         # numbers of somebody, in groups
         ("TORAX 489/213/77", "TORAX"),
+        ("TORAX 489,213,77", "TORAX"),
+        ("TORAX 489_213_77", "TORAX"),
+        ("TORAX 489:213:77", "TORAX"),
+        ("chest five five two nine one zero", "chest"),
+        ("TORAX cinco cinco dos nueve uno cero", "TORAX"),
+        ("knee two views", "knee two views"),
+        ("ep2d_diff_b50_400_800_tra", "ep2d_diff_b50_400_800_tra"),
         ("TORAX 55 29 10", "TORAX"),
         ("CXR 98 44 12", "CXR"),
         ("CT (415) 555-2671", "CT"),
