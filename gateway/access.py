@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -191,11 +192,11 @@ class _Failures:
 
     def has_too_many(self, peer: str) -> bool:
         with self._lock:
-            count, until = self._counts.get(_network(peer), (0, 0.0))
+            count, until = self._counts.get(network_of(peer), (0, 0.0))
             return count >= FAILURES and self._clock() < until
 
     def add(self, peer: str) -> Denial:
-        now, network = self._clock(), _network(peer)
+        now, network = self._clock(), network_of(peer)
         with self._lock:
             count, until = self._counts.get(network, (0, 0.0))
             if count >= FAILURES and now < until:
@@ -208,7 +209,9 @@ class _Failures:
         return Denial.WRONG
 
 
-def _network(peer: str) -> str:
+@lru_cache(maxsize=_ADDRESSES)
+def network_of(peer: str) -> str:
+    """What stands for an address where addresses are counted: itself, or its IPv6 network of 64 bits."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:

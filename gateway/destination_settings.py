@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import AliasChoices, Field, StrictBool, StrictStr, field_validator, model_validator
 
-from gateway.setting import AETitle, ByteSize, Count, FilePath, Form, HttpUrl, Port, Seconds, Secret, Section, Text
+from gateway.setting import (
+    AETitle,
+    ByteSize,
+    Count,
+    FilePath,
+    Form,
+    HttpUrl,
+    Networks,
+    Port,
+    Seconds,
+    Secret,
+    Section,
+    Text,
+)
 
 
 class BasicAuth(Section):
@@ -207,12 +220,22 @@ class TlsSettings(Section):
 class CommitmentSettings(Section):
     """Storage Commitment (PS3.4 J): a delivery is confirmed when the node has committed itself to keep the instance."""
 
-    host: Text = Field("0.0.0.0", description="address to listen on for the node's reports")  # noqa: S104
+    host: Text | None = Field(
+        None,
+        description="address to listen on for the node's reports; by default the one from which this machine reaches "
+        "the node",
+        examples=["10.1.0.5"],
+    )
     port: Annotated[Port, Field(ge=1)] | None = Field(
         None,
         description="port to listen on for the node's reports; without one they must come on the association that "
         "asked, which then stays open",
         examples=[11113],
+    )
+    addresses: Networks = Field(
+        (),
+        description="addresses that reports come from; by default those of the node's `host`, and nobody else's",
+        examples=[["10.1.0.0/28"]],
     )
     timeout_seconds: Seconds = Field(3600.0, description="time without a report after which instances are sent again")
 

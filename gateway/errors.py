@@ -13,6 +13,7 @@ GatewayError
 │   │   ├── LedgerMissing           the server has no such database: a person has to make it
 │   │   └── LedgerDamaged           it is damaged: nothing goes on until a person has repaired it
 │   ├── DecoderUnavailable          the process that runs the image codecs cannot be started
+│   ├── ConnectionFailed            there is no connection to a peer
 │   └── DeliveryFailed              the destination is down, slow, or answered something that may pass
 └── PermanentError                  another try with the same input gives the same result
     ├── ConfigurationError          gateway.yaml is wrong; names file, line and column
@@ -179,6 +180,10 @@ class LedgerDamaged(LedgerUnavailable):
 
 class DecoderUnavailable(TransientError):
     """The process that runs the image codecs cannot be started: {reason}."""
+
+
+class ConnectionFailed(TransientError):
+    """There is no connection: {reason}."""
 
 
 class DeliveryFailed(TransientError):

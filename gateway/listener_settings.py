@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
 from gateway.access import Role, User, checked_password_hash, checked_token_hash, token_digest
 from gateway.setting import (
@@ -130,11 +130,39 @@ class Dicom(Section):
     host: Text = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a PACS is another machine
     port: Port = Field(11112, description="port to listen on; 0 takes a free one")
     max_associations: Count = Field(64, description="associations at the same time; more are refused for now")
+    max_associations_per_address: Count | None = Field(
+        None,
+        description="of these, from one address that no source names (an IPv6 network of 64 bits is one address); half "
+        "of `max_associations` by default",
+        examples=[32],
+    )
+    reserved_associations: Annotated[int, Field(strict=True, ge=0), Form("number")] | None = Field(
+        None,
+        description="of `max_associations`, kept for sources with `addresses` or `certificate`; a quarter by default, "
+        "where there are such sources",
+        examples=[16],
+    )
+    max_pending: Count = Field(
+        64, description="connections without an association; of more, those that have said nothing give way"
+    )
+    max_pending_per_address: Count = Field(
+        8, description="of these, from one address; of more, the oldest that is older than a second gives way"
+    )
+    association_timeout_seconds: Seconds = Field(
+        10.0, description="time for the TLS handshake and the whole request for an association"
+    )
     max_pdu_bytes: Annotated[ByteSize, Field(ge=4096, le=16 * 1024 * 1024)] = Field(
         131072, description="longest PDU that peers may send"
     )
     network_timeout_seconds: Seconds = Field(
-        60.0, description="silence after which an association is aborted, or given up before it is established"
+        60.0, description="silence in the middle of a message after which an association is aborted"
+    )
+    idle_timeout_seconds: Seconds = Field(
+        60.0, description="silence between messages after which an association is aborted"
+    )
+    min_bytes_per_second: ByteSize = Field(
+        1024,
+        description="least rate of a message, over `network_timeout_seconds` of waiting for it; less is aborted",
     )
     accept_unknown_sop_classes: StrictBool = Field(
         default=True, description="accept storage SOP classes that the standard does not know, private ones included"
@@ -148,6 +176,26 @@ class Dicom(Section):
     def accepts_plain(self) -> bool:
         """Whether DICOM without TLS is accepted."""
         return self.tls is None if self.plain is None else self.plain
+
+    @property
+    def associations_per_address(self) -> int:
+        """Most associations of one address that no source names."""
+        return self.max_associations_per_address or max(1, self.max_associations // 2)
+
+    @property
+    def associations_reserved(self) -> int:
+        """Associations that are kept for sources that are told by more than titles."""
+        return self.max_associations // 4 if self.reserved_associations is None else self.reserved_associations
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Dicom:
+        if self.associations_reserved >= self.max_associations:
+            raise ValueError("reserved_associations: less than max_associations, or nobody else may ever send")
+        if self.associations_per_address > self.max_associations:
+            raise ValueError("max_associations_per_address: at most max_associations")
+        if self.max_pending_per_address > self.max_pending:
+            raise ValueError("max_pending_per_address: at most max_pending")
+        return self
 
     @model_validator(mode="after")
     def _has_doors(self) -> Dicom:
@@ -190,6 +238,12 @@ class Source(Section):
     addresses: Networks = Field((), description="addresses that it comes from", examples=[["10.1.0.0/16"]])
     certificate: SourceCertificate | None = Field(
         None, description="certificate that it shows; it comes by TLS then, and `dicom.tls` asks for certificates"
+    )
+    max_associations: Count | None = Field(
+        None,
+        validation_alias=AliasChoices("max_associations", "max-associations"),
+        description="associations that it may have at the same time; no limit of its own by default",
+        examples=[16],
     )
 
     @model_validator(mode="after")

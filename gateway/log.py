@@ -12,7 +12,9 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterator, MutableMapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
@@ -72,6 +74,8 @@ SAFE: Final[dict[str, str]] = {
 
 #: Put in place of a text whose name is not safe, and of a UID, which no safe text has.
 WITHHELD: Final = "(withheld)"
+#: Kinds that a throttle remembers.
+_KINDS: Final = 4096
 _OF_STRUCTLOG: Final = ("_record", "_from_structlog")
 _UID: Final = re.compile(r"\b[0-2](?:\.\d+){5,}\b|\b2\.25\.\d{8,}")
 _WARNING: Final = re.compile(r"(?P<path>[^\n]*?):(?P<line>\d+): (?P<kind>\w+): ")
@@ -133,6 +137,38 @@ def configure_logging(settings: Log, *, stream: TextIO | None = None) -> None:
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
     sys.unraisablehook = _log_unraisable
+
+
+class Throttle:
+    """Keeps floods out of the log: of each kind so many entries within a window pass. Safe for several threads.
+
+    Args:
+        most: entries of a kind per window
+        seconds: length of the window
+        clock: monotonic seconds
+    """
+
+    def __init__(self, *, most: int, seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        #: Kind -> end of its window, entries in it, entries withheld since the last that passed.
+        self._kinds: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
+
+    def withheld(self, kind: str) -> int | None:
+        """How many entries of a kind were withheld since the last one; None if this one is to be withheld, too."""
+        now = self._clock()
+        with self._lock:
+            until, count, withheld = self._kinds.get(kind, (0.0, 0, 0))
+            if now >= until:
+                until, count = now + self._seconds, 0
+            passes = count < self._most
+            self._kinds[kind] = (until, count + 1, 0) if passes else (until, count, withheld + 1)
+            self._kinds.move_to_end(kind)
+            if len(self._kinds) > _KINDS:
+                self._kinds.popitem(last=False)
+        return withheld if passes else None
 
 
 def place_of(error: BaseException) -> str:

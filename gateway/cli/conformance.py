@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from gateway.association.command import Status
+from gateway.association.refusal import Refusal
 from gateway.cli.reference import GENERATED
 from gateway.config import Dicom, DicomDestination
 from gateway.deliver.store_status import STORE_STATUSES
 from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.receive.access import Refusal
-from gateway.receive.command import Status
 from gateway.version import __version__
 
 _APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -43,7 +43,9 @@ _REJECTIONS: Final = {
     Refusal.ADDRESS: "the title is a source's, the address is not",
     Refusal.CALLED_AE: "the source may not call the gateway by this title",
     Refusal.CERTIFICATE: "the source needs another certificate, or one at all",
-    Refusal.ASSOCIATIONS: "as many associations as allowed are open",
+    Refusal.ASSOCIATIONS: "as many associations as allowed are open, or as many as strangers may have",
+    Refusal.ADDRESS_ASSOCIATIONS: "as many associations as one address may have are open",
+    Refusal.SOURCE_ASSOCIATIONS: "as many associations as the source may have are open",
     Refusal.CONGESTION: "the gateway is stopping or not able to receive",
 }
 
@@ -124,12 +126,21 @@ def _networking() -> Iterator[str]:
             ("implementation class UID", f"`{IMPLEMENTATION_CLASS_UID}`", f"`{IMPLEMENTATION_CLASS_UID}`"),
             ("implementation version name", f"`{IMPLEMENTATION_VERSION_NAME}`", f"`{IMPLEMENTATION_VERSION_NAME}`"),
             ("user identity, extended negotiation", "ignored", "not sent"),
-            ("time-out", f"{dicom.network_timeout_seconds:g} s (`dicom.network_timeout_seconds`)", "`timeout_seconds`"),
+            (
+                "time-outs",
+                (
+                    f"request for an association {dicom.association_timeout_seconds:g} s"
+                    f" (`dicom.association_timeout_seconds`), within a message {dicom.network_timeout_seconds:g} s"
+                    f" (`dicom.network_timeout_seconds`), between messages {dicom.idle_timeout_seconds:g} s"
+                    " (`dicom.idle_timeout_seconds`)"
+                ),
+                "`timeout_seconds`",
+            ),
         ],
     )
     yield "The RECEIVER rejects an association (A-ASSOCIATE-RJ: result, source, reason):"
     yield ""
-    rejected = ((because, ", ".join(map(str, refusal.value))) for refusal, because in _REJECTIONS.items())
+    rejected = ((because, ", ".join(map(str, refusal.answer))) for refusal, because in _REJECTIONS.items())
     yield from _table(("because", "answer"), rejected)
 
 

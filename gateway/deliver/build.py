@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from gateway import destination_settings
-from gateway.deliver.association import Node
+from gateway.association.requestor import Node
 from gateway.deliver.base import Destination
 from gateway.deliver.books import Books
 from gateway.deliver.dicom_node import CommitmentOptions, DicomNodeDestination, NodeOptions
@@ -113,6 +113,7 @@ def _dicom_node(name: str, settings: destination_settings.DicomDestination, plac
         else CommitmentOptions(
             host=commitment.host,
             port=commitment.port,
+            networks=commitment.addresses,
             context=None if files is None or commitment.port is None else files.server_context(place=place),
             timeout_seconds=commitment.timeout_seconds,
         ),

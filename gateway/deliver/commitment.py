@@ -18,9 +18,9 @@ from struct import Struct
 from threading import Lock
 from typing import Final, Literal, TypeAlias, cast
 
-from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
+from gateway.association.command import EventStatus
 from gateway.deliver.base import Parcel
 
 #: Storage Commitment Push Model SOP Class, and its one instance (PS3.4 J.3.5).
@@ -31,9 +31,6 @@ REQUEST_COMMITMENT: Final = 1
 #: N-EVENT-REPORT: all committed, or failures exist (PS3.4 J.3.3).
 _EVENTS: Final = (1, 2)
 
-_SUCCESS: Final = 0x0000
-_PROCESSING_FAILURE: Final = 0x0110
-_NO_SUCH_EVENT: Final = 0x0113
 _ELEMENT: Final = Struct("<HHI")
 
 FailureDecision: TypeAlias = Literal["resend", "refuse", "ask"]
@@ -150,41 +147,40 @@ class Commitments:
         with self._lock:
             return bool(self._transactions)
 
-    def report(self, event_type: int, data_set: bytes) -> int:
-        """Take in a report that came as bytes in implicit VR little endian; returns the status of the answer."""
-        try:
-            decoded = read_dataset(BytesIO(data_set), is_implicit_VR=True, is_little_endian=True)
-        except Exception:  # noqa: BLE001 - a decoder of bytes from outside, which raises what it likes
-            return _PROCESSING_FAILURE
-        return self.report_decoded(event_type, decoded)
-
-    def report_decoded(self, event_type: int, data_set: Dataset) -> int:
+    def report(self, event_type: int, data_set: bytes, *, implicit: bool = True) -> int:
         """Take in a report; returns the status of the answer.
 
         What the report does not list of its transaction has failed: the node has ended the transaction.
+
+        Parameters
+        ----------
+        event_type: Event Type ID (0000,1002)
+        data_set: the report
+        implicit: whether that is in implicit VR little endian, otherwise in explicit VR little endian
         """
         if event_type not in _EVENTS:
-            return _NO_SUCH_EVENT
+            return EventStatus.NO_SUCH_EVENT_TYPE
         try:
-            transaction = str(data_set.get("TransactionUID", ""))
-            committed = {str(item.ReferencedSOPInstanceUID) for item in data_set.get("ReferencedSOPSequence") or ()}
+            decoded = read_dataset(BytesIO(data_set), is_implicit_VR=implicit, is_little_endian=True)
+            transaction = str(decoded.get("TransactionUID", ""))
+            committed = {str(item.ReferencedSOPInstanceUID) for item in decoded.get("ReferencedSOPSequence") or ()}
             failed = {
                 str(item.ReferencedSOPInstanceUID): _number(item.get("FailureReason"))
-                for item in data_set.get("FailedSOPSequence") or ()
+                for item in decoded.get("FailedSOPSequence") or ()
             }
-        except Exception:  # noqa: BLE001 - likewise: values are converted when they are looked at
-            return _PROCESSING_FAILURE
+        except Exception:  # noqa: BLE001 - a decoder of bytes from outside, which raises what it likes
+            return EventStatus.PROCESSING_FAILURE
         with self._lock:
             waiting = self._transactions.pop(transaction, None)
             if waiting is None:
-                return _PROCESSING_FAILURE
+                return EventStatus.PROCESSING_FAILURE
             for sop_uid, delivery_id in waiting.items():
                 delivery = self._deliveries[delivery_id]
                 if sop_uid in committed and sop_uid not in failed:
                     delivery.verdict = "committed"
                 else:
                     delivery.verdict, delivery.reason = "failed", failed.get(sop_uid)
-        return _SUCCESS
+        return EventStatus.SUCCESS
 
     def _leave(self, known: _Delivery | None, sop_uid: str) -> None:
         """Take a delivery out of its transaction; called with the lock held."""

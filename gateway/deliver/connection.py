@@ -21,10 +21,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, cast
 
-from gateway.deliver.cause import cause_of
+from gateway.association.cause import cause_of
+from gateway.association.connecting import connect
 from gateway.deliver.endpoint import Endpoint
 from gateway.dicom.segments import Segment
-from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
+from gateway.errors import ConnectionFailed, DeliveryFailed, SpoolCorrupt, SpoolUnavailable
 
 #: A request may take this long for its bytes, at worst, besides the time-out: a peer that reads a byte a minute would
 #: otherwise hold a connection for ever.
@@ -168,26 +169,12 @@ class Connection:
 
     def _connect(self) -> socket.socket:
         try:
-            sock = socket.create_connection((self._endpoint.host, self._endpoint.port), timeout=self._timeout)
-        except TimeoutError:
-            raise self._failed("timeout", "it does not take the connection in time") from None
-        except (OSError, UnicodeError) as error:
-            raise self._failed("unreachable", cause_of(error)) from None
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if self._context is not None:
-                sock = self._context.wrap_socket(sock, server_hostname=self._endpoint.host)
-            sock.setblocking(False)
-        except TimeoutError:
-            sock.close()
-            raise self._failed("timeout", "it does not finish the TLS handshake in time") from None
-        except ssl.SSLError as error:
-            sock.close()
-            raise self._failed("tls", cause_of(error)) from None
-        except (OSError, ValueError) as error:
-            sock.close()
-            raise self._failed("connection-lost", cause_of(error)) from None
+            sock = connect(
+                self._endpoint.host, self._endpoint.port, timeout_seconds=self._timeout, context=self._context
+            )
+        except ConnectionFailed as error:
+            raise self._failed(str(error.facts["code"]), str(error.facts["reason"])) from None
+        sock.setblocking(False)
         return sock
 
     def _exchange(

@@ -26,10 +26,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from threading import BoundedSemaphore, Event, Lock, Thread
 from typing import Final, Literal
 
-from gateway.deliver.association import MOST_CONTEXTS, Association, Node, Pair, data_set_of
+from gateway.association.command import C_STORE_RQ, RESPONSE, c_echo_request, c_store_request, n_action_request
+from gateway.association.requestor import MOST_CONTEXTS, Association, Node, Pair
 from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel, Verdict
 from gateway.deliver.commitment import (
     PUSH_MODEL,
@@ -40,7 +42,6 @@ from gateway.deliver.commitment import (
     failure_of,
 )
 from gateway.deliver.commitment_listener import CommitmentListener
-from gateway.deliver.dimse import C_STORE_RQ, RESPONSE, c_echo_request, c_store_request, n_action_request
 from gateway.deliver.store_status import status_of
 from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import FileRange, total_length
@@ -66,13 +67,16 @@ class CommitmentOptions:
 
     Attributes
     ----------
-    host, port: where the node's reports are listened for; without a port they must come on the asking association
+    host: address where the node's reports are listened for; None for the one from which this machine reaches the node
+    port: of it; without one reports must come on the asking association
+    networks: where reports may come from; none for the addresses of the node's host
     context: TLS of that port, or None
     timeout_seconds: time without a report after which an instance is sent again
     """
 
-    host: str = "0.0.0.0"  # noqa: S104 - the node is another machine
+    host: str | None = None
     port: int | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
     context: ssl.SSLContext | None = None
     timeout_seconds: float = 3600.0
 
@@ -261,9 +265,7 @@ class DicomNodeDestination:
     def _stored(self, association: Association, parcel: Parcel, data: Sequence[FileRange]) -> Verdict:
         command = c_store_request(association.next_message_id(), parcel.sop_class_uid, parcel.sop_uid)
         answer = association.exchange(_pair(parcel), command, data)
-        if answer.field != C_STORE_RQ | RESPONSE or (
-            answer.sop_instance_uid and answer.sop_instance_uid != parcel.sop_uid
-        ):
+        if answer.field != C_STORE_RQ | RESPONSE or (answer.instance_uid and answer.instance_uid != parcel.sop_uid):
             association.abort()
             raise self._node.failed("protocol", "its answer is to another request")
         return self._judged(answer.status)
@@ -334,14 +336,16 @@ class DicomNodeDestination:
         with self._lock:
             if self._listener is None and not self._closed.is_set():
                 self._listener = CommitmentListener(
-                    self._name,
+                    self._node,
                     host=commitment.host,
                     port=commitment.port,
-                    ae_title=self._node.calling_ae,
-                    peer_ae_title=self._node.called_ae,
-                    report=self._commitments.report_decoded,
+                    networks=commitment.networks,
+                    report=self._commitments.report,
                     context=commitment.context,
                 )
+            listener = self._listener
+        if listener is not None:
+            listener.resolve()
 
     def _hear(self) -> None:
         """Take in the reports that have come on idle associations."""
@@ -464,7 +468,18 @@ def _data_set(parcel: Parcel) -> list[FileRange]:
         raise SpoolCorrupt(
             name=parcel.parts[0].path.name, reason="it does not begin with file meta information"
         ) from None
-    return data_set_of(parcel.parts, start)
+    return _parts_from(parcel.parts, start)
+
+
+def _parts_from(parts: Sequence[FileRange], start: int) -> list[FileRange]:
+    """The parts from byte ``start`` of their concatenation on."""
+    found = []
+    for part in parts:
+        skipped = min(start, part.length)
+        start -= skipped
+        if skipped < part.length:
+            found.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
+    return found
 
 
 def _unanswered(error: DeliveryFailed) -> Verdict:

@@ -6,6 +6,8 @@ from functools import partial
 
 import structlog
 
+from gateway.association.acceptor import Capacity
+from gateway.association.transfer import TransferSettings
 from gateway.config import Settings
 from gateway.ledger import LedgerWriter
 from gateway.metrics import ReceiveMetrics
@@ -66,10 +68,21 @@ def receiver_settings(settings: Settings) -> ReceiverSettings:
         port=dicom.port if dicom.accepts_plain else None,
         tls_port=0 if dicom.tls is None else dicom.tls.port,
         tls=None if dicom.tls is None else dicom.tls.context(place="dicom.tls"),
-        max_associations=dicom.max_associations,
-        max_pdu_bytes=dicom.max_pdu_bytes,
+        capacity=Capacity(
+            associations=dicom.max_associations,
+            reserved=dicom.associations_reserved if any(one.is_told_apart for one in sources(settings)) else 0,
+            per_address=dicom.associations_per_address,
+            pending=dicom.max_pending,
+            pending_per_address=dicom.max_pending_per_address,
+        ),
         max_instance_bytes=settings.limits.instance_bytes,
-        network_timeout_seconds=dicom.network_timeout_seconds,
+        request_seconds=dicom.association_timeout_seconds,
+        transfer=TransferSettings(
+            max_pdu_bytes=dicom.max_pdu_bytes,
+            timeout_seconds=dicom.network_timeout_seconds,
+            idle_seconds=dicom.idle_timeout_seconds,
+            least_bytes_per_second=dicom.min_bytes_per_second,
+        ),
         accept_unknown=dicom.accept_unknown_sop_classes,
     )
 
@@ -89,6 +102,7 @@ def sources(settings: Settings) -> list[Source]:
                 names=frozenset(source.certificate.name),
                 fingerprints=frozenset(source.certificate.fingerprint),
             ),
+            max_associations=source.max_associations,
         )
         for name, source in (settings.sources or {}).items()
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final, TypeAlias
 
+from gateway.association.acceptor import Standing
+from gateway.association.refusal import Refusal
 from gateway.errors import ConfigurationError
 from gateway.spool.record import SOURCE_BYTES
 from gateway.tls import PeerCertificate
@@ -16,24 +17,6 @@ Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 #: Name of the source of every association when the configuration names no sources.
 ANY_SOURCE: Final = "any"
-
-
-class Refusal(Enum):
-    """Why an association is rejected: result, source and reason of the A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
-
-    PROTOCOL_VERSION = (1, 2, 2)
-    APPLICATION_CONTEXT = (1, 1, 2)
-    CALLING_AE = (1, 1, 3)
-    #: The title is known, but not from this address; the standard has no reason of its own for that.
-    ADDRESS = (1, 1, 1)
-    CALLED_AE = (1, 1, 7)
-    #: Title and address are known, but not with this certificate, or not without one.
-    CERTIFICATE = (1, 2, 1)
-    #: Stopping, or something here is broken.
-    CONGESTION = (2, 3, 1)
-    ASSOCIATIONS = (2, 3, 2)
-    #: Closed without an answer: so many connections are open that not even a rejection is afforded.
-    CONNECTIONS = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +66,11 @@ class Source:
     certificate: CertificateRule | None = None
     max_associations: int | None = None
 
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether it is told by more than titles, which everybody can claim."""
+        return bool(self.addresses) or self.certificate is not None
+
     def __post_init__(self) -> None:
         if not 0 < len(self.name.encode()) <= SOURCE_BYTES:
             raise ConfigurationError(place="sources", problem=f"a name has 1 to {SOURCE_BYTES} bytes")
@@ -98,6 +86,13 @@ class AccessRules:
     def __init__(self, sources: Sequence[Source] = ()) -> None:
         self._sources = tuple(sources) or (Source(name=ANY_SOURCE),)
 
+    def standing(self, address: str) -> Standing:
+        """What the IP address of a peer alone tells."""
+        peer = _parsed(address)
+        if peer is not None and any(peer in network for source in self._sources for network in source.addresses):
+            return Standing.KNOWN
+        return Standing.POSSIBLE if any(not source.addresses for source in self._sources) else Standing.UNEXPECTED
+
     def match(
         self, *, calling_ae: str, called_ae: str, address: str, certificate: PeerCertificate | None = None
     ) -> Source | Refusal:
@@ -109,12 +104,9 @@ class AccessRules:
             address: IP address of the peer
             certificate: verified certificate of the peer, if it has shown one
         """
-        try:
-            peer = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
+        peer = _parsed(address)
+        if peer is None:
             return Refusal.ADDRESS
-        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
-            peer = peer.ipv4_mapped
         known = [source for source in self._sources if not source.calling_ae or calling_ae in source.calling_ae]
         if not known:
             return Refusal.CALLING_AE
@@ -128,3 +120,11 @@ class AccessRules:
             if not source.called_ae or called_ae in source.called_ae:
                 return source
         return Refusal.CALLED_AE
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        peer = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped else peer

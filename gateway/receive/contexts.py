@@ -7,9 +7,9 @@ from typing import Final
 
 from pydicom.uid import UID
 
+from gateway.association.pdu import AnsweredContext, ContextResult, ProposedContext
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import transfer_syntax
-from gateway.receive.association_pdu import AnsweredContext, ContextResult, ProposedContext
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 _STANDARD: Final = "1.2.840.10008."

@@ -11,11 +11,11 @@ from dataclasses import replace
 from struct import Struct
 from typing import Final
 
+from gateway.association.command import Status
 from gateway.dicom.encoded import HEADER_SIZE
 from gateway.dicom.tag import UNDEFINED_LENGTH
 from gateway.dicom.transfer_syntax import TransferSyntax
 from gateway.errors import InstanceUnusable
-from gateway.receive.command import Status
 
 #: Bytes that are looked at: the SOP Instance UID is among the first elements of a data set.
 HEAD_LENGTH: Final = 4096

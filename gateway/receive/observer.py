@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.association.acceptor import AssociationObserver
 
-class ReceiveObserver(Protocol):
+
+class ReceiveObserver(AssociationObserver, Protocol):
     """Called from the receiver's threads, several at a time; must not block and must not raise."""
-
-    def associated(self, source: str) -> None:
-        """An association with ``source`` was accepted."""
-
-    def closed(self, source: str) -> None:
-        """That association has ended."""
-
-    def refused(self, reason: str) -> None:
-        """An association was rejected or a connection closed; ``reason`` names a ``Refusal``: ``calling-ae``."""
 
     def echoed(self, source: str) -> None:
         """A C-ECHO was answered."""

@@ -10,11 +10,13 @@ from typing import Final
 
 import structlog
 
+from gateway.association.acceptor import Caller
+from gateway.association.command import C_STORE_RQ, Command, Status
+from gateway.association.transfer import AcceptedContext
 from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import GatewayError, InstanceError, InstanceUnusable, LimitExceeded, SpoolFull, TransientError
 from gateway.ledger.records import KnownBy, Received
-from gateway.receive.command import Command, Status
 from gateway.receive.contexts import is_storage, is_uid
 from gateway.receive.head import HEAD_LENGTH, check_head
 from gateway.receive.observer import ReceiveObserver
@@ -23,33 +25,6 @@ from gateway.spool import Incoming, Spool, SpoolRecord
 _log = structlog.get_logger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who is at the other end of an association.
-
-    Attributes:
-        source: name of the source in the configuration
-        calling_ae: calling AE title, printable
-        called_ae: called AE title, printable
-        address: IP address
-        association: its number, by which log and ledger name it
-    """
-
-    source: str
-    calling_ae: str
-    called_ae: str
-    address: str
-    association: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedContext:
-    """An accepted presentation context."""
-
-    abstract_syntax: str
-    transfer_syntax: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +46,29 @@ class StoreService:
     max_instance_bytes: int
     accept_unknown: bool
     known_by: Callable[[SpoolRecord], KnownBy | None] | None = None
+
+
+class Reception:
+    """What an association with a sender is for: its C-STORE operations.
+
+    Args:
+        service: shared by all
+        caller: who sends
+    """
+
+    def __init__(self, service: StoreService, caller: Caller) -> None:
+        self._service = service
+        self._caller = caller
+
+    def begin(self, command: Command, context: AcceptedContext) -> Store | None:
+        """A request has come; only C-STORE is supported."""
+        if command.field != C_STORE_RQ:
+            return None
+        return Store(self._service, caller=self._caller, context=context, command=command)
+
+    def echoed(self) -> None:
+        """A C-ECHO is answered."""
+        self._service.observer.echoed(self._caller.source)
 
 
 def received_of(record: SpoolRecord) -> Received:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
-from gateway.deliver.association import Association, Node
+from gateway.association.requestor import Association, Node
 from gateway.ledger import Ledger
 from tests.benchmark.figures import Run
 from tests.benchmark.programs import LedgerView, gateway, synced

@@ -61,8 +61,8 @@ POINTS: Final = (
     Point(BEFORE_THE_ROW, "receive", f"{_LEDGER}:Instances.record_received", "before", ("P1", "P3", "P6")),
     Point("inside the row's transaction", "receive", f"{_LEDGER}:_record", "after", ("P1", "P3", "P6")),
     Point("after the row", "receive", f"{_LEDGER}:Instances.record_received", "after", ("P1", "P3", "P6")),
-    Point("before the answer", "receive", "gateway.receive.transfer:DataTransfer._answer", "before", ("P1", "P6")),
-    Point("after the answer", "receive", "gateway.receive.transfer:DataTransfer._answer", "after", ("P1",)),
+    Point("before the answer", "receive", "gateway.association.transfer:DataTransfer._answer", "before", ("P1", "P6")),
+    Point("after the answer", "receive", "gateway.association.transfer:DataTransfer._answer", "after", ("P1",)),
     # De-identifying. No output that is half made or unverified goes on.
     Point("before a claim", "deidentify", f"{_LEDGER}:Instances.claim_received", "before", ("P3",)),
     Point("after a claim", "deidentify", f"{_LEDGER}:Instances.claim_received", "after", ("P3",)),

@@ -19,7 +19,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from gateway.association.pdu import acceptance, parse_request
+from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from gateway.profile import shipped_profiles
+from gateway.receive.contexts import negotiate
 from gateway.spool.output import write_parts
 from tests.fuzz.run import CORPUS
 from tests.fuzz.targets import TARGETS
@@ -45,6 +48,14 @@ _CONTEXTS = {
     "unknown": [("1.2.826.0.1.3680043.9.1", ["1.2.826.0.1.3680043.9.2"]), ("1.2.840.10008.5.1.4.1.2.2.1", [IMPLICIT])],
 }
 _ECHO = command({0x0002: ui(VERIFICATION), 0x0100: us(0x30), 0x0110: us(9), 0x0800: us(0x0101)})
+_REPORT = command(
+    {0x0002: ui(PUSH_MODEL), 0x0100: us(0x100), 0x0110: us(1), 0x0800: us(1), 0x1000: ui(PUSH_MODEL_INSTANCE),
+     0x1002: us(2)}
+)  # fmt: skip
+_REPORTED = struct.pack("<HHI", 8, 0x1195, 6) + b"2.25.1" + struct.pack("<HHI", 8, 0x1199, 0xFFFFFFFF) + (
+    struct.pack("<HHI", 0xFFFE, 0xE000, 14) + struct.pack("<HHI", 8, 0x1155, 6) + b"2.25.2"
+    + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+)  # fmt: skip
 _SYNTAXES = {
     "explicit": ExplicitVRLittleEndian,
     "implicit": ImplicitVRLittleEndian,
@@ -161,6 +172,11 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     yield "transfer", "deflated", message(unknown, deflated, context=7) + RELEASE_RQ
     for name, contexts in _CONTEXTS.items():
         yield "association", name, associate_rq(contexts)[6:]
+    for name, contexts in _CONTEXTS.items():
+        asked = parse_request(associate_rq(contexts)[6:])
+        yield "acceptance", name, acceptance(asked, negotiate(asked.contexts, accept_unknown=True), max_pdu_bytes=0)[6:]
+    yield "report", "implicit", message(_REPORT, _REPORTED)
+    yield "report", "explicit", message(_REPORT, _REPORTED, context=3) + RELEASE_RQ
     yield "command", "store", command(store_elements())
     yield "command", "echo", _ECHO
     yield "profile", "whole", _PROFILE.encode()

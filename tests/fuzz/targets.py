@@ -15,9 +15,15 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
+from gateway.association.acceptor import Caller
+from gateway.association.command import encode_response, parse_command
+from gateway.association.pdu import ContextResult, acceptance, parse_acceptance, parse_request
+from gateway.association.transfer import AcceptedContext, DataTransfer, End, TransferSettings
 from gateway.config import load_settings
 from gateway.console.http import Health, StatusServer
 from gateway.deid import Deidentifier, ProjectKey
+from gateway.deliver.commitment import PUSH_MODEL, Commitments
+from gateway.deliver.commitment_listener import Reports
 from gateway.deliver.store_response import read_store_response
 from gateway.dicom.encoded import Element, Familiar, Form, Limits, find, index_items, survey
 from gateway.dicom.encoded import walk as every
@@ -33,11 +39,8 @@ from gateway.errors import (
 )
 from gateway.pixels.description import describe
 from gateway.profile import load_profile, shipped_profiles
-from gateway.receive.association_pdu import ContextResult, acceptance, parse_request
-from gateway.receive.command import encode_response, parse_command
 from gateway.receive.contexts import is_uid, negotiate
-from gateway.receive.store import AcceptedContext, Caller, StoreService
-from gateway.receive.transfer import DataTransfer, End
+from gateway.receive.store import Reception, StoreService
 from gateway.spool import Durability, Spool
 from gateway.spool.output import read_parts
 from gateway.verify import Verifier
@@ -196,24 +199,25 @@ def receive(data: bytes) -> None:
     spool, witness = _spool()
     transfer = DataTransfer(
         _Wire(data),  # type: ignore[arg-type]
-        caller=_CALLER,
         contexts=_CONTEXTS,
-        service=StoreService(
-            spool=spool,
-            record=witness.record,
-            observer=witness,
-            max_instance_bytes=_MOST_INSTANCE,
-            accept_unknown=True,
+        operations=Reception(
+            StoreService(
+                spool=spool,
+                record=witness.record,
+                observer=witness,
+                max_instance_bytes=_MOST_INSTANCE,
+                accept_unknown=True,
+            ),
+            _CALLER,
         ),
-        max_pdu_bytes=_MOST_PDU,
+        settings=TransferSettings(max_pdu_bytes=_MOST_PDU, timeout_seconds=1, idle_seconds=1),
         peer_max_pdu_bytes=0,
-        timeout_seconds=1,
     )
     with contextlib.suppress(ProtocolViolation):
         end = transfer.run()
-        assert isinstance(end, bytes) or end in (End.DISCONNECTED, End.TIMED_OUT)
+        assert isinstance(end, bytes) or end in (End.DISCONNECTED, End.TIMED_OUT, End.IDLE)
     names = list(spool.names())
-    assert len(names) == transfer.stored
+    assert len(names) == transfer.succeeded
     for name in names:
         assert spool.check(name).size <= _MOST_INSTANCE
         spool.remove(name)
@@ -235,6 +239,29 @@ def association(data: bytes) -> None:
             assert context.result is not ContextResult.ACCEPTANCE or is_uid(context.abstract_syntax)
         encoded = acceptance(request, answered, max_pdu_bytes=_MOST_PDU)
         assert int.from_bytes(encoded[2:6], "big") == len(encoded) - 6
+
+
+def acceptance_of_ours(data: bytes) -> None:
+    """What a node answers to our request for an association."""
+    with contextlib.suppress(ProtocolViolation):
+        found = parse_acceptance(data)
+        assert all(0 <= context_id <= 255 for context_id in found.contexts)
+
+
+def report(data: bytes) -> None:
+    """The data-transfer phase of an association on which a node reports on storage commitment."""
+    commitments = Commitments()
+    transfer = DataTransfer(
+        _Wire(data),  # type: ignore[arg-type]
+        contexts={1: AcceptedContext(PUSH_MODEL, IMPLICIT), 3: AcceptedContext(PUSH_MODEL, EXPLICIT)},
+        operations=Reports(commitments.report),
+        settings=TransferSettings(max_pdu_bytes=_MOST_PDU, timeout_seconds=1, idle_seconds=1),
+        peer_max_pdu_bytes=0,
+    )
+    with contextlib.suppress(ProtocolViolation):
+        transfer.run()
+    # Nothing was asked for: nothing can be reported on.
+    assert transfer.succeeded == 0
 
 
 def command(data: bytes) -> None:
@@ -331,9 +358,11 @@ TARGETS: Final = {
     for target in (
         Target("walker", walk, "gateway.dicom.encoded"),
         Target("instance", treat, "gateway.deid"),
-        Target("transfer", receive, "gateway.receive"),
-        Target("association", association, "gateway.receive"),
-        Target("command", command, "gateway.receive"),
+        Target("transfer", receive, "gateway.association"),
+        Target("association", association, "gateway.association"),
+        Target("acceptance", acceptance_of_ours, "gateway.association"),
+        Target("command", command, "gateway.association"),
+        Target("report", report, "gateway.association"),
         Target("profile", profile, "gateway.profile"),
         Target("configuration", configuration, "gateway.config"),
         Target("answer", answer, "gateway.deliver"),

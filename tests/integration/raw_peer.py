@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,8 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
 
+from gateway.association.acceptor import Capacity
+from gateway.association.transfer import TransferSettings
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.records import Received
 from gateway.receive import Receiver, ReceiverSettings, Source
@@ -120,8 +123,8 @@ def associate_rq(
 class RawPeer:
     """A connection to a receiver."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+    def __init__(self, port: int, *, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
 
     def __enter__(self) -> Self:
         return self
@@ -248,7 +251,13 @@ def receiving(
     reserve_bytes: int = 0,
     **settings: object,
 ) -> Iterator[tuple[Receiver, Spool, Witness]]:
-    """A running receiver on a free port of the loopback interface."""
+    """A running receiver on a free port of the loopback interface.
+
+    Settings of ``Capacity`` and ``TransferSettings`` may stand among those of ``ReceiverSettings``.
+    """
+    for name, kind in (("capacity", Capacity), ("transfer", TransferSettings)):
+        names = {one.name for one in fields(kind)} & settings.keys()
+        settings[name] = kind(**{one: settings.pop(one) for one in names})  # type: ignore[arg-type]
     spool = Spool(root, durability=durability, reserve_bytes=reserve_bytes)
     witness = Witness()
     receiver = Receiver(

@@ -236,7 +236,7 @@ def test_a_handshake_that_never_ends_delays_nobody(tmp_path: Path, gateway: Issu
 
 
 def test_a_handshake_has_a_deadline(tmp_path: Path, gateway: Issued, authority: Authority) -> None:
-    settings = {"network_timeout_seconds": 0.5}
+    settings = {"request_seconds": 0.5}
     with door(tmp_path, gateway, authority, ClientCertificates.NONE, **settings) as (receiver, _, witness):  # type: ignore[arg-type]
         with socket.create_connection(("127.0.0.1", receiver.tls_port), timeout=60) as one:
             one.sendall(b"\x16\x03\x01\x02\x00\x01")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pydicom
 import requests
 
+from gateway.association.requestor import Node
 from gateway.deliver import DicomNodeDestination, NodeOptions, Outcome, Parcel
-from gateway.deliver.association import Node
 from gateway.deliver.dicom_node import CommitmentOptions
 from tests.fixtures.dcmtk import storescp
 from tests.fixtures.orthanc import Orthanc, orthanc_server

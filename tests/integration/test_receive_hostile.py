@@ -1,8 +1,11 @@
 """Peers that break the protocol, stall, flood or vanish, against a running receiver (promise P7)."""
 
+import ipaddress
 import socket
 import struct
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +126,7 @@ def test_p1_a_peer_that_vanishes_in_the_middle_leaves_nothing(tmp_path: Path) ->
 
 
 def test_a_stalled_sender_is_aborted(tmp_path: Path) -> None:
-    with receiving(tmp_path, network_timeout_seconds=0.3) as (receiver, spool, witness):
+    with receiving(tmp_path, timeout_seconds=0.3, request_seconds=0.3) as (receiver, spool, witness):
         with RawPeer(receiver.port) as peer:
             peer.associate()
             peer.send(message(STORE) + pdu(P_DATA, pdv(data_set()[:100], DATA)))
@@ -131,6 +134,7 @@ def test_a_stalled_sender_is_aborted(tmp_path: Path) -> None:
         with RawPeer(receiver.port) as silent:
             assert silent.read()[0] in (0, A_ABORT)  # it never asked for an association
         witness.wait_for("closed", "any")
+        witness.wait_for("refused", "timeout")
         assert_lives(receiver, spool, witness)
         assert ("failed", "any", 0, "association-ended") in witness.events
 
@@ -164,7 +168,7 @@ def test_p10_rejections_say_why(
 
 def test_the_limit_of_associations(tmp_path: Path) -> None:
     sources = [Source(name="one", calling_ae=frozenset({"ONE"}), max_associations=1), Source(name="any")]
-    with receiving(tmp_path, sources=sources, max_associations=2) as (receiver, _, witness):
+    with receiving(tmp_path, sources=sources, associations=2) as (receiver, _, witness):
 
         def refused(calling: str) -> bool:
             with RawPeer(receiver.port) as peer:
@@ -188,26 +192,48 @@ def test_the_limit_of_associations(tmp_path: Path) -> None:
             assert first.read() == (0, b"")
 
 
-def test_p7_more_connections_than_are_afforded_are_closed(tmp_path: Path) -> None:
-    with receiving(tmp_path, max_associations=1) as (receiver, spool, witness):
-        idle = [socket.create_connection(("127.0.0.1", receiver.port), timeout=60) for _ in range(60)]
-        witness.wait_for("refused", "connections")
-        for connection in idle:
-            connection.close()
-        assert witness.events.count(("refused", "connections")) <= 60 - 33
-        while receiver.associations or not _accepts(receiver):
-            pass
-        assert_lives(receiver, spool, witness)
+@pytest.mark.parametrize(
+    ("limits", "reserved_for", "accepted", "reason"),
+    [
+        # who asks again and again, from one address and by one title: how often it is let in, and why not more often
+        ({"associations": 8, "per_address": 8}, None, 8, "associations"),
+        ({"associations": 8, "per_address": 3}, None, 3, "address-associations"),
+        ({"associations": 8, "per_address": 8, "reserved": 2}, None, 6, "associations"),
+        ({"associations": 8, "per_address": 3, "reserved": 2}, "127.0.0.0/8", 8, "associations"),  # known by address
+    ],
+)
+def test_p7_nobody_takes_more_than_a_share(
+    tmp_path: Path, limits: dict[str, Any], reserved_for: str | None, accepted: int, reason: str
+) -> None:
+    networks = () if reserved_for is None else (ipaddress.ip_network(reserved_for),)
+    source = Source(name="pacs", calling_ae=frozenset({"PEER"}), addresses=networks)
+    with receiving(tmp_path, sources=[source], **limits) as (receiver, _, witness), ExitStack() as stack:
+        for _ in range(accepted):
+            stack.enter_context(RawPeer(receiver.port)).associate()
+        more = stack.enter_context(RawPeer(receiver.port))
+        more.send(associate_rq([(CT, [EXPLICIT])]))
+        assert more.read() == (A_ASSOCIATE_RJ, bytes((0, 2, 3, 2)))
+        witness.wait_for("refused", reason)
+        assert receiver.associations == accepted
 
 
-def _accepts(receiver: Receiver) -> bool:
-    try:
-        with RawPeer(receiver.port) as peer:
-            peer.associate()
-            peer.release()
-    except (AssertionError, OSError):
-        return False
-    return True
+def test_p7_what_is_reserved_waits_for_who_is_known(tmp_path: Path) -> None:
+    sources = [
+        Source(name="pacs", calling_ae=frozenset({"PACS"}), addresses=(ipaddress.ip_network("127.0.0.2/32"),)),
+        Source(name="others", calling_ae=frozenset({"PEER"})),
+    ]
+    with (
+        receiving(tmp_path, sources=sources, associations=4, reserved=1) as (receiver, _, witness),
+        ExitStack() as stack,
+    ):
+        for _ in range(3):
+            stack.enter_context(RawPeer(receiver.port)).associate()
+        with RawPeer(receiver.port) as more:
+            more.send(associate_rq([(CT, [EXPLICIT])]))
+            assert more.read()[0] == A_ASSOCIATE_RJ
+        stack.enter_context(RawPeer(receiver.port, source="127.0.0.2")).associate(calling="PACS")
+        assert receiver.associations == 4
+        witness.wait_for("associated", "pacs")
 
 
 def test_unknown_operations_are_answered_on_the_same_association(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_four_associations_at_once(tmp_path: Path) -> None:
 
 def test_one_association_per_instance(tmp_path: Path) -> None:
     files = series(tmp_path / "in", 10)
-    with receiving(tmp_path / "spool", max_associations=2) as (receiver, spool, witness):
+    with receiving(tmp_path / "spool", associations=2) as (receiver, spool, witness):
         for file in files:
             assert run("storescu", receiver.port, files=[file]).returncode == 0
         check_account(spool, witness, 10)

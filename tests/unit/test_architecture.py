@@ -12,13 +12,14 @@ ROOT = Path(gateway.__file__).parent
 #: Room -> its level; a room may import rooms of lower levels only. Modules at the top of the package are of level 0.
 LEVELS = {
     "dicom": 1,
-    "console": 1,
+    "association": 2,
     "spool": 2,
     "ledger": 2,
     "profile": 2,
     "deid": 3,
     "pixels": 3,
     "verify": 3,
+    "console": 3,
     "receive": 3,
     "deliver": 3,
     "samples": 3,

@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
+from gateway.association.requestor import Node
 from gateway.deliver import Destination, DicomNodeDestination, NodeOptions, Outcome, Parcel, Probing
-from gateway.deliver.association import Node
 from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from gateway.deliver.dicom_node import CommitmentOptions
 from gateway.dicom.segments import FileRange
@@ -397,7 +397,7 @@ class Committer:
 
 
 def committing(port: int | None, *, timeout_seconds: float = 3600.0) -> NodeOptions:
-    options = CommitmentOptions(host="127.0.0.1", port=port, timeout_seconds=timeout_seconds)
+    options = CommitmentOptions(port=port, timeout_seconds=timeout_seconds)
     return NodeOptions(commitment=options)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.association import pdu
 from gateway.deliver import NodeOptions
-from gateway.deliver.association import Node, _association_request
 from gateway.deliver.dicom_node import _COMMITMENT, CommitmentOptions
 from gateway.deliver.endpoint import Tls
 from gateway.errors import ConfigurationError
@@ -56,12 +56,13 @@ def test_a_node_of_another_authority_gets_nothing(tmp_path: Path, authority: Aut
 
 def gets_in(port: int, context: ssl.SSLContext | None) -> bool:
     """Whether the listener answers a request for an association, be it with a rejection."""
-    node = Node(destination="x", host="localhost", port=port, called_ae="GATEWAY", calling_ae="ARCHIVE")
+    context_of_ours = pdu.ProposedContext(1, _COMMITMENT[0], (_COMMITMENT[1],))
+    request = pdu.request([context_of_ours], called_ae="GATEWAY", calling_ae="ARCHIVE", max_pdu_bytes=0)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
         try:
             connection = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
             with connection:
-                connection.sendall(_association_request(node, [_COMMITMENT]))
+                connection.sendall(request)
                 return bool(connection.recv(1))
         except OSError:
             return False

@@ -4,8 +4,9 @@ import ipaddress
 
 import pytest
 
+from gateway.association.refusal import Refusal
 from gateway.errors import ConfigurationError
-from gateway.receive.access import ANY_SOURCE, AccessRules, Refusal, Source
+from gateway.receive.access import ANY_SOURCE, AccessRules, Source
 
 
 def networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from gateway.association.pdu import ProposedContext
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.receive.association_pdu import ProposedContext
 from gateway.receive.contexts import VERIFICATION, is_storage, is_uid, negotiate
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

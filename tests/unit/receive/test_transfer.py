@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.association.acceptor import Caller
+from gateway.association.transfer import AcceptedContext, DataTransfer, End, TransferSettings
 from gateway.errors import ProtocolViolation
-from gateway.receive.store import AcceptedContext, Caller, StoreService
-from gateway.receive.transfer import DataTransfer, End
+from gateway.receive.store import Reception, StoreService
 from gateway.spool import Durability, Spool
 from tests.integration.raw_peer import (
     ABORT,
@@ -51,7 +52,7 @@ ECHO = command({0x0002: ui(VERIFICATION), 0x0100: us(0x30), 0x0110: us(9), 0x080
 class Line:
     """One end of a connection whose other end is being received from."""
 
-    def __init__(self, root: Path, *, max_pdu: int, max_instance: int, timeout: float) -> None:
+    def __init__(self, root: Path, *, max_pdu: int, max_instance: int, timeout: float, idle: float) -> None:
         self.spool = Spool(root, durability=Durability.NONE)
         self.witness = Witness()
         self.near, far = socket.socketpair()
@@ -59,18 +60,19 @@ class Line:
         self._far = far
         self.transfer = DataTransfer(
             far,
-            caller=CALLER,
             contexts=CONTEXTS,
-            service=StoreService(
-                spool=self.spool,
-                record=self.witness.record,
-                observer=self.witness,
-                max_instance_bytes=max_instance,
-                accept_unknown=True,
+            operations=Reception(
+                StoreService(
+                    spool=self.spool,
+                    record=self.witness.record,
+                    observer=self.witness,
+                    max_instance_bytes=max_instance,
+                    accept_unknown=True,
+                ),
+                CALLER,
             ),
-            max_pdu_bytes=max_pdu,
+            settings=TransferSettings(max_pdu_bytes=max_pdu, timeout_seconds=timeout, idle_seconds=idle),
             peer_max_pdu_bytes=0,
-            timeout_seconds=timeout,
         )
         self.end: bytes | End | ProtocolViolation | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -125,8 +127,10 @@ class Line:
 
 
 @contextmanager
-def line(root: Path, *, max_pdu: int = 16384, max_instance: int = 1 << 30, timeout: float = 60) -> Iterator[Line]:
-    opened = Line(root, max_pdu=max_pdu, max_instance=max_instance, timeout=timeout)
+def line(
+    root: Path, *, max_pdu: int = 16384, max_instance: int = 1 << 30, timeout: float = 60, idle: float = 60
+) -> Iterator[Line]:
+    opened = Line(root, max_pdu=max_pdu, max_instance=max_instance, timeout=timeout, idle=idle)
     try:
         yield opened
     finally:
@@ -227,7 +231,7 @@ VIOLATIONS = [
     (first_data(context=5), "another presentation context"),
     (message(b"garbage"), "malformed"),
     (message(b""), "malformed"),
-    (message(command({**store_elements(), 0x0100: us(0x8001)})), "response"),
+    (message(command({**store_elements(), 0x0100: us(0x8001), 0x0120: us(7), 0x0900: us(0)})), "response"),
 ]  # fmt: skip
 
 
@@ -355,7 +359,7 @@ def test_an_abort_in_the_middle_of_a_data_set_leaves_nothing(tmp_path: Path) -> 
         peer.near.sendall(first_data(data_set()[:100]) + ABORT)
         assert peer.finish() == ABORT
         assert peer.files() == []
-        assert (peer.transfer.stored, peer.transfer.failed) == (0, 1)
+        assert (peer.transfer.succeeded, peer.transfer.failed) == (0, 1)
 
 
 def test_a_socket_that_is_closed_under_a_data_set_leaves_nothing(tmp_path: Path) -> None:
@@ -366,7 +370,7 @@ def test_a_socket_that_is_closed_under_a_data_set_leaves_nothing(tmp_path: Path)
         peer.cut()
         assert peer.finish() is End.DISCONNECTED
         assert peer.files() == []
-        assert (peer.transfer.stored, peer.transfer.failed) == (0, 1)
+        assert (peer.transfer.succeeded, peer.transfer.failed) == (0, 1)
 
 
 def test_silence_times_out(tmp_path: Path) -> None:
@@ -374,6 +378,30 @@ def test_silence_times_out(tmp_path: Path) -> None:
         peer.near.sendall(first_data(data_set()[:100]))
         assert peer.finish() is End.TIMED_OUT
         assert peer.files() == []
+
+
+@pytest.mark.parametrize(
+    ("stream", "end"),
+    [
+        (b"", End.IDLE),
+        (message(ECHO, context=3), End.IDLE),  # between messages
+        (message(STORE)[:3], End.TIMED_OUT),  # in the header of a PDU
+        (message(STORE)[:20], End.TIMED_OUT),
+        (message(STORE), End.TIMED_OUT),  # a data set was announced
+    ],
+)
+@pytest.mark.parametrize("patience", [{"timeout": 0.2, "idle": 30}, {"timeout": 30, "idle": 0.2}])
+def test_p7_silence_within_messages_and_between_them(
+    tmp_path: Path, stream: bytes, end: End, patience: dict[str, float]
+) -> None:
+    is_short = patience["timeout" if end is End.TIMED_OUT else "idle"] < 1
+    with line(tmp_path, **patience) as peer:  # type: ignore[arg-type]
+        peer.near.sendall(stream)
+        if is_short:
+            assert peer.finish() is end
+        else:
+            threading.Event().wait(0.5)  # the other patience is at its end by then
+            assert peer.end is None
 
 
 def test_p7_trickling_times_out(tmp_path: Path) -> None:

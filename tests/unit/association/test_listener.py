@@ -10,14 +10,20 @@ from typing import Any
 
 import pytest
 
+from gateway.association.listener import Listener
 from gateway.errors import ConfigurationError
-from gateway.receive.listener import Listener
 
 
 @contextmanager
 def listening(host: str) -> Iterator[tuple[Listener, "queue.Queue[tuple[socket.socket, str]]"]]:
     accepted: queue.Queue[tuple[socket.socket, str]] = queue.Queue()
-    listener = Listener(host, 0, connected=lambda connection, address: accepted.put((connection, address)))
+    listener = Listener(
+        host,
+        0,
+        place="dicom",
+        expected=lambda _address: True,
+        connected=lambda connection, address: accepted.put((connection, address)),
+    )
     listener.start()
     try:
         yield listener, accepted
@@ -31,7 +37,7 @@ def listening(host: str) -> Iterator[tuple[Listener, "queue.Queue[tuple[socket.s
         ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
         ("localhost", "localhost", ""),
         ("::1", "::1", "::1"),
-        ("::", "127.0.0.1", "::ffff:127.0.0.1"),  # IPv4 too
+        ("::", "127.0.0.1", "127.0.0.1"),  # IPv4 too
         ("::", "::1", "::1"),
     ],
 )
@@ -93,7 +99,7 @@ def test_it_goes_on_when_a_connection_cannot_be_served() -> None:
             raise RuntimeError("can't start new thread")
         connection.close()
 
-    listener = Listener("127.0.0.1", 0, connected=connected)
+    listener = Listener("127.0.0.1", 0, place="dicom", expected=lambda _address: True, connected=connected)
     listener.start()
     try:
         for _ in range(2):
@@ -113,8 +119,28 @@ def test_it_goes_on_when_a_connection_cannot_be_served() -> None:
 )
 def test_an_address_that_cannot_be_listened_on(host: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=f"cannot listen on {host} port 0: {reason}$"):
-        Listener(host, 0, connected=lambda *_: None)
+        Listener(host, 0, place="dicom", expected=lambda _address: True, connected=lambda *_: None)
 
 
 def test_a_listener_that_never_started_stops() -> None:
-    Listener("127.0.0.1", 0, connected=lambda *_: None).stop()
+    Listener("127.0.0.1", 0, place="dicom", expected=lambda _address: True, connected=lambda *_: None).stop()
+
+
+def test_p10_who_is_not_expected_is_dropped_before_anything_is_read() -> None:
+    served: queue.Queue[str] = queue.Queue()
+
+    def connected(connection: socket.socket, address: str) -> None:
+        served.put(address)
+        connection.close()
+
+    listener = Listener("127.0.0.1", 0, place="dicom", expected=lambda one: one == "127.0.0.2", connected=connected)
+    listener.start()
+    try:
+        stranger = socket.create_connection(("127.0.0.1", listener.port), timeout=30, source_address=("127.0.0.3", 0))
+        with stranger, pytest.raises(ConnectionResetError):
+            stranger.recv(1)
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=30, source_address=("127.0.0.2", 0)):
+            assert served.get(timeout=30) == "127.0.0.2"
+    finally:
+        listener.stop()
+    assert served.empty()

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.receive.access import Refusal
-from gateway.receive.association_pdu import AnsweredContext, AssociationRequest, ContextResult
-from gateway.receive.connection import Connection, ConnectionSettings
-from gateway.receive.transfer import DataTransfer, End
+from gateway.association.connection import Connection, ConnectionSettings
+from gateway.association.pdu import AnsweredContext, AssociationRequest, ContextResult
+from gateway.association.refusal import Refusal
+from gateway.association.transfer import End, TransferSettings
+from tests.fixtures.ports import wait_until
 from tests.integration.raw_peer import (
     A_ABORT,
     A_ASSOCIATE_AC,
@@ -28,7 +29,7 @@ from tests.integration.raw_peer import (
 REQUEST = associate_rq([(CT, [EXPLICIT])])
 
 
-class Transfer(DataTransfer):
+class Transfer:
     """Ends as the test wants it to."""
 
     def __init__(self, final: bytes | End) -> None:
@@ -48,21 +49,29 @@ class Host:
         self.final = final
         self.broken = broken
         self.told: list[str] = []
+        self.asked: list[Connection] = []
         self.ended = threading.Event()
 
-    def consider(self, _connection: Connection, request: AssociationRequest) -> Sequence[AnsweredContext] | Refusal:
+    def consider(self, connection: Connection, request: AssociationRequest) -> Sequence[AnsweredContext] | Refusal:
+        self.asked.append(connection)
         if self.broken:
             raise RuntimeError("anything")
         return self.refusal or [AnsweredContext(1, ContextResult.ACCEPTANCE, CT, EXPLICIT)]
 
     def begin_transfer(
         self, _connection: Connection, _request: AssociationRequest, contexts: Sequence[AnsweredContext]
-    ) -> DataTransfer:
+    ) -> Transfer:
         self.told.append(f"begin {len(contexts)}")
         return Transfer(self.final)
 
     def end_transfer(self, _connection: Connection, outcome: str) -> None:
         self.told.append(f"end {outcome}")
+
+    def gave_up(self, _connection: Connection) -> None:
+        self.told.append("gave up")
+
+    def violated(self, _connection: Connection, _reason: str) -> None:
+        """Counted by nobody here."""
 
     def handshake_failed(self, _connection: Connection, _error: OSError) -> None:
         self.told.append("handshake")
@@ -78,7 +87,7 @@ def connected(host: Host, timeout_seconds: float = 30.0) -> Iterator[socket.sock
     listening = socket.create_server(("127.0.0.1", 0))
     with listening, socket.create_connection(listening.getsockname(), timeout=30) as peer:
         accepted, _ = listening.accept()
-        settings = ConnectionSettings(tls=None, max_pdu_bytes=16_384, timeout_seconds=timeout_seconds)
+        settings = ConnectionSettings(tls=None, request_seconds=timeout_seconds, transfer=TransferSettings())
         connection = Connection(accepted, address="127.0.0.1", settings=settings, host=host)
         thread = threading.Thread(target=connection.run)
         thread.start()
@@ -156,6 +165,33 @@ def test_a_request_that_trickles_is_given_up() -> None:
     with connected(host, timeout_seconds=0.2) as peer:
         peer.sendall(REQUEST[:40])
         assert everything(peer) == []
+    assert host.told == ["gave up", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "spoken"),
+    [
+        (b"", False),
+        (REQUEST[:1], True),  # read or not
+        (REQUEST[:40], True),
+    ],
+)
+def test_who_has_spoken(stream: bytes, spoken: bool) -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        settings = ConnectionSettings(tls=None, request_seconds=30, transfer=TransferSettings())
+        connection = Connection(far, address="127.0.0.1", settings=settings, host=Host())
+        near.sendall(stream)
+        assert connection.has_spoken() is spoken
+
+
+def test_who_has_its_answer_only_holds_the_line() -> None:
+    host = Host(refusal=Refusal.CALLED_AE)
+    with connected(host) as peer:
+        peer.sendall(REQUEST)
+        assert peer.recv(1) == bytes([A_ASSOCIATE_RJ])
+        (connection,) = host.asked
+        wait_until(lambda: not connection.has_spoken(), what="the answer is known to be the last word")
 
 
 def test_a_broken_host_lets_nobody_in() -> None:

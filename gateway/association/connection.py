@@ -6,23 +6,25 @@ they wait: Sta2 is ``_request``, Sta3 the decision, Sta6 a ``DataTransfer``, Sta
 
 from __future__ import annotations
 
+import fcntl
+import select
 import socket
 import ssl
+import termios
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from struct import Struct
 from typing import Final, Protocol
 
 import structlog
 
-from gateway.errors import ProtocolViolation
-from gateway.receive.access import Refusal
-from gateway.receive.association_pdu import (
+from gateway.association.pdu import (
     A_ABORT,
     A_ASSOCIATE_RQ,
     A_RELEASE_RQ,
+    PDU_HEADER,
+    PDU_TYPES,
     AbortReason,
     AnsweredContext,
     AssociationRequest,
@@ -32,17 +34,24 @@ from gateway.receive.association_pdu import (
     rejection,
     release_response,
 )
-from gateway.receive.transfer import DataTransfer, End, acknowledge_quickly
+from gateway.association.refusal import Refusal
+from gateway.association.transfer import End, TransferSettings, acknowledge_quickly
+from gateway.errors import ProtocolViolation
 
 _log = structlog.get_logger(__name__)
 
 #: 128 presentation contexts with 60 transfer syntaxes each are half of this.
 _LONGEST_REQUEST: Final = 1 << 20
-_HEADER: Final = Struct(">BxI")
-_PDU_TYPES: Final = range(1, 8)
 _READ: Final = 64 << 10
 #: How long a peer has for closing the connection after the last word (ARTIM, PS3.8 9.1.5).
 _LINGER_SECONDS: Final = 5.0
+
+
+class Transfer(Protocol):
+    """The data transfer of an association."""
+
+    def run(self) -> bytes | End:
+        """Receive until the association ends; what ends it."""
 
 
 class Host(Protocol):
@@ -53,7 +62,7 @@ class Host(Protocol):
 
     def begin_transfer(
         self, connection: Connection, request: AssociationRequest, contexts: Sequence[AnsweredContext]
-    ) -> DataTransfer:
+    ) -> Transfer:
         """The data transfer of an association that has been accepted."""
 
     def end_transfer(self, connection: Connection, outcome: str) -> None:
@@ -61,6 +70,12 @@ class Host(Protocol):
 
     def handshake_failed(self, connection: Connection, error: OSError) -> None:
         """There is no TLS with this peer."""
+
+    def gave_up(self, connection: Connection) -> None:
+        """No whole request has come in time."""
+
+    def violated(self, connection: Connection, reason: str) -> None:
+        """The peer has broken the protocol, and is told by an A-ABORT."""
 
     def closed(self, connection: Connection) -> None:
         """The connection is closed; called last, whatever happened."""
@@ -72,13 +87,15 @@ class ConnectionSettings:
 
     Attributes:
         tls: if the connection speaks TLS
-        max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for no limit
-        timeout_seconds: how long the peer may take for a request, and for taking an answer
+        request_seconds: how long the peer may take for the handshake and its whole request
+        transfer: what it may take from then on
+        roles: SOP classes whose roles are accepted as they are proposed
     """
 
     tls: ssl.SSLContext | None
-    max_pdu_bytes: int
-    timeout_seconds: float
+    request_seconds: float
+    transfer: TransferSettings
+    roles: frozenset[str] = frozenset()
 
 
 class Connection:
@@ -89,19 +106,34 @@ class Connection:
         address: IP address of the peer
         settings: how
         host: whom to ask and tell
+        is_known: whether the configuration names the address
 
     Attributes:
         address: IP address of the peer
+        is_known: whether the configuration names it
         socket: the connection; after the TLS handshake, if there is one
         opened: when it was accepted, by ``time.monotonic``
+        displaced: whether it has been cut to make room for another
     """
 
-    def __init__(self, accepted: socket.socket, *, address: str, settings: ConnectionSettings, host: Host) -> None:
+    def __init__(
+        self,
+        accepted: socket.socket,
+        *,
+        address: str,
+        settings: ConnectionSettings,
+        host: Host,
+        is_known: bool = False,
+    ) -> None:
         self.address = address
+        self.is_known = is_known
         self.socket = accepted
         self.opened = time.monotonic()
+        self.displaced = False
         self._settings = settings
         self._host = host
+        self._spoken = False
+        self._answered = False
 
     def run(self) -> None:
         """Serve the connection until it is closed; raises nothing."""
@@ -117,6 +149,18 @@ class Connection:
                 self.socket.close()
             self._host.closed(self)
 
+    def has_spoken(self) -> bool:
+        """Whether the peer has sent something, and still has an answer to come."""
+        if self._answered:
+            return False
+        if not self._spoken:
+            waiting = bytearray(4)
+            with suppress(OSError):
+                # What nobody has read yet counts. A peek would wait for the socket's time-out.
+                fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, waiting)
+            self._spoken |= any(waiting)
+        return self._spoken
+
     def cut(self, how: int = socket.SHUT_RDWR) -> None:
         """Shut the connection down, or one direction of it; from any thread."""
         with suppress(OSError):
@@ -124,56 +168,75 @@ class Connection:
             socket.socket.shutdown(self.socket, how)
 
     def _serve(self) -> None:
-        self._secure()
-        last = self._associate()
+        deadline = self.opened + self._settings.request_seconds
+        self._secure(deadline)
+        last = self._associate(deadline)
         if last:
-            self.socket.settimeout(self._settings.timeout_seconds)
+            self.socket.settimeout(self._settings.transfer.timeout_seconds)
             self.socket.sendall(last)
+            self._answered = True
             self._linger()
 
-    def _secure(self) -> None:
+    def _secure(self, deadline: float) -> None:
         """Do the TLS handshake, if one is to do, in the connection's own thread: a slow one delays nobody."""
         context = self._settings.tls
         if context is None:
             return
-        self.socket.settimeout(self._settings.timeout_seconds)
         try:
+            self._await_word(deadline)
+            self.socket.settimeout(_left(deadline))
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
             assert isinstance(self.socket, ssl.SSLSocket)
+            # The time-out is one of the whole handshake.
             self.socket.do_handshake()
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else ConnectionError()
             self._host.handshake_failed(self, failure)
-            raise failure from None
+            raise ConnectionError from None
 
-    def _associate(self) -> bytes:
+    def _await_word(self, deadline: float) -> None:
+        """Wait for the first byte without reading it."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        if not poll.poll(_left(deadline) * 1000):
+            raise TimeoutError
+        self._spoken = True
+
+    def _associate(self, deadline: float) -> bytes:
         """Serve the association; the PDU that remains to be sent, b"" if there is none."""
         try:
-            request = self._request()
+            try:
+                request = self._request(deadline)
+            except TimeoutError:
+                self._host.gave_up(self)
+                return b""
             if request is None:
                 return b""
             if isinstance(request, AbortReason):
                 return abort(request)
             answer = self._host.consider(self, request)
             if isinstance(answer, Refusal):
-                return rejection(*answer.value)
-            self.socket.settimeout(self._settings.timeout_seconds)
-            self.socket.sendall(acceptance(request, answer, max_pdu_bytes=self._settings.max_pdu_bytes))
+                return rejection(*answer.answer)
+            settings = self._settings.transfer
+            self.socket.settimeout(settings.timeout_seconds)
+            self.socket.sendall(
+                acceptance(request, answer, max_pdu_bytes=settings.max_pdu_bytes, roles=self._settings.roles)
+            )
             return _last_word(self._transfer(request, answer))
         except ProtocolViolation as error:
-            _log.warning("association aborted", reason=str(error.facts["reason"]))
+            self._host.violated(self, str(error.facts["reason"]))
             return abort(AbortReason.NOT_SPECIFIED)
 
-    def _request(self) -> AssociationRequest | AbortReason | None:
+    def _request(self, deadline: float) -> AssociationRequest | AbortReason | None:
         """The peer's first PDU; None if it aborts.
 
         Raises:
             ProtocolViolation: it is no PDU, or a request that cannot be read
-            OSError: it did not come whole, or not in time
+            TimeoutError: it did not come whole in time
+            OSError: it did not come whole
         """
-        deadline = time.monotonic() + self._settings.timeout_seconds
-        kind, length = _HEADER.unpack(self._exactly(_HEADER.size, deadline))
-        if kind not in _PDU_TYPES or length > _LONGEST_REQUEST:
+        kind, length = PDU_HEADER.unpack(self._exactly(PDU_HEADER.size, deadline))
+        if kind not in PDU_TYPES or length > _LONGEST_REQUEST:
             raise ProtocolViolation(reason="a PDU of no known type, or too long")
         body = self._exactly(length, deadline)
         if kind == A_ABORT:
@@ -205,23 +268,33 @@ class Connection:
     def _exactly(self, count: int, deadline: float) -> bytes:
         data = bytearray()
         while len(data) < count:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self.socket.settimeout(left)
+            self.socket.settimeout(_left(deadline))
             acknowledge_quickly(self.socket)
             part = self.socket.recv(min(count - len(data), _READ))
             if not part:
                 raise ConnectionError
+            self._spoken = True
             data += part
         return bytes(data)
+
+
+def _left(deadline: float) -> float:
+    """Seconds until a deadline.
+
+    Raises:
+        TimeoutError: there are none
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _last_word(final: bytes | End) -> bytes:
     """What answers the end of data transfer, b"" if nobody is there to answer."""
     if isinstance(final, End):
         return b"" if final is End.DISCONNECTED else abort(AbortReason.NOT_SPECIFIED)
-    kind, _ = _HEADER.unpack_from(final)
+    kind, _ = PDU_HEADER.unpack_from(final)
     if kind == A_RELEASE_RQ:
         return release_response()
     return b"" if kind == A_ABORT else abort(AbortReason.UNEXPECTED_PDU)

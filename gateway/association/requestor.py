@@ -1,8 +1,7 @@
 """One association as its requestor, without threads: negotiation, messages, release (PS3.8).
 
-pynetdicom encodes and decodes the PDUs of negotiation. Data sets are sent here: they are read from their files a
-window at a time and go out as P-DATA-TF PDUs by one system call per window, whatever PDUs the peer takes. Memory is
-that window, whatever an instance measures.
+Data sets are read from their files a window at a time and go out as P-DATA-TF PDUs by one system call per window,
+whatever PDUs the peer takes. Memory is that window, whatever an instance measures.
 """
 
 from __future__ import annotations
@@ -11,30 +10,23 @@ import os
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 from typing import Final, TypeAlias
 
-from pydicom.uid import UID
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    ImplementationVersionNameNotification,
-    MaximumLengthNotification,
-)
-from pynetdicom.presentation import PresentationContext
+from gateway.association import pdu
+from gateway.association.cause import cause_of
+from gateway.association.command import N_EVENT_REPORT_RQ, Command, encode_response
+from gateway.association.connecting import connect
+from gateway.association.message import MessageReader
+from gateway.association.pdu import IS_COMMAND, PDU_HEADER, PDV_OVERHEAD, ProposedContext
+from gateway.association.transfer import acknowledge_quickly
+from gateway.dicom.segments import Segment, total_length
+from gateway.errors import ConnectionFailed, DeliveryFailed, ProtocolViolation, SpoolCorrupt, SpoolUnavailable
 
-from gateway.deliver.cause import cause_of
-from gateway.deliver.dimse import N_EVENT_REPORT_RQ, Command, n_event_report_response, parse_command
-from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from gateway.dicom.segments import FileRange, Segment, total_length
-from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
-
-_APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 #: Context ids are the odd numbers to 255 (PS3.8 9.3.2.2).
 MOST_CONTEXTS: Final = 128
 #: Announced as the longest PDU that the peer may send: answers and reports are short.
@@ -48,15 +40,8 @@ _WINDOW: Final = 1 << 20
 _VECTORS: Final = 1000
 #: A message may take this long for its bytes, at worst, besides the time-out.
 _SLOWEST_BYTES_PER_SECOND: Final = 16 * 1024
-_PDV_OVERHEAD: Final = 6
-
-_P_DATA: Final = Struct(">BBIIBB")
-_PDU: Final = Struct(">BxI")
-_PDV: Final = Struct(">IBB")
-_ACCEPT, _REJECT, _DATA, _RELEASE_RQ, _RELEASE_RP, _ABORT = 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
-_IS_COMMAND: Final = 1
-_IS_LAST: Final = 2
-_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+#: What a context is refused with that the peer passes over: no reason (PS3.8 table 9-18).
+_NO_REASON: Final = 2
 
 #: Abstract syntax and transfer syntax.
 Pair: TypeAlias = tuple[str, str]
@@ -129,9 +114,9 @@ class Association:
         self._node = node
         self._reported = reported
         self._buffer = bytearray()
-        self._command = bytearray()
+        self._pending: tuple[Command, int] | None = None
         self._data = bytearray()
-        self._pending: Command | None = None
+        self._inbox: deque[tuple[Command, int, bytes]] = deque()
         self._message_id = 0
         self.accepted: dict[Pair, int] = {}
         self.refused: dict[Pair, int] = {}
@@ -179,7 +164,7 @@ class Association:
         length = total_length(data)
         deadline = time.monotonic() + self._node.timeout_seconds + length / _SLOWEST_BYTES_PER_SECOND
         try:
-            head = self._fragments(context_id, memoryview(command), control=_IS_COMMAND, last=True)
+            head = self._fragments(context_id, memoryview(command), control=IS_COMMAND, last=True)
             self._send_message(context_id, head, data, length, deadline)
             answer = self._answer(time.monotonic() + self._node.timeout_seconds)
         except (SpoolUnavailable, SpoolCorrupt):
@@ -197,9 +182,12 @@ class Association:
     def poll(self) -> None:
         """Answer the reports that have come meanwhile; closes the association if the peer has ended it."""
         try:
-            while self._open and (self._buffer_has_pdu() or self._is_readable()):
-                message = self._read_message(time.monotonic() + self._node.timeout_seconds)
-                self._take_report(*message)
+            while self._open:
+                while self._inbox:
+                    self._take_report(*self._inbox.popleft())
+                if not self._is_readable():
+                    break
+                self._digest()
         except DeliveryFailed:
             self._close()
 
@@ -208,9 +196,9 @@ class Association:
         if not self._open:
             return
         with suppress(DeliveryFailed, OSError):
-            self._socket.sendall(_PDU.pack(_RELEASE_RQ, 4) + bytes(4))
+            self._socket.sendall(pdu.release_request())
             deadline = time.monotonic() + min(self._node.timeout_seconds, 5.0)
-            while self._read_pdu(deadline)[0] not in (_RELEASE_RP, _ABORT):
+            while self._read_pdu(deadline)[0] not in (pdu.A_RELEASE_RP, pdu.A_ABORT):
                 pass
         self._close()
 
@@ -219,7 +207,7 @@ class Association:
         if self._open:
             with suppress(OSError):
                 self._socket.settimeout(1.0)
-                self._socket.sendall(_PDU.pack(_ABORT, 4) + bytes(4))
+                self._socket.sendall(pdu.abort())
         self._close()
 
     def _close(self) -> None:
@@ -231,79 +219,54 @@ class Association:
     def _connect(self) -> socket.socket:
         node = self._node
         try:
-            sock = socket.create_connection((node.host, node.port), timeout=node.timeout_seconds)
-        except TimeoutError:
-            raise node.failed("timeout", "it does not take the connection in time") from None
-        except (OSError, UnicodeError) as error:
-            raise node.failed("unreachable", cause_of(error)) from None
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if node.context is not None:
-                sock = node.context.wrap_socket(sock, server_hostname=node.host)
-        except TimeoutError:
-            sock.close()
-            raise node.failed("timeout", "it does not finish the TLS handshake in time") from None
-        except ssl.SSLError as error:
-            sock.close()
-            raise node.failed("tls", cause_of(error)) from None
-        except (OSError, ValueError) as error:
-            sock.close()
-            raise node.failed("connection-lost", cause_of(error)) from None
-        return sock
+            return connect(node.host, node.port, timeout_seconds=node.timeout_seconds, context=node.context)
+        except ConnectionFailed as error:
+            raise node.failed(str(error.facts["code"]), str(error.facts["reason"])) from None
 
     def _negotiate(self, pairs: Sequence[Pair]) -> None:
         node = self._node
+        proposed = [
+            ProposedContext(2 * number + 1, abstract_syntax, (transfer_syntax,))
+            for number, (abstract_syntax, transfer_syntax) in enumerate(pairs)
+        ]
         try:
-            self._socket.sendall(_association_request(node, pairs))
+            self._socket.sendall(
+                pdu.request(proposed, called_ae=node.called_ae, calling_ae=node.calling_ae, max_pdu_bytes=_RECEIVED_PDU)
+            )
         except OSError as error:
             raise node.failed("connection-lost", cause_of(error)) from None
         kind, body = self._read_pdu(time.monotonic() + node.timeout_seconds)
-        if kind == _REJECT and len(body) >= 4:
+        if kind == pdu.A_ASSOCIATE_RJ and len(body) >= 4:
             words = _REJECTIONS.get((body[2], body[3]), f"source {body[2]}, reason {body[3]}")
             raise node.failed("association-rejected", f"it rejects the association: {words}")
-        if kind == _ABORT:
+        if kind == pdu.A_ABORT:
             raise node.failed("aborted", "it aborts the association instead of accepting it")
-        if kind != _ACCEPT:
+        if kind != pdu.A_ASSOCIATE_AC:
             raise node.failed("protocol", "it does not answer the request for an association")
         try:
-            pdu = A_ASSOCIATE_AC()
-            pdu.decode(_PDU.pack(kind, len(body)) + body)
-            accept = pdu.to_primitive()
-            results = accept.presentation_context_definition_results_list
-            maximum = int(accept.maximum_length_received or 0)
-        except Exception as error:
+            accepted = pdu.parse_acceptance(body)
+        except ProtocolViolation as error:
             raise node.failed("protocol", "its acceptance of the association cannot be read") from error
-        if not results:
+        if not accepted.contexts:
             raise node.failed("protocol", "its acceptance of the association names no presentation context")
-        ids = {2 * number + 1: pair for number, pair in enumerate(pairs)}
-        for context in results:
-            pair = ids.pop(int(context.context_id or 0), None)
-            if pair is None:
-                continue
-            syntaxes = [str(uid) for uid in context.transfer_syntax]
-            if context.result == 0 and (not syntaxes or syntaxes == [pair[1]]):
-                self.accepted[pair] = int(context.context_id or 0)
+        for number, pair in enumerate(pairs):
+            result, syntax = accepted.contexts.get(2 * number + 1, (_NO_REASON, ""))
+            if result == 0 and syntax in ("", pair[1]):
+                self.accepted[pair] = 2 * number + 1
             else:
-                self.refused[pair] = int(context.result or 2)
-        self.refused |= dict.fromkeys(ids.values(), 2)
+                self.refused[pair] = result or _NO_REASON
+        maximum = accepted.max_pdu_bytes
         longest = min(node.max_pdu_bytes, maximum) if maximum else node.max_pdu_bytes
         # Fragments of data sets have an even length (PS3.8 9.3.5.1 by way of PS3.5 7.1.1).
-        self._room = max(2, (min(longest, _WINDOW) - _PDV_OVERHEAD) & ~1)
+        self._room = max(2, (min(longest, _WINDOW) - PDV_OVERHEAD) & ~1)
         count = max(1, min(_WINDOW // self._room, _VECTORS // 2))
         self._window = memoryview(bytearray(self._room * count))
+        self._messages = MessageReader(self, contexts=frozenset(self.accepted.values()), max_pdu_bytes=_LONGEST_PDU)
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def _fragments(self, context_id: int, data: memoryview, *, control: int, last: bool) -> list[bytes | memoryview]:
-        """P-DATA-TF PDUs with one PDV each (PS3.8 9.3.5), as header and fragment in turn."""
-        vectors: list[bytes | memoryview] = []
-        for start in range(0, len(data), self._room):
-            fragment = data[start : start + self._room]
-            size = len(fragment) + 2
-            flags = control | (_IS_LAST if last and start + self._room >= len(data) else 0)
-            vectors += (_P_DATA.pack(_DATA, 0, size + 4, size, context_id, flags), fragment)
-        return vectors
+    def _fragments(self, context_id: int, content: memoryview, *, control: int, last: bool) -> list[bytes | memoryview]:
+        return pdu.data_pdus(context_id, content, room=self._room, control=control, last=last)
 
     def _send_message(
         self,
@@ -365,76 +328,74 @@ class Association:
             self.abort()
             raise self._node.failed("protocol", "it requests what was not negotiated")
         status = self._reported(command.event_type, data)
-        answer = memoryview(n_event_report_response(command, status))
+        answer = memoryview(encode_response(command, status))
         deadline = time.monotonic() + self._node.timeout_seconds
-        self._write(self._fragments(context_id, answer, control=_IS_COMMAND, last=True), deadline)
+        self._write(self._fragments(context_id, answer, control=IS_COMMAND, last=True), deadline)
 
     def _read_message(self, deadline: float) -> tuple[Command, int, bytes]:
         """The next whole message: command, presentation context, data set."""
-        while True:
-            kind, body = self._read_pdu(deadline)
-            if kind == _RELEASE_RQ:
-                with suppress(OSError):
-                    self._socket.sendall(_PDU.pack(_RELEASE_RP, 4) + bytes(4))
-                raise self._node.failed("connection-lost", "it released the association")
-            if kind == _ABORT:
-                raise self._node.failed("aborted", "it aborted the association")
-            if kind != _DATA:
-                raise self._node.failed("protocol", "a PDU that is out of place")
-            message = self._take_data(body)
-            if message is not None:
-                return message
+        self._digest()
+        while not self._inbox:
+            self._receive(deadline)
+            self._digest()
+        return self._inbox.popleft()
 
-    def _take_data(self, body: bytes) -> tuple[Command, int, bytes] | None:
-        pos = 0
-        while pos < len(body):
-            if len(body) - pos < _PDV.size:
-                raise self._node.failed("protocol", "a PDV is cut off")
-            length, context_id, control = _PDV.unpack_from(body, pos)
-            end = pos + 4 + length
-            if length < 2 or end > len(body):
-                raise self._node.failed("protocol", "a PDV is longer than its PDU")
-            fragment = body[pos + _PDV.size : end]
-            pos = end
-            (self._command if control & _IS_COMMAND else self._data).extend(fragment)
-            if len(self._command) + len(self._data) > _LONGEST_MESSAGE:
-                raise self._node.failed("protocol", "a message of no credible length")
-            if not control & _IS_LAST:
-                continue
-            if control & _IS_COMMAND:
-                try:
-                    self._pending = parse_command(self._command)
-                except ValueError:
-                    raise self._node.failed("protocol", "its command cannot be read") from None
-                self._command.clear()
-            if self._pending is not None and (not self._pending.has_data_set or not control & _IS_COMMAND):
-                message = (self._pending, int(context_id), bytes(self._data))
-                self._pending = None
-                self._data.clear()
-                if pos < len(body):
-                    raise self._node.failed("protocol", "two messages in one PDU")
-                return message
-        return None
+    def _digest(self) -> None:
+        """Take in what has been received; whole messages go to the inbox."""
+        view = memoryview(bytes(self._buffer))
+        try:
+            used, final = self._messages.consume(view, 0, len(view))
+        except ProtocolViolation as error:
+            raise self._node.failed("protocol", str(error.facts["reason"])) from None
+        del self._buffer[:used]
+        if final is None:
+            return
+        kind, _ = PDU_HEADER.unpack_from(final)
+        if kind == pdu.A_RELEASE_RQ:
+            with suppress(OSError):
+                self._socket.sendall(pdu.release_response())
+            raise self._node.failed("connection-lost", "it released the association")
+        if kind == pdu.A_ABORT:
+            raise self._node.failed("aborted", "it aborted the association")
+        raise self._node.failed("protocol", "a PDU that is out of place")
+
+    def begin(self, command: Command, context_id: int) -> None:
+        """A command has come."""
+        self._pending = (command, context_id)
+
+    def write(self, spans: Sequence[memoryview]) -> None:
+        """The next bytes of its data set."""
+        for span in spans:
+            self._data += span
+        if len(self._data) > _LONGEST_MESSAGE:
+            raise ProtocolViolation(reason="a message of no credible length")
+
+    def end(self) -> None:
+        """The message is complete."""
+        assert self._pending is not None
+        self._inbox.append((*self._pending, bytes(self._data)))
+        self._pending = None
+        self._data.clear()
 
     def _read_pdu(self, deadline: float) -> tuple[int, bytes]:
         while not self._buffer_has_pdu():
             self._receive(deadline)
-        kind, length = _PDU.unpack_from(self._buffer)
-        body = bytes(self._buffer[_PDU.size : _PDU.size + length])
-        del self._buffer[: _PDU.size + length]
+        kind, length = PDU_HEADER.unpack_from(self._buffer)
+        body = bytes(self._buffer[PDU_HEADER.size : PDU_HEADER.size + length])
+        del self._buffer[: PDU_HEADER.size + length]
         return int(kind), body
 
     def _buffer_has_pdu(self) -> bool:
-        if len(self._buffer) < _PDU.size:
+        if len(self._buffer) < PDU_HEADER.size:
             return False
-        _, length = _PDU.unpack_from(self._buffer)
+        _, length = PDU_HEADER.unpack_from(self._buffer)
         if length > _LONGEST_PDU:
             raise self._node.failed("protocol", "a PDU that is too long")
-        return len(self._buffer) >= _PDU.size + int(length)
+        return len(self._buffer) >= PDU_HEADER.size + int(length)
 
     def _receive(self, deadline: float) -> None:
         try:
-            self._quick_acknowledge()
+            acknowledge_quickly(self._socket)
             self._socket.settimeout(self._seconds(deadline))
             data = self._socket.recv(_RECEIVE)
         except TimeoutError:
@@ -444,13 +405,6 @@ class Association:
         if not data:
             raise self._node.failed("connection-lost", "it closed the connection")
         self._buffer += data
-
-    def _quick_acknowledge(self) -> None:
-        # Peers that write an answer in two pieces without TCP_NODELAY wait 40 ms for a delayed acknowledgement of the
-        # first; the kernel forgets the option, so it is set again before each read.
-        if _QUICKACK is not None:
-            with suppress(OSError):
-                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _is_readable(self) -> bool:
         """Take what is there without waiting; whether there was something."""
@@ -473,32 +427,6 @@ class Association:
         return min(left, self._node.timeout_seconds)
 
 
-def _association_request(node: Node, pairs: Sequence[Pair]) -> bytes:
-    """An A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
-    contexts = []
-    for number, (abstract_syntax, transfer_syntax) in enumerate(pairs):
-        context = PresentationContext()
-        context.context_id = 2 * number + 1
-        context.abstract_syntax = UID(abstract_syntax)
-        context.transfer_syntax = [UID(transfer_syntax)]
-        contexts.append(context)
-    length = MaximumLengthNotification()
-    length.maximum_length_received = _RECEIVED_PDU
-    implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    version = ImplementationVersionNameNotification()
-    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    request = A_ASSOCIATE()
-    request.application_context_name = UID(_APPLICATION_CONTEXT)
-    request.calling_ae_title = node.calling_ae
-    request.called_ae_title = node.called_ae
-    request.presentation_context_definition_list = contexts
-    request.user_information = [length, implementation, version]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(request)
-    return pdu.encode()
-
-
 def _fill(segment: Segment, offset: int, target: memoryview, files: dict[Path, int], opened: ExitStack) -> int:
     """Copy from ``segment`` at ``offset`` into ``target``; returns how many bytes."""
     if isinstance(segment, bytes):
@@ -516,14 +444,3 @@ def _fill(segment: Segment, offset: int, target: memoryview, files: dict[Path, i
         missing = segment.length - offset
         raise SpoolCorrupt(name=segment.path.name, reason=f"{missing} bytes are missing at its end")
     return count
-
-
-def data_set_of(parts: Sequence[FileRange], start: int) -> list[FileRange]:
-    """The parts from byte ``start`` of their concatenation on."""
-    found = []
-    for part in parts:
-        skipped = min(start, part.length)
-        start -= skipped
-        if skipped < part.length:
-            found.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
-    return found

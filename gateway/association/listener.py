@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from struct import Struct
 from typing import Final
 
 import structlog
@@ -15,10 +16,12 @@ from gateway.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 
-#: Connections that the kernel keeps until they are accepted.
-_BACKLOG: Final = 128
+#: Connections that the kernel keeps until they are accepted; it takes less where its own limit is lower.
+_BACKLOG: Final = 1024
 #: Before the next try when a connection cannot be accepted, such as for want of file descriptors.
 _PAUSE_SECONDS: Final = 0.1
+#: struct linger: on, zero seconds.
+_NO_LINGER: Final = Struct("@ii").pack(1, 0)
 
 
 class Listener:
@@ -27,6 +30,8 @@ class Listener:
     Args:
         host: address to listen on; ``::`` takes IPv4 too
         port: 0 for a free one
+        place: what an error names as its place, such as ``dicom``
+        expected: whether anybody may connect from an IP address; others are dropped before anything is read
         connected: gets the socket and the peer's IP address of each connection; it owns the socket from then on
 
     Attributes:
@@ -36,7 +41,15 @@ class Listener:
         ConfigurationError: the address cannot be listened on
     """
 
-    def __init__(self, host: str, port: int, *, connected: Callable[[socket.socket, str], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        place: str,
+        expected: Callable[[str], bool],
+        connected: Callable[[socket.socket, str], None],
+    ) -> None:
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
             self._socket = socket.create_server(
@@ -46,11 +59,12 @@ class Listener:
             # Not the text of create_server's error, which repeats the address.
             is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
             reason = os.strerror(is_system) if is_system else "no address of this machine"
-            raise ConfigurationError(place="dicom", problem=f"cannot listen on {host} port {port}: {reason}") from error
+            raise ConfigurationError(place=place, problem=f"cannot listen on {host} port {port}: {reason}") from error
         self.port = int(self._socket.getsockname()[1])
+        self._expected = expected
         self._connected = connected
         self._stopping = False
-        self._thread = threading.Thread(target=self._accept, name=f"dicom-listener-{self.port}", daemon=True)
+        self._thread = threading.Thread(target=self._accept, name=f"{place}-listener-{self.port}", daemon=True)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -77,9 +91,25 @@ class Listener:
                     pause.wait(_PAUSE_SECONDS)
                 continue
             try:
+                peer = normal_address(str(address[0]))
+                if not self._expected(peer):
+                    drop(connection)
+                    continue
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._connected(connection, str(address[0]))
+                self._connected(connection, peer)
             except Exception as error:  # noqa: BLE001 - whatever it is, the next connection is served
                 _log.error("connection failed", kind=type(error).__name__)
                 connection.close()
+
+
+def normal_address(address: str) -> str:
+    """An IP address without its zone; an IPv4 one as such."""
+    return address.partition("%")[0].removeprefix("::ffff:")
+
+
+def drop(connection: socket.socket) -> None:
+    """Close a connection so that nothing of it stays here: reset, not closed in order."""
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    connection.close()

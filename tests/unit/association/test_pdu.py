@@ -3,20 +3,23 @@
 import struct
 
 import pytest
-from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
 
-from gateway.errors import ProtocolViolation
-from gateway.receive.association_pdu import (
+from gateway.association.pdu import (
     AbortReason,
     AnsweredContext,
     ContextResult,
     ProposedContext,
     abort,
     acceptance,
+    parse_acceptance,
     parse_request,
     rejection,
+    release_request,
     release_response,
+    request,
 )
+from gateway.errors import ProtocolViolation
 from tests.integration.raw_peer import CT, EXPLICIT, IMPLICIT, VERIFICATION, associate_rq
 
 MANY = [(f"{CT}.{number}", [EXPLICIT, IMPLICIT]) for number in range(128)]
@@ -88,6 +91,12 @@ def test_the_short_ones_are_read_by_pynetdicom() -> None:
     aborted = A_ABORT_RQ()
     aborted.decode(abort(AbortReason.UNEXPECTED_PDU))
     assert (aborted.source, aborted.reason_diagnostic) == (2, 2)
+    given_up = A_ABORT_RQ()
+    given_up.decode(abort())
+    assert (given_up.source, given_up.reason_diagnostic) == (0, 0)
+    asked = A_RELEASE_RQ()
+    asked.decode(release_request())
+    assert asked.encode() == release_request()
     released = A_RELEASE_RP()
     released.decode(release_response())
     assert released.encode() == release_response()
@@ -107,6 +116,8 @@ def test_the_short_ones_are_read_by_pynetdicom() -> None:
         (FIXED + context(1, SYNTAXES[:-1]), "cut off"),
         (FIXED + item(0x50, item(0x51, b"\0\1")), "four bytes"),
         (FIXED + item(0x50, b"\x51\0\0"), "cut off"),
+        (FIXED + item(0x50, item(0x54, b"\0\x05" + b"1.2.3" + b"\0")), "role selection"),  # one role of two
+        (FIXED + item(0x50, item(0x54, b"")), "role selection"),
     ],
 )
 def test_what_cannot_be_read(body: bytes, reason: str) -> None:
@@ -126,7 +137,8 @@ def test_what_cannot_be_read(body: bytes, reason: str) -> None:
         (FIXED + context(5), ("", (ProposedContext(5, "", ()),), 0)),
         # items of no known type, and those that are not negotiated: roles, asynchronous operations, user identity
         (FIXED + item(0x99, b"?") + context(1, item(0x31, b"?"), SYNTAXES)
-         + item(0x50, item(0x54, b"?") + item(0x53, bytes(4)) + item(0x58, b"\2\0") + item(0x51, b"\0\0\x40\0")),
+         + item(0x50, item(0x54, b"\0\x031.2\1\1") + item(0x53, bytes(4)) + item(0x58, b"\2\0")
+                + item(0x51, b"\0\0\x40\0")),
          ("", (ProposedContext(1, CT, (EXPLICIT,)),), 16_384)),
     ],
 )  # fmt: skip
@@ -138,6 +150,67 @@ def test_what_is_passed_over(body: bytes, expected: tuple[str, tuple[ProposedCon
 @pytest.mark.parametrize(("version", "expected"), [(0, False), (1, True), (2, False), (3, True), (0xFFFF, True)])
 def test_only_the_first_bit_of_the_version_counts(version: int, expected: bool) -> None:
     assert parse_request(version.to_bytes(2, "big") + FIXED[2:]).is_version_1 is expected
+
+
+@pytest.mark.parametrize("count", [1, 128])
+def test_our_request_is_read_by_pynetdicom_and_by_us(count: int) -> None:
+    proposed = [ProposedContext(2 * number + 1, f"{CT}.{number}", (EXPLICIT, IMPLICIT)) for number in range(count)]
+    encoded = request(proposed, called_ae="ARCHIVE", calling_ae="THE GATEWAY 1234", max_pdu_bytes=65_536)
+    pdu = A_ASSOCIATE_RQ()
+    pdu.decode(encoded)
+    asked = pdu.to_primitive()
+    assert (asked.called_ae_title.strip(), asked.calling_ae_title.strip()) == ("ARCHIVE", "THE GATEWAY 1234")
+    assert asked.application_context_name == "1.2.840.10008.3.1.1.1"
+    assert asked.maximum_length_received == 65_536
+    assert asked.implementation_class_uid is not None
+    found = [
+        ProposedContext(one.context_id or 0, str(one.abstract_syntax), tuple(map(str, one.transfer_syntax)))
+        for one in asked.presentation_context_definition_list
+    ]
+    assert found == proposed
+    assert parse_request(encoded[6:]).contexts == tuple(proposed)
+
+
+def test_an_acceptance_is_read_as_it_was_written() -> None:
+    asked = parse_request(FIXED + APPLICATION + PROPOSED)
+    answered = [
+        AnsweredContext(1, ContextResult.ACCEPTANCE, CT, EXPLICIT),
+        AnsweredContext(3, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, "1.2.3", IMPLICIT),
+    ]
+    found = parse_acceptance(acceptance(asked, answered, max_pdu_bytes=4096)[6:])
+    assert (found.contexts, found.max_pdu_bytes) == ({1: (0, EXPLICIT), 3: (3, IMPLICIT)}, 4096)
+
+
+@pytest.mark.parametrize(
+    ("body", "contexts"),
+    [
+        (FIXED, {}),  # nothing is accepted, and no length is told
+        (FIXED + item(0x21, bytes((1, 0, 3, 0))), {1: (3, "")}),  # a refusal without its transfer syntax
+        (FIXED + item(0x21, b"\1\0\0\0" + item(0x40, EXPLICIT.encode() + b"\0")), {1: (0, EXPLICIT)}),  # padded
+        (FIXED + item(0x99, b"?"), {}),
+    ],
+)
+def test_odd_acceptances(body: bytes, contexts: dict[int, tuple[int, str]]) -> None:
+    assert parse_acceptance(body).contexts == contexts
+
+
+@pytest.mark.parametrize(
+    "body", [b"", FIXED[:-1], FIXED + item(0x21, b"\1"), FIXED + b"\x21\0\0", FIXED + PROPOSED[:-1]]
+)
+def test_acceptances_that_cannot_be_read(body: bytes) -> None:
+    with pytest.raises(ProtocolViolation, match="cut off"):
+        parse_acceptance(body)
+
+
+@pytest.mark.parametrize(("accepted", "found"), [(frozenset({CT}), {CT: (True, True)}), (frozenset(), {})])
+def test_roles_are_accepted_where_they_may_be(accepted: frozenset[str], found: dict[str, tuple[bool, bool]]) -> None:
+    role = item(0x54, len(CT).to_bytes(2, "big") + CT.encode() + b"\1\1")
+    asked = parse_request(FIXED + APPLICATION + PROPOSED + item(0x50, item(0x51, b"\0\0\x40\0") + role))
+    answered = [AnsweredContext(1, ContextResult.ACCEPTANCE, CT, EXPLICIT)]
+    pdu = A_ASSOCIATE_AC()
+    pdu.decode(acceptance(asked, answered, max_pdu_bytes=0, roles=accepted))
+    assert pdu.user_information is not None
+    assert {uid: (one.scu_role, one.scp_role) for uid, one in pdu.user_information.role_selection.items()} == found
 
 
 def test_pynetdicom_reads_the_requests_of_this_file() -> None:

@@ -6,8 +6,19 @@ import struct
 import pytest
 from pydicom.filereader import read_dataset
 
+from gateway.association.command import (
+    C_CANCEL_RQ,
+    C_STORE_RQ,
+    N_EVENT_REPORT_RQ,
+    Command,
+    c_echo_request,
+    c_store_request,
+    encode_response,
+    n_action_request,
+    parse_command,
+)
+from gateway.association.pdu import command_pdus
 from gateway.errors import ProtocolViolation
-from gateway.receive.command import C_CANCEL_RQ, C_STORE_RQ, Command, command_pdus, encode_response, parse_command
 from tests.integration.raw_peer import CT, INSTANCE, command, elements, store_elements, ui, us
 
 
@@ -36,7 +47,7 @@ def test_a_c_cancel_rq_has_no_message_id() -> None:
         (command({k: v for k, v in store_elements().items() if k != 0x0100}), "malformed"),
         (command({k: v for k, v in store_elements().items() if k != 0x0800}), "malformed"),
         (struct.pack("<HHI", 0, 0x0100, 0xFFFFFFFF), "malformed"),
-        (command({**store_elements(), 0x0100: us(0x8001)}), "response"),
+        (command({**store_elements(), 0x0100: us(0x8001)}), "malformed"),  # a response to no message, without a status
     ],
 )
 def test_p7_a_command_that_cannot_be_answered_is_a_violation(encoded: bytes, reason: str) -> None:
@@ -69,6 +80,47 @@ def test_a_response_is_a_command_set_as_pydicom_reads_it(sop_class: bytes, insta
     assert dataset.get("AffectedSOPClassUID", "") == sop_class.decode().rstrip("\0")
     assert dataset.get("AffectedSOPInstanceUID", "") == instance.decode().rstrip("\0")
     assert all(len(value) % 2 == 0 for value in elements(encoded).values())
+
+
+def test_a_response_is_read() -> None:
+    response = command({0x0002: ui(CT), 0x0100: us(0x8001), 0x0120: us(7), 0x0800: us(0x0101), 0x0900: us(0xA700),
+                        0x1000: ui(INSTANCE)})  # fmt: skip
+    found = parse_command(response)
+    assert (found.is_response, found.message_id, found.status, found.instance_uid) == (True, 7, 0xA700, INSTANCE)
+
+
+def test_a_report_is_read_and_answered() -> None:
+    report = parse_command(
+        command(
+            {
+                0x0002: ui(CT),
+                0x0100: us(N_EVENT_REPORT_RQ),
+                0x0110: us(3),
+                0x0800: us(1),
+                0x1000: ui(INSTANCE),
+                0x1002: us(2),
+            }
+        )
+    )
+    assert (report.event_type, report.has_data_set) == (2, True)
+    answer = read_dataset(io.BytesIO(encode_response(report, 0x0110)), is_implicit_VR=True, is_little_endian=True)
+    assert (answer.CommandField, answer.EventTypeID, answer.Status) == (0x8100, 2, 0x0110)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [
+        (c_echo_request(5, CT), {"CommandField": 0x30, "MessageID": 5, "CommandDataSetType": 0x0101}),
+        (c_store_request(6, CT, INSTANCE), {"CommandField": 0x01, "MessageID": 6, "AffectedSOPInstanceUID": INSTANCE}),
+        (n_action_request(7, CT, INSTANCE, action_type=1),
+         {"CommandField": 0x130, "RequestedSOPClassUID": CT, "RequestedSOPInstanceUID": INSTANCE, "ActionTypeID": 1}),
+    ],
+)  # fmt: skip
+def test_requests_are_command_sets_as_pydicom_reads_them(encoded: bytes, expected: dict[str, object]) -> None:
+    dataset = read_dataset(io.BytesIO(encoded), is_implicit_VR=True, is_little_endian=True)
+    assert dataset.CommandGroupLength == len(encoded) - 12
+    assert [element.tag for element in dataset] == sorted(element.tag for element in dataset)
+    assert {name: dataset.get(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("max_length", [0, 8, 64, 16384])

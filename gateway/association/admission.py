@@ -1,0 +1,86 @@
+"""Who may stay of those that are connected and have not shown yet what they want.
+
+A place is never refused to somebody new because others hold the line: a sender asks at once, so whoever has waited
+longest without a word gives way. A flood of silent connections shuts nobody out, not even from the same address, and a
+burst of senders from one address keeps its places.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from gateway.access import network_of
+
+
+class Guest(Protocol):
+    """Somebody who is connected.
+
+    Attributes:
+        address: IP address
+        is_known: whether the configuration names the address
+        opened: when it came, monotonic seconds
+    """
+
+    @property
+    def address(self) -> str: ...  # noqa: D102 - as above
+    @property
+    def is_known(self) -> bool: ...  # noqa: D102
+    @property
+    def opened(self) -> float: ...  # noqa: D102
+
+    def has_spoken(self) -> bool:
+        """Whether it has sent anything."""
+
+
+#: Senders that come in a burst have so long before their address's share matters.
+_GRACE_SECONDS: Final = 1.0
+
+_G = TypeVar("_G", bound=Guest)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many may be connected without having shown yet what they want.
+
+    Attributes:
+        total: of all
+        per_address: of one address, or of one IPv6 network of 64 bits
+    """
+
+    total: int
+    per_address: int
+
+
+def displaced(newcomer: _G, present: Collection[_G], places: Places) -> tuple[bool, _G | None]:
+    """Whether there is a place for somebody new, and who has to leave for that.
+
+    An address that has its share of places loses the one that it has held longest, if that is more than ``_GRACE``. If
+    all places are taken, strangers leave before those who are known, and never the other way round.
+
+    Args:
+        newcomer: who has just come; not one of ``present``
+        present: who is there
+        places: how many there may be
+    """
+    network = network_of(newcomer.address)
+    same = [guest for guest in present if network_of(guest.address) == network]
+    if len(same) >= places.per_address:
+        waiting = [guest for guest in same if newcomer.opened - guest.opened > _GRACE_SECONDS]
+        if waiting:
+            return True, _least(waiting)
+    if len(present) < places.total:
+        return True, None
+    strangers = [guest for guest in present if not guest.is_known]
+    if strangers:
+        return True, _least(strangers)
+    return (True, _least(present)) if newcomer.is_known else (False, None)
+
+
+def _least(guests: Collection[_G]) -> _G:
+    """Who has the least claim: has said nothing, is of the largest crowd from one address, and came first."""
+    silent = [guest for guest in guests if not guest.has_spoken()] or guests
+    crowds = Counter(network_of(guest.address) for guest in silent)
+    return min(silent, key=lambda guest: (-crowds[network_of(guest.address)], guest.opened))
