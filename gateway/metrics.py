@@ -25,6 +25,7 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.version import __version__
 
 _M = TypeVar("_M", Counter, Histogram)
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 #: Media type of the exposition format that ``exposition`` gives.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -87,9 +88,31 @@ METERS: Final[tuple[Meter, ...]] = (
         ("destination", "state"),
     ),
     Meter("gateway_destination_up", "gauge", "1 if the destination answers, 0 while it is down.", ("destination",)),
-    Meter("gateway_disk_free_bytes", "gauge", "Free space where the data is."),
+    Meter(
+        "gateway_destination_outage", "gauge", "1 for the reason why a destination is down, 0 for all others.",
+        ("destination", "reason"),
+    ),
+    Meter(
+        "gateway_disk_free_bytes", "gauge",
+        "Free space of the disk of the spool, and of the ledger's where that is a file.", ("disk",),
+    ),
+    Meter("gateway_disk_reserve_bytes", "gauge", "Free space of the spool's disk below which instances are refused."),
     Meter("gateway_workers", "gauge", "Processes that run.", ("role",)),
+    Meter(
+        "gateway_worker_busy_seconds", "gauge", "How long a process has been de-identifying one instance; 0 for none.",
+        ("worker",),
+    ),
+    Meter("gateway_ready", "gauge", "1 while instances are accepted and processed, as `/readyz` says, otherwise 0."),
     Meter("gateway_readable", "gauge", "1 if the ledger and the disk could be read for these figures, otherwise 0."),
+    Meter("gateway_ledger_writable", "gauge", "1 while the ledger takes writes, otherwise 0."),
+    Meter(
+        "gateway_profiles_refused", "gauge",
+        "1 while a profile on disk is wrong and the one that was active last goes on, otherwise 0.",
+    ),
+    Meter(
+        "gateway_certificate_expiry_timestamp_seconds", "gauge",
+        "When a configured certificate expires, in seconds since 1970; 0 if it cannot be read.", ("certificate",),
+    ),
     Meter("gateway_build_info", "gauge", "Always 1, labelled with the version.", ("version",)),
 )  # fmt: skip
 _METER: Final[Mapping[str, Meter]] = {meter.name: meter for meter in METERS}
@@ -119,6 +142,10 @@ class Metrics:
         self._open = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
         meter = _METER["gateway_destination_up"]
         self._up = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
+        meter = _METER["gateway_destination_outage"]
+        self._outage = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
+        #: Destination -> why it is down.
+        self._reasons: dict[str, str] = {}
 
     @classmethod
     def shared(cls, directory: Path) -> Metrics:
@@ -206,13 +233,28 @@ class Metrics:
         """A delivery was given up."""
         self._count("gateway_deliveries_dead_total", destination=destination, reason=reason)
 
-    def destination_up(self, *, destination: str, up: bool) -> None:
-        """Whether a destination answers; told by the one process that delivers."""
+    def destination_up(self, *, destination: str, up: bool, reason: str = "") -> None:
+        """Whether a destination answers, and why not; told by the one process that delivers."""
         self._up.labels(destination=destination).set(int(up))
+        before = self._reasons.pop(destination, "")
+        if before and (up or before != reason):
+            self._outage.labels(destination=destination, reason=before).set(0)
+        if not up and reason:
+            self._outage.labels(destination=destination, reason=reason).set(1)
+            self._reasons[destination] = reason
 
     def worker_restarted(self, *, role: str) -> None:
         """A process that died was started again."""
         self._count("gateway_worker_restarts_total", role=role)
+
+    def begin(self, name: str, **labels: str) -> None:
+        """Let a figure of these labels begin at zero: one that is born with its first event hides that event."""
+        if name == self._outage._name:  # noqa: SLF001 - its name is not public
+            self._outage.labels(**labels)
+        elif name in self._counters:
+            self._labelled(self._counters[name], name, labels)
+        else:
+            self._labelled(self._histograms[name], name, labels)
 
     def _count(self, name: str, amount: float = 1, **labels: str) -> None:
         self._labelled(self._counters[name], name, labels).inc(amount)
@@ -283,9 +325,23 @@ class Readings:
     instances: Mapping[str, Queue] = field(default_factory=dict)
     #: Destination and state of deliveries -> queue.
     deliveries: Mapping[tuple[str, str], Queue] = field(default_factory=dict)
-    disk_free_bytes: int
+    #: Whether the ledger could be read: without it there are no queues.
+    readable: bool = True
+    #: Whether the ledger takes writes.
+    writable: bool = True
+    #: Whether instances are accepted and processed.
+    ready: bool = True
+    #: Disk -> free space.
+    disk_free_bytes: Mapping[str, int] = field(default_factory=dict)
+    disk_reserve_bytes: int = 0
     #: Role -> number of processes.
     workers: Mapping[str, int] = field(default_factory=dict)
+    #: Process that de-identifies -> seconds at one instance.
+    busy_seconds: Mapping[str, float] = field(default_factory=dict)
+    #: Whether a profile on disk is wrong.
+    profiles_refused: bool = False
+    #: Place of a certificate in the configuration -> seconds since 1970.
+    expiries: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Gauges(Collector):
@@ -300,18 +356,29 @@ class _Gauges(Collector):
             # The counters still tell something, and this figure tells the rest.
             yield _gauge("gateway_readable", {(): 0})
             return
-        yield _gauge("gateway_readable", {(): 1})
-        states = {(state,): queue for state, queue in readings.instances.items()}
-        yield _gauge("gateway_instances", {key: queue.count for key, queue in states.items()})
-        yield _gauge("gateway_instances_oldest_seconds", {key: queue.oldest_seconds for key, queue in states.items()})
-        queues = readings.deliveries
-        yield _gauge("gateway_deliveries", {key: queue.count for key, queue in queues.items()})
-        yield _gauge("gateway_deliveries_oldest_seconds", {key: queue.oldest_seconds for key, queue in queues.items()})
-        yield _gauge("gateway_disk_free_bytes", {(): readings.disk_free_bytes})
+        yield _gauge("gateway_readable", {(): readings.readable})
+        yield _gauge("gateway_ledger_writable", {(): readings.writable})
+        yield _gauge("gateway_ready", {(): readings.ready})
+        if readings.readable:
+            states = {(state,): queue for state, queue in readings.instances.items()}
+            ages = {key: queue.oldest_seconds for key, queue in states.items()}
+            yield _gauge("gateway_instances", {key: queue.count for key, queue in states.items()})
+            yield _gauge("gateway_instances_oldest_seconds", ages)
+            queues = readings.deliveries
+            ages_of_deliveries = {key: queue.oldest_seconds for key, queue in queues.items()}
+            yield _gauge("gateway_deliveries", {key: queue.count for key, queue in queues.items()})
+            yield _gauge("gateway_deliveries_oldest_seconds", ages_of_deliveries)
+        yield _gauge("gateway_disk_free_bytes", {(disk,): free for disk, free in readings.disk_free_bytes.items()})
+        yield _gauge("gateway_disk_reserve_bytes", {(): readings.disk_reserve_bytes})
         yield _gauge("gateway_workers", {(role,): count for role, count in readings.workers.items()})
+        busy = {(worker,): seconds for worker, seconds in readings.busy_seconds.items()}
+        yield _gauge("gateway_worker_busy_seconds", busy)
+        yield _gauge("gateway_profiles_refused", {(): readings.profiles_refused})
+        expiries = {(place,): moment for place, moment in readings.expiries.items()}
+        yield _gauge("gateway_certificate_expiry_timestamp_seconds", expiries)
 
 
-def _gauge(name: str, values: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+def _gauge(name: str, values: Mapping[_Labels, float]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, _METER[name].help, labels=_METER[name].labels)
     for labels, value in values.items():
         family.add_metric(labels, value)

@@ -190,6 +190,12 @@ def normal_fingerprint(text: str) -> str:
     return digits
 
 
+#: What ``handshake_failure`` may answer.
+HANDSHAKE_FAILURES: Final = frozenset(
+    {"tls-certificate", "tls-timeout", "tls-no-certificate", "tls-expected", "tls-handshake"}
+)
+
+
 def handshake_failure(error: OSError) -> str:
     """A code for a handshake that failed, which says nothing about who tried."""
     if isinstance(error, ssl.SSLCertVerificationError):

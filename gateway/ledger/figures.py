@@ -89,7 +89,9 @@ def _queue_figures(connection: Connection) -> QueueFigures:
         sa.select(sa.func.count(), sa.func.min(instances.c.received_at)).where(WAITING)
     ).one()
     leased = connection.scalar(sa.select(sa.func.count()).select_from(instances).where(LEASED))
-    held = connection.scalar(sa.select(sa.func.count()).select_from(instances).where(HELD))
+    held, oldest_held = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(instances.c.changed_at)).where(HELD)
+    ).one()
     depths = connection.execute(
         sa.select(
             deliveries.c.destination,
@@ -105,6 +107,7 @@ def _queue_figures(connection: Connection) -> QueueFigures:
         received=waiting,
         leased=leased or 0,
         oldest_received=oldest,
-        held=held or 0,
+        held=held,
+        oldest_held=oldest_held,
         deliveries=tuple(DeliveryDepth(**row._mapping) for row in depths),  # noqa: SLF001
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +21,7 @@ from gateway.ledger.keys import Keys
 from gateway.ledger.labels import Labels
 from gateway.ledger.migrate import migrate
 from gateway.ledger.numbers import Numbers
+from gateway.ledger.pulse import Pulses
 from gateway.ledger.receipts import Receipts
 from gateway.ledger.redo import Redo
 from gateway.ledger.reviews import Reviews
@@ -48,6 +50,7 @@ class Ledger(
     Snapshots,
     Redo,
     Vocabulary,
+    Pulses,
 ):
     """The database of every instance, delivery and decision.
 
@@ -96,6 +99,12 @@ class Ledger(
             return SoleUse(self._database, node)
         except SQLAlchemyError as error:
             raise self._database.failure("be locked", error) from None
+
+    @property
+    def directory(self) -> Path | None:
+        """Where its file is; None of a ledger that is on a server."""
+        url = self._database.engine.url
+        return Path(url.database or "").parent if self._database.dialect == "sqlite" else None
 
     def close(self) -> None:
         """Close all connections; leases stay until they are released or expire."""

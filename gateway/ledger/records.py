@@ -780,6 +780,8 @@ class QueueFigures:
         Reception of the oldest instance waiting for a worker.
     held
         Instances waiting for a human.
+    oldest_held
+        When the one that has waited longest for a human began to.
     deliveries
         Per destination and state.
     """
@@ -788,4 +790,5 @@ class QueueFigures:
     leased: int
     oldest_received: datetime | None
     held: int
+    oldest_held: datetime | None
     deliveries: tuple[DeliveryDepth, ...]

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0012"
+SCHEMA_VERSION: Final = "0013"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -345,6 +345,15 @@ series_reviews: Final = sa.Table(
     sa.Column("decided_at", Moment, nullable=False),
     sa.Column("actor", Words(128), nullable=False),
     sa.Column("because", Words(1000), nullable=False),
+)
+
+#: One row that is written again and again, to find out whether rows can be written.
+pulse: Final = sa.Table(
+    "pulse",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.CheckConstraint("id = 1", name="one_row"),
 )
 
 #: Instances that wait for a worker.

@@ -116,7 +116,7 @@ class Breaker:
             self._wait = min(2 * self._wait, _LONGEST_SECONDS)
         if self._try_at is None or outage.code != self._code:
             log.warning("destination down", destination=self._name, code=outage.code, detail=outage.detail)
-            self._metrics.destination_up(destination=self._name, up=False)
+            self._metrics.destination_up(destination=self._name, up=False, reason=outage.code)
         self._code = outage.code
         self._trying = False
         # Not all destinations of all gateways at the same moment.

@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 import structlog
 
 from gateway import metrics
+from gateway.certificates import Expiries
 from gateway.config import Settings
 from gateway.console import Doorkeeper, Health, StatusServer
 from gateway.errors import GatewayError, LedgerUnavailable, PermanentError, ProfileError, TransientError
@@ -30,7 +31,8 @@ from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
 from gateway.pipeline.custody import check_custody
 from gateway.pipeline.dispatcher import dispatch
-from gateway.pipeline.figures import read_figures
+from gateway.pipeline.figures import Standing, read_figures
+from gateway.pipeline.first_counts import begin_counting
 from gateway.pipeline.housekeeping import purge
 from gateway.pipeline.keys import establish_gateway_key, establish_keys
 from gateway.pipeline.last_profiles import keep_profiles, last_profiles
@@ -38,6 +40,7 @@ from gateway.pipeline.originals import Originals
 from gateway.pipeline.patience import patiently
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.pipeline.projects import activate_profiles, make_projects
+from gateway.pipeline.pulse import Pulse
 from gateway.pipeline.reception import receive, receiver_settings
 from gateway.pipeline.recovery import recover
 from gateway.pipeline.resources import open_ledger, open_spool
@@ -48,6 +51,7 @@ from gateway.pixels.looking import unlooked_in_words
 from gateway.pixels.sandbox import check_confinement, confinement_notes
 from gateway.profile import Program
 from gateway.spool import Spool
+from gateway.spool.disk import free_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +68,8 @@ _STABLE_SECONDS: Final = 60.0
 _ORPHAN_SECONDS: Final = 60.0
 #: An instance that takes longer is unusual; when all processes are at such a one, nothing else comes on.
 _STUCK_SECONDS: Final = 120.0
+#: A disk with less free space is full for the ledger: its log alone grows to as much between two checkpoints.
+_LEDGER_BYTES: Final = 64 << 20
 
 
 class StartFailed(PermanentError):
@@ -120,6 +126,10 @@ class Supervisor:
         self._spool: Spool | None = None
         self._originals: Originals | None = None
         self._metrics: metrics.Metrics | None = None
+        self._pulse: Pulse | None = None
+        self._expiries = Expiries(settings)
+        #: Whether a profile on disk is wrong, so that the one that was active last goes on.
+        self._refused = False
         #: What is wrong with the ledger while the start waits for it.
         self._missing: LedgerUnavailable | None = None
         #: Open deliveries to destinations that the configuration does not have any more, in words.
@@ -150,10 +160,12 @@ class Supervisor:
             if not self._await_ledger(spool, keeper, stack):
                 return
             ledger = self._the_ledger
+            self._pulse = Pulse(ledger.beat)
+            begin_counting(self._metrics, settings, self._programs)
             server = StatusServer(
                 settings.http.host,
                 settings.http.port,
-                metrics=lambda: metrics.exposition(counted, lambda: read_figures(ledger, spool, self.children())),
+                metrics=lambda: metrics.exposition(counted, lambda: read_figures(ledger, spool, self._standing())),
                 alive=self.alive,
                 ready=self.ready,
                 resources=resources(settings, ledger),
@@ -274,16 +286,38 @@ class Supervisor:
         problems += self._stuck()
         if self._stopping.is_set():
             problems.append("stopping")
+        reserve = self._settings.storage.reserve_bytes
         try:
-            if self._spool is not None and self._spool.free_bytes() <= self._settings.storage.reserve_bytes:
-                problems.append("the spool's disk is full")
-            if self._ledger is not None:
-                self._ledger.ping()
-        except LedgerUnavailable as error:
-            problems.append(error.public)
-        except GatewayError as error:
-            problems.append(error.message)
+            if self._spool is not None and (free := self._spool.free_bytes()) <= reserve:
+                problems.append(f"the spool's disk is full: {free} bytes are free, {reserve} are kept in reserve")
+            free_for_ledger = self._ledger_free_bytes()
+        except (GatewayError, OSError) as error:
+            problems.append(error.message if isinstance(error, GatewayError) else "the ledger's disk does not answer")
+        else:
+            if free_for_ledger is not None and free_for_ledger <= min(reserve, _LEDGER_BYTES):
+                problems.append(f"the ledger's disk is full: {free_for_ledger} bytes are free")
+        if self._pulse is not None and (problem := self._pulse.problem()) is not None:
+            problems.append(problem.public)
         return Health(tuple(problems), confinement_notes())
+
+    def _ledger_free_bytes(self) -> int | None:
+        """Free space of the ledger's disk; None of a ledger on a server."""
+        directory = None if self._ledger is None else self._ledger.directory
+        return None if directory is None else free_bytes(directory)
+
+    def _standing(self) -> Standing:
+        """How the gateway stands, for the metrics."""
+        return Standing(
+            ready=self.ready().is_good,
+            writable=self._pulse is None or self._pulse.problem() is None,
+            children=self.children(),
+            busy_seconds=self.busy_seconds(),
+            profiles_refused=self._refused,
+            expiries=self._expiries.read(),
+            reserve_bytes=self._settings.storage.reserve_bytes,
+            ledger_free_bytes=self._ledger_free_bytes(),
+            destinations=self._settings.destinations,
+        )
 
     def busy_seconds(self) -> dict[str, float]:
         """Name of every process that de-identifies -> seconds it has been at work on one instance."""
@@ -338,6 +372,7 @@ class Supervisor:
             last = last_profiles(self._settings)
             if last is None:
                 raise
+            self._refused = True
             log.error("profile refused", detail=error.message)  # noqa: TRY400 - the message says where
             for name, program in last.items():
                 log.error("started with the last active profile", project=name, digest=program.digest)  # noqa: TRY400
@@ -391,8 +426,10 @@ class Supervisor:
             changed = [name for name, program in programs.items() if program.digest != self._programs[name].digest]
             audit_profiles(ledger, programs, changed)
         except GatewayError as error:
+            self._refused |= not isinstance(error, TransientError)
             log.warning("profiles not changed", code=error.code, detail=error.message)
             return
+        self._refused = False
         outdated = ledger.outdated({name: program.digest for name, program in programs.items()})
         for name in changed:
             log.info(
@@ -407,6 +444,8 @@ class Supervisor:
             log.info("profiles unchanged")
             return
         self._programs = programs
+        if self._metrics is not None:
+            begin_counting(self._metrics, self._settings, programs)
         self._keep_profiles()
         for post in self._posts:
             if post.role != "receive" and post.child is not None:

@@ -103,8 +103,18 @@ def test_p5_a_full_disk_refuses_and_recovers(life: Life, leave: int) -> None:
     assert set(answers) <= {SUCCESS, OUT_OF_RESOURCES}
     # Whatever still found room was taken, and is not lost; the rest was refused.
     assert answers[-1] == OUT_OF_RESOURCES
+    # A ledger whose disk is full still answers every question: health and metrics are asked what it cannot.
+    if not leave:
+        answer = life.running.get("/readyz")
+        assert answer.status_code == 503
+        told = " ".join(answer.json()["problems"])
+        assert "the ledger's disk is full" in told
+        figures = life.running.get("/metrics").text
+        assert "gateway_ready 0.0" in figures
+        assert 'gateway_disk_free_bytes{disk="ledger"} 0.0' in figures
     ballast.unlink()
     life.takes_again()
+    wait_until(lambda: life.running.get("/readyz").ok, what="the gateway is ready again")
 
 
 def test_p5_an_instance_that_finds_no_room_keeps_no_other_waiting(life: Life) -> None:

@@ -17,6 +17,7 @@ from pydicom.uid import UID
 
 from tests.faults.archive import Archive
 from tests.fixtures.commands import Answer, gateway_command
+from tests.fixtures.dashboard import unanswered
 from tests.fixtures.dcmtk import dcmsend, echoscu, storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.orthanc import Orthanc, orthanc_server
@@ -36,6 +37,10 @@ NAMES = (
     "US1_UNCR.dcm",
     "rtplan.dcm",  # no pixel data
 )
+
+
+#: The gateway of these tests has no certificate whose expiry could be told.
+WITHOUT_CERTIFICATES = ["Next certificate expires: gateway_certificate_expiry_timestamp_seconds"]
 
 
 @pytest.fixture
@@ -90,6 +95,10 @@ def test_a_study_ends_de_identified_in_the_folder(gateway_process: GatewayProces
     metrics = running.get("/metrics").text
     assert f'gateway_instances_received_total{{source="any"}} {len(files)}.0' in metrics
     assert f'gateway_instances_delivered_total{{destination="archive"}} {len(files)}.0' in metrics
+    assert "gateway_ready 1.0" in metrics
+    assert "gateway_ledger_writable 1.0" in metrics
+    # Everything that the dashboard asks for is there, although most of it has not happened yet.
+    assert unanswered(metrics) == WITHOUT_CERTIFICATES
 
 
 def _marker(path: Path) -> tuple[object, ...]:

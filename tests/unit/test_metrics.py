@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import prometheus_client.values
@@ -19,8 +20,11 @@ from gateway.metrics import METERS, Metrics, Queue, Readings, ReceiveMetrics, cl
 READINGS = Readings(
     instances={"received": Queue(3, 12.5), "held": Queue(1)},
     deliveries={("archive", "pending"): Queue(2, 4.0)},
-    disk_free_bytes=10**12,
+    disk_free_bytes={"spool": 10**12, "ledger": 10**11},
+    disk_reserve_bytes=10**9,
     workers={"worker": 2},
+    busy_seconds={"deidentify-1": 3.5},
+    expiries={"dicom.tls.certificate_file": 4e9},
 )
 
 
@@ -54,6 +58,7 @@ def count_everything(metrics: Metrics) -> None:
     metrics.dead(destination="archive", reason="refused")
     metrics.worker_restarted(role="worker")
     metrics.destination_up(destination="archive", up=True)
+    metrics.begin("gateway_destination_outage", destination="archive", reason="credentials")
 
 
 def _count_in_a_process(directory: Path) -> None:
@@ -126,7 +131,12 @@ def test_gauges_are_read_at_the_moment(directory: Path) -> None:
     assert found["gateway_instances_oldest_seconds", (("state", "received"),)] == 12.5
     assert found["gateway_deliveries", (("destination", "archive"), ("state", "pending"))] == 2
     assert found["gateway_deliveries_oldest_seconds", (("destination", "archive"), ("state", "pending"))] == 4
-    assert found["gateway_disk_free_bytes", ()] == 10**12
+    assert found["gateway_disk_free_bytes", (("disk", "spool"),)] == 10**12
+    assert found["gateway_disk_free_bytes", (("disk", "ledger"),)] == 10**11
+    assert found["gateway_worker_busy_seconds", (("worker", "deidentify-1"),)] == 3.5
+    assert (
+        found["gateway_certificate_expiry_timestamp_seconds", (("certificate", "dicom.tls.certificate_file"),)] == 4e9
+    )
     assert found["gateway_workers", (("role", "worker"),)] == 2
     assert found["gateway_readable", ()] == 1
 
@@ -143,6 +153,45 @@ def test_counters_are_told_when_the_ledger_cannot_be_read(directory: Path, error
     assert ("gateway_disk_free_bytes", ()) not in found
 
 
+def test_without_the_ledger_everything_else_is_told(directory: Path) -> None:
+    readings = replace(READINGS, readable=False, writable=False, ready=False)
+    found = samples(exposition(directory, lambda: readings))
+    assert [found[name, ()] for name in ("gateway_readable", "gateway_ledger_writable", "gateway_ready")] == [0, 0, 0]
+    assert found["gateway_disk_free_bytes", (("disk", "spool"),)] == 10**12
+    assert not any(name in {"gateway_instances", "gateway_deliveries"} for name, _ in found)
+
+
+def test_why_a_destination_is_down(directory: Path) -> None:
+    metrics = Metrics.shared(directory)
+
+    def reasons() -> dict[str, float]:
+        found = samples(exposition(directory, lambda: READINGS))
+        return {
+            dict(labels)["reason"]: value for (name, labels), value in found.items() if name.endswith("tion_outage")
+        }
+
+    metrics.begin("gateway_destination_outage", destination="archive", reason="tls")
+    assert reasons() == {"tls": 0}
+    metrics.destination_up(destination="archive", up=False, reason="credentials")
+    assert reasons() == {"tls": 0, "credentials": 1}
+    metrics.destination_up(destination="archive", up=False, reason="tls")
+    assert reasons() == {"tls": 1, "credentials": 0}
+    metrics.destination_up(destination="archive", up=True)
+    assert reasons() == {"tls": 0, "credentials": 0}
+
+
+def test_what_begins_at_zero_is_seen_before_its_first_event(directory: Path) -> None:
+    metrics = Metrics.shared(directory)
+    for meter in METERS:
+        if meter.kind != "gauge":
+            metrics.begin(meter.name, **dict.fromkeys(meter.labels, "x"))
+    found = samples(exposition(directory, lambda: READINGS))
+    for meter in METERS:
+        labels = tuple(sorted((name, "x") for name in meter.labels))
+        if meter.kind != "gauge":
+            assert found[f"{meter.name}_count" if meter.buckets else meter.name, labels] == 0
+
+
 def test_a_clock_set_back_spoils_no_sum(directory: Path) -> None:
     Metrics.shared(directory).taken_up(waited_seconds=-3600.0)
     found = samples(exposition(directory, lambda: READINGS))
@@ -154,9 +203,7 @@ def test_clear_starts_from_nothing(directory: Path) -> None:
     clear(directory)
     assert list(directory.iterdir()) == []
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert not any(
-        "received" in name for name, _ in samples(exposition(directory, lambda: Readings(disk_free_bytes=0)))
-    )
+    assert not any("received" in name for name, _ in samples(exposition(directory, Readings)))
 
 
 def test_clear_tells_what_it_cannot_write(tmp_path: Path) -> None:
