@@ -1,5 +1,8 @@
 """Who may ask over HTTP (promise P10): people and programs with a role, and how they prove who they are.
 
+Where no users are configured, a token that the gateway has made and that its account can read stands for them: that a
+request comes from this machine proves nothing, since a proxy on it passes on requests from everywhere.
+
 A person has a password, of which the configuration holds the Argon2id hash (RFC 9106). A program has a token of 256
 random bits, of which its SHA-256 is kept: nobody guesses such a token, so a slow hash would protect nothing.
 """
@@ -79,7 +82,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who asks: the name of a user, or ``local`` for whoever is on this machine."""
+    """Who asks: the name of a user, or ``local`` for whoever has the gateway's own token."""
 
     name: str
     role: Role
@@ -93,11 +96,9 @@ class Denial(Enum):
     WRONG = "credentials-wrong"
     #: Too many failures from this address.
     TOO_MANY = "too-many-failures"
-    #: There are no users, and the peer is not on this machine.
-    NOT_LOCAL = "not-local"
 
 
-#: Who is on this machine, when no users are configured.
+#: Who has the gateway's own token, when no users are configured.
 LOCAL: Final = Person("local", Role.ADMINISTRATOR)
 
 
@@ -105,11 +106,20 @@ class Authenticator:
     """Recognises who asks. Safe to use from several threads.
 
     Args:
-        users: who may; without any, whoever is on this machine
+        users: who may; without any, whoever has ``own_token``
+        own_token: the gateway's own; "" for none
         clock: monotonic seconds
+
+    Attributes:
+        has_users: whether there are any
     """
 
-    def __init__(self, users: tuple[User, ...] = (), *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, users: tuple[User, ...] = (), *, own_token: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.has_users = bool(users)
+        if not users and own_token:
+            users = (User(name=LOCAL.name, role=LOCAL.role, token_digest=token_digest(own_token)),)
         self._users = {user.name: user for user in users}
         self._tokens = tuple((bytes.fromhex(user.token_digest), user) for user in users if user.token_digest)
         self._clock = clock
@@ -129,8 +139,6 @@ class Authenticator:
             header: gives a header of the request by its name
             peer: IP address that it comes from
         """
-        if not self._users:
-            return LOCAL if _is_local(header, peer) else Denial.NOT_LOCAL
         scheme, _, credentials = (header("Authorization") or "").partition(" ")
         credentials = credentials.strip()
         if scheme.lower() == "bearer":
@@ -138,6 +146,17 @@ class Authenticator:
         if scheme.lower() == "basic":
             return self._by_password(credentials, peer)
         return Denial.MISSING
+
+    def is_open_to(self, header: Header, *, peer: str) -> bool:
+        """Whether a request is one of this machine itself, as far as can be told, and there are no users.
+
+        A proxy on this machine that adds no header of its own cannot be told: only what everybody may know is for this.
+
+        Args:
+            header: gives a header of the request by its name
+            peer: IP address that it comes from
+        """
+        return not self.has_users and _is_local(header, peer)
 
     def _by_token(self, token: str, peer: str) -> Person | Denial:
         # A right token passes whatever others at the same address got wrong: guessing is hopeless anyway.

@@ -303,7 +303,7 @@ class Settings(Section):
         None, description="who may send; everybody when absent"
     )
     users: Annotated[dict[Name, UserSettings], Field(min_length=1)] | None = Field(
-        None, description="who may ask over HTTP; whoever is on this machine when absent"
+        None, description="who may ask over HTTP; whoever has the token in the data, `http.token`, when absent"
     )
     destinations: Annotated[dict[Name, Destination], Field(min_length=1)] = Field(
         default_factory=lambda: _ABSENT,
@@ -431,7 +431,9 @@ class Settings(Section):
         if self.dicom.tls is not None and self.dicom.accepts_plain:
             found.append("dicom.plain: instances may still come unencrypted")
         if self.users is None:
-            found.append("users: there are none, so whoever is on this machine, and nobody else, may ask over HTTP")
+            found.append(
+                "users: there are none, so nobody but who has the token in the data, http.token, may ask over HTTP"
+            )
         elif self.http.tls is None and not is_loopback(self.http.host):
             found.append("http.tls: passwords and tokens travel unencrypted")
         return found

@@ -212,6 +212,21 @@ class Http(Section):
     host: Text = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8080, description="port to listen on; 0 takes a free one")
     tls: HttpTls | None = Field(None, description="use TLS; plain HTTP by default")
+    max_connections: Annotated[Count, Field(ge=4)] = Field(
+        32,
+        description="clients at the same time whose request has not come, and answers at the same time; health has "
+        "places of its own",
+    )
+    max_connections_per_address: Count = Field(8, description="of each, from one address")
+    request_timeout_seconds: Seconds = Field(
+        10.0, description="time for the TLS handshake and the whole head of a request"
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="addresses of proxies whose `X-Forwarded-For` tells who asks, for limits and the log; nobody's is "
+        "looked at by default",
+        examples=[["10.1.0.8"]],
+    )
 
 
 class SourceCertificate(Section):
@@ -254,7 +269,7 @@ class Source(Section):
 
 
 class UserSettings(Section):
-    """Somebody who may ask over HTTP, by password or by token. Without users, only whoever is on this machine may."""
+    """Somebody who may ask over HTTP, by password or by token. Without users, who has the gateway's own token may."""
 
     role: Role = Field(
         description="`viewer` sees figures, `data-protection-officer` also what is held and the audit trail, "

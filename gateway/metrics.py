@@ -54,6 +54,7 @@ class Meter:
 METERS: Final[tuple[Meter, ...]] = (
     Meter("gateway_associations_total", "counter", "Associations accepted.", ("source",)),
     Meter("gateway_associations_refused_total", "counter", "Associations refused.", ("reason",)),
+    Meter("gateway_http_refused_total", "counter", "HTTP clients refused.", ("reason",)),
     Meter("gateway_open_associations", "gauge", "Associations that are open.", ("source",)),
     Meter("gateway_echoes_total", "counter", "C-ECHO requests answered.", ("source",)),
     Meter("gateway_instances_received_total", "counter", "Instances acknowledged with Success.", ("source",)),
@@ -177,6 +178,10 @@ class Metrics:
     def association_refused(self, *, reason: str) -> None:
         """An association was refused."""
         self._count("gateway_associations_refused_total", reason=reason)
+
+    def http_refused(self, reason: str) -> None:
+        """An HTTP client was refused."""
+        self._count("gateway_http_refused_total", reason=reason)
 
     def received(self, *, source: str, size: int, seconds: float) -> None:
         """An instance of ``size`` bytes was acknowledged, ``seconds`` after its first byte."""

@@ -7,6 +7,9 @@ burst of senders from one address keeps its places.
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import termios
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -37,6 +40,18 @@ class Guest(Protocol):
 
 #: Senders that come in a burst have so long before their address's share matters.
 _GRACE_SECONDS: Final = 1.0
+
+
+def has_unread(connection: socket.socket) -> bool:
+    """Whether something has come that nobody has read yet; never waits."""
+    waiting = bytearray(4)
+    try:
+        # A peek would wait for the time-out of the socket.
+        fcntl.ioctl(connection.fileno(), termios.FIONREAD, waiting)
+    except (OSError, ValueError):
+        return False
+    return any(waiting)
+
 
 _G = TypeVar("_G", bound=Guest)
 

@@ -6,11 +6,9 @@ they wait: Sta2 is ``_request``, Sta3 the decision, Sta6 a ``DataTransfer``, Sta
 
 from __future__ import annotations
 
-import fcntl
 import select
 import socket
 import ssl
-import termios
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from gateway.association.admission import has_unread
 from gateway.association.pdu import (
     A_ABORT,
     A_ASSOCIATE_RQ,
@@ -153,12 +152,7 @@ class Connection:
         """Whether the peer has sent something, and still has an answer to come."""
         if self._answered:
             return False
-        if not self._spoken:
-            waiting = bytearray(4)
-            with suppress(OSError):
-                # What nobody has read yet counts. A peek would wait for the socket's time-out.
-                fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, waiting)
-            self._spoken |= any(waiting)
+        self._spoken = self._spoken or has_unread(self.socket)
         return self._spoken
 
     def cut(self, how: int = socket.SHUT_RDWR) -> None:

@@ -1,14 +1,24 @@
-"""The HTTP listener: ``/healthz`` and ``/readyz`` for everybody, figures and lists for those who may see them."""
+"""The HTTP listener: ``/healthz`` and ``/readyz`` for everybody, figures and lists for those who may see them.
+
+Whoever has not sent a whole request gives way to newer clients (``association.admission``), and answers that take long
+have places of their own: the health is answered whatever others do.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import select
 import socket
 import ssl
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Lock, Thread
 from typing import Any, ClassVar, Final, TypeAlias
@@ -16,31 +26,41 @@ from urllib.parse import parse_qsl
 
 import structlog
 
-from gateway.access import WINDOW_SECONDS, Authenticator, Denial, Role
+from gateway.access import WINDOW_SECONDS, Authenticator, Denial, Role, network_of
+from gateway.association.admission import Places, displaced, has_unread
+from gateway.association.listener import normal_address
 from gateway.errors import ConfigurationError, GatewayError
+from gateway.log import Throttle
 from gateway.metrics import CONTENT_TYPE
 from gateway.tls import handshake_failure
 
 _log = structlog.get_logger()
 
-#: Longest silence of a client in seconds, and clients at the same time.
-_TIMEOUT: Final = 10.0
-_CLIENTS: Final = 32
-#: Longest request as a whole: a client that sends a byte now and then must not keep its place.
+#: Longest answer as a whole, and body of a request: a client that takes a byte now and then must not keep its place.
 _PATIENCE: Final = 60.0
 _LONGEST_TARGET: Final = 2048
-_CHALLENGES: Final = ('Basic realm="gateway", charset="UTF-8"', 'Bearer realm="gateway"')
+#: Of the head of a request.
+_LONGEST_HEAD: Final = 32768
+#: Places for asking after the readiness, which waits for the ledger; the health itself waits for nothing.
+_ASKING_READINESS: Final = 4
+#: Clients that have been cut and are not gone yet: more are not waited for.
+_LEAVING: Final = 64
+_BACKLOG: Final = 128
+#: Entries about refusals per minute and reason.
+_LOGGED: Final = 10
+_BASIC: Final = 'Basic realm="gateway", charset="UTF-8"'
+_BEARER: Final = 'Bearer realm="gateway"'
 _STATUS_OF: Final = {
     Denial.MISSING: HTTPStatus.UNAUTHORIZED,
     Denial.WRONG: HTTPStatus.UNAUTHORIZED,
     Denial.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,
-    Denial.NOT_LOCAL: HTTPStatus.FORBIDDEN,
 }
 
 #: The name of the parameter that tells who asks; no parameter of a request has it.
 ASKED_BY: Final = "@"
 _LONGEST_BODY: Final = 4096
 
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 #: The parameters of a request: name -> value, each once.
 Query: TypeAlias = Mapping[str, str]
 
@@ -85,11 +105,13 @@ class Resource:
         role: who may see it; None for everybody
         is_posted: asked by POST: the parameters are the texts of a JSON object in the body, since what stands in a URL
             comes into the logs of proxies; who asks is among them as ``ASKED_BY``
+        is_for_machine: without users, whoever is on this machine may see it
     """
 
     answer: Callable[[Query], Answer]
     role: Role | None
     is_posted: bool = False
+    is_for_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +119,22 @@ class Doorkeeper:
     """How the listener protects what it gives.
 
     Attributes:
-        authenticator: recognises who asks; by default whoever is on this machine
+        authenticator: recognises who asks; by default nobody
         tls: context of the server; None for plain HTTP
+        trusted_proxies: addresses of proxies whose ``X-Forwarded-For`` tells who asks; nobody's by default
+        clients: at the same time without a whole request, and answers at the same time
+        clients_per_address: of each, from one address
+        request_seconds: for the TLS handshake and the whole head of a request
+        refused: told the reason of each refusal
     """
 
     authenticator: Authenticator = field(default_factory=Authenticator)
     tls: ssl.SSLContext | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    clients: int = 32
+    clients_per_address: int = 8
+    request_seconds: float = 10.0
+    refused: Callable[[str], None] = lambda _reason: None
 
 
 class StatusServer:
@@ -132,19 +164,20 @@ class StatusServer:
         resources: Mapping[str, Resource] | None = None,
         doorkeeper: Doorkeeper | None = None,
     ) -> None:
-        keeper = doorkeeper or Doorkeeper()
+        guard = doorkeeper or Doorkeeper()
 
         class Handler(_Handler):
             resources_by_path: ClassVar[Mapping[str, Resource]] = {
-                "/metrics": Resource(lambda _query: Answer(metrics(), CONTENT_TYPE), Role.VIEWER),
+                "/metrics": Resource(lambda _query: Answer(metrics(), CONTENT_TYPE), Role.VIEWER, is_for_machine=True),
                 "/healthz": Resource(lambda _query: _report(alive()), None),
                 "/readyz": Resource(lambda _query: _report(ready()), None),
                 **(resources or {}),
             }
-            authenticator: ClassVar[Authenticator] = keeper.authenticator
+            keeper: ClassVar[Doorkeeper] = guard
+            timeout = guard.request_seconds
 
         try:
-            self._server = _Server((host, port), Handler, keeper.tls)
+            self._server = _Server((host, port), Handler, guard)
         except OSError as error:
             raise ConfigurationError(
                 place="http", problem=f"cannot listen on {host}:{port}: {error.strerror or 'no such address'}"
@@ -177,20 +210,50 @@ def _report(health: Health) -> Answer:
     return Answer.of(body, status=HTTPStatus.OK if health.is_good else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
+@dataclass(slots=True, eq=False)
+class _Client:
+    """A connection.
+
+    Attributes:
+        connection: its socket
+        address: IP address of the peer
+        opened: when it came, monotonic seconds
+        is_known: nobody is, before it has proven anything
+        asked: whether its whole request has come
+        spoken: whether it has sent something
+        displaced: whether it has been cut to make room
+    """
+
+    connection: socket.socket
+    address: str
+    opened: float
+    is_known: bool = False
+    asked: bool = False
+    spoken: bool = False
+    displaced: bool = False
+
+    def has_spoken(self) -> bool:
+        """Whether it has sent something, read or not."""
+        self.spoken = self.spoken or has_unread(self.connection)
+        return self.spoken
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = _BACKLOG
 
-    def __init__(
-        self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], keeper: Doorkeeper) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
-        self._context = context
-        self._free = BoundedSemaphore(_CLIENTS)
+        self._keeper = keeper
+        self._places = Places(keeper.clients, keeper.clients_per_address)
+        self._readiness = BoundedSemaphore(_ASKING_READINESS)
         self._lock = Lock()
-        #: Connection -> when it began.
-        self._clients: dict[socket.socket, float] = {}
+        self._clients: dict[socket.socket, _Client] = {}
+        #: Network of an address -> answers to it under way.
+        self._answering: Counter[str] = Counter()
+        self._throttle = Throttle(most=_LOGGED)
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
@@ -202,25 +265,43 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
-        if self._context is not None:
+        if self._keeper.tls is not None:
             # The handshake is done by the thread that answers: a slow one delays nobody.
-            connection = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            connection = self._keeper.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def service_actions(self) -> None:
         """Cut off clients that are not done in time; called several times a second."""
-        latest = time.monotonic() - _PATIENCE
+        now = time.monotonic()
         with self._lock:
-            late = [client for client, began in self._clients.items() if began < latest]
+            late = [
+                client
+                for client in self._clients.values()
+                if now - client.opened > (_PATIENCE if client.asked else self._keeper.request_seconds)
+            ]
         for client in late:
-            _cut(client)
+            if not client.asked and not client.displaced:
+                client.displaced = True
+                self.refuse("timeout", client.address)
+            _cut(client.connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        client = _Client(request, normal_address(str(client_address[0])), time.monotonic())
+        with self._lock:
+            pending = [one for one in self._clients.values() if not one.asked and not one.displaced]
+            afforded, leaving = displaced(client, pending, self._places)
+            afforded &= len(self._clients) - len(pending) < self._keeper.clients + _LEAVING
+            if afforded:
+                self._clients[request] = client
+                if leaving is not None:
+                    leaving.displaced = True
+        if not afforded:
+            self.refuse("connections", client.address)
             self.shutdown_request(request)
             return
-        with self._lock:
-            self._clients[request] = time.monotonic()
+        if leaving is not None:
+            self.refuse("displaced", leaving.address)
+            _cut(leaving.connection)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -229,21 +310,72 @@ class _Server(ThreadingHTTPServer):
         finally:
             with self._lock:
                 self._clients.pop(request, None)
-            self._free.release()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         if isinstance(request, ssl.SSLSocket):
-            request.settimeout(_TIMEOUT)
+            request.settimeout(self._keeper.request_seconds)
             try:
+                self._await_word(request)
                 request.do_handshake()
             except (OSError, ValueError) as error:
                 reason = handshake_failure(error) if isinstance(error, OSError) else "tls-handshake"
-                _log.info("http connection refused", reason=reason, peer=str(client_address[0]))
+                if not self._clients[request].displaced:
+                    self.refuse(reason, normal_address(str(client_address[0])))
                 return
         super().finish_request(request, client_address)
 
+    def _await_word(self, connection: ssl.SSLSocket) -> None:
+        """Wait for the first byte without reading it: the handshake does not tell that it has begun."""
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        if not poll.poll(self._keeper.request_seconds * 1000):
+            raise TimeoutError
+        self._clients[connection].spoken = True
+
+    def asked(self, connection: socket.socket) -> None:
+        """A whole request has come."""
+        with self._lock:
+            if connection in self._clients:
+                self._clients[connection].asked = True
+
+    @contextmanager
+    def place(self, address: str) -> Iterator[bool]:
+        """A place for an answer that may take long; whether there is one."""
+        network = network_of(address)
+        with self._lock:
+            free = (
+                self._answering.total() < self._keeper.clients
+                and self._answering[network] < self._keeper.clients_per_address
+            )
+            self._answering[network] += free
+        try:
+            yield free
+        finally:
+            with self._lock:
+                self._answering[network] -= free
+                if not self._answering[network]:
+                    del self._answering[network]
+
+    @contextmanager
+    def place_for_readiness(self) -> Iterator[bool]:
+        """A place for asking after the readiness; whether there is one."""
+        free = self._readiness.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                self._readiness.release()
+
+    def refuse(self, reason: str, address: str) -> None:
+        """Count that somebody was refused, and log it, if it is no flood."""
+        self._keeper.refused(reason)
+        withheld = self._throttle.withheld(reason)
+        if withheld is not None:
+            _log.warning("http access denied", reason=reason, peer=address, withheld=withheld or None)
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        _log.warning("http request failed", exc_info=True)
+        if not isinstance(sys.exception(), ConnectionError) and self._throttle.withheld("failed") is not None:
+            _log.warning("http request failed", exc_info=True)
 
 
 def _cut(client: socket.socket) -> None:
@@ -254,10 +386,44 @@ def _cut(client: socket.socket) -> None:
         return
 
 
+class _Head:
+    """The stream of a request, of whose head only so much is read.
+
+    Args:
+        stream: of the connection
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._left = _LONGEST_HEAD
+
+    def readline(self, size: int) -> bytes:
+        """The next line of the head.
+
+        Raises:
+            LineTooLong: the head is
+        """
+        line: bytes = self._stream.readline(min(size, self._left))
+        self._left -= len(line)
+        if not self._left:
+            raise LineTooLong("head")
+        return line
+
+    def read(self, size: int) -> bytes:
+        """Bytes of the body."""
+        content: bytes = self._stream.read(size)
+        return content
+
+    def close(self) -> None:
+        """The connection ends."""
+        self._stream.close()
+
+
 class _Handler(BaseHTTPRequestHandler):
     resources_by_path: ClassVar[Mapping[str, Resource]]
-    authenticator: ClassVar[Authenticator]
-    timeout = _TIMEOUT
+    keeper: ClassVar[Doorkeeper]
+    server: _Server
+    rfile: Any
     #: Who asks, once that is known.
     asked_by = ""
     server_version = "gateway"
@@ -274,12 +440,36 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._answer()
 
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = _Head(self.rfile)
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except LineTooLong:
+            self.close_connection = True
+            self.server.refuse("head-too-long", self.client_address[0])
+
     def _answer(self) -> None:
+        self.server.asked(self.connection)
         path, _, query = self.path.partition("?")
         resource = self.resources_by_path.get(path)
+        if path == "/healthz":
+            self._give(query, resource)
+            return
+        address = self._client()
+        with self.server.place_for_readiness() if path == "/readyz" else self.server.place(address) as free:
+            if free:
+                self._give(query, resource)
+                return
+        self.server.refuse("busy", address)
+        self._send(_problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy"), {"Retry-After": "1"})
+
+    def _give(self, query: str, resource: Resource | None) -> None:
         if resource is None or resource.role is not None:
             # Those who may see nothing are not told what there is, either.
-            denied = self._denied(Role.VIEWER if resource is None or resource.role is None else resource.role)
+            denied = self._denied(resource)
             if denied is not None:
                 self._send(*denied)
                 return
@@ -296,6 +486,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_problem(HTTPStatus.BAD_REQUEST, str(error)))
         except GatewayError as error:
             self._send(_problem(HTTPStatus.SERVICE_UNAVAILABLE, error.code))
+
+    def _client(self) -> str:
+        """The address of who asks: the peer's, or behind a trusted proxy what that says."""
+        return forwarded_for(
+            normal_address(str(self.client_address[0])),
+            self.headers.get_all("X-Forwarded-For", []),
+            trusted=self.keeper.trusted_proxies,
+        )
 
     def _posted(self, query: str) -> Query:
         """The texts of the JSON object in the body, and who asks.
@@ -319,20 +517,26 @@ class _Handler(BaseHTTPRequestHandler):
             raise BadQuery("the body is a JSON object of texts")
         return {**content, ASKED_BY: self.asked_by}
 
-    def _denied(self, role: Role) -> tuple[Answer, dict[str, str]] | None:
-        """What is answered to somebody who may not see what ``role`` may, with headers; None if the person may."""
-        peer = str(self.client_address[0])
-        found = self.authenticator.recognise(self.headers.get, peer=peer)
+    def _denied(self, resource: Resource | None) -> tuple[Answer, dict[str, str]] | None:
+        """What is answered to somebody who may not see a resource, with headers; None if the person may."""
+        authenticator, peer = self.keeper.authenticator, self._client()
+        role = Role.VIEWER if resource is None or resource.role is None else resource.role
+        if resource is not None and resource.is_for_machine and authenticator.is_open_to(self.headers.get, peer=peer):
+            return None
+        found = authenticator.recognise(self.headers.get, peer=peer)
         if isinstance(found, Denial):
             if found is not Denial.MISSING:
-                _log.warning("http access denied", reason=found.value, peer=peer)
+                self.server.refuse(found.value, peer)
             status = _STATUS_OF[found]
-            headers = {"WWW-Authenticate": ", ".join(_CHALLENGES)} if status is HTTPStatus.UNAUTHORIZED else {}
+            headers = {}
+            if status is HTTPStatus.UNAUTHORIZED:
+                # Without users there is nothing but a token: no browser need ask for a name.
+                headers["WWW-Authenticate"] = f"{_BASIC}, {_BEARER}" if authenticator.has_users else _BEARER
             if status is HTTPStatus.TOO_MANY_REQUESTS:
                 headers["Retry-After"] = f"{WINDOW_SECONDS:.0f}"
             return _problem(status, found.value), headers
         if not found.role.includes(role):
-            _log.warning("http access denied", reason="role", peer=peer)
+            self.server.refuse("role", peer)
             return _problem(HTTPStatus.FORBIDDEN, f"this is for the role {role.value}"), {}
         self.asked_by = found.name
         return None
@@ -351,6 +555,36 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Requests are not logged: monitoring asks every few seconds."""
+
+
+def forwarded_for(peer: str, forwarded: Sequence[str], *, trusted: Sequence[Network]) -> str:
+    """Who asks: the last address that no trusted proxy has, of those that trusted proxies tell.
+
+    Args:
+        peer: IP address of the connection
+        forwarded: the values of ``X-Forwarded-For``
+        trusted: addresses of proxies; what anybody else says is not looked at
+    """
+    hops = [hop.strip() for value in forwarded for hop in value.split(",")]
+    client = peer
+    while _is_in(client, trusted) and hops:
+        hop = hops.pop()
+        if not _is_address(hop):
+            break
+        client = normal_address(hop)
+    return client
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    return _is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _problem(status: HTTPStatus, problem: str) -> Answer:

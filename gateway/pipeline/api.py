@@ -6,7 +6,7 @@ for data protection officers. The last one takes original identifiers, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,17 +20,30 @@ from gateway.pipeline.finding import find_new, find_original, study_fields, verd
 _LONGEST_LIST: Final = 1000
 
 
-def doorkeeper(settings: Settings) -> Doorkeeper:
+def doorkeeper(
+    settings: Settings, *, own_token: str = "", refused: Callable[[str], None] = lambda _reason: None
+) -> Doorkeeper:
     """Who may ask over HTTP, and by which kind of connection.
+
+    Parameters
+    ----------
+    settings: the configuration
+    own_token: the gateway's own, which counts without users
+    refused: told the reason of each refusal
 
     Raises
     ------
     ConfigurationError: a file of ``http.tls`` cannot be used
     """
-    tls = settings.http.tls
+    http, users = settings.http, settings.users or {}
     return Doorkeeper(
-        authenticator=Authenticator(tuple(user.user(name) for name, user in (settings.users or {}).items())),
-        tls=None if tls is None else tls.context(place="http.tls"),
+        authenticator=Authenticator(tuple(user.user(name) for name, user in users.items()), own_token=own_token),
+        tls=None if http.tls is None else http.tls.context(place="http.tls"),
+        trusted_proxies=tuple(http.trusted_proxies),
+        clients=http.max_connections,
+        clients_per_address=http.max_connections_per_address,
+        request_seconds=http.request_timeout_seconds,
+        refused=refused,
     )
 
 

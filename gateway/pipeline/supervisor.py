@@ -29,7 +29,7 @@ from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
 from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
-from gateway.pipeline.custody import check_custody
+from gateway.pipeline.custody import check_custody, own_token
 from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import Standing, read_figures
 from gateway.pipeline.first_counts import begin_counting
@@ -146,7 +146,7 @@ class Supervisor:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_custody(settings)
         check_confinement(settings.pixels)
-        keeper = doorkeeper(settings)
+        keeper = doorkeeper(settings, own_token=own_token(settings), refused=self._http_refused)
         # The receiving process makes its own; what is wrong with a certificate is told here.
         receiver_settings(settings)
         with ExitStack() as stack:
@@ -267,6 +267,10 @@ class Supervisor:
         """The ledger, once it is taken up."""
         assert self._ledger is not None
         return self._ledger
+
+    def _http_refused(self, reason: str) -> None:
+        if self._metrics is not None:
+            self._metrics.http_refused(reason)
 
     def stop(self) -> None:
         """Ask the gateway to stop; returns at once."""

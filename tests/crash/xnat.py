@@ -107,7 +107,8 @@ class _Gateway:
 
     def unfinished(self) -> int:
         """How many instances have not arrived."""
-        status = requests.get(f"http://127.0.0.1:{self._http_port}/api/status", timeout=30).json()
+        bearer = {"Authorization": f"Bearer {(self._folder / 'data' / 'http.token').read_text().strip()}"}
+        status = requests.get(f"http://127.0.0.1:{self._http_port}/api/status", headers=bearer, timeout=30).json()
         return sum(row["count"] for row in status["instances"] if row["state"] not in {"delivered", "purged"})
 
     def problems(self) -> list[str]:

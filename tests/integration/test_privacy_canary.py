@@ -240,7 +240,8 @@ def provoke(running: GatewayProcess, folder: Path, profiles: Path) -> list[bytes
         ("/metrics", {"Authorization": f"Bearer {PATIENT_ID}"}),
         ("/api/status", {"Authorization": f"Basic {NAME}"}),
         ("/healthz", {}), ("/readyz", {}), ("/metrics", {}),
-        ("/api/status", {}), ("/api/account", {}), ("/api/held", {}), ("/api/audit", {}),
+        ("/api/status", {}),
+        *((f"/api/{name}", running.bearer) for name in ("status", "account", "held", "audit", "studies")),
     ):  # fmt: skip
         answer = requests.get(f"http://127.0.0.1:{running.http_port}{path}", headers=headers, timeout=30)
         answers.append(f"{answer.status_code} {answer.reason} {answer.headers}".encode() + answer.content)

@@ -217,13 +217,36 @@ def test_several_threads_count_every_failure(door: Watched) -> None:
         ("127.0.0.1", {"Via": ""}, False),
     ],
 )
-def test_p10_without_users_this_machine_alone(peer: str, headers: dict[str, str], local: bool) -> None:
-    found = ask(Authenticator(), None, peer=peer, headers=headers.items())
-    assert found == (LOCAL if local else Denial.NOT_LOCAL)
+def test_p10_what_is_open_to_this_machine_without_users(peer: str, headers: dict[str, str], local: bool) -> None:
+    assert Authenticator().is_open_to(headers.get, peer=peer) is local
+    # What is not open asks for credentials, wherever the request comes from.
+    assert ask(Authenticator(), None, peer=peer, headers=headers.items()) is Denial.MISSING
+
+
+@pytest.mark.parametrize(
+    ("own", "shown", "found"),
+    [
+        ("o" * 43, "o" * 43, LOCAL),
+        ("o" * 43, "p" * 43, Denial.WRONG),
+        ("o" * 43, "", Denial.WRONG),
+        ("", "", Denial.WRONG),  # none was made: nothing is let in
+        ("", "o" * 43, Denial.WRONG),
+    ],
+)
+def test_p10_without_users_the_gateways_own_token_counts(own: str, shown: str, found: object) -> None:
+    door = Authenticator(own_token=own)
+    assert ask(door, f"Bearer {shown}", peer="10.0.0.5") == found
+    assert ask(door, "Basic " + b64encode(f"local:{shown}".encode()).decode(), peer="10.0.0.6") is Denial.WRONG
 
 
 def test_with_users_this_machine_has_no_privilege(door: Watched) -> None:
     assert ask(door, None, peer="127.0.0.1") is Denial.MISSING
+    assert not door.is_open_to({"Host": "localhost"}.get, peer="127.0.0.1")
+
+
+def test_with_users_the_gateways_own_token_does_not_count() -> None:
+    user = User(name="a", role=Role.VIEWER, token_digest=token_digest("u" * 40))
+    assert ask(Authenticator((user,), own_token="o" * 43), f"Bearer {'o' * 43}") is Denial.WRONG
 
 
 @pytest.mark.parametrize(

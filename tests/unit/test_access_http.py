@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
 import ssl
+import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from argon2 import PasswordHasher
 from pydantic import SecretStr
 
@@ -27,8 +30,9 @@ from gateway.pipeline.api import resources
 from gateway.pipeline.originals import tokens_of
 from gateway.tls import server_context
 from tests.fixtures.authority import Authority
-from tests.fixtures.ports import wait_until
+from tests.fixtures.nginx import nginx_proxy
 
+OWN_TOKEN = "own-token-0123456789-0123456789-0123456789"
 PASSWORD = "correct horse battery"
 TOKENS = {role: f"{role.value}-token-0123456789-0123456789" for role in Role}
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -69,7 +73,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 
 
 @contextmanager
-def serving(ledger: Ledger, *, known: tuple[User, ...], tls: ssl.SSLContext | None = None) -> Iterator[StatusServer]:
+def serving(
+    ledger: Ledger, *, known: tuple[User, ...], tls: ssl.SSLContext | None = None, **more: Any
+) -> Iterator[StatusServer]:
     server = StatusServer(
         "127.0.0.1",
         0,
@@ -77,7 +83,7 @@ def serving(ledger: Ledger, *, known: tuple[User, ...], tls: ssl.SSLContext | No
         alive=Health,
         ready=Health,
         resources=resources(SETTINGS, ledger),
-        doorkeeper=Doorkeeper(authenticator=Authenticator(known), tls=tls),
+        doorkeeper=Doorkeeper(authenticator=Authenticator(known, own_token=OWN_TOKEN), tls=tls, **more),
     )
     server.start()
     try:
@@ -161,13 +167,91 @@ def test_p9_refusals_are_logged_without_credentials(server: StatusServer, capsys
         assert withheld not in logged
 
 
-def test_p10_without_users_from_elsewhere_nothing_but_health(ledger: Ledger) -> None:
+#: Headers of requests without credentials, from here and elsewhere.
+UNPROVEN: list[dict[str, str]] = [
+    {},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"X-Forwarded-For": "10.0.0.5"},
+    {"X-Real-IP": "127.0.0.1"},
+    {"Host": "attacker.example"},
+    {"Authorization": "Bearer wrong"},
+    {"Authorization": "Basic bG9jYWw6"},
+]
+
+
+@pytest.mark.parametrize("headers", UNPROVEN)
+@pytest.mark.parametrize("path", [one for one in PATHS if one != "/metrics"])
+def test_p10_without_users_the_own_token_is_needed(ledger: Ledger, path: str, headers: dict[str, str]) -> None:
+    with serving(ledger, known=()) as server:
+        assert ask(server, path, headers)[0] == 401
+        assert ask(server, path, {"Authorization": f"Bearer {OWN_TOKEN}"})[0] == 200
+        assert ask(server, "/healthz", headers)[0] == 200
+
+
+def test_p10_figures_are_for_this_machine_without_users(ledger: Ledger) -> None:
     with serving(ledger, known=()) as server:
         assert ask(server, "/metrics")[0] == 200
-        elsewhere = {"X-Forwarded-For": "10.0.0.5"}
-        assert ask(server, "/metrics", elsewhere)[0] == 403
-        assert ask(server, "/api/held", {"Host": "attacker.example"})[0] == 403
-        assert ask(server, "/readyz", elsewhere)[0] == 200
+        for headers in UNPROVEN[1:5]:
+            status, answered, _ = ask(server, "/metrics", headers)
+            assert (status, answered["WWW-Authenticate"]) == (401, 'Bearer realm="gateway"')
+
+
+def test_p10_a_plain_proxy_in_front_grants_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    """nginx with nothing but proxy_pass: to the gateway every request is one of this machine."""
+    with serving(ledger, known=()) as server, nginx_proxy(tmp_path / "nginx", server.port) as port:
+
+        def through(path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+            answer = requests.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60)
+            return answer.status_code, answer.content
+
+        assert through("/healthz")[0] == 200
+        for path in PATHS:
+            if path != "/metrics":
+                assert through(path)[0] == 401
+        status, body = through("/api/audit", {"Authorization": f"Bearer {OWN_TOKEN}"})
+        assert (status, len(json.loads(body)["entries"])) == (200, 2)
+        # Slow clients are the proxy's: it does not pass on what is no whole request.
+        slow = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(40)]
+        try:
+            for one in slow:
+                one.sendall(b"GET /healthz HTTP/1.1\r\n")
+            assert through("/healthz")[0] == 200
+            assert ask(server, "/healthz")[0] == 200
+        finally:
+            for one in slow:
+                one.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("10.1.0.8", ["10.9.9.9"], "10.9.9.9"),
+        ("10.1.0.8", ["192.0.2.1, 10.9.9.9"], "10.9.9.9"),  # what a client claims stands before what the proxy adds
+        ("10.1.0.8", ["192.0.2.1", "10.9.9.9"], "10.9.9.9"),
+        ("10.1.0.8", ["10.9.9.9, 10.1.0.9"], "10.9.9.9"),  # two proxies, both trusted
+        ("10.1.0.8", ["::ffff:10.9.9.9"], "10.9.9.9"),
+        ("10.1.0.8", [], "10.1.0.8"),
+        ("10.1.0.8", ["unknown"], "10.1.0.8"),
+        ("10.1.0.8", ["10.9.9.9, garbage"], "10.1.0.8"),
+        ("10.1.0.7", ["10.9.9.9"], "10.1.0.7"),  # nobody's word but that of trusted proxies
+        ("not an address", ["10.9.9.9"], "not an address"),
+    ],
+)
+def test_p10_whose_word_counts(peer: str, forwarded: list[str], expected: str) -> None:
+    trusted = [ipaddress.ip_network("10.1.0.8/31")]
+    assert http_module.forwarded_for(peer, forwarded, trusted=trusted) == expected
+    assert http_module.forwarded_for(peer, forwarded, trusted=[]) == peer
+
+
+def test_p10_failures_are_counted_by_whom_a_trusted_proxy_names(ledger: Ledger) -> None:
+    networks = (ipaddress.ip_network("127.0.0.1/32"),)
+    with serving(ledger, known=users(), trusted_proxies=networks) as server:
+
+        def guess(client: str) -> int:
+            return ask(server, "/metrics", {"Authorization": "Bearer wrong", "X-Forwarded-For": client})[0]
+
+        assert [guess("10.0.0.5") for _ in range(FAILURES + 1)] == [401] * FAILURES + [429]
+        assert guess("10.0.0.6") == 401
 
 
 def test_status_and_account(server: StatusServer) -> None:
@@ -341,10 +425,17 @@ def _received(connection: socket.socket) -> bytes:
         return b""
 
 
-def test_p7_a_client_that_trickles_loses_its_place(server: StatusServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "_PATIENCE", 0.0)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
-        slow.sendall(b"GET /healthz HT")  # within the time-out between bytes, but never done
-        assert _received(slow) == b""
-    monkeypatch.undo()
-    wait_until(lambda: ask(server, "/healthz")[0] == 200, what="others are answered")
+def test_p7_a_client_that_trickles_loses_its_place(ledger: Ledger) -> None:
+    refused: list[str] = []
+    with serving(ledger, known=users(), request_seconds=0.5, refused=refused.append) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
+            pause = threading.Event()
+            for byte in b"GET /healthz HTTP/1.1" * 50:  # within the time-out between bytes, but never done
+                try:
+                    slow.sendall(bytes([byte]))
+                except OSError:
+                    break
+                pause.wait(0.05)
+            assert _received(slow) == b""
+        assert refused == ["timeout"]
+        assert ask(server, "/healthz")[0] == 200

@@ -45,6 +45,7 @@ def count_everything(metrics: Metrics) -> None:
     receive.associated("pacs")
     receive.refused("calling-ae")
     receive.echoed("pacs")
+    metrics.http_refused("displaced")
     receive.stored("pacs", 1000, 0.02)
     receive.failed("pacs", 0xA700, "spool-full")
     metrics.decoding_too_long(source="pacs")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
-from gateway.console import Health, StatusServer
+from gateway.console import Doorkeeper, Health, StatusServer
 from gateway.errors import ConfigurationError
 
 
@@ -18,6 +20,8 @@ class State:
 
     def __init__(self) -> None:
         self.ready = Health()
+        self.asked_for_readiness: Callable[[], Health] = lambda: self.ready
+        self.refused: list[str] = []
         self.metrics: Callable[[], bytes] = lambda: b"# figures\n"
 
 
@@ -29,7 +33,12 @@ def state() -> State:
 @pytest.fixture
 def server(state: State) -> Iterator[StatusServer]:
     server = StatusServer(
-        "127.0.0.1", 0, metrics=lambda: bytes(state.metrics()), alive=Health, ready=lambda: state.ready
+        "127.0.0.1",
+        0,
+        metrics=lambda: bytes(state.metrics()),
+        alive=Health,
+        ready=lambda: state.asked_for_readiness(),  # noqa: PLW0108 - tests replace it later
+        doorkeeper=Doorkeeper(refused=state.refused.append),
     )
     server.start()
     yield server
@@ -70,9 +79,9 @@ def test_head_has_no_body(server: StatusServer) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),  # nothing else is there
-        ("GET", "/metrics/../healthz", 404),  # paths are compared, not resolved
-        ("POST", "/healthz", 501),  # nothing can be changed
+        ("GET", "/", 401),  # nothing is told of what there is
+        ("GET", "/metrics/../healthz", 401),  # paths are compared, not resolved
+        ("POST", "/healthz", 405),  # nothing can be changed
         ("DELETE", "/metrics", 501),
     ],
 )
@@ -97,22 +106,99 @@ def test_garbage_is_answered_with_an_error(server: StatusServer) -> None:
     assert ask(server, "GET", "/healthz")[0].status == 200
 
 
-def test_more_clients_than_allowed_are_turned_away_and_return(server: StatusServer) -> None:
-    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(32)]
+def silent(_client: socket.socket) -> None:
+    """Says nothing."""
+
+
+def half(client: socket.socket) -> None:
+    """Sends half of a head."""
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: ")
+
+
+@pytest.mark.parametrize("behave", [silent, half])
+@pytest.mark.parametrize("sources", [["127.0.0.1"], [f"127.0.0.{number}" for number in range(2, 60)]])
+def test_p7_health_is_answered_while_others_hold_the_line(
+    server: StatusServer, state: State, behave: Callable[[socket.socket], None], sources: list[str]
+) -> None:
+    with ExitStack() as stack:
+        for number in range(80):
+            address = (sources[number % len(sources)], 0)
+            with suppress(ConnectionError):
+                client = socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=address)
+                behave(stack.enter_context(client))
+            if number % 8 == 0:
+                for path in ("/healthz", "/readyz", "/metrics"):
+                    assert ask(server, "GET", path)[0].status == 200
+        assert "displaced" in state.refused
+        assert set(state.refused) <= {"displaced", "timeout"}
+
+
+def test_p7_answers_that_take_long_leave_the_health_alone(server: StatusServer, state: State) -> None:
+    over, waiting = threading.Event(), threading.Semaphore(0)
+
+    def hang() -> bytes:
+        waiting.release()
+        over.wait(60)
+        return b""
+
+    state.metrics = hang
+    threads = [threading.Thread(target=ask, args=(server, "GET", "/metrics")) for _ in range(8)]
     try:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
-            assert client.recv(1) == b""  # the 33rd
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert waiting.acquire(timeout=60)
+        answer, _ = ask(server, "GET", "/metrics")  # the ninth of one address
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert ask(server, "GET", "/healthz")[0].status == 200
+        assert ask(server, "GET", "/readyz")[0].status == 200
+        assert state.refused == ["busy"]
     finally:
-        for one in idle:
-            one.shutdown(socket.SHUT_RDWR)
-            one.recv(1)
-            one.close()
-    while True:  # until the server has seen that they left
-        try:
-            assert ask(server, "GET", "/healthz")[0].status == 200
-            break
-        except ConnectionError:
-            continue
+        over.set()
+        for thread in threads:
+            thread.join(60)
+
+
+def test_p7_a_readiness_that_hangs_leaves_the_health_alone(server: StatusServer, state: State) -> None:
+    over, waiting = threading.Event(), threading.Semaphore(0)
+
+    def hang() -> Health:
+        waiting.release()
+        over.wait(60)
+        return Health()
+
+    state.asked_for_readiness = hang
+    threads = [threading.Thread(target=ask, args=(server, "GET", "/readyz")) for _ in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert waiting.acquire(timeout=60)
+        assert ask(server, "GET", "/readyz")[0].status == 503
+        assert ask(server, "GET", "/healthz")[0].status == 200
+        assert ask(server, "GET", "/metrics")[0].status == 200
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(60)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * 40_000,
+        b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 40_000,
+        b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 8_000,
+    ],
+)
+def test_p7_a_head_that_is_too_long(server: StatusServer, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(head)
+        answer = b""
+        with suppress(ConnectionResetError):
+            answer = client.recv(64)
+        assert b" 200 " not in answer
+    assert ask(server, "GET", "/healthz")[0].status == 200
 
 
 def test_an_address_in_use_is_a_configuration_error(server: StatusServer) -> None:
