@@ -46,13 +46,14 @@ _DELIVERIES: Final = sa.select(deliveries.c.instance_id, deliveries.c.state, del
 )
 _DELIVERED: Final = (
     sa.update(instances)
-    .where(instances.c.id.in_(each_of("ids")))
+    .where(instances.c.id.in_(each_of("ids")), is_state(instances.c.state, InstanceState.DEIDENTIFIED))
     .values(
         state=InstanceState.DELIVERED,
         changed_at=sa.bindparam("changed_at"),
         code=sa.bindparam("code"),
         detail=sa.bindparam("detail"),
     )
+    .returning(instances.c.id)
 )
 
 
@@ -134,18 +135,24 @@ def settle(connection: Connection, ids: Sequence[int], *, now: datetime, actor: 
     waiting = {row.instance_id for row in rows if row.state not in SETTLED}
     arrived = {row.instance_id for row in rows if row.state is DeliveryState.CONFIRMED}
     details = {row.instance_id: row.detail for row in rows}
-    done = tuple(number for number in ids if number not in waiting)
-    reasons = {number: ("", "") if number in arrived else (SUPERSEDED, details.get(number, "")) for number in done}
+    reasons = {
+        number: ("", "") if number in arrived else (SUPERSEDED, details.get(number, ""))
+        for number in ids
+        if number not in waiting
+    }
+    done: set[int] = set()
+    for code, detail in sorted(set(reasons.values())):
+        alike = [number for number, reason in reasons.items() if reason == (code, detail)]
+        values = {"ids": alike, "changed_at": now, "code": code, "detail": detail}
+        done.update(connection.scalars(_DELIVERED, values))
     history.record(
         connection,
         (
             Transition(number, InstanceState.DEIDENTIFIED, InstanceState.DELIVERED, code=code, detail=detail)
             for number, (code, detail) in reasons.items()
+            if number in done
         ),
         at=now,
         actor=actor,
     )
-    for code, detail in set(reasons.values()):
-        alike = [number for number in done if reasons[number] == (code, detail)]
-        connection.execute(_DELIVERED, {"ids": alike, "changed_at": now, "code": code, "detail": detail})
-    return done
+    return tuple(number for number in ids if number in done)

@@ -465,10 +465,12 @@ _OPEN_OF_STUDY: Final = sa.and_(
 )
 _DUE_OF_STUDY: Final = _OPEN_OF_STUDY & (deliveries.c.due_at <= sa.bindparam("now"))
 _FIRST_DUE: Final = sa.select(sa.func.min(deliveries.c.due_at)).where(_OPEN_OF_STUDY)
+# With their instances: of two that end the last two deliveries of one, the second has to see what the first has done.
 _DUE_SUPERSEDED: Final = (
     sa.select(deliveries.c.id, deliveries.c.instance_id, deliveries.c.state, deliveries.c.detail)
+    .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
     .where(_DUE_OF_STUDY, deliveries.c.code == SUPERSEDED)
-    .with_for_update(skip_locked=True)
+    .with_for_update(of=(deliveries, instances), skip_locked=True)
 )
 _DUE: Final = (
     sa.select(
@@ -494,7 +496,7 @@ _DUE: Final = (
     )
     .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
     .join(outputs, deliveries.c.instance_id == outputs.c.instance_id)
-    .where(_DUE_OF_STUDY, sa.not_(WAITS_FOR_AN_OLDER_ONE))
+    .where(_DUE_OF_STUDY, deliveries.c.code != SUPERSEDED, sa.not_(WAITS_FOR_AN_OLDER_ONE))
     .order_by(deliveries.c.due_at, deliveries.c.id)
     .limit(sa.bindparam("most"))
     .with_for_update(of=deliveries, skip_locked=True)
@@ -638,7 +640,8 @@ def _remake(
     wanted: defaultdict[Remaking, set[int]] = defaultdict(set)
     for row in tried:
         how = by_id[row.id].remake
-        if how is not None:
+        # An older version goes nowhere, whatever made it.
+        if how is not None and row.code != SUPERSEDED:
             wanted[how].add(row.instance_id)
     for how, ids in wanted.items():
         remake(connection, sorted(ids), keep_confirmed=True, how=how, now=now, actor=actor)

@@ -1,4 +1,4 @@
-"""Instances: recorded when received, claimed by workers, finished, purged."""
+"""Instances: recorded when received, claimed by workers, finished."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ from gateway.ledger.records import (
     DeidentifiedResult,
     Finished,
     HeldResult,
-    Purgeable,
     Received,
     RejectedResult,
     Result,
 )
 from gateway.ledger.redo import ask_again
 from gateway.ledger.sampling import look_at_all, series_locks
-from gateway.ledger.schema import LEASED, PURGEABLE, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
+from gateway.ledger.schema import LEASED, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import InstanceState, Mover
 from gateway.ledger.vocabulary import insert_sightings
 
@@ -106,12 +105,16 @@ _MINE: Final = (
     .with_for_update()
 )
 _PROLONG: Final = sa.update(instances).where(_NAMED).values(lease_until=sa.bindparam("until"))
-_STANDING_FOR: Final = sa.select(
-    instances.c.id, instances.c.sop_key, instances.c.content_key, instances.c.state, instances.c.code
-).where(
-    STANDING_FOR_CONTENT,
-    instances.c.project == sa.bindparam("project"),
-    instances.c.sop_key.in_(each_of("sop_keys", sa.Text())),
+# Locked: what a result is compared with stays as it is until the result is recorded.
+_STANDING_FOR: Final = (
+    sa.select(instances.c.id, instances.c.sop_key, instances.c.content_key, instances.c.state, instances.c.code)
+    .where(
+        STANDING_FOR_CONTENT,
+        instances.c.project == sa.bindparam("project"),
+        instances.c.sop_key.in_(each_of("sop_keys", sa.Text())),
+    )
+    .order_by(instances.c.id)
+    .with_for_update()
 )
 _RESULT: Final = ("state", "changed_at", "project", "sop_key", "content_key", "code", "detail", "duplicate_of")
 _WRITE_RESULT: Final = ForEach(
@@ -294,39 +297,6 @@ class Instances(OnDatabase):
 
         return self._database.write("finish instances", work)
 
-    def purgeable(self, before: datetime, limit: int) -> list[Purgeable]:
-        """Instances whose bytes may go: delivered or rejected earlier than ``before``, oldest first.
-
-        Raises
-        ------
-        LedgerUnavailable
-            The database cannot be read.
-        """
-        query = (
-            sa.select(instances.c.id, instances.c.spool_name, instances.c.state)
-            .where(PURGEABLE, instances.c.changed_at < before)
-            .order_by(instances.c.changed_at, instances.c.id)
-            .limit(limit)
-        )
-        rows = self._database.read("look for purgeable instances", lambda connection: connection.execute(query).all())
-        return [Purgeable(instance_id=row.id, spool_name=row.spool_name, state=row.state) for row in rows]
-
-    def mark_purged(self, instance_ids: Iterable[int], *, now: datetime | None = None) -> None:
-        """Record that the bytes are gone; for instances that are marked already nothing changes.
-
-        A delivered instance becomes purged; a rejected one stays rejected.
-
-        Raises
-        ------
-        IllegalTransition
-            One is neither delivered nor rejected; nothing of its thousand was changed.
-        LedgerUnavailable
-            The database is locked, unreachable or full.
-        """
-        at = now or utc_now()
-        for part in chunks(sorted(set(instance_ids))):
-            self._database.write("mark purged instances", lambda c, part=part: _purge(c, part, at))  # type: ignore[misc]
-
     def unknown_spool_names(self, names: Sequence[str]) -> list[str]:
         """Those of ``names`` of which there is no instance, in their order.
 
@@ -341,8 +311,8 @@ class Instances(OnDatabase):
             for name in self._database.read("look for spool names", lambda c, part=part: _unknown(c, part))  # type: ignore[misc]
         ]
 
-    def known_spool_names(self, *, purged: bool | None = None) -> Iterator[str]:
-        """The spool names of all instances; with ``purged``, of those whose bytes were removed, or were not.
+    def known_spool_names(self) -> Iterator[str]:
+        """The spool names of all instances, of those that were purged too.
 
         Read in pages, so that a long walk keeps no transaction open.
 
@@ -352,8 +322,6 @@ class Instances(OnDatabase):
             The database cannot be read.
         """
         query = sa.select(instances.c.id, instances.c.spool_name).order_by(instances.c.id).limit(_NAMES_AT_ONCE)
-        if purged is not None:
-            query = query.where(instances.c.purged_at.is_not(None) if purged else instances.c.purged_at.is_(None))
         last = 0
         while True:
             page = query.where(instances.c.id > last)
@@ -432,11 +400,12 @@ def _update(connection: Connection, ids: Sequence[int], **values: Any) -> None:
 
 
 def _finish(connection: Connection, owner: str, results: Sequence[Result], now: datetime) -> list[Finished]:
+    # Those that stand were received earlier: so all transactions lock instances in the order of their ids.
+    standing = _standing(connection, results)
     mine = set(_mine(connection, [result.instance_id for result in results], owner))
     accepted = sorted(
         (result for result in results if result.instance_id in mine), key=lambda result: result.instance_id
     )
-    standing = _standing(connection, accepted)
     claims = claims_of(connection, accepted)
     finished: dict[int, Finished] = {}
     outgoing: list[DeidentifiedResult] = []
@@ -500,12 +469,12 @@ def _versions(outgoing: Iterable[DeidentifiedResult], standing: _Standing) -> li
 
 
 def _standing(connection: Connection, results: Iterable[Result]) -> _Standing:
-    """The instances that stand for the SOP Instances of ``results``, with whatever content."""
+    """The instances that stand for the SOP Instances of ``results``, with whatever content, locked."""
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for keys in filter(None, map(_keys, results)):
         wanted[keys[0]].add(keys[1])
     standing: _Standing = {}
-    for project, sop_keys in wanted.items():
+    for project, sop_keys in sorted(wanted.items()):
         for row in connection.execute(_STANDING_FOR, {"project": project, "sop_keys": sorted(sop_keys)}):
             standing.setdefault((project, row.sop_key), {})[row.content_key or _no_content(row.id)] = _Stands(
                 row.id, row.state, row.code
@@ -642,19 +611,3 @@ def _output_row(result: DeidentifiedResult, replaces: int | None) -> dict[str, o
         "destinations": len(result.destinations),
         "replaces": replaces,
     }
-
-
-def _purge(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    query = (
-        sa.select(instances.c.id, instances.c.state, instances.c.purged_at)
-        .where(instances.c.id.in_(ids))
-        .order_by(instances.c.id)
-        .with_for_update()
-    )
-    rows = {row.id: row for row in connection.execute(query)}
-    wanted = [number for number in ids if number not in rows or rows[number].purged_at is None]
-    rejected = [number for number in wanted if number in rows and rows[number].state is InstanceState.REJECTED]
-    others = [number for number in wanted if number not in rejected]
-    purged = {"purged_at": now}
-    move(connection, rejected, InstanceState.REJECTED, now, "retention", purged, mover=Mover.RETENTION)
-    move(connection, others, InstanceState.PURGED, now, "retention", purged, mover=Mover.RETENTION)

@@ -24,6 +24,7 @@ from gateway.ledger.numbers import Numbers
 from gateway.ledger.pulse import Pulses
 from gateway.ledger.receipts import Receipts
 from gateway.ledger.redo import Redo
+from gateway.ledger.retention import Retention
 from gateway.ledger.reviews import Reviews
 from gateway.ledger.sampling import Sampling
 from gateway.ledger.snapshot import Snapshots
@@ -49,6 +50,7 @@ class Ledger(
     Sampling,
     Snapshots,
     Redo,
+    Retention,
     Vocabulary,
     Pulses,
 ):

@@ -423,12 +423,11 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purgeable:
-    """An instance whose bytes may go: delivered, or rejected."""
+class Purged:
+    """An instance whose bytes are needed no more; its files are removed after the ledger has said so."""
 
     instance_id: int
     spool_name: str
-    state: InstanceState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -503,7 +503,7 @@ def remake(
     connection
         In a write transaction.
     instance_ids
-        In a state from which there is a way; their bytes are in the spool.
+        In a state from which there is a way. Those that were purged meanwhile are left alone.
     keep_confirmed
         What a destination has confirmed stays as it is there; else it gets the new output as well.
     how
@@ -524,7 +524,9 @@ def remake(
         row.id: row.state
         for row in connection.execute(
             sa.select(instances.c.id, instances.c.state)
-            .where(instances.c.id.in_(each_of("ids")), instances.c.lease_owner.is_(None))
+            .where(
+                instances.c.id.in_(each_of("ids")), instances.c.lease_owner.is_(None), instances.c.purged_at.is_(None)
+            )
             .order_by(instances.c.id)
             .with_for_update(),
             {"ids": ids},

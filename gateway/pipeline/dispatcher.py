@@ -68,7 +68,8 @@ def dispatch(child: Child) -> None:
         child.is_ready()
         while not child.stopping.wait(0.2):
             dead = [name for dispatcher in dispatchers for name in dispatcher.dead]
-            if dead:
+            # Told to stop meanwhile, they end.
+            if dead and not child.stopping.is_set():
                 raise ThreadEnded(name=dead[0])
     finally:
         child.stopping.set()

@@ -15,27 +15,49 @@ log = structlog.get_logger(__name__)
 _BATCH: Final = 500
 
 
-def purge(spool: Spool, ledger: Ledger, *, retention_seconds: float, now: datetime) -> int:
-    """Remove the bytes of delivered and rejected instances whose retention has passed.
+class Housekeeping:
+    """Removes the bytes of delivered and rejected instances whose retention has passed.
 
-    Files go first and rows are marked after: a crash in between only repeats the removal.
+    The ledger gives them up first, their files go after: an instance that somebody wants again in between is either
+    left alone, or known to be gone. Files that could not be removed go the next time; those that a crash left, at the
+    next start.
 
-    Returns
-    -------
-    The number of instances purged.
-
-    Raises
-    ------
-    SpoolUnavailable: a file cannot be removed
-    LedgerUnavailable: the ledger cannot be written
+    Parameters
+    ----------
+    spool, ledger: of the gateway
+    retention_seconds: since an instance was delivered or rejected
     """
-    before = now - timedelta(seconds=retention_seconds)
-    purged = 0
-    while rows := ledger.purgeable(before=before, limit=_BATCH):
-        for row in rows:
-            spool.remove(row.spool_name)
-        ledger.mark_purged([row.instance_id for row in rows])
-        purged += len(rows)
-    if purged:
-        log.info("purged", count=purged)
-    return purged
+
+    def __init__(self, spool: Spool, ledger: Ledger, *, retention_seconds: float) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._retention = timedelta(seconds=retention_seconds)
+        #: Given up, and not removed yet.
+        self._left: list[str] = []
+
+    def purge(self, now: datetime) -> int:
+        """Purge whatever may go at the moment ``now``.
+
+        Returns
+        -------
+        The number of instances purged.
+
+        Raises
+        ------
+        SpoolUnavailable: a file cannot be removed
+        LedgerUnavailable: the ledger cannot be written
+        """
+        purged = 0
+        self._remove()
+        while given_up := self._ledger.purge(now - self._retention, _BATCH):
+            self._left = [one.spool_name for one in given_up]
+            purged += len(given_up)
+            self._remove()
+        if purged:
+            log.info("purged", count=purged)
+        return purged
+
+    def _remove(self) -> None:
+        while self._left:
+            self._spool.remove(self._left[-1])
+            self._left.pop()

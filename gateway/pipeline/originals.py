@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Final
@@ -93,12 +94,17 @@ class Originals:
     def rebuild(self, names: Iterable[str]) -> int:
         """Record instances from their files in the spool; return how many rows there are of them.
 
+        One that was purged after it was listed is passed over.
+
         Raises
         ------
         SpoolUnavailable: a file cannot be read
         LedgerUnavailable: the ledger cannot be written
         """
-        records = [self._spool.read_record(name) for name in names]
+        records: list[SpoolRecord] = []
+        for name in names:
+            with suppress(SpoolCorrupt):
+                records.append(self._spool.read_record(name))
         return len(
             self._ledger.record_received(
                 [replace(received_of(record), known_by=self.known_by(record)) for record in records]

@@ -1,7 +1,7 @@
 """At start: what the spool holds and the ledger does not know is entered again (promise P1).
 
-The spool is the durable truth. A row that was lost with a crash is rebuilt from the record in its spool file, and files
-that were never completed (so never acknowledged) are removed.
+The spool is the durable truth. A row that was lost with a crash is rebuilt from the record in its spool file, and
+files that were never completed (so never acknowledged) or that the ledger had given up are removed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _NEWEST: Final = 2 * MOST_WAITING
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was found at start: rows rebuilt, damaged files set aside for a human, incomplete files removed."""
+    """What was found at start: rows rebuilt, damaged files set aside for a human, incomplete or purged ones removed."""
 
     rebuilt: int
     damaged: int
     removed: int
+    purged: int
 
 
 def recover(spool: Spool, ledger: Ledger, originals: Originals, *, now: datetime) -> Recovered:
@@ -46,14 +47,17 @@ def recover(spool: Spool, ledger: Ledger, originals: Originals, *, now: datetime
     LedgerUnavailable: the ledger cannot be written
     """
     sweep = spool.sweep()
-    rebuilt = 0
+    rebuilt = purged = 0
     for names in _batches(spool.names()):
         rebuilt += originals.rebuild(ledger.unknown_spool_names(names))
+        for name in (given_up := ledger.purged_of(names)):
+            spool.remove(name)
+        purged += len(given_up)
     # It may have been acknowledged: with a row it is held and accounted for, not forgotten (promise P3).
     damaged = [Received(spool_name=name, received_at=now, size=0, crc32=0) for name in sweep.damaged]
     ledger.record_received(damaged)
-    recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed)
-    log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed)
+    recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed, purged)
+    log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed, purged=purged)
     return recovered
 
 

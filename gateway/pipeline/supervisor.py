@@ -33,7 +33,7 @@ from gateway.pipeline.custody import check_custody, own_token
 from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import Standing, read_figures
 from gateway.pipeline.first_counts import begin_counting
-from gateway.pipeline.housekeeping import purge
+from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.keys import establish_gateway_key, establish_keys
 from gateway.pipeline.last_profiles import keep_profiles, last_profiles
 from gateway.pipeline.originals import Originals
@@ -125,6 +125,7 @@ class Supervisor:
         self._sole_use: SoleUse | None = None
         self._spool: Spool | None = None
         self._originals: Originals | None = None
+        self._housekeeping: Housekeeping | None = None
         self._metrics: metrics.Metrics | None = None
         self._pulse: Pulse | None = None
         self._expiries = Expiries(settings)
@@ -254,6 +255,7 @@ class Supervisor:
         secret, *_ = establish_gateway_key(settings, ledger, now=datetime.now(UTC))
         originals = self._originals = Originals(spool, ledger, secret)
         recover(spool, ledger, originals, now=datetime.now(UTC))
+        self._housekeeping = Housekeeping(spool, ledger, retention_seconds=settings.storage.retention)
         self._cap_waits(ledger)
         establish_keys(settings, ledger, now=datetime.now(UTC))
         self._programs = self._at_start(ledger)
@@ -502,18 +504,14 @@ class Supervisor:
                 log.warning("leases not released", worker=child.name, detail=error.message)
 
     def _keep_house(self) -> None:
-        if self._spool is None or self._ledger is None:
+        if self._housekeeping is None:
             return
         try:
-            purge(
-                self._spool,
-                self._ledger,
-                retention_seconds=self._settings.storage.retention,
-                now=datetime.now(UTC),
-            )
+            self._housekeeping.purge(datetime.now(UTC))
             if self._originals is not None:
                 self._originals.fill(seconds=_FILLING_SECONDS)
-        except TransientError as error:
+        except GatewayError as error:
+            # Whatever it is: what cannot be tidied up is no reason to receive nothing.
             log.warning("housekeeping postponed", code=error.code, detail=error.message)
 
     def _stop(self) -> None:

@@ -97,8 +97,8 @@ POINTS: Final = (
           at_start=True),
     Point("a row rebuilt", "supervisor", f"{_LEDGER}:Instances.record_received", "after", ("P1", "P3"), at_start=True),
     Point("recovered", "supervisor", "gateway.pipeline.supervisor:recover", "after", ("P1",), at_start=True),
-    Point("bytes purged, row not marked", "supervisor", f"{_SPOOL}:Spool.remove", "after", ("P3",)),
-    Point("row marked purged", "supervisor", f"{_LEDGER}:Instances.mark_purged", "after", ("P3",)),
+    Point("row marked purged, bytes there", "supervisor", "gateway.ledger.retention:Retention.purge", "after", ("P3",)),
+    Point("bytes purged", "supervisor", f"{_SPOOL}:Spool.remove", "after", ("P3",)),
     Point("a dead child's leases released", "supervisor", "gateway.ledger.deliveries:Deliveries.release", "after",
           ("P3", "P6")),
 )  # fmt: skip

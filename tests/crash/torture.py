@@ -50,6 +50,7 @@ class Figures:
     corrections: int = 0
     superseded: int = 0
     held_and_resumed: int = 0
+    sent_again: int = 0
     duplicates_recognised: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Figures:
             "transmissions": self.transmissions,
             "instances acknowledged": self.instances,
             "corrections among them": self.corrections,
+            "sent again after that": self.sent_again,
             "duplicates recognised": self.duplicates_recognised,
             "deliveries superseded": self.superseded,
             "held after three crashes, resumed": self.held_and_resumed,
@@ -272,8 +274,10 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
 
     def _burst(self) -> None:
         if len(self.traffic.waiting) < _BATCH:
-            self.traffic.make(_BATCH - 2)
+            self.traffic.make(_BATCH - 4)
             self.traffic.correct(2)
+            # Of those that have just arrived, are being purged at this moment, or are gone.
+            self.traffic.repeat(2)
         self.traffic.send(self._dicom_port, most=_BATCH)
 
     def _everything_is_sent(self) -> bool:
@@ -304,6 +308,7 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
         figures, traffic = self.figures, self.traffic
         figures.transmissions = traffic.transmissions
         figures.instances = len(traffic.acknowledged)
+        figures.sent_again = traffic.repeated
         figures.corrections = sum(one.version == CORRECTED for one in traffic.acknowledged.values())
         settings = self.settings()
         key = ProjectKey(project_secret(settings, "default", create=False))
@@ -317,6 +322,8 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
         with Ledger.open(settings.ledger_url) as ledger:
             account = ledger.account()
             status = ledger.status()
+            left = ledger.purged_of(list(open_spool(settings).names()))
+        figures.unbalanced += [f"{name} was given up and is still in the spool" for name in left]
         figures.unbalanced += account.problems
         figures.superseded = status.delivery_count(DeliveryState.SUPERSEDED)
         for row in status.reasons:

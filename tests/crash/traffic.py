@@ -53,6 +53,8 @@ class Traffic:
         self.acknowledged: dict[str, Sent] = {}
         #: Transmissions that the sender began, acknowledged or not.
         self.transmissions = 0
+        #: Those that had been acknowledged before.
+        self.repeated = 0
         self._corrected: set[str] = set()
 
     @staticmethod
@@ -72,6 +74,13 @@ class Traffic:
         for uid in uids[max(0, len(uids) - count) :]:
             self._corrected.add(uid)
             self._add(uid, self.acknowledged[uid].patient, CORRECTED)
+
+    def repeat(self, count: int) -> None:
+        """Add instances once more that were acknowledged: their sender believes that they are missing somewhere."""
+        on_their_way = {one.uid for one in self.waiting}
+        known = [one for one in self.acknowledged.values() if one.uid not in on_their_way]
+        self.repeated += min(count, len(known))
+        self.waiting += known[-count:]
 
     def send(self, port: int, *, most: int) -> None:
         """Send what waits, ``most`` at a time, by dcmtk's storescu; what is not acknowledged goes on waiting."""

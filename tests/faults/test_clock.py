@@ -13,7 +13,7 @@ import pytest
 
 from gateway.dicom.file_meta import FileMeta
 from gateway.ledger import InstanceState, Ledger
-from gateway.pipeline.housekeeping import purge
+from gateway.pipeline.housekeeping import Housekeeping
 from gateway.receive import received_of
 from gateway.spool import Spool
 from gateway.spool.ulid import UlidSource
@@ -76,7 +76,7 @@ def test_p3_a_jump_purges_nothing_that_is_not_confirmed(tmp_path: Path, ledger: 
     finish(ledger, deidentified(waiting.instance_id, destinations=("backup",)), deidentified(done.instance_id))
     (sent,) = take(ledger, seconds=0)
     ledger.record_outcomes("deliverer", [outcome(sent.delivery_id)], now=START)
-    purge(spool, ledger, retention_seconds=7 * 86400, now=START + timedelta(seconds=jump))
+    Housekeeping(spool, ledger, retention_seconds=7 * 86400).purge(START + timedelta(seconds=jump))
     assert spool.path(waiting.spool_name).exists()
     assert state_of(ledger, done.instance_id) == ("purged" if jump > 0 else "delivered")
     assert ledger.account().balanced

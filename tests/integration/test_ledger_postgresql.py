@@ -24,6 +24,7 @@ from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
+from tests.unit.ledger.races_contract import RacesContract
 from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
 from tests.unit.ledger.sampling_contract import SamplingContract
@@ -52,6 +53,7 @@ class TestPostgresql(
     FindingContract,
     HoldsContract,
     KeysContract,
+    RacesContract,
     RedoContract,
     ReviewsContract,
     SamplingContract,

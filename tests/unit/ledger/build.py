@@ -138,13 +138,13 @@ def bring(ledger: Ledger, state: InstanceState, number: int = 1, **keys: str) ->
         (taken,) = take(ledger)
         ledger.record_outcomes("deliverer", [outcome(taken.delivery_id)], now=START)
     if state is InstanceState.PURGED:
-        ledger.mark_purged([instance_id], now=START)
+        assert [one.instance_id for one in ledger.purge(at(1), 10, now=START)] == [instance_id]
     return instance_id
 
 
 def bring_each(ledger: Ledger) -> dict[InstanceState, int]:
     """One instance in every state but received; the waiting delivery is last, lest it be taken for another's."""
-    order = ("rejected", "held", "delivered", "purged", "deidentified")
+    order = ("purged", "rejected", "held", "delivered", "deidentified")
     return {InstanceState(state): bring(ledger, InstanceState(state), n) for n, state in enumerate(order, 1)}
 
 

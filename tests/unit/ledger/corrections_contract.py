@@ -154,8 +154,7 @@ class CorrectionsContract:
     def test_what_was_superseded_may_be_purged(self, ledger: Ledger) -> None:
         old, new = arrive(ledger, 2)
         finish(ledger, version(old, "a"), version(new, "b"))
-        assert [each.instance_id for each in ledger.purgeable(at(9), 10)] == [old]
-        ledger.mark_purged([old], now=at(9))
+        assert [each.instance_id for each in ledger.purge(at(9), 10, now=at(9))] == [old]
         assert ledger.account().balanced
 
     def test_workers_that_finish_versions_at_once_leave_one(self, ledger: Ledger) -> None:

@@ -73,7 +73,7 @@ def fill(ledger: Ledger, done: int) -> None:
         )
     while taken := take(ledger, seconds=1, max_count=1000):
         ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in taken], now=at(1))
-    ledger.mark_purged([each.instance_id for each in ledger.purgeable(at(9), done)], now=at(2))
+    ledger.purge(at(9), done, now=at(2))
     ledger.record_received([received(number) for number in range(100, 400)], now=START)
     results = [
         (deidentified, held, rejected)[number % 3](each.instance_id) for number, each in enumerate(claim(ledger))
@@ -105,8 +105,8 @@ def hot(ledger: Ledger) -> None:
     ledger.record_outcomes("deliverer", [outcome(taken[2].delivery_id, "dead")])
     ledger.release("deliverer", now=at(9))
     ledger.retry_deliveries(destination="archive", now=at(9))
-    assert ledger.purgeable(at(99), 10)
-    ledger.mark_purged([each.instance_id for each in ledger.purgeable(at(99), 10)])
+    assert (given_up := ledger.purge(at(99), 10))
+    assert ledger.purged_of([one.spool_name for one in given_up])
     ledger.history(first.instance_id)
     ledger.held()
     ledger.held(project="lungs")

@@ -120,7 +120,7 @@ class RedoContract:
     def test_what_is_purged_or_under_way_is_told(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1, study="2.25.11"), now=0)
         deliver(ledger, "archive", now=1)
-        ledger.mark_purged([1], now=at(2))
+        ledger.purge(at(2), 9, now=at(2))
         make(ledger, 2, deidentified(2, study="2.25.12"), now=3)
         assert ledger.resend(Selection(), audit=AUDIT, now=at(4)) == Resent(gone=1, under_way=1)
         assert ledger.redo(Selection(study_uid="2.25.11"), audit=AUDIT, now=at(4)) == Redone(gone=1)
@@ -237,7 +237,7 @@ class RedoContract:
     def test_a_copy_of_a_purged_instance_takes_its_place(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
         deliver(ledger, *BOTH, now=1)
-        ledger.mark_purged([1], now=at(2))
+        ledger.purge(at(2), 9, now=at(2))
         ledger.record_received([received(2)], now=at(3))
         copy = replace(
             deidentified(2, destinations=BOTH, asks=("folder",)),
@@ -258,7 +258,7 @@ class RedoContract:
     def test_without_anybody_to_ask_it_stays_a_duplicate(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1), now=0)
         deliver(ledger, "archive", now=1)
-        ledger.mark_purged([1], now=at(2))
+        ledger.purge(at(2), 9, now=at(2))
         ledger.record_received([received(2)], now=at(3))
         copy = replace(deidentified(2), sop_key=deidentified(1).sop_key, content_key=deidentified(1).content_key)
         assert work(ledger, copy, now=4) is InstanceState.REJECTED

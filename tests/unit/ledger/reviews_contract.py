@@ -84,7 +84,7 @@ class ReviewsContract:
         assert (last.code, last.detail) == ("rejected-by-person", "a scanned letter")
         assert claim(ledger, seconds=1) == []
         assert [entry["action"] for entry in audited(ledger)] == ["held-rejected"]
-        assert [one.instance_id for one in ledger.purgeable(at(2), 10)] == [number]
+        assert [one.instance_id for one in ledger.purge(at(2), 10)] == [number]
         account = ledger.account()
         assert account.balanced
         assert account.projects[0].rejected == {"rejected-by-person": 1}

@@ -18,6 +18,7 @@ from tests.unit.ledger.finding_contract import FindingContract
 from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
+from tests.unit.ledger.races_contract import RacesContract
 from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
 from tests.unit.ledger.sampling_contract import SamplingContract
@@ -37,6 +38,7 @@ class TestSqlite(
     FindingContract,
     HoldsContract,
     KeysContract,
+    RacesContract,
     RedoContract,
     ReviewsContract,
     SamplingContract,

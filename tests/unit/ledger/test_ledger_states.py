@@ -43,6 +43,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.due: dict[int, float] = {}
         #: Superseded while a deliverer had them.
         self.marked: set[int] = set()
+        #: Whose bytes are gone.
+        self.purged: set[int] = set()
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -221,19 +223,20 @@ class LedgerMachine(RuleBasedStateMachine):
             with pytest.raises(IllegalTransition):
                 self.ledger.resume_held([number], by="operator", now=at(self.now))
 
-    @precondition(lambda self: self.states)
-    @rule(data=st.data())
-    def purge(self, data: st.DataObject) -> None:
-        number = data.draw(st.sampled_from(sorted(self.states)))
-        match self.states[number]:
-            case InstanceState.DELIVERED | InstanceState.PURGED:
-                self.ledger.mark_purged([number], now=at(self.now))
+    @rule(most=st.integers(1, 3))
+    def purge(self, most: int) -> None:
+        may_go = {
+            number
+            for number, state in self.states.items()
+            if state in {InstanceState.DELIVERED, InstanceState.REJECTED} and number not in self.purged
+        }
+        given_up = [one.instance_id for one in self.ledger.purge(at(self.now + 1), most, now=at(self.now))]
+        assert set(given_up) <= may_go
+        assert len(given_up) == min(most, len(may_go))
+        self.purged.update(given_up)
+        for number in given_up:
+            if self.states[number] is InstanceState.DELIVERED:
                 self.states[number] = InstanceState.PURGED
-            case InstanceState.REJECTED:
-                self.ledger.mark_purged([number], now=at(self.now))
-            case _:
-                with pytest.raises(IllegalTransition):
-                    self.ledger.mark_purged([number], now=at(self.now))
 
     @invariant()
     def p3_the_account_balances_and_the_ledger_agrees_with_the_model(self) -> None:

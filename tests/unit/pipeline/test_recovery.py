@@ -1,13 +1,20 @@
 """What a receiver that died had acknowledged is in the ledger when the next one has started (promises P1, P3)."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from gateway.dicom.file_meta import FileMeta
+from gateway.errors import SpoolUnavailable
 from gateway.ledger import Ledger
+from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.originals import Originals
-from gateway.pipeline.recovery import record_newest
+from gateway.pipeline.recovery import record_newest, recover
 from gateway.receive import received_of
-from gateway.spool import Durability, Spool
+from gateway.spool import Durability, Spool, SpoolRecord
+from tests.unit.ledger.build import rejected
 
 SECRET = bytes(range(32))
 META = FileMeta(
@@ -19,13 +26,22 @@ META = FileMeta(
 )
 
 
-def test_rows_that_a_dead_receiver_did_not_come_to(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", durability=Durability.NONE)
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", durability=Durability.NONE)
+
+
+def received(spool: Spool, count: int) -> list[SpoolRecord]:
     records = []
-    for _ in range(5):
+    for _ in range(count):
         with spool.incoming(META) as incoming:
             incoming.write([b"data set"])
             records.append(incoming.commit(source="ct", peer_address="127.0.0.1"))
+    return records
+
+
+def test_rows_that_a_dead_receiver_did_not_come_to(spool: Spool, tmp_path: Path) -> None:
+    records = received(spool, 5)
     unfinished = spool.incoming(META)
     with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
         ledger.record_received([received_of(record) for record in records[:3]])
@@ -37,3 +53,53 @@ def test_rows_that_a_dead_receiver_did_not_come_to(tmp_path: Path) -> None:
         # What had a row stays as it is: the worker still has it.
         assert ledger.renew("worker", [claimed.instance_id], 60) == [claimed.instance_id]
     unfinished.abort()
+
+
+def test_what_is_purged_while_it_is_looked_at_is_passed_over(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, kept = (record.name for record in received(spool, 2))
+    names = spool.names
+
+    def listed(*, newest_first: bool = False) -> Iterator[str]:
+        yield from list(names(newest_first=newest_first))
+        spool.remove(gone)
+
+    monkeypatch.setattr(spool, "names", listed)
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+        record_newest(spool, Originals(spool, ledger, SECRET))
+        assert list(ledger.known_spool_names()) == [kept]
+
+
+def test_files_that_the_ledger_gave_up_are_removed_later(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next housekeeping if the disk failed, by the next start if the gateway ended."""
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+        ledger.record_received([received_of(record) for record in received(spool, 4)])
+        claims = ledger.claim_received("worker", limit=3, lease_seconds=60)
+        ledger.finish("worker", [rejected(claim.instance_id) for claim in claims])
+        later = datetime.now(UTC) + timedelta(seconds=5)
+        housekeeping = Housekeeping(spool, ledger, retention_seconds=1)
+        remove, removed = spool.remove, list[str]()
+
+        def fails(name: str) -> None:
+            if removed:
+                raise SpoolUnavailable(operation="remove", name=name, reason="the disk is gone")
+            removed.append(name)
+            remove(name)
+
+        monkeypatch.setattr(spool, "remove", fails)
+        with pytest.raises(SpoolUnavailable):
+            housekeeping.purge(later)
+        assert len(list(spool.names())) == 3
+        removed.clear()
+        with pytest.raises(SpoolUnavailable):
+            housekeeping.purge(later)
+        assert len(list(spool.names())) == 2
+        monkeypatch.setattr(spool, "remove", remove)
+        assert recover(spool, ledger, Originals(spool, ledger, SECRET), now=later).purged == 1
+        (left,) = spool.names()
+        assert left not in {claim.spool_name for claim in claims}
+        assert housekeeping.purge(later) == 0
+        assert ledger.account().balanced
