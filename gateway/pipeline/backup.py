@@ -5,7 +5,7 @@ delivered and purged meanwhile; files that came after it get their rows when the
 
 ::
 
-    <target>/manifest.json       what this is; written last, so a backup without it is none
+    <target>/manifest.json       what this is, under a MAC; written last, so a backup without it is none
     <target>/SHA256SUMS          digest of every file, as ``sha256sum --check`` reads it
     <target>/ledger.sqlite3      or ledger.dump, made by pg_dump
     <target>/spool/...           originals and outputs
@@ -16,63 +16,28 @@ delivered and purged meanwhile; files that came after it get their rows when the
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from gateway import checksum
 from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.config import Settings
-from gateway.errors import BackupUnusable, ConfigurationError, SpoolCorrupt, SpoolFull, SpoolUnavailable
+from gateway.errors import ConfigurationError, SpoolCorrupt, SpoolFull, SpoolUnavailable
 from gateway.ledger import SCHEMA_VERSION, Ledger
-from gateway.pipeline.sealed_secrets import seal_secrets
+from gateway.pipeline.backup_manifest import DUMP, FORM, LEDGER, MANIFEST, NODE, SECRETS, SPOOL, SUMS, Manifest, is_part
+from gateway.pipeline.sealed_secrets import SECRET_NAME, seal_secrets
 from gateway.spool import Spool, SpoolRecord
 from gateway.spool.disk import make_directory
 from gateway.version import __version__
 
-#: Version of a backup's form.
-FORM: Final = 1
-MANIFEST: Final = "manifest.json"
-SUMS: Final = "SHA256SUMS"
-LEDGER: Final = "ledger.sqlite3"
-DUMP: Final = "ledger.dump"
-NODE: Final = "node"
-SECRETS: Final = "secrets.sealed"
-SPOOL: Final = "spool"
 #: The parts of the spool that a gateway needs again.
 PARTS: Final = ("received", "out", "damaged")
 _CHUNK: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a backup is.
-
-    Attributes
-    ----------
-    form: version of its form
-    gateway, schema: versions of the gateway and of the ledger's schema
-    made_at: when it was begun, ISO 8601, UTC
-    ledger: name of the file with the ledger
-    secrets: whether the secrets of the data directory are in it
-    files, size: number of files below ``spool`` and their bytes
-    sums: SHA-256 of ``SHA256SUMS``
-    """
-
-    form: int
-    gateway: str
-    schema: str
-    made_at: str
-    ledger: str
-    secrets: bool
-    files: int
-    size: int
-    sums: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +56,15 @@ class BackupOrder:
     ----------
     target: directory to make; it must not exist, or be empty
     dump: what pg_dump made of a PostgreSQL ledger, before
-    passphrase: encrypts the secrets of the data directory; None leaves them out
+    passphrase: shows at the restore that nobody else made or changed it, and encrypts the secrets; None: nothing does
+    secrets: whether the secrets of the data directory go into it; only with a passphrase
     link: files of the spool become hard links: quick, no space, and no help against a broken disk
     """
 
     target: Path
     dump: Path | None = None
     passphrase: str | None = None
+    secrets: bool = False
     link: bool = False
 
 
@@ -123,6 +90,8 @@ def make_backup(settings: Settings, ledger: Ledger, spool: Spool, order: BackupO
             else "the ledger is SQLite: it is copied without a dump"
         )
         raise ConfigurationError(place="backup", problem=problem)
+    if order.secrets and order.passphrase is None:
+        raise ConfigurationError(place="backup", problem="secrets go into a backup with a passphrase only")
     target = order.target.absolute()
     begun = datetime.now(UTC)
     try:
@@ -137,7 +106,7 @@ def make_backup(settings: Settings, ledger: Ledger, spool: Spool, order: BackupO
             actor=acting_person(),
             action=AuditAction.BACKUP_MADE,
             subject="gateway",
-            facts={"gateway": __version__, "secrets": order.passphrase is not None},
+            facts={"gateway": __version__, "secrets": order.secrets},
         )
     )
     try:
@@ -155,7 +124,7 @@ class _Backup:
         self._target = target
         self._sums: list[str] = []
         self._damaged: list[str] = []
-        self._size = 0
+        self._size = self._total = 0
 
     def make(self, begun: datetime) -> BackupReport:
         if self._order.dump is None:
@@ -167,7 +136,7 @@ class _Backup:
         node = self._settings.data / NODE
         if node.exists():
             self._add(NODE, copy_file(node, self._target / NODE))
-        if self._order.passphrase is not None:
+        if self._order.secrets and self._order.passphrase is not None:
             self._write(SECRETS, seal_secrets(self._secrets(), self._order.passphrase))
         sums = "".join(self._sums).encode("utf-8")
         write_file(self._target / SUMS, sums)
@@ -177,13 +146,16 @@ class _Backup:
             schema=SCHEMA_VERSION,
             made_at=begun.isoformat(timespec="seconds"),
             ledger=LEDGER if self._order.dump is None else DUMP,
-            secrets=self._order.passphrase is not None,
+            secrets=self._order.secrets,
             files=files,
             size=self._size,
+            total=self._total,
             sums=hashlib.sha256(sums).hexdigest(),
         )
+        if self._order.passphrase is not None:
+            manifest = manifest.sealed(self._order.passphrase)
         sync_tree(self._target)
-        write_file(self._target / MANIFEST, json.dumps(asdict(manifest), indent=2).encode("ascii") + b"\n")
+        write_file(self._target / MANIFEST, manifest.encoded())
         sync_tree(self._target)
         return BackupReport(manifest, tuple(self._damaged))
 
@@ -192,6 +164,8 @@ class _Backup:
         for part in PARTS:
             for path in _files(root / part):
                 name = path.relative_to(root).as_posix()
+                if not is_part(f"{SPOOL}/{name}"):  # nothing of the gateway's
+                    continue
                 check = self._whole(path) if part == "received" else None
                 if part == "received" and check is None:
                     continue
@@ -231,25 +205,25 @@ class _Backup:
 
     def _secrets(self) -> dict[str, str]:
         directory = self._settings.data / "secrets"
-        found = (
-            sorted(path for path in directory.iterdir() if not path.name.startswith(".")) if directory.exists() else []
-        )
-        return {path.name: path.read_text(encoding="utf-8") for path in found}
+        found = sorted(directory.iterdir()) if directory.exists() else []
+        return {path.name: path.read_text(encoding="utf-8") for path in found if SECRET_NAME.fullmatch(path.name)}
 
     def _write(self, name: str, content: bytes) -> None:
         write_file(self._target / name, content)
         self._add(name, hashlib.sha256(content).hexdigest())
 
     def _add(self, name: str, digest: str) -> None:
+        self._total += (self._target / name).stat().st_size
         self._sums.append(f"{digest}  {name}\n")
 
 
-def copy_file(source: Path, copy: Path, see: Callable[[bytes, int], None] | None = None) -> str:
+def copy_file(source: Path | BinaryIO, copy: Path, see: Callable[[bytes, int], None] | None = None) -> str:
     """Copy a file, flushed and for this account alone; return its SHA-256.
 
     Parameters
     ----------
-    source, copy: the second must not exist
+    source: a file, or one that is open, which is closed
+    copy: must not exist
     see: called with every piece and its position
 
     Raises
@@ -257,7 +231,7 @@ def copy_file(source: Path, copy: Path, see: Callable[[bytes, int], None] | None
     OSError: a file cannot be read or written; nothing is left at ``copy``
     """
     digest, at = hashlib.sha256(), 0
-    with source.open("rb", buffering=0) as original:
+    with source.open("rb", buffering=0) if isinstance(source, Path) else source as original:
         try:
             with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
                 while chunk := original.read(_CHUNK):
@@ -275,10 +249,10 @@ def copy_file(source: Path, copy: Path, see: Callable[[bytes, int], None] | None
     return digest.hexdigest()
 
 
-def digest_of_file(path: Path, see: Callable[[bytes, int], None] | None = None) -> str:
-    """SHA-256 of a file; ``see`` as for :func:`copy_file`."""
+def digest_of_file(source: Path | BinaryIO, see: Callable[[bytes, int], None] | None = None) -> str:
+    """SHA-256 of a file; parameters as for :func:`copy_file`."""
     digest, at = hashlib.sha256(), 0
-    with path.open("rb", buffering=0) as file:
+    with source.open("rb", buffering=0) if isinstance(source, Path) else source as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             if see is not None:
@@ -303,47 +277,6 @@ def sync_tree(root: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def read_manifest(source: Path) -> Manifest:
-    """The manifest of the backup ``source``.
-
-    Raises
-    ------
-    BackupUnusable: there is none, it is damaged, or a later gateway made it
-    """
-    try:
-        facts = json.loads((source / MANIFEST).read_text(encoding="ascii"))
-    except FileNotFoundError:
-        raise BackupUnusable(place=str(source), problem="it has no manifest, so it was never completed") from None
-    except (OSError, ValueError):
-        raise BackupUnusable(place=str(source), problem="its manifest cannot be read") from None
-    if not isinstance(facts, dict) or facts.get("form") != FORM:
-        raise BackupUnusable(place=str(source), problem=f"its form is not version {FORM}, which this gateway reads")
-    try:
-        manifest = Manifest(**facts)
-    except TypeError:
-        raise BackupUnusable(place=str(source), problem="its manifest is damaged") from None
-    if manifest.schema > SCHEMA_VERSION:
-        raise BackupUnusable(place=str(source), problem="a later gateway made it: restore it with that one")
-    return manifest
-
-
-def read_sums(source: Path, manifest: Manifest) -> dict[str, str]:
-    """File -> SHA-256, for every file of a backup.
-
-    Raises
-    ------
-    BackupUnusable: the list is missing or was changed
-    """
-    try:
-        content = (source / SUMS).read_bytes()
-    except OSError:
-        raise BackupUnusable(place=str(source), problem=f"{SUMS} cannot be read") from None
-    if hashlib.sha256(content).hexdigest() != manifest.sums:
-        raise BackupUnusable(place=str(source), problem=f"{SUMS} is not what the manifest names")
-    lines = (line.partition("  ") for line in content.decode("utf-8").splitlines())
-    return {name: digest for digest, _, name in lines}
 
 
 def _files(directory: Path) -> Iterator[Path]:

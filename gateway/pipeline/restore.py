@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import make_url
@@ -16,17 +16,16 @@ from gateway.config import Settings
 from gateway.errors import BackupUnusable, ConfigurationError, SpoolUnavailable
 from gateway.ledger import Account, Ledger
 from gateway.ledger.audit import verify_trail
-from gateway.pipeline.backup import (
+from gateway.pipeline.backup import copy_file, digest_of_file, sync_tree, write_file
+from gateway.pipeline.backup_manifest import (
     DUMP,
     LEDGER,
     SECRETS,
     SPOOL,
     Manifest,
-    copy_file,
+    open_part,
     read_manifest,
     read_sums,
-    sync_tree,
-    write_file,
 )
 from gateway.pipeline.sealed_secrets import open_secrets
 from gateway.spool import Spool
@@ -43,12 +42,14 @@ class RestoreOrder:
     Attributes
     ----------
     source: the backup
-    passphrase: opens the secrets, if the backup has them
+    passphrase: the backup's: shows that it is whole and opens its secrets
+    unauthenticated: whether a backup without a MAC will do
     numbers_left_out: how many sequential pseudonyms are not given, in each project
     """
 
     source: Path
     passphrase: str | None = None
+    unauthenticated: bool = False
     numbers_left_out: int = NUMBERS_LEFT_OUT
 
 
@@ -78,10 +79,7 @@ def restore_backup(settings: Settings, order: RestoreOrder) -> RestoreReport:
     BackupUnusable: the backup is incomplete or changed, or ledger and spool do not fit together
     SpoolUnavailable: a file cannot be written
     """
-    manifest = read_manifest(order.source)
-    sums = read_sums(order.source, manifest)
-    if manifest.secrets and order.passphrase is None:
-        raise ConfigurationError(place="restore", problem="the backup holds secrets: give --passphrase-file")
+    manifest, sums = _verified(order)
     ledger = _ledger_file(settings, manifest)
     data = settings.data.absolute()
     _require_empty(data, ledger)
@@ -90,7 +88,7 @@ def restore_backup(settings: Settings, order: RestoreOrder) -> RestoreReport:
     placed = apart if apart is not None or ledger is None else draft / ledger.relative_to(data)
     try:
         _clear(draft, apart)
-        files = _copy(order.source, draft, sums, ledger=placed)
+        files = _Copies(order.source, manifest, sums).make(draft, ledger=placed)
         if order.passphrase is not None and manifest.secrets:
             _write_secrets(draft, order)
         account = _check(
@@ -111,6 +109,27 @@ def restore_backup(settings: Settings, order: RestoreOrder) -> RestoreReport:
     finally:
         _clear(draft, apart)
     return RestoreReport(manifest, files, account)
+
+
+def check_backup(order: RestoreOrder) -> Manifest:
+    """Read all of a backup and compare it with what it says of itself; nothing is written.
+
+    Raises
+    ------
+    ConfigurationError: the passphrase is missing
+    BackupUnusable: the backup is incomplete or was changed
+    SpoolUnavailable: a file cannot be read
+    """
+    manifest, sums = _verified(order)
+    copies = _Copies(order.source, manifest, sums)
+    try:
+        for name in sums:
+            copies.check(name)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SpoolUnavailable(operation="be read:", name="a file", reason=reason) from None
+    copies.finish()
+    return manifest
 
 
 def _ledger_file(settings: Settings, manifest: Manifest) -> Path | None:
@@ -138,35 +157,88 @@ def _clear(draft: Path, apart: Path | None) -> None:
             apart.with_name(apart.name + suffix).unlink(missing_ok=True)
 
 
-def _copy(source: Path, draft: Path, sums: Mapping[str, str], *, ledger: Path | None) -> int:
-    """Copy all that the backup names, compared with its digests; return how many files of the spool."""
-    make_directory(draft, durable=False)
-    files = 0
-    for name, digest in sums.items():
-        place = PurePosixPath(name)
-        if place.is_absolute() or ".." in place.parts:
-            raise BackupUnusable(place=str(source), problem="it names files outside of itself")
-        if name in (DUMP, SECRETS) or (name == LEDGER and ledger is None):
-            continue
-        copy = ledger if name == LEDGER and ledger is not None else draft / place
-        make_directory(copy.parent, durable=False)
+class _Copies:
+    """The files of a backup, read once, each compared with its digest, and no more of them than the manifest says."""
+
+    def __init__(self, source: Path, manifest: Manifest, sums: Mapping[str, str]) -> None:
+        self._source = source
+        self._sums = sums
+        # Form 1 does not say how much there is: what the disk holds is the limit.
+        self._most = manifest.total or None
+        self._read = 0
+
+    def make(self, draft: Path, *, ledger: Path | None) -> int:
+        """Copy all that the data directory has; return how many files of the spool.
+
+        Parameters
+        ----------
+        draft: becomes the data directory
+        ledger: where its file goes; None if it is PostgreSQL
+        """
+        make_directory(draft, durable=False)
+        self._require_room(draft)
+        files = 0
+        for name in self._sums:
+            if name in (DUMP, SECRETS):
+                self.check(name)
+                continue
+            copy = ledger if name == LEDGER and ledger is not None else draft / name
+            make_directory(copy.parent, durable=False)
+            self._compare(name, copy)
+            files += name.startswith(f"{SPOOL}/")
+        self.finish()
+        return files
+
+    def check(self, name: str) -> None:
+        """Read one file and keep nothing of it."""
+        self._compare(name, Path(os.devnull))
+
+    def finish(self) -> None:
+        """See that nothing is missing."""
+        if self._most is not None and self._read != self._most:
+            raise self._unusable("it holds less than its manifest says")
+
+    def _compare(self, name: str, copy: Path) -> None:
         try:
-            found = copy_file(source / place, copy)
+            file = open_part(self._source, name)
+            found = digest_of_file(file, self._see) if copy == Path(os.devnull) else copy_file(file, copy, self._see)
         except FileNotFoundError:
-            raise BackupUnusable(place=str(source), problem=f"{name} is missing") from None
-        if found != digest:
-            raise BackupUnusable(place=str(source), problem=f"{name} was changed")
-        files += place.parts[0] == SPOOL
-    return files
+            raise self._unusable(f"{name} is missing") from None
+        if found != self._sums[name]:
+            raise self._unusable(f"{name} was changed")
+
+    def _see(self, chunk: bytes, _: int) -> None:
+        self._read += len(chunk)
+        if self._most is not None and self._read > self._most:
+            raise self._unusable("it holds more than its manifest says")
+
+    def _require_room(self, draft: Path) -> None:
+        free = shutil.disk_usage(draft).free
+        if self._most is not None and self._most > free:
+            problem = f"its files need {self._most:,} bytes, and {free:,} are free"
+            raise ConfigurationError(place=str(draft.parent), problem=problem)
+
+    def _unusable(self, problem: str) -> BackupUnusable:
+        return BackupUnusable(place=str(self._source), problem=problem)
+
+
+def _verified(order: RestoreOrder) -> tuple[Manifest, dict[str, str]]:
+    """What the backup says of itself, and that nobody else said it."""
+    manifest = read_manifest(order.source)
+    manifest.verify(str(order.source), order.passphrase, unauthenticated=order.unauthenticated)
+    if manifest.secrets and order.passphrase is None:
+        raise ConfigurationError(place="restore", problem="the backup holds secrets: give --passphrase-file")
+    return manifest, read_sums(order.source, manifest)
 
 
 def _write_secrets(draft: Path, order: RestoreOrder) -> None:
-    sealed = (order.source / SECRETS).read_bytes()
+    with open_part(order.source, SECRETS) as file:
+        sealed = file.read()
     secrets = open_secrets(sealed, order.passphrase or "", place=str(order.source))
     directory = draft / "secrets"
     directory.mkdir(mode=0o700)
     for name, text in secrets.items():
-        write_file(directory / Path(name).name, text.encode("utf-8"))
+        write_file(directory / name, text.encode("utf-8"))
 
 
 def _check(url: str, root: Path, order: RestoreOrder, manifest: Manifest) -> Account:

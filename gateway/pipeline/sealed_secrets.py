@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,11 +20,13 @@ from gateway.errors import BackupUnusable, ConfigurationError
 from gateway.permissions import require_private
 
 _MAGIC: Final = b"DGsecret1\n"
-_SALT_BYTES: Final = 16
+SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 #: 128 MiB and some tenths of a second for each guess.
 _COST: Final = 1 << 17
 SHORTEST_PASSPHRASE: Final = 16
+#: What the file of a project's secret is called (``gateway/secret.py``).
+SECRET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?:@[0-9]{1,9})?\.key", re.ASCII)
 
 
 def read_passphrase(path: Path) -> str:
@@ -51,9 +54,9 @@ def seal_secrets(files: Mapping[str, str], passphrase: str) -> bytes:
     files: name -> content
     passphrase: at least 16 characters
     """
-    salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
+    salt, nonce = os.urandom(SALT_BYTES), os.urandom(_NONCE_BYTES)
     content = json.dumps(dict(files), sort_keys=True).encode("utf-8")
-    return _MAGIC + salt + nonce + AESGCM(_key(passphrase, salt)).encrypt(nonce, content, _MAGIC + salt)
+    return _MAGIC + salt + nonce + AESGCM(derive_key(passphrase, salt)).encrypt(nonce, content, _MAGIC + salt)
 
 
 def open_secrets(sealed: bytes, passphrase: str, *, place: str) -> Mapping[str, str]:
@@ -63,17 +66,22 @@ def open_secrets(sealed: bytes, passphrase: str, *, place: str) -> Mapping[str, 
     ------
     BackupUnusable: the passphrase is another, or the file was changed
     """
-    start = len(_MAGIC) + _SALT_BYTES
+    start = len(_MAGIC) + SALT_BYTES
     salt, nonce = sealed[len(_MAGIC) : start], sealed[start : start + _NONCE_BYTES]
     try:
-        content = AESGCM(_key(passphrase, salt)).decrypt(nonce, sealed[start + _NONCE_BYTES :], sealed[:start])
+        content = AESGCM(derive_key(passphrase, salt)).decrypt(nonce, sealed[start + _NONCE_BYTES :], sealed[:start])
         files = json.loads(content)
     except (InvalidTag, ValueError):
         raise BackupUnusable(
             place=place, problem="its secrets do not open: another passphrase, or they were changed"
         ) from None
-    return {str(name): str(text) for name, text in files.items()}
+    if not isinstance(files, dict) or not all(
+        SECRET_NAME.fullmatch(name) and isinstance(text, str) for name, text in files.items()
+    ):
+        raise BackupUnusable(place=place, problem="its secrets are not those of projects")
+    return files
 
 
-def _key(passphrase: str, salt: bytes) -> bytes:
+def derive_key(passphrase: str, salt: bytes) -> bytes:
+    """32 bytes that only ``passphrase`` and ``salt`` give, slowly (RFC 7914)."""
     return Scrypt(salt=salt, length=32, n=_COST, r=8, p=1).derive(passphrase.encode("utf-8"))

@@ -26,7 +26,7 @@ from gateway.ledger.audit import verify_trail
 from gateway.pipeline.backup import BackupOrder, make_backup
 from gateway.pipeline.receipts import verify_chains
 from gateway.pipeline.resources import open_spool
-from gateway.pipeline.restore import RestoreOrder, restore_backup
+from gateway.pipeline.restore import RestoreOrder, check_backup, restore_backup
 from gateway.pipeline.sealed_secrets import read_passphrase
 from gateway.receive import received_of
 from gateway.spool import Spool, SpoolRecord
@@ -285,7 +285,7 @@ def test_p3_a_restored_gateway_goes_on(queue: tuple[Path, int], tmp_path: Path) 
     key.write_text("correct horse battery staple")
     key.chmod(0o600)
     with Ledger.open(settings.ledger_url) as ledger:
-        order = BackupOrder(target=tmp_path / "backup", passphrase=read_passphrase(key))
+        order = BackupOrder(target=tmp_path / "backup", passphrase=read_passphrase(key), secrets=True)
         assert make_backup(settings, ledger, open_spool(settings), order).damaged == ()
     folder = tmp_path / "gateway"
     shutil.copytree(source / "profiles", folder / "profiles")
@@ -315,20 +315,22 @@ def test_p3_a_backup_with_the_dump_of_postgresql(
         with pytest.raises(ConfigurationError, match="pg_dump"):
             make_backup(settings, ledger, open_spool(settings), BackupOrder(target=tmp_path / "backup"))
         tool(postgresql_cluster, "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={name_of(postgresql_url)}")
-        order = BackupOrder(target=tmp_path / "backup", dump=dump)
+        order = BackupOrder(target=tmp_path / "backup", dump=dump, passphrase="correct horse battery staple")
         make_backup(settings, ledger, open_spool(settings), order)
         before = ledger.account()
     elsewhere = postgresql_cluster.create_database()
     (tmp_path / "gateway.yaml").write_text(configuration(port, elsewhere))
     restored = load_settings(tmp_path / "gateway.yaml", {"GATEWAY_DATA": str(tmp_path / "data")})
     with pytest.raises(BackupUnusable, match="pg_restore"):
-        restore_backup(restored, RestoreOrder(source=order.target))
+        restore_backup(restored, RestoreOrder(source=order.target, passphrase=order.passphrase))
     elsewhere = postgresql_cluster.create_database()
     copy = order.target / "ledger.dump"
     tool(postgresql_cluster, "pg_restore", f"--dbname={name_of(elsewhere)}", str(copy))
     (tmp_path / "gateway.yaml").write_text(configuration(port, elsewhere))
     restored = load_settings(tmp_path / "gateway.yaml", {"GATEWAY_DATA": str(tmp_path / "data")})
-    assert restore_backup(restored, RestoreOrder(source=order.target)).account == before
+    wanted = RestoreOrder(source=order.target, passphrase=order.passphrase)
+    assert check_backup(wanted).ledger == "ledger.dump"
+    assert restore_backup(restored, wanted).account == before
     with Ledger.open(elsewhere) as ledger:
         assert [one.text("action") for one in ledger.audit_trail()] == ["backup-restored"]
 

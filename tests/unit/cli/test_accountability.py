@@ -168,10 +168,16 @@ def test_backup_and_restore(gateway: Command, monkeypatch: pytest.MonkeyPatch) -
     assert done.code == 0
     assert "The secrets are not in it" in done.out
     assert gateway("backup", str(target)).code == 2
-    assert gateway("restore", str(target)).code == 2
-    # The ledger of this test knows an instance that no spool has.
+    assert "needs --unauthenticated" in done.err
+    assert gateway("restore", str(target), "--unauthenticated").code == 2
     monkeypatch.setenv("GATEWAY_DATA", str(gateway.folder / "restored"))
     done = gateway("restore", str(target))
+    assert done.code == 1
+    assert "nothing shows who made it" in done.err
+    done = gateway("restore", str(target), "--check", "--unauthenticated")
+    assert (done.code, "is whole: 0 files" in done.out, "Not authenticated" in done.err) == (0, True, True)
+    # The ledger of this test knows an instance that no spool has.
+    done = gateway("restore", str(target), "--unauthenticated")
     assert done.code == 1
     assert "1 instances of its ledger are not in its spool" in done.err
     assert not (gateway.folder / "restored").exists()
