@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, TypeAlias
 
 __all__ = ["SYSTEM", "AuditAction", "AuditEntry", "AuditFact", "acting_person"]
@@ -21,6 +23,11 @@ AuditFact: TypeAlias = str | int | bool | tuple[str, ...]
 #: The actor of what the gateway does by itself.
 SYSTEM: Final = "gateway"
 _LONGEST_REASON: Final = 1000
+_LOGIN: Final = Path("/proc/self/loginuid")
+#: What the kernel says where nobody logged in.
+_NOBODY: Final = (1 << 32) - 1
+#: What an account may be called, in a directory, too.
+_CALLER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,63}\$?", re.ASCII)
 
 
 class AuditAction(StrEnum):
@@ -80,15 +87,31 @@ class AuditEntry:
 
 
 def acting_person() -> str:
-    """The account of the person at the command line.
+    """The person at the command line: who logged in, whatever account acts.
 
-    Of a command that runs as root by way of sudo, the account that called sudo: only root can set that variable for a
-    process of root's.
+    The kernel keeps the account that somebody logged in with (``/proc/self/loginuid``, pam_loginuid(8)); sudo and su
+    leave it as it is, and the environment has no say. Where nobody logged in, as in a service or a container, it is
+    the account of the process; what sudo says of its caller is then a hint, and told as one.
     """
-    user = os.getuid()
-    caller = os.environ.get("SUDO_USER", "") if user == 0 else ""
-    if caller.isprintable() and caller not in ("", "root"):
-        return f"{caller} (as root)"
+    user, login = os.getuid(), _login()
+    if login is not None:
+        return _account(login) if login == user else f"{_account(login)} (as {_account(user)})"
+    caller = os.environ.get("SUDO_USER", "")
+    if _CALLER.fullmatch(caller) is None or caller == _account(user):
+        return _account(user)
+    return f"{_account(user)} (sudo says {caller})"
+
+
+def _login() -> int | None:
+    """The account that logged in; None if none did, or the kernel does not tell."""
+    try:
+        found = int(_LOGIN.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return None if found == _NOBODY else found
+
+
+def _account(user: int) -> str:
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from gateway.errors import ConfigurationError, GatewayError, ProfileError
+from gateway.printing import printing_plainly
 from gateway.privacy import make_private
 
 
@@ -113,6 +114,11 @@ def gateway() -> None:
 def main() -> None:
     """Run the command line. Errors are one message; those of libraries without their text, which may quote a value."""
     make_private()
+    with printing_plainly():
+        _run()
+
+
+def _run() -> None:
     try:
         app(prog_name="gateway")
     except GatewayError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from rich.console import Console
 from gateway.cli.options import ConfigFile
 from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError
+from gateway.printing import cell, terminal
 
 if TYPE_CHECKING:
     from gateway.pipeline.offline import OfflineResult
@@ -56,7 +58,7 @@ def deid(
         project=name,
     )
     files = input_files(source)
-    console = Console(stderr=True)
+    console = Console(file=terminal(sys.stderr))
     results: list[OfflineResult] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -103,4 +105,4 @@ def _write_report(path: Path, results: list[OfflineResult]) -> None:
         writer = csv.writer(file)
         writer.writerow(("path", "state", "code", "detail", "bytes"))
         for result in sorted(results, key=lambda result: result.path):
-            writer.writerow((result.path, result.state, result.code, result.detail, result.size))
+            writer.writerow((cell(str(result.path)), result.state, result.code, cell(result.detail), result.size))

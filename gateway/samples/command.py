@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from gateway.config import FolderDestination, Settings, load_settings
 from gateway.errors import ConfigurationError
+from gateway.printing import terminal
 from gateway.samples.archive import Archive, DicomWebArchive, FolderArchive
 from gateway.samples.check import check, print_report
 from gateway.samples.send import SendReport, send
@@ -70,6 +72,7 @@ def run_samples(run: Run, *, environ: Mapping[str, str] = os.environ, console: C
     Raises:
         ConfigurationError: the configuration is wrong, or does not tell which destination to look into.
     """
+    bar = console or Console(file=terminal(sys.stdout))
     console = console or Console()
     run = _completed(run, environ)
     assert run.port is not None
@@ -77,12 +80,12 @@ def run_samples(run: Run, *, environ: Mapping[str, str] = os.environ, console: C
     run_id = secrets.token_hex(4).upper()
     samples = generate(run.seed, run_id, studies=run.studies)
     report = send(
-        samples, host=run.host, port=run.port, calling_ae=run.calling_ae, called_ae=run.called_ae, console=console
+        samples, host=run.host, port=run.port, calling_ae=run.calling_ae, called_ae=run.called_ae, console=bar
     )
     _print_sent(report, console, run_id=run_id, peer=f"{run.called_ae} at {run.host}:{run.port}")
     if not run.check:
         return _FAILED if report.refused else _DONE
-    with console.status("Waiting for the instances to arrive"):
+    with bar.status("Waiting for the instances to arrive"):
         result = check(report.taken, _archive(run), run_id=run_id, timeout_seconds=run.timeout_seconds)
     print_report(result, console, details=run.details)
     return _DONE if result.clean and not report.refused else _FAILED

@@ -181,12 +181,49 @@ def test_forcing_deliveries_is_audited_with_what_it_did(ledger: Ledger) -> None:
     assert (found.text("action"), found.facts) == ("delivery-forced", {"deliveries": "1"})
 
 
-def test_the_acting_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getuid", lambda: 0)
-    monkeypatch.delenv("SUDO_USER", raising=False)
-    assert acting_person() == "root"
-    monkeypatch.setenv("SUDO_USER", "alice")
-    assert acting_person() == "alice (as root)"
-    # Anybody may set the variable; it counts for root only, who got it from sudo.
-    monkeypatch.setattr("os.getuid", lambda: 54_321_987)
-    assert acting_person() == "uid 54321987"
+ALICE, NOBODY = 54_321_001, (1 << 32) - 1
+
+
+@pytest.mark.parametrize(
+    ("login", "user", "sudo", "actor"),
+    [
+        # The kernel knows who logged in; what the environment says does not count.
+        (ALICE, ALICE, None, "uid 54321001"),
+        (ALICE, 0, None, "uid 54321001 (as root)"),
+        (ALICE, 0, "mallory", "uid 54321001 (as root)"),
+        (ALICE, 54_321_987, "mallory", "uid 54321001 (as uid 54321987)"),
+        (0, 0, "mallory", "root"),
+        # A service, a container: nobody logged in, or the kernel does not tell.
+        (NOBODY, 0, None, "root"),
+        (NOBODY, 54_321_987, None, "uid 54321987"),
+        (None, 0, None, "root"),
+        ("", 0, None, "root"),
+        ("x", 0, None, "root"),
+        # Then sudo's word is a hint, if it is a name.
+        (NOBODY, 0, "alice", "root (sudo says alice)"),
+        (NOBODY, 0, "CLINIC\\alice", "root (sudo says CLINIC\\alice)"),
+        (NOBODY, 0, "root", "root"),
+        (NOBODY, 0, "alice (as root)", "root"),
+        (NOBODY, 0, "alice\x1b[2K", "root"),
+        (NOBODY, 0, "a" * 100, "root"),
+        (NOBODY, 0, "", "root"),
+    ],
+)
+def test_the_acting_person(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    login: int | str | None,
+    user: int,
+    sudo: str | None,
+    actor: str,
+) -> None:
+    place = tmp_path / "loginuid"
+    if login is not None:
+        place.write_text(str(login))
+    monkeypatch.setattr("gateway.audit._LOGIN", place)
+    monkeypatch.setattr("os.getuid", lambda: user)
+    if sudo is None:
+        monkeypatch.delenv("SUDO_USER", raising=False)
+    else:
+        monkeypatch.setenv("SUDO_USER", sudo)
+    assert acting_person() == actor
