@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -11,19 +10,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pynetdicom import AE, _config
-from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext, build_context
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gateway.association.command import c_store_request
+from gateway.association.requestor import Association, Node, Pair
+from gateway.dicom.file_meta import read_file_meta
+from gateway.dicom.segments import FileRange
+from gateway.errors import DeliveryFailed
 from gateway.samples.study import Sample
 
 __all__ = ["SendReport", "Sent", "send"]
 
 #: Success and the warnings of the Storage Service Class (PS3.4 table B.2-1): the peer has taken the instance.
 _TAKEN: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007})
-_CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 120.0
 
 
@@ -74,59 +74,62 @@ def send(
     Returns:
         A report; faults of the network and of the peer are in it and raise nothing.
     """
-    entity = AE(ae_title=calling_ae)
-    entity.connection_timeout = _CONNECT_SECONDS
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _ANSWER_SECONDS
+    node = Node(
+        destination=called_ae,
+        host=host,
+        port=port,
+        called_ae=called_ae,
+        calling_ae=calling_ae,
+        timeout_seconds=_ANSWER_SECONDS,
+    )
     everything = list(samples)
     sent: list[Sent] = []
-    with (
-        _as_encoded(),
-        TemporaryDirectory(prefix="gateway-samples-") as folder,
-        _progress(console) as progress,
-    ):
+    with TemporaryDirectory(prefix="gateway-samples-") as folder, _progress(console) as progress:
         task = progress.add_task("Sending", total=len(everything))
         for _, study in groupby(everything, key=attrgetter("study")):
             instances = list(study)
-            association = entity.associate(host, port, contexts=_contexts(instances), ae_title=called_ae)
+            association = _associate(node, instances)
             try:
                 for sample in instances:
                     sent.append(_store(association, sample, Path(folder)))
                     progress.advance(task)
             finally:
-                if association.is_established:
+                if isinstance(association, Association):
                     association.release()
     return SendReport(tuple(sent))
 
 
-def _store(association: Association, sample: Sample, folder: Path) -> Sent:
-    if association.is_rejected:
-        return Sent(sample, None, "the association was rejected")
-    if not association.is_established:
+def _associate(node: Node, samples: Sequence[Sample]) -> Association | str:
+    """An association for the samples, or why there is none."""
+    try:
+        return Association(node, list(dict.fromkeys(map(_pair, samples))))
+    except DeliveryFailed as error:
+        rejected = error.facts["code"] == "association-rejected"
+        return "the association was rejected" if rejected else "no association"
+
+
+def _store(association: Association | str, sample: Sample, folder: Path) -> Sent:
+    if isinstance(association, str):
+        return Sent(sample, None, association)
+    if not association.is_open:
         return Sent(sample, None, "no association")
+    if _pair(sample) in association.refused:
+        return Sent(sample, None, "the peer does not accept its SOP class in its transfer syntax")
     path = sample.write(folder)
     try:
-        status = association.send_c_store(path).get("Status")
-    except (ValueError, RuntimeError):
-        return Sent(sample, None, "the peer does not accept its SOP class in its transfer syntax")
+        content = path.read_bytes()
+        meta, start = read_file_meta(content)
+        command = c_store_request(association.next_message_id(), meta.sop_class_uid, meta.sop_instance_uid)
+        data_set = FileRange(path, start, len(content) - start)
+        return Sent(sample, association.exchange(_pair(sample), command, [data_set]).status)
+    except DeliveryFailed:
+        return Sent(sample, None, "no answer, or the association was aborted")
     finally:
         path.unlink()
-    return Sent(sample, status, "" if status is not None else "no answer, or the association was aborted")
 
 
-def _contexts(samples: Sequence[Sample]) -> list[PresentationContext]:
-    pairs = dict.fromkeys((sample.sop_class_uid, sample.transfer_syntax) for sample in samples)
-    return [build_context(sop_class, transfer_syntax) for sop_class, transfer_syntax in pairs]
-
-
-@contextmanager
-def _as_encoded() -> Iterator[None]:
-    """Have pynetdicom send the bytes of the file and not what it would encode them to."""
-    before = _config.STORE_SEND_CHUNKED_DATASET
-    _config.STORE_SEND_CHUNKED_DATASET = True
-    try:
-        yield
-    finally:
-        _config.STORE_SEND_CHUNKED_DATASET = before
+def _pair(sample: Sample) -> Pair:
+    return sample.sop_class_uid, sample.transfer_syntax
 
 
 def _progress(console: Console | None) -> Progress:

@@ -72,7 +72,13 @@ def configuration(
     """
     values = {
         "data": str(folder / "data"),
-        "dicom": {"host": "127.0.0.1", "port": dicom_port, "max_associations": max_associations},
+        # All senders have one address here.
+        "dicom": {
+            "host": "127.0.0.1",
+            "port": dicom_port,
+            "max_associations": max_associations,
+            "max_associations_per_address": max_associations,
+        },
         "http": {"port": 0},
         "destinations": {"archive": dict(destination)},
         "log": {"format": "json"},

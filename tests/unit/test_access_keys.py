@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.access import SHORTEST_TOKEN
 from gateway.config import Settings, load_settings
 from gateway.deid import ProjectKey
 from gateway.errors import ConfigurationError
 from gateway.ledger import Ledger, Received
-from gateway.pipeline.custody import check_custody
+from gateway.pipeline.custody import check_custody, own_token
 from gateway.pipeline.keys import establish_keys
 from gateway.secret import previous_secrets, project_secret, project_secrets, secret_path
 
@@ -227,3 +228,46 @@ def test_p9_keys_of_doors_and_destinations(tmp_path: Path) -> None:
         file.write_text(text.replace("KEY", "open.pem") + "\ndata: data\n")
         with pytest.raises(ConfigurationError, match=r"open\.pem: others than the owner"):
             check_custody(load_settings(file, {}))
+
+
+def test_p10_the_own_token_is_made_once_and_for_this_account(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.data.mkdir()
+    token = own_token(settings)
+    path = settings.data / "http.token"
+    assert len(token) > SHORTEST_TOKEN
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert own_token(settings) == token
+    check_custody(settings)
+    path.unlink()
+    assert own_token(settings) != token
+    assert [one.name for one in settings.data.iterdir()] == ["http.token"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        ("", 0o600, "holds no token"),  # cut off by a full disk
+        ("short", 0o600, "holds no token"),
+        ("a b" * 20, 0o600, "holds no token"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}" * 50, 0o600, "holds no token"),
+        ("t" * 43, 0o644, "chmod"),
+        ("t" * 43, 0o620, "chmod"),
+    ],
+)
+def test_p10_a_token_file_that_nobody_can_trust(tmp_path: Path, content: str, mode: int, words: str) -> None:
+    settings = settings_of(tmp_path)
+    settings.data.mkdir()
+    path = settings.data / "http.token"
+    path.write_text(content, encoding="utf-8")
+    path.chmod(mode)
+    with pytest.raises(ConfigurationError, match=words):
+        own_token(settings)
+
+
+def test_with_users_there_is_no_own_token(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("data: data\nusers: {a: {role: viewer, token: '${T}'}}\n")
+    settings = load_settings(file, {"T": "t" * 43})
+    assert own_token(settings) == ""
+    assert not settings.data.exists()

@@ -9,7 +9,7 @@ import pytest
 from gateway.access import Role
 from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError
-from gateway.pipeline.reception import sources
+from gateway.pipeline.reception import receiver_settings, sources
 from gateway.receive import CertificateRule
 from gateway.tls import ClientCertificates
 
@@ -123,3 +123,44 @@ def test_tokens_in_clear_are_warned_of(tmp_path: Path, http: str, warned: bool) 
 
 def test_a_gateway_without_users_is_warned_of(tmp_path: Path) -> None:
     assert any(warning.startswith("users:") for warning in load(tmp_path, "{}").warnings())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dicom: {max_associations: 4, reserved_associations: 4}\n", "reserved_associations: less than"),
+        ("dicom: {max_associations: 4, max_associations_per_address: 5}\n", "max_associations_per_address: at most"),
+        ("dicom: {max_pending: 4}\n", "max_pending_per_address: at most"),
+        ("dicom: {association_timeout_seconds: 0}\n", "association_timeout_seconds"),
+        ("sources: {pacs: {calling_ae: PACS, max_associations: 0}}\n", "max_associations"),
+        ("http: {max_connections: 1}\n", "max_connections"),
+        ("http: {trusted_proxies: [everybody]}\n", "trusted_proxies"),
+    ],
+)
+def test_limits_that_agree_with_nothing(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "total", "reserved", "per_address"),
+    [
+        ("{}", 64, 0, 32),  # nobody is known: nothing is reserved
+        ("dicom: {max_associations: 1}", 1, 0, 1),
+        ("dicom: {max_associations: 8}\nsources: {a: {calling_ae: A}}", 8, 0, 4),
+        ("dicom: {max_associations: 8}\nsources: {a: {calling_ae: A}, b: {addresses: 10.0.0.0/8}}", 8, 2, 4),
+        (("dicom: {max_associations: 8, reserved_associations: 0, max_associations_per_address: 8}\n"
+         "sources: {b: {addresses: 10.0.0.0/8}}"), 8, 0, 8),
+    ],
+)  # fmt: skip
+def test_shares_follow_the_number_of_associations(
+    tmp_path: Path, text: str, total: int, reserved: int, per_address: int
+) -> None:
+    capacity = receiver_settings(load(tmp_path, text)).capacity
+    assert (capacity.associations, capacity.reserved, capacity.per_address) == (total, reserved, per_address)
+
+
+@pytest.mark.parametrize("name", ["max_associations", "max-associations"])
+def test_the_limit_of_a_source(tmp_path: Path, name: str) -> None:
+    settings = load(tmp_path, f"sources: {{pacs: {{calling_ae: PACS, {name}: 3}}}}")
+    assert [source.max_associations for source in sources(settings)] == [3]

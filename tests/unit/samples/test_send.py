@@ -33,8 +33,6 @@ def test_data_sets_arrive_as_encoded(store_scp: StoreScp) -> None:
     assert received == sorted(data_set(sample.content) for sample in samples)
 
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_nobody_listens() -> None:
     samples = list(generate(5, "SEND", studies=1))
     report = send_to(free_port(), samples)
