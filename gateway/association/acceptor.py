@@ -4,7 +4,8 @@ Limits, in the order in which a connection meets them:
 
 1. an address that nobody is expected from is dropped at once, before a thread, TLS or anything that it sends;
 2. until it has an association a connection may be displaced by newer ones (``admission``), and has little time;
-3. associations are limited in all, for strangers, by address and by source, and are rejected beyond that.
+3. associations are limited in all, for strangers, by address and by source; beyond that one that has been of no use for
+   long gives way, or the new one is rejected.
 
 What is refused is counted always, and logged as long as it is no flood.
 """
@@ -29,7 +30,7 @@ from gateway.association.connection import Connection, ConnectionSettings
 from gateway.association.listener import Listener, drop
 from gateway.association.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociationRequest, ContextResult
 from gateway.association.refusal import Refusal
-from gateway.association.transfer import AcceptedContext, DataTransfer, Operations, TransferSettings
+from gateway.association.transfer import AcceptedContext, DataTransfer, End, Operations, TransferSettings
 from gateway.errors import ConfigurationError
 from gateway.log import Throttle
 from gateway.tls import PeerCertificate, handshake_failure, peer_certificate
@@ -39,6 +40,8 @@ _log = structlog.get_logger(__name__)
 #: Connections that have been cut and are not gone yet: more are not waited for.
 _LEAVING: Final = 64
 _LAST_WORD_SECONDS: Final = 5.0
+#: An association that has been of no use for longer gives way where there are too many.
+_USELESS_SECONDS: Final = 10.0
 #: Entries about refusals per minute: for one reason and address, and for one reason.
 _LOGGED_PER_ADDRESS: Final = 3
 _LOGGED: Final = 30
@@ -177,6 +180,7 @@ class _Peer:
         party: whose place its association takes; None before and after that
         caller: who calls, once that is known
         transfer: data transfer, once it has begun
+        yielding: whether its association is being ended to make room for another
     """
 
     connection: Connection
@@ -184,6 +188,7 @@ class _Peer:
     party: Party | None = None
     caller: Caller | None = None
     transfer: DataTransfer | None = None
+    yielding: bool = False
 
 
 class _Numbers:
@@ -429,30 +434,37 @@ class Acceptor:
                 return Refusal.CONGESTION
             if connection.displaced:
                 return Refusal.DISPLACED
-            taken = [(peer.party, peer.connection) for peer in self._peers.values() if peer.party is not None]
-            refusal = self._limit(party, connection.address, taken)
+            taken = [peer for peer in self._peers.values() if peer.party is not None and not peer.yielding]
+            refusal, among = self._limit(party, connection.address, taken)
+            leaving = _useless(among)
+            if leaving is not None and leaving.transfer is not None:
+                leaving.yielding, refusal = True, None
+                leaving.transfer.stop(End.DISPLACED)
             if refusal is None:
                 peer = self._peers[connection]
                 peer.party, peer.caller = party, caller
+        if leaving is not None:
+            self._refused(Refusal.DISPLACED, address=leaving.connection.address)
         return refusal
 
-    def _limit(self, party: Party, address: str, taken: Sequence[tuple[Party, Connection]]) -> Refusal | None:
-        """Which limit is reached."""
+    def _limit(self, party: Party, address: str, taken: Sequence[_Peer]) -> tuple[Refusal | None, Sequence[_Peer]]:
+        """Which limit is reached, and among whom somebody may give way for that."""
         capacity = self._settings.capacity
-        if len(taken) >= capacity.associations:
-            return Refusal.ASSOCIATIONS
-        of_party = Counter(other.name for other, _ in taken)[party.name]
+        strangers = [peer for peer in taken if peer.party is not None and not peer.party.is_known]
+        of_party = Counter(peer.party.name for peer in taken if peer.party is not None)[party.name]
         if party.max_associations is not None and of_party >= party.max_associations:
-            return Refusal.SOURCE_ASSOCIATIONS
+            return Refusal.SOURCE_ASSOCIATIONS, ()
+        if len(taken) >= capacity.associations:
+            return Refusal.ASSOCIATIONS, strangers if strangers or not party.is_known else taken
         if party.is_known:
-            return None
-        strangers = [connection.address for other, connection in taken if not other.is_known]
+            return None, ()
         if len(strangers) >= capacity.associations - capacity.reserved:
-            return Refusal.ASSOCIATIONS
+            return Refusal.ASSOCIATIONS, strangers
         network = network_of(address)
-        if sum(network_of(other) == network for other in strangers) >= capacity.per_address:
-            return Refusal.ADDRESS_ASSOCIATIONS
-        return None
+        same = [peer for peer in strangers if network_of(peer.connection.address) == network]
+        if len(same) >= capacity.per_address:
+            return Refusal.ADDRESS_ASSOCIATIONS, same
+        return None, ()
 
     def begin_transfer(
         self, connection: Connection, request: AssociationRequest, contexts: Sequence[AnsweredContext]
@@ -526,6 +538,17 @@ class Acceptor:
 def _printable(title: str) -> str:
     """An AE title as it may be logged and stored: what is not printable ASCII becomes a question mark."""
     return "".join(char if " " <= char <= "~" else "?" for char in title.strip(" \0"))
+
+
+def _useless(peers: Sequence[_Peer]) -> _Peer | None:
+    """Whose association has been of no use for longest, of the address that has most of those; None if none has."""
+    idle = {
+        peer: peer.transfer.idle_seconds
+        for peer in peers
+        if peer.transfer is not None and peer.transfer.idle_seconds > _USELESS_SECONDS
+    }
+    crowds = Counter(network_of(peer.connection.address) for peer in idle)
+    return max(idle, key=lambda peer: (crowds[network_of(peer.connection.address)], idle[peer]), default=None)
 
 
 def _await_end(peers: Sequence[_Peer], seconds: float) -> list[_Peer]:

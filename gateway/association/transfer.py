@@ -82,6 +82,8 @@ class End(Enum):
     IDLE = "idle"
     #: The gateway is stopping.
     STOPPED = "stopped"
+    #: It had to make room for another association.
+    DISPLACED = "displaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,8 @@ class DataTransfer:
         self._settings = settings
         self._peer_max_pdu = peer_max_pdu_bytes
         self._messages = MessageReader(self, contexts=contexts, max_pdu_bytes=settings.max_pdu_bytes)
-        self._stopping = False
+        self._stopping: End | None = None
+        self._used = time.monotonic()
         self._context_id = 0
         self._command: Command | None = None
         self._operation: Operation | None = None
@@ -164,7 +167,7 @@ class DataTransfer:
                 if final is not None:
                     return final
                 if self._stopping and not self.busy:
-                    return End.STOPPED
+                    return self._stopping
                 # What is left is at most an incomplete header.
                 rest = bytes(buffer[start:end])
                 start, end = 0, len(rest)
@@ -174,7 +177,7 @@ class DataTransfer:
                 if isinstance(count, End):
                     return count
                 if not count:
-                    return End.STOPPED if self._stopping and not self.busy else End.DISCONNECTED
+                    return self._stopping if self._stopping and not self.busy else End.DISCONNECTED
                 end += count
         except (TimeoutError, BlockingIOError):
             return End.TIMED_OUT
@@ -189,9 +192,14 @@ class DataTransfer:
             with suppress(OSError):
                 self._connection.settimeout(self._settings.timeout_seconds)
 
-    def stop(self) -> None:
+    @property
+    def idle_seconds(self) -> float:
+        """How long it has been of no use: since its last operation, or its beginning; C-ECHO is none."""
+        return 0.0 if self._operation is not None else time.monotonic() - self._used
+
+    def stop(self, why: End = End.STOPPED) -> None:
         """End the association as soon as no message is under way."""
-        self._stopping = True
+        self._stopping = why
         if not self.busy:
             # Wakes a blocked read. If a message begins at this moment it is cut off unacknowledged.
             with suppress(OSError):
@@ -224,6 +232,7 @@ class DataTransfer:
             else:
                 self.failed += 1
             self._answer(command, status, comment)
+            self._used = time.monotonic()
         elif command.field == C_ECHO_RQ:
             self._operations.echoed()
             self._answer(command, Status.SUCCESS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.association import acceptor
 from gateway.receive import Receiver, ReceiverSettings, Source
 from gateway.spool import Spool
 from tests.integration.raw_peer import (
@@ -215,6 +216,38 @@ def test_p7_nobody_takes_more_than_a_share(
         assert more.read() == (A_ASSOCIATE_RJ, bytes((0, 2, 3, 2)))
         witness.wait_for("refused", reason)
         assert receiver.associations == accepted
+
+
+@pytest.mark.parametrize(
+    ("limits", "echoes"),
+    [
+        ({"associations": 3, "per_address": 3}, 0),
+        ({"associations": 9, "per_address": 3}, 0),
+        ({"associations": 3, "per_address": 3}, 2),  # one that asks for nothing but echoes is of no use either
+    ],
+)
+def test_p7_associations_of_no_use_give_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, Any], echoes: int
+) -> None:
+    monkeypatch.setattr(acceptor, "_USELESS_SECONDS", 0.0)
+    echo = command({0x0002: b"1.2.840.10008.1.1\0", 0x0100: us(0x30), 0x0110: us(1), 0x0800: us(0x0101)})
+    with receiving(tmp_path, **limits) as (receiver, _, witness), ExitStack() as stack:
+        busy, first, second, new = (stack.enter_context(RawPeer(receiver.port)) for _ in range(4))
+        for peer in (busy, first, second):
+            peer.associate([(CT, [EXPLICIT]), (VERIFICATION, [EXPLICIT])])
+        for _ in range(echoes):
+            first.send(message(echo, context=3))
+            assert first.status() == 0
+        busy.send(message(STORE) + pdu(P_DATA, pdv(data_set()[:100], DATA)))
+        while len(list((tmp_path / "received").rglob("*.dcm"))) < 1:
+            pass
+        new.associate()
+        assert first.read()[0] == A_ABORT  # the one that has been idle for longest
+        busy.send(pdu(P_DATA, pdv(data_set()[100:], DATA | LAST)))
+        assert busy.status() == 0
+        second.release()
+        new.release()
+        witness.wait_for("refused", "displaced")
 
 
 def test_p7_what_is_reserved_waits_for_who_is_known(tmp_path: Path) -> None:
