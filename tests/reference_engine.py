@@ -1,5 +1,7 @@
 """The Basic Profile of PS3.15 once more, slow and obvious: a walk over pydicom data sets.
 
+It knows the options for dates as well, and ``times``, for the elements that hold a date or a time.
+
 It shares with the engine under test only what is no decision: the key, the dummies, the Types of the IODs. It reads
 Table E.1-1 itself and resolves the compound codes itself. ``tests/unit/deid/test_differential.py`` compares the two.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from datetime import date, timedelta
 from importlib.resources import files
 from typing import Final
 
@@ -25,7 +29,7 @@ from gateway.dicom.dictionary import is_known, keyword_of, vr_of
 from gateway.dicom.iod import element_type
 from gateway.profile import Identity, Program
 from gateway.version import SOFTWARE
-from tests.scorer.table import action
+from tests.scorer.table import action, ruling
 
 _REGISTERED: Final = "1.2.840.10008."
 #: Code of the table -> what is done for Type 3 or an attribute outside the IOD, for Type 2, and for Type 1.
@@ -42,6 +46,25 @@ _CLASSES: Final = (
     "SOPClass", "TransferSyntax", "CodingSchemeUID", "ContextUID", "MappingResource", "CreatorUID", "TemplateUID",
     "CreatorVersionUID", "ImplementationClass",
 )  # fmt: skip
+
+#: ``Program.dates`` -> the option of the table.
+_DATES: Final = {
+    "REMOVED": (),
+    "UNMODIFIED": ("retain-longitudinal-full-dates",),
+    "MODIFIED": ("retain-longitudinal-modified-dates",),
+}
+#: Dates of machines, which are not shifted.
+_OF_MACHINES: Final = frozenset(
+    (
+        "CalibrationDate", "CalibrationTime", "CalibrationDateTime", "DateOfInstallation", "DateOfLastCalibration",
+        "DateOfLastDetectorCalibration", "DateOfManufacture", "DateTimeOfLastCalibration", "TimeOfLastCalibration",
+        "TimeOfLastDetectorCalibration", "DateOfGainCalibration", "TimeOfGainCalibration",
+    )
+)  # fmt: skip
+_HOURS: Final = r"(?P<clock>(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?)"
+_DAY: Final = re.compile(r"(?P<day>\d{4}\.?\d\d\.?\d\d)")
+_CLOCK: Final = re.compile(_HOURS)
+_MOMENT: Final = re.compile(rf"(?P<day>\d{{4}}(?:\d\d(?:\d\d)?)?)(?:(?<=\d{{8}}){_HOURS})?(?P<zone>[+-]\d{{4}})?")
 
 #: Verb of the layer for unlisted attributes -> code of the table; other verbs leave something to look at.
 _VERBS: Final = {"remove": "X", "remove-or-empty": "X/Z", "remove-or-empty-or-dummy": "X/Z/D"}
@@ -68,10 +91,12 @@ def deidentify(dataset: Dataset, key: ProjectKey, program: Program) -> Dataset:
     ----------
     dataset: read with ``pydicom.dcmread``; little endian
     key: the project's key
-    program: only its name, version, digest and codes are used, for the stamp
+    program: only its name, version, digest and codes are used, for the stamp, and what it says of dates and times
     """
     walker = _Walker(
         key,
+        program,
+        _patient(dataset),
         str(dataset.get("SOPClassUID", "")) or str(dataset.file_meta.get("MediaStorageSOPClassUID", "")),
         lists_references=(
             "ReferencedSeriesSequence" in dataset or "StudiesContainingOtherReferencedInstancesSequence" in dataset
@@ -117,7 +142,7 @@ def _stamp(found: Dataset, dataset: Dataset, program: Program) -> None:
     codes = [str(item.get("CodeValue", "")) for item in dataset.get("DeidentificationMethodCodeSequence") or []]
     found.PatientIdentityRemoved = "YES"
     found.DeidentificationMethod = texts
-    found.LongitudinalTemporalInformationModified = "REMOVED"
+    found.LongitudinalTemporalInformationModified = program.longitudinal
     kept = [dict(_codes())[code] for code in codes if code in dict(_codes()) and code != "113100"]
     found.DeidentificationMethodCodeSequence = Sequence([*kept, dict(_codes())["113100"]])
 
@@ -142,8 +167,17 @@ def _codes() -> list[tuple[str, Dataset]]:
 
 
 class _Walker:
-    def __init__(self, key: ProjectKey, sop_class: str, *, lists_references: bool) -> None:
+    def __init__(
+        self, key: ProjectKey, program: Program, patient: tuple[str, ...], sop_class: str, *, lists_references: bool
+    ) -> None:
         self._key = key
+        self._options = frozenset(("basic", *_DATES[program.dates]))
+        self._times = program.times
+        self._days = 0
+        if program.shift is not None:
+            number = int.from_bytes(key.digest("date-shift", *patient), "big") % program.shift.choices
+            before = number < -program.shift.first
+            self._days = program.shift.first + number if before else program.shift.first + number + 1
         self._lists_references = lists_references
         self._sop_class = sop_class
 
@@ -168,6 +202,8 @@ class _Walker:
                 self._put(found, tag, b"")
             elif code == "D":
                 self._dummy(found, tag, original, sequence=element.VR == "SQ")
+            elif code in ("K", "C"):
+                self._dated(found, tag, path, original, moved=code == "C")
             elif code == "U":
                 self._put(found, tag, self._uids(element.value).encode())
         return found
@@ -180,6 +216,14 @@ class _Walker:
         return tag.is_private or tag.element == 0 or not known or overlay or given_up or tag.group in (0x1000, 0x1010)
 
     def _code(self, path: tuple[int, ...], tag: BaseTag) -> str | None:
+        said = ruling(int(tag), self._options)
+        moved = said is not None and said.code == "C" and keyword_of(int(tag)) not in _OF_MACHINES
+        if said is not None and (moved or said.code == "K") and vr_of(int(tag)) in (b"DA", b"DT", b"TM", b"SH"):
+            return said.code
+        # What the table does not list of a kind that it lists everywhere.
+        dated = said is None and vr_of(int(tag)) in (b"DA", b"DT", b"TM") and len(self._options) > 1
+        if dated and (not self._days or keyword_of(int(tag)) not in _OF_MACHINES):
+            return "C" if self._days else "K"
         code = action(int(tag)) or self._unlisted(tag)
         if code == "X/Z/U*" and self._lists_references:
             return "U"
@@ -188,6 +232,40 @@ class _Walker:
         # The strictest Type where the IOD is not known; a Type that has a condition counts: the attribute is there.
         choice = {"1": 2, "2": 1, "3": 0}[(element_type(self._sop_class, path, int(tag)) or "1")[0]]
         return _BY_TYPE[code][choice]
+
+    def _dated(self, found: Dataset, tag: BaseTag, path: tuple[int, ...], original: bytes, *, moved: bool) -> None:
+        """Put what stays of a date or a time; what is none goes as its Type allows."""
+        vr = vr_of(int(tag)).decode()
+        parts = [part.strip("\0 ") for part in original.decode("latin-1").split("\\")]
+        changed = [self._moment(vr, part, moved=moved) if part else "" for part in parts]
+        if vr == "SH" and self._times != "remove":
+            self._put(found, tag, original.strip(b"\0 "))
+        elif None not in changed and (any(changed) or (not any(parts) and (vr, self._times) != ("TM", "remove"))):
+            self._put(found, tag, "\\".join(one or "" for one in changed).encode())
+        else:
+            code = {"1": "D", "2": "Z", "3": "X"}[(element_type(self._sop_class, path, int(tag)) or "1")[0]]
+            if code == "D":
+                self._dummy(found, tag, original, sequence=False)
+            elif code == "Z":
+                self._put(found, tag, b"")
+
+    def _moment(self, vr: str, text: str, *, moved: bool) -> str | None:
+        """One value with its date moved, and its time of day as coarse as the profile says."""
+        form = {"DA": _DAY, "TM": _CLOCK, "DT": _MOMENT}.get(vr)
+        match = None if form is None else form.fullmatch(text)
+        if match is None:
+            return None
+        parts = match.groupdict()
+        day, clock, zone = (parts.get(name) or "" for name in ("day", "clock", "zone"))
+        if moved and day:
+            first = f"{day.replace('.', '')}0101"[:8] if len(day) < 8 else day.replace(".", "")
+            try:
+                new = date(int(first[:4]), int(first[4:6]), int(first[6:])) + timedelta(days=self._days)
+            except ValueError:
+                return None
+            day = f"{new.year:04}{new.month:02}{new.day:02}"[: len(day.replace(".", ""))]
+        clock = {"keep": clock, "hour": clock[:2], "remove": ""}[self._times]
+        return day + clock + ("" if self._times == "remove" else zone)
 
     def _unlisted(self, tag: BaseTag) -> str | None:
         """What the table does not list but is of a kind that it lists everywhere: instances, persons, times."""

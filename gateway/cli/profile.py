@@ -119,6 +119,7 @@ def show(name: ProfileName, *, as_json: Json = False, config: ConfigFile = None)
             ("codes", "; ".join(found.codes)),
             ("patient", found.patient),
             ("dates", found.dates),
+            ("times", found.times),
             ("unsure", found.when_unsure),
             ("words kept", str(found.vocabulary or "")),
             ("tests", str(found.tests or "none")),

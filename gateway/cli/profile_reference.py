@@ -42,6 +42,7 @@ _KEYS: Final[dict[str, str]] = {
     ),
     "identity": "`patient: {pseudonym: ...}`: where the patient's pseudonym comes from (below).",
     "dates": "`removed`, `unmodified`, or `{shift: per-patient, days: -730..-1}`: whole days, never 0.",
+    "times": "How exact times of day stay (below): `keep`, `hour` or `remove`.",
     "vocabulary": "Files with words of the site, one a line, that `clean` keeps; paths are relative to the profile.",
     "when-unsure": "Where `clean` or `shift-date` cannot tell: `remove` the value, or `hold` the instance.",
     "accept": "Which instances are taken (below).",
@@ -179,6 +180,48 @@ What stands in quotes here needs them in the file.
 
 | target | elements |
 |---|---|"""
+_TIMES: Final = """\
+
+## Times of day
+
+`times` says how exact times of day stay that a rule lets stay or shifts. Of several layers the last that says it
+counts.
+
+| `times` | TM | DT | offset from UTC (0008,0201) |
+|---|---|---|---|
+| `keep`, as without it | stays | stays, or is shifted | as its rule says |
+| `hour` | `143522.5` becomes `14` | `20240315143522+0100` becomes `2024031514+0100` | as its rule says |
+| `remove` | is removed, emptied or a dummy, as its Type allows | `20240315143522+0100` becomes `20240315` | goes |
+
+It holds at every depth, for content items of structured reports, and for private elements of VR TM and DT; in a private
+text, and where nobody knows the VR, what is a date and time and nothing else is cut, too. The hour is written as PS3.5
+6.2 lets a shorter value be: `140000` would claim that it was two o'clock to the second, and could not be told from a
+value that was. A value that is no time goes, or holds the instance, as `when-unsure` says. Cleaned text loses its times
+of day whatever `times` says. The verifier looks at every TM and DT of the output, and for times of the original in its
+texts.
+
+Above it stand the rules of the profile itself, or of a layer that carries out no option of PS3.15, that name one
+element by its keyword, tag or place, or one private element by its number:
+
+```yaml
+times: hour
+attributes:
+  - keep: [SeriesTime, AcquisitionTime, RadiopharmaceuticalStartTime]
+    because: SUV is computed from them
+  - shift-date: [RadiopharmaceuticalStartDateTime]   # needs because: its date moves, its time stays exact
+    because: SUV is computed from it
+```
+
+A rule for many elements (`VR:TM`, a pattern, a block of private elements, `private`, `safe-private`, `unlisted`) says
+that they stay, and `times` how exact they are. What a rule writes itself (`replace`, `copy`, `map`, `generalise`,
+`regex`) is written as it says.
+
+Mind what needs minutes: decay and SUV of PET, uptake in nuclear medicine, dynamic series, the order of events in a dose
+report. `gateway profile check` warns for PT and NM unless `accept` rejects them or the elements are named. A UID
+that a rule keeps is replaced if it holds a date, for the time stands behind it; a time without a date is not told from
+other digits there. Full dates with coarse times are no full dates: the output says 113107 and MODIFIED instead of
+113106 and UNMODIFIED.
+"""
 _IDENTITY: Final = """\
 
 ## Identity
@@ -323,6 +366,7 @@ def rules_reference() -> str:
     lines += [_TARGETS]
     lines += [f"| `{target}` | {elements} |" for target, elements in TARGETS.items()]
     placeholders = ", ".join(f"`{{{kind}:N}}` (N of {alphabet})" for kind, alphabet in ALPHABETS.items())
+    lines += [_TIMES.rstrip("\n")]
     lines += [_IDENTITY + f"{placeholders}, or for numbers `{{number:0N}}`."]
     lines += [_PIXELS]
     lines += [f"| `{key}` | {_PIXEL_RULES[key][0]} | `{_PIXEL_RULES[key][1]}` |" for key in PIXEL_KEYS]

@@ -4,6 +4,10 @@ All dates of a patient move by the same whole number of days, so that order and 
 instance, across studies and on every node. The number is a keyed function of the patient: nobody without the project's
 secret can tell it. Times of day and offsets from UTC stay as they are, and so do ages, which no shift changes.
 
+Where the profile says ``times: hour`` or ``times: remove``, ``coarse_value`` cuts the time of day. What is left is
+written as PS3.5 6.2 lets a shorter value be: ``14``, not ``140000``, which would say that something happened on the
+stroke of the hour, and could not be told from it.
+
 What is lost: a DT that gives only a year or a month is moved by its first day and cut to the same precision, so that
 its distance to others is exact to that precision only.
 
@@ -19,9 +23,9 @@ from datetime import date, timedelta
 from typing import Final, Literal
 
 from gateway.deid.identity import ProjectKey
-from gateway.profile import Shift
+from gateway.profile import Action, Shift, TimeOfDay, Truncation, Verb
 
-__all__ = ["PLACEHOLDERS", "patient_shift", "shift_value", "truncate_value"]
+__all__ = ["PLACEHOLDERS", "coarse_value", "dated_value", "is_dating", "patient_shift", "shift_value", "truncate_value"]
 
 #: "No date" in common software: the first day of calendars and epochs before there was any DICOM image. The epochs of
 #: 1970 and later are dates on which somebody may have been born or examined, and move.
@@ -56,6 +60,31 @@ def patient_shift(shift: Shift, key: ProjectKey, patient: tuple[str, ...]) -> in
     patient: what tells the patient from all others
     """
     return shift.days(int.from_bytes(key.digest("date-shift", *patient), "big"))
+
+
+def is_dating(rule: Action) -> bool:
+    """Whether ``dated_value`` carries out the rule."""
+    return rule.verb in (Verb.SHIFT_DATE, Verb.TRUNCATE_DATE) or isinstance(rule.options, TimeOfDay)
+
+
+def dated_value(rule: Action, vr: bytes, value: bytes, days: int) -> bytes | None:
+    """What a rule makes of the dates and times in an encoded value, without padding.
+
+    Parameters
+    ----------
+    rule: shifts or truncates dates, or cuts times of day, or both
+    vr, value: as received
+    days: how far a rule that shifts moves them
+
+    Returns
+    -------
+    Empty where nothing is left. None where a value is none that the rule can work on.
+    """
+    options = rule.options
+    if rule.verb is Verb.TRUNCATE_DATE:
+        return truncate_value(vr, value, options.to if isinstance(options, Truncation) else "year")
+    moved = shift_value(vr, value, days) if rule.verb is Verb.SHIFT_DATE else value
+    return coarse_value(vr, moved, options.to) if moved is not None and isinstance(options, TimeOfDay) else moved
 
 
 def shift_value(vr: bytes, value: bytes, days: int) -> bytes | None:
@@ -101,6 +130,30 @@ def truncate_value(vr: bytes, value: bytes, to: Literal["year", "month"]) -> byt
     if vr == b"DT":
         return _each(value, lambda text: _moment_range(text, lambda one: _truncated_moment(one, to)))
     return None
+
+
+def coarse_value(vr: bytes, value: bytes, to: Literal["hour", "remove"]) -> bytes | None:
+    """The encoded value with its times of day cut to the hour, or without them, without padding.
+
+    Parameters
+    ----------
+    vr: the element's VR; TM and DT are cut, and so is text that is a date and time and nothing else
+    value: all values of the element; padding is ignored
+    to: what is left of a time of day; of a DT its offset from UTC stays with the hour, and goes with it
+
+    Returns
+    -------
+    Empty where nothing is left. None where a value of VR TM or DT is none.
+    """
+    match vr:
+        case b"TM":
+            cut = _each(value, lambda text: _range(text, _hour))
+            return b"" if cut is not None and to == "remove" else cut
+        case b"DT":
+            return _each(value, lambda text: _moment_range(text, lambda one: _coarse_moment(one, to)))
+        case _ if vr in _TEXTS and any(byte in b"0123456789" for byte in value):
+            return b"\\".join(_coarse_text(text, to, unknown=vr == b"UN") for text in value.split(b"\\"))
+    return value.strip(b"\0 ")
 
 
 def _each(value: bytes, change: Callable[[str], str | None]) -> bytes | None:
@@ -197,6 +250,36 @@ def _shifted_text(text: str, days: int) -> str | None:
 
 def _time(text: str) -> str | None:
     return text if _TIME.fullmatch(text) else None
+
+
+def _hour(text: str) -> str | None:
+    return text[:2] if _TIME.fullmatch(text) else None
+
+
+def _coarse_moment(text: str, to: Literal["hour", "remove"]) -> str | None:
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        return None
+    day = found["year"] + (found["month"] or "") + (found["day"] or "")
+    return day if to == "remove" else day + (found["clock"] or "")[:2] + (found["offset"] or "")
+
+
+def _coarse_text(raw: bytes, to: Literal["hour", "remove"], *, unknown: bool) -> bytes:
+    """Text that is a date and time of day to the minute at least; a shorter number may be anything.
+
+    Where nobody knows the VR, six digits that can be a time are taken for one.
+    """
+    text = raw.decode("latin-1").strip("\0 ")
+    found = _MOMENT.fullmatch(text)
+    if found is not None and len(found["clock"] or "") > len("HH"):
+        return (
+            raw
+            if _day(found["year"], found["month"], found["day"]) is None
+            else ((_coarse_moment(text, to) or "").encode("ascii"))
+        )
+    if unknown and len(text) >= len("HHMMSS") and _TIME.fullmatch(text):
+        return text[:2].encode("ascii") if to == "hour" else b""
+    return raw
 
 
 def _truncated_date(text: str, to: Literal["year", "month"]) -> str | None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.deid import coded, uids
 from gateway.deid.clean import Cleaner
-from gateway.deid.dates import patient_shift, shift_value, truncate_value
+from gateway.deid.dates import dated_value, is_dating, patient_shift
 from gateway.deid.dummies import dummy_sequence, dummy_value
 from gateway.deid.guard import Guard
 from gateway.deid.identity import ProjectKey
@@ -57,7 +57,7 @@ from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, WrongValue
-from gateway.profile import Action, Program, RetainedUid, Truncation, Unnamed, Verb
+from gateway.profile import Action, Program, RetainedUid, TimeOfDay, Truncation, Unnamed, Verb
 from gateway.profile.situation import situation
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
@@ -549,6 +549,8 @@ class _Run:
         ):
             self._counts[Verb.REMOVE.value] += 1
             return []
+        if items is None and isinstance(private.action.options, TimeOfDay):
+            return self._apply(private.action, element, level, private=private)
         return None if items is None else self._items(element, items, level)
 
     def _may_be_sequence(self, vr: bytes, value: int, end: int) -> bool:
@@ -578,21 +580,16 @@ class _Run:
             return self._clean(rule, element, level, vr)
         if isinstance(rule.options, RetainedUid):
             return self._uid(rule, element, level)
-        if verb in _SIMPLE:
+        if verb in _SIMPLE and not isinstance(rule.options, TimeOfDay):
             return self._simple(verb, element, level, vr)
+        if is_dating(rule) and (items is None or not isinstance(rule.options, Truncation)):
+            return self._items(element, items, level) if items is not None else self._dated(rule, element, level, vr)
         if items is not None:
-            if verb is Verb.SHIFT_DATE:
-                return self._items(element, items, level)
             raise RuleFailed(where=show(tag), reason=f"the action {verb.value} cannot be applied to a sequence")
         match verb:
             case Verb.REPLACE:
                 value = encode_value(tag, vr, rule.value or "", level.sets(self.buffer))
                 return [encode.element(tag, vr, value, implicit=level.implicit)]
-            case Verb.SHIFT_DATE:
-                return self._dated(element, level, vr, shift_value(vr, value_of(self.buffer, element), self._days))
-            case Verb.TRUNCATE_DATE:
-                to = rule.options.to if isinstance(rule.options, Truncation) else "year"
-                return self._dated(element, level, vr, truncate_value(vr, value_of(self.buffer, element), to))
             case Verb.PSEUDONYMISE | Verb.MAP | Verb.GENERALISE | Verb.REGEX:
                 return self._rewrite(rule, element, level, vr, show(tag) if private is None else private.name)
         raise RuleFailed(where=show(tag), reason=f"the action {verb.value} is not known to the engine")
@@ -620,13 +617,14 @@ class _Run:
         replaced = uids.replaced_element(element, raw, self.key, rule, implicit=level.implicit)
         return None if replaced is None else [replaced]
 
-    def _dated(self, element: Element, level: Level, vr: bytes, new: bytes | None) -> list[Piece] | None:
-        tag = element[0]
+    def _dated(self, rule: Action, element: Element, level: Level, vr: bytes) -> list[Piece] | None:
+        tag, value = element[0], value_of(self.buffer, element)
+        new = dated_value(rule, vr, value, self._days if rule.verb is Verb.SHIFT_DATE else 0)
         if new is None:
             return self._unsure(element, level, vr, "its value is no date that can be changed")
-        if new == value_of(self.buffer, element).strip(b"\0 "):
+        if new == value.strip(b"\0 "):
             return None
-        return [encode.element(tag, vr, new, implicit=level.implicit)]
+        return [encode.element(tag, vr, new, implicit=level.implicit)] if new else self._gone(element, level, vr)
 
     def _rewrite(self, rule: Action, element: Element, level: Level, vr: bytes, name: str) -> list[Piece] | None:
         tag, sets = element[0], level.sets(self.buffer)

@@ -23,6 +23,9 @@ _WHO: Final = (
     r"(?:pt|pte|pat|pac|paciente|patient|patientin|paziente|utente|woman|man|lady|gentleman|female|male|femme|homme|mujer|hombre|"
     r"varon|dona|home|mulher|homem|donna|uomo|frau|mann|vrouw|man|hembra)"
 )
+#: What stands behind a time of day.
+_HALF: Final = r"[ap](?:\.\s?)?m\b\.?"
+_CLOCK: Final = r"(?:h|hrs|hs|horas|uhr|uur)\b"
 _YEAR: Final = r"(?:1[89]|20)\d\d"
 
 #: Digits in words.
@@ -52,11 +55,16 @@ _PATTERNS: Final = tuple(
         rf"\b[0-3]?\d(?:st|nd|rd|th|[ºª])?[\s._/-]*(?:de\s+|of\s+)?{_MONTH}\b\.?(?:[\s._,/-]*(?:del?\s+)?(?:{_YEAR}|\d\d)\b)?",
         rf"\b{_MONTH}\b\.?[\s._/-]*[0-3]?\d(?:st|nd|rd|th)?\b(?:[\s._,/-]*{_YEAR}\b)?",
         rf"\b{_MONTH}\b\.?[\s._,/'-]*(?:del?\s+)?(?:{_YEAR}|'?\d\d)\b",
-        # times: 12:30, 12:30:15, 9.30 h, 14h30, 3 pm
-        r"(?<!\d)[0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?:\s?[ap]\.?m\b\.?)?",
-        r"(?<![\d.,])[0-2]?\d[.h][0-5]\d\s?(?:h|hrs|hs|horas)\b",
+        # times: 12:30, 12:30:15, 14 : 30, 9.30 h, 0930 h, 14,30 Uhr, 14h30, 14 h 30, 14 Uhr, 3 pm, 2.30 p. m.,
+        # um 14.30; not 24 h, 3 h 30 min, 2 o'clock (of a breast), at 2.50 mm
+        rf"(?<!\d)[0-2]?\d(?::|(?<=\d\d)\s:\s)[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?:\s?(?:{_HALF}|{_CLOCK}))?",
+        rf"(?<![\d.,])[0-2]?\d[.h][0-5]\d\s?{_CLOCK}",
+        rf"(?<![\d.,])[0-2]\d,?[0-5]\d\s?{_CLOCK}",
         r"(?<!\d)[0-2]?\dh[0-5]\d(?!\d)",
-        r"(?<![\d.,])[0-1]?\d\s?[ap]\.?m\b\.?(?=\s|$|[,;)])",
+        r"(?<![\d.,])[0-2]\d\s?(?:h|uhr|uur)\s?[0-5]\d(?!\d|\s?min)",
+        r"(?<![\d.,])[0-2]?\d\s?(?:uhr|uur)\b",
+        rf"(?<![\d.,])[0-1]?\d(?:[.:]?[0-5]\d)?\s?{_HALF}(?=\s|$|[,;)])",
+        r"\b(?:a las|a les|às|alle|ore|kl\.?|um|om|at|gegen)\s[0-2]?\d[.][0-5]\d(?!\d|\s?[a-z]{1,3}\b)",
         # telephone numbers and the like: seven digits and more in short groups
         r"(?:\+\s?|\b00)\d[\d\s().-]{6,}\d",
         r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:\s?-?\s?[a-z]\b)?",

@@ -25,7 +25,7 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
 from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
-from gateway.profile import Action, Origin, Program, RetainedUid, Unnamed, Verb, resolve
+from gateway.profile import Action, Origin, Program, RetainedUid, TimeOfDay, Unnamed, Verb, resolve
 from gateway.profile.elders import age_limit, without_birth_dates
 
 __all__ = ["Place", "Plan"]
@@ -40,6 +40,8 @@ _MOST_PATIENTS: Final = 1024
 _MOST_STUDIES: Final = 64
 #: Items of sequences, such as functional groups, that are repeated from frame to frame and from instance to instance.
 _MOST_ITEMS: Final = 16_384
+#: What of an element that stays has to go: a name, a date in a UID, a time of day.
+_LOOKED_AT: Final = (RetainedUid, TimeOfDay, Unnamed)
 _NO_RULES: Final[Mapping[int, Action | None]] = {}
 
 
@@ -166,7 +168,7 @@ class Plan:
     def _unless_kept(self, tag: int, action: Action) -> Action | None:
         # What stays is looked at by its guard; only a name in it has to be taken out, and UIDs are looked at here.
         rule = uids.rule_of(self.program, tag, action)
-        return None if rule.verb is Verb.KEEP and not isinstance(rule.options, (Unnamed, RetainedUid)) else rule
+        return None if rule.verb is Verb.KEEP and not isinstance(rule.options, _LOOKED_AT) else rule
 
     def rule_at_top(self, tag: int) -> Action | None:
         """The action for ``tag`` at the top level, None to keep it."""

@@ -9,7 +9,7 @@ the profile believes its sender.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from gateway.deid.guard import Guard
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.private_dictionary import private_vr
-from gateway.profile import Action, Believing, Program, Verb
+from gateway.profile import Action, Believing, Program, TimeOfDay, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
 __all__ = ["Characteristics", "PrivateElement", "PrivateElements", "characteristics", "staying"]
@@ -37,6 +37,8 @@ _FIRST_BLOCK: Final = 0x10
 _LONGEST_CREATOR: Final = 256
 _TEXT: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT"))
 _MAY_HIDE_ITEMS: Final = frozenset((b"SQ", b"UN"))
+#: VRs of times of day, and of text that a device may write one in.
+_MAY_HOLD_TIMES: Final = frozenset((b"DT", b"TM", b"LO", b"LT", b"SH", b"ST", b"UC", b"UN", b"UT"))
 #: PS3.5 7.8.1: these odd groups hold no private elements.
 _ILLEGAL_GROUPS: Final = frozenset((0x0001, 0x0003, 0x0005, 0x0007, 0xFFFF))
 #: Deidentification Action (0008,0307).
@@ -93,6 +95,7 @@ class PrivateElements:
         self._rules = program.private_elements
         self._safe = program.safe
         self._default = program.private
+        self._times = None if program.times == "keep" else TimeOfDay(program.times)
         #: Group and creator of all elements that rules or the standard's table name.
         self._creators = {(rule.group, rule.creator) for rule in self._rules}
         if self._safe is not None:
@@ -131,8 +134,10 @@ class PrivateElements:
             action, told = self._decide(tag, creator, known) if known else self._decided(tag & 0xFFFF00FF, creator)
             if action is not None and action.verb is not Verb.REMOVE:
                 known_vr = vr if vr != b"UN" else told or private_vr(tag, creator)
+                guard = self._guard(tag, creator, action, known_vr)
+                action = self._coarse(tag, creator, action, known_vr)
                 name = f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}"
-                found[tag] = PrivateElement(action, known_vr, name, self._guard(tag, creator, action, known_vr))
+                found[tag] = PrivateElement(action, known_vr, name, guard)
         return found
 
     def make(self, buffer: Buffer, elements: list[Element]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
@@ -157,6 +162,18 @@ class PrivateElements:
         if listed is not None:
             return Guard(private_form(listed.vr, listed.vm), technical=listed.vr in _TEXT)
         return None if vr in _MAY_HIDE_ITEMS else Guard(private_form(vr.decode("ascii"), "1-n"), technical=False)
+
+    def _coarse(self, tag: int, creator: str, action: Action, vr: bytes) -> Action:
+        """The action for an element that stays and may hold a time of day, which only its own rule keeps exact."""
+        if self._times is None or action.verb is not Verb.KEEP or vr not in _MAY_HOLD_TIMES:
+            return action
+        if (tag >> 16, tag & 0xFF, creator) in SAFE_PRIVATE and action is self._safe:
+            # The table of the standard lists none.
+            return action
+        own = any(
+            rule.offset is not None and rule.matches(tag, creator) for rule in self._rules if rule.action is action
+        )
+        return action if own else replace(action, options=self._times)
 
     def _concerns(self, group: int, creator: str, known: Known) -> bool:
         """Whether an element of this creator may stay."""
@@ -194,7 +211,10 @@ def staying(found: Mapping[int, PrivateElement]) -> frozenset[int] | None:
 
     None if that cannot be told without their values: a rule changes one, or it may hide items.
     """
-    if any(one.action.verb is not Verb.KEEP or one.vr in _MAY_HIDE_ITEMS for one in found.values()):
+    if any(
+        one.action.verb is not Verb.KEEP or one.vr in _MAY_HIDE_ITEMS or isinstance(one.action.options, TimeOfDay)
+        for one in found.values()
+    ):
         return None
     return frozenset(found) | {tag & 0xFFFF0000 | tag >> 8 & 0xFF for tag in found}
 

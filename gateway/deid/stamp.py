@@ -46,7 +46,7 @@ class Stamp:
             f"Digest {program.digest[:32]}",
         )
         self._texts = [text.replace("\\", "/")[:_LONGEST_VALUE].encode("ascii", "replace") for text in texts]
-        self._dates = program.dates.encode()
+        self._dates = program.longitudinal.encode()
         self._identified = program.identified
         self._codes = {code.value: code for code in program.codes if code.value not in (_CLEAN_PIXELS, _CLEAN_FEATURES)}
         self._fresh: dict[tuple[bool, bool, tuple[str, ...]], list[tuple[int, bytes]]] = {}

@@ -73,12 +73,15 @@ def holds_date(uid: str) -> bool:
 
 
 def rule_of(program: Program, tag: int, action: Action) -> Action:
-    """``action``, which keeps an element, with what is to be done with the UIDs of instances and the like."""
+    """``action``, which keeps an element, with what is to be done with the UIDs of instances and the like.
+
+    A UID with a date in it has the time as well, so that it stays only where both leave as they are.
+    """
     if action.verb is not Verb.KEEP or action.options is not None or vr_of(tag) != b"UI":
         return action
     if KINDS.get(tag, Kind.UID) is not Kind.UID:
         return action
-    return changed(action, options=RetainedUid(dates=program.dates == "UNMODIFIED"))
+    return changed(action, options=RetainedUid(dates=program.longitudinal == "UNMODIFIED"))
 
 
 def made(original: str, key: ProjectKey, rule: Action | None) -> str:

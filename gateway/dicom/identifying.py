@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ADDRESS = "address"
     PHONE = "phone"
     UID = "uid"
+    TIME = "time"
     PERSON_CODE = "person-code"
     INSTITUTION_CODE = "institution-code"
     NONE = "none"

@@ -19,6 +19,7 @@ from gateway.profile.options import (
     Source,
     Substitution,
     Technical,
+    TimeOfDay,
     Truncation,
     Unnamed,
 )
@@ -34,6 +35,7 @@ from gateway.profile.program import (
     ProfileTest,
     Program,
     Shift,
+    Times,
 )
 from gateway.profile.verb import Verb, resolve
 
@@ -65,6 +67,8 @@ __all__ = [
     "Source",
     "Substitution",
     "Technical",
+    "TimeOfDay",
+    "Times",
     "Truncation",
     "Unnamed",
     "Verb",

@@ -15,6 +15,7 @@ from gateway import ocr
 from gateway.dicom.dictionary import entry, is_known
 from gateway.dicom.tag import show
 from gateway.errors import ProfileError
+from gateway.profile.check_times import lost
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
 from gateway.profile.pixel_wording import key_of
 from gateway.profile.pixels import Encode, FindText, Pass
@@ -327,6 +328,11 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         text = (
             "UIDs often hold dates: those that do are replaced, as dates do not stay; "
             "an instance of which one holds a number of the patient is held"
+        )
+        yield Finding(text, place.file, place.line, place.column)
+    for text in lost(program):
+        place = next(layer for layer in reversed(loaded.layers) if layer.model.times is not None).document.place(
+            "times"
         )
         yield Finding(text, place.file, place.line, place.column)
     table = program.identity.table

@@ -23,6 +23,7 @@ from gateway.profile.wording import (
     patient_in_words,
     pattern_name,
     private_name,
+    times_in_words,
 )
 
 __all__ = ["Change", "Difference", "compare"]
@@ -80,6 +81,7 @@ def compare(before: Program, after: Program) -> Difference:
 def _settings(before: Program, after: Program) -> Iterator[Change]:
     yield from _changed("patient", patient_in_words(before), patient_in_words(after), _patient(before), _patient(after))
     yield from _changed("dates", dates_in_words(before), dates_in_words(after))
+    yield from _changed("times of day", times_in_words(before), times_in_words(after))
     yield from _changed("where clean is unsure", before.when_unsure, after.when_unsure)
     yield from _sets("option", codes_in_words(before.codes), codes_in_words(after.codes))
     yield from _sets("word that clean keeps", before.vocabulary, after.vocabulary)

@@ -60,6 +60,8 @@ def digest_of(program: Program) -> str:
     }
     if identity.issuers != "one" or identity.not_ids:
         resolved["patients"] = [identity.issuers, sorted(identity.not_ids)]
+    if program.times != "keep":
+        resolved["times"] = program.times
     if program.identified:
         resolved["identified"] = True
     if program.pixels:

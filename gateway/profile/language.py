@@ -202,6 +202,7 @@ class ProfileFile(_Part):
     use_if_installed: list[_Name] = Field([], alias="use-if-installed")
     identity: IdentityRule | None = None
     dates: Any = None
+    times: Any = None
     vocabulary: list[_Text] = []
     when_unsure: Literal["remove", "hold"] | None = Field(None, alias="when-unsure")
     accept: list[AcceptForm] = []

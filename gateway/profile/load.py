@@ -28,8 +28,9 @@ from gateway.profile.pixel_reading import read_pixels
 from gateway.profile.pixels import FindText, PixelProgram, PixelRule
 from gateway.profile.program import AcceptRule, Action, Code, Origin, Program
 from gateway.profile.resolve import LayerRules, Resolved, resolve_rules
-from gateway.profile.setting import read_dates, read_identity, read_vocabulary
+from gateway.profile.setting import read_dates, read_identity, read_times, read_vocabulary
 from gateway.profile.target import Target
+from gateway.profile.times import claimed, coarsened, own_names
 from gateway.profile.verb import Verb
 from gateway.yamlfile import Document, read_yaml, suggestion
 
@@ -272,17 +273,19 @@ def _refuse_duplicates(document: Document[ProfileFile], readings: Sequence[Readi
 def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
     _check_options(top, layers)
     dates, shift = read_dates([layer.document for layer in layers])
+    times, times_origin = read_times([(layer.document, layer.file) for layer in layers])
     empty = Program(
         profile=top.name,
         version=top.model.version,
         digest="",
         actions={},
-        codes=_codes(layers),
+        codes=claimed(_codes(layers), METHODS[_MODIFIED_DATES], times),
         dates=dates,
         identity=read_identity([(layer.document, layer.file) for layer in layers]),
         accept=_accept(layers),
         pixels=PixelProgram(tuple(rule for layer in layers for rule in layer.pixels)),
         shift=shift,
+        times=times,
         vocabulary=frozenset(
             word for layer in layers for word in read_vocabulary(layer.document, layer.file)
         ),
@@ -301,7 +304,9 @@ def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
         raise _Incomplete(top.document.error("profile", problem=problem))
     _check_shift(top, layers, resolved.program)
     _check_direct(top, resolved.program)
-    program = replace(resolved.program, digest=digest_of(resolved.program))
+    options = frozenset(layer.name for layer in layers if layer.model.option is not None)
+    program = coarsened(resolved.program, own_names(resolved.ranked, options), times_origin)
+    program = replace(program, digest=digest_of(program))
     return Loaded(program, tuple(layers), resolved)
 
 

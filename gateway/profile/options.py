@@ -31,6 +31,18 @@ class Truncation:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeOfDay:
+    """``keep`` and ``shift-date`` where the profile makes times of day coarser.
+
+    Attributes
+    ----------
+    to: ``hour``, or ``remove``: only the date is left
+    """
+
+    to: Literal["hour", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
 class Unnamed:
     """``keep`` without the words that hold a name of the header's persons or institutions."""
 
@@ -151,6 +163,7 @@ class Believing:
 
 Options: TypeAlias = (
     Truncation
+    | TimeOfDay
     | Unnamed
     | RetainedUid
     | Pseudonym

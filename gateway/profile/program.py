@@ -34,10 +34,13 @@ __all__ = [
     "Program",
     "Shift",
     "Step",
+    "Times",
 ]
 
 #: Value of Longitudinal Temporal Information Modified (0028,0303), PS3.15 E.3.6.
 Dates: TypeAlias = Literal["REMOVED", "MODIFIED", "UNMODIFIED"]
+#: How exact times of day stay.
+Times: TypeAlias = Literal["keep", "hour", "remove"]
 #: One level of a path: a sequence, any one sequence, or one and more sequences.
 Step: TypeAlias = int | Literal["*", "**"]
 #: What a test of a profile gives to an element: a text, several, or the items of a sequence.
@@ -275,7 +278,7 @@ class Program:
     unknown: action for elements of even groups that the standard does not know
     unlisted: action for elements of the standard that no layer mentions
     codes: profile and options that the layers implement, for (0012,0064)
-    dates: what is done with dates, for (0028,0303)
+    dates: what is done with dates; ``longitudinal`` says it of the output
     identity: form of the pseudonyms
     conditions: every condition of a rule, each once; ``truths`` has the same order
     rules: exact tag -> all candidates, strongest first; the last one has no condition
@@ -289,6 +292,7 @@ class Program:
     accept: which instances go on; without a match they do
     pixels: what is done with pixel data
     shift: range of the date shift, or None if the profile shifts none
+    times: how exact times of day stay, where no rule keeps an element by its name
     vocabulary: words of the site that ``clean`` keeps, as written
     when_unsure: what is done where ``clean`` or ``shift-date`` cannot tell: the value goes, or the instance is held
     tests: the profile's own tests
@@ -316,11 +320,17 @@ class Program:
     accept: tuple[AcceptRule, ...] = ()
     pixels: PixelProgram = field(default_factory=PixelProgram)
     shift: Shift | None = None
+    times: Times = "keep"
     vocabulary: frozenset[str] = frozenset()
     when_unsure: Literal["remove", "hold"] = "remove"
     tests: tuple[ProfileTest, ...] = ()
     identified: bool = False
     _outcomes: _Outcomes = field(default_factory=_Outcomes, init=False, repr=False, compare=False)
+
+    @property
+    def longitudinal(self) -> Dates:
+        """Longitudinal Temporal Information Modified (0028,0303): dates with coarser times are modified (E.3.6)."""
+        return "MODIFIED" if self.times != "keep" and self.dates == "UNMODIFIED" else self.dates
 
     @property
     def safe_private(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from gateway.profile.identity import Identity
 from gateway.profile.language import PatientRule, ProfileFile
 from gateway.profile.lookup import PATIENT_COLUMNS, load_table
-from gateway.profile.program import Dates, Shift
+from gateway.profile.program import Dates, Origin, Shift, Times
 from gateway.yamlfile import Document
 
 #: What the value of ``dates`` says of the output, for (0028,0303).
@@ -24,6 +24,7 @@ _KINDS: Final[dict[str, Literal["keyed", "table", "sequential"]]] = {
     "lookup": "table",
     "sequential": "sequential",
 }
+_TIMES: Final[dict[str, Times]] = {"keep": "keep", "hour": "hour", "remove": "remove"}
 #: How an error says what an option does with dates.
 _WORDS: Final = {"shift": "shifted", "unmodified": "unmodified"}
 _MOST_WORDS: Final = 200_000
@@ -51,6 +52,27 @@ def read_dates(documents: Sequence[Document[ProfileFile]]) -> tuple[Dates, Shift
             problem = f'"{option[0]}" says that dates are {_WORDS[option[1]]}, which this contradicts'
             raise document.error("dates", problem=problem)
     return dates, shift
+
+
+def read_times(layers: Sequence[tuple[Document[ProfileFile], Path]]) -> tuple[Times, Origin]:
+    """How exact times of day stay, by the last layer that says it, and where that is.
+
+    Raises
+    ------
+    ProfileError: the value is wrong
+    """
+    times, origin = _TIMES["keep"], Origin("standard", "", "", 0)
+    for document, file in layers:
+        model = document.model
+        if "times" not in model.model_fields_set:
+            continue
+        word = model.times
+        if not isinstance(word, str) or word not in _TIMES:
+            problem = f"times are one of {', '.join(_TIMES)}"
+            raise document.error("times", problem=problem, word=str(word), words=_TIMES)
+        times = _TIMES[word]
+        origin = Origin(model.profile, model.clause, str(file), document.place("times").line)
+    return times, origin
 
 
 def _dates(document: Document[ProfileFile]) -> tuple[Dates, Shift | None]:

@@ -19,6 +19,7 @@ from gateway.profile.wording import (
     dates_in_words,
     in_words,
     names_in_words,
+    times_in_words,
 )
 
 __all__ = ["Summary", "summarise"]
@@ -33,7 +34,7 @@ class Summary:
     profile, version, describes, digest: as the program and its author give them
     layers: the layers in the order in which they apply, the profile itself last
     codes: profile and options of PS3.15 that the output claims
-    patient, dates: in words
+    patient, dates, times: in words
     when_unsure: ``remove`` or ``hold``
     vocabulary: number of words that ``clean`` keeps for the site
     tests: number of tests
@@ -52,6 +53,7 @@ class Summary:
     codes: tuple[str, ...]
     patient: str
     dates: str
+    times: str
     when_unsure: str
     vocabulary: int
     tests: int
@@ -74,6 +76,7 @@ def summarise(loaded: Loaded) -> Summary:
         codes=() if program.identified else tuple(codes_in_words(program.codes)),
         patient=" ".join((*([IDENTIFIED] if program.identified else []), *names_in_words(program))),
         dates=dates_in_words(program),
+        times=times_in_words(program),
         when_unsure=program.when_unsure,
         vocabulary=len(program.vocabulary),
         tests=len(program.tests),

@@ -21,10 +21,12 @@ from gateway.profile.options import (
     Source,
     Substitution,
     Technical,
+    TimeOfDay,
     Truncation,
     Unnamed,
 )
 from gateway.profile.program import Action, Code, Origin, PathRule, Pattern, PrivateRule, Program, Shift
+from gateway.profile.times import exempt, is_exempt
 from gateway.profile.verb import Verb
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "IDENTIFIED",
     "OUTCOMES",
     "PATIENT",
+    "TIMES",
     "VERBS",
     "codes_in_words",
     "dates_in_words",
@@ -44,6 +47,7 @@ __all__ = [
     "pattern_name",
     "place_of",
     "private_name",
+    "times_in_words",
 ]
 
 #: Patient's Name and Patient ID: where a rule touches them they hold the patient's pseudonym.
@@ -82,6 +86,12 @@ DATES: Final = {
     "MODIFIED": "dates are shifted",
     "UNMODIFIED": "full dates stay",
 }
+#: ``Program.times`` -> what is done with times of day where a date or a time stays.
+TIMES: Final = {
+    "keep": "times of day stay as they are where dates and times stay",
+    "hour": "times of day are cut to the hour",
+    "remove": "times of day are removed, and of dates with a time the date is left",
+}
 #: Decision of an accept rule -> what becomes of the instance.
 OUTCOMES: Final = {"accept": "goes on", "reject": "is rejected", "hold": "is held"}
 
@@ -91,6 +101,11 @@ _KEPT: Final[dict[type[Options], str]] = {
     Believing: "stays where Table E.3.10-1 or the instance's own (0008,0300) calls it safe",
     RetainedUid: "stays if it is a UID and holds no date that does not leave; another is replaced",
     Technical: "stays if it is technical: made of known terms, codes and short numbers; a value that is not goes",
+}
+#: What is left of a time of day.
+_LEFT: Final = {
+    "hour": "its time of day cut to the hour (times: hour)",
+    "remove": "without its time of day (times: remove)",
 }
 _OTHERWISE: Final = {
     "hold": "the instance is held",
@@ -111,6 +126,8 @@ def in_words(action: Action) -> str:
     if action.verb in (Verb.REPLACE, Verb.INSERT) and action.value is not None:
         words = "replaced by" if action.verb is Verb.REPLACE else "written, whether it was there or not, with"
         return f'is {words} "{action.value}"'
+    if isinstance(action.options, TimeOfDay):
+        return f"{'stays' if action.verb is Verb.KEEP else VERBS[action.verb]}, {_LEFT[action.options.to]}"
     return VERBS[action.verb] if action.options is None else _option(action.options)
 
 
@@ -150,6 +167,17 @@ def dates_in_words(program: Program) -> str:
     shift = "" if program.shift is None else f", {_shift(program.shift)}"
     elders = "" if limit is None else f"; of patients of {limit} years and more no date of birth leaves"
     return f"{DATES[program.dates]}{shift}{elders}"
+
+
+def times_in_words(program: Program) -> str:
+    """How exact times of day stay, for the whole profile, and which of them a rule keeps as they are."""
+    kept = [
+        *dict.fromkeys(_name(tag) for tag in exempt(program)),
+        *(private_name(rule) for rule in program.private_elements if rule.vr in ("TM", "DT") and is_exempt(rule)),
+    ]
+    if program.times == "keep" or not kept:
+        return TIMES[program.times]
+    return f"{TIMES[program.times]}; a rule keeps those of {', '.join(kept)} as they are"
 
 
 def codes_in_words(codes: tuple[Code, ...]) -> list[str]:
@@ -203,8 +231,8 @@ def _option(options: Options) -> str:
         case Truncation():
             left = {"year": "the year", "month": "year and month"}[options.to]
             return f"keeps {left} of the date; the rest becomes the first day"
-        case Unnamed() | Technical() | Believing() | RetainedUid():
-            return _KEPT[type(options)]
+        case Unnamed() | Technical() | Believing() | RetainedUid() | TimeOfDay():
+            return f"stays, {_LEFT[options.to]}" if isinstance(options, TimeOfDay) else _KEPT[type(options)]
         case Pseudonym():
             return _pseudonym(options)
         case Mapping_():

@@ -23,7 +23,7 @@ from gateway.dicom.tag import is_private, show
 from gateway.dicom.uid import is_well_known
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
-from gateway.profile import Action, Mapping_, Program, Verb, resolve
+from gateway.profile import Action, Mapping_, Program, Times, Verb, resolve
 from gateway.profile.elders import age_limit
 from gateway.verify import words
 from gateway.verify.elders import check_birth_date
@@ -34,6 +34,7 @@ from gateway.verify.pixels import methods
 from gateway.verify.recollection import Recollection
 from gateway.verify.rules import Rules, Said
 from gateway.verify.shift import check_shift, dates_of
+from gateway.verify.times import is_coarse
 
 __all__ = ["Assertion"]
 
@@ -56,6 +57,9 @@ _MOST_PLACES: Final = 100_000
 _MAY_STAY: Final = frozenset((Verb.CLEAN, Verb.REPLACE, Verb.INSERT, Verb.COPY, Verb.GENERALISE))
 _DATING: Final = frozenset((Verb.SHIFT_DATE, Verb.TRUNCATE_DATE))
 _DATE_VRS: Final = frozenset((b"DA", b"DT", b"TM"))
+_TIMED: Final = frozenset((b"DT", b"TM"))
+#: Verbs after which the original's time of day is still there.
+_LEAVING_TIMES: Final = frozenset((Verb.KEEP, Verb.SHIFT_DATE))
 #: What dates, times and offsets are written with.
 _PLAIN_DATE: Final = b"0123456789+-.:\\ \0"
 _ODD_GROUP: Final = 0x00010000
@@ -174,6 +178,11 @@ class Assertion:
         return simple
 
     @property
+    def times(self) -> Times:
+        """How exact the program leaves times of day."""
+        return self._program.times
+
+    @property
     def rules(self) -> Rules:
         """What the program says of elements."""
         return self._rules
@@ -243,7 +252,7 @@ class Assertion:
                         where=show(tag), reason="it claims of an identified instance that it is not one"
                     )
             return
-        for tag, expected in ((_PATIENT_IDENTITY_REMOVED, "YES"), (_DATES_MODIFIED, self._program.dates)):
+        for tag, expected in ((_PATIENT_IDENTITY_REMOVED, "YES"), (_DATES_MODIFIED, self._program.longitudinal)):
             if _text(output.buffer, output.elements, tag) != expected:
                 raise LeakSuspected(where=show(tag), reason="it does not say what was done")
         if not _text(output.buffer, output.elements, _METHOD):
@@ -265,6 +274,7 @@ class _Walk:
         self.said = said
         #: Elements at the top level that are checked elsewhere.
         self._written = written
+        self._times = assertion.times
         self.found = _Findings()
 
     def part(self, elements: list[Element], private: Mapping[int, Verb], *, implicit: bool) -> _Findings:
@@ -303,12 +313,27 @@ class _Walk:
                 self._check(element, verb, path, place)
                 if items is None and (path or not self._assertion.is_inserted(tag)):
                     self._collect(place, element, action)
+            if self._times != "keep" and items is None and not own:
+                self._check_time(element, action, path, f"{where}{show(tag)}", elements)
             if items:
                 inside, below = cleaned or verb is Verb.CLEAN, (*path, tag)
                 for number, item in enumerate(items):
                     step = f"{where}{show(tag)}[{number}]/"
                     nested = rules.private(self._buffer, item[4], self.said)
                     self._level(item[4], below, step, nested, implicit=item[3], cleaned=inside)
+
+    def _check_time(
+        self, element: Element, action: Action, path: tuple[int, ...], where: str, beside: list[Element]
+    ) -> None:
+        """Check what a TM or DT still tells that no rule keeps by its own name."""
+        tag, coded_vr, _start, value, end, _items = element
+        vr = vr_of(tag) if coded_vr == b"UN" else coded_vr
+        if vr not in _TIMED or action.verb not in _LEAVING_TIMES:
+            return
+        if tag in self._rules.exact(self._buffer, beside) if is_private(tag) else self._rules.keeps_time(path, tag):
+            return
+        if not is_coarse(self._times, vr, self._buffer[value:end]):
+            raise LeakSuspected(where=where, reason="its time of day is more exact than the profile leaves it")
 
     def _hidden(self, element: Element, *, implicit: bool) -> list[Item] | None:
         """The items of a private sequence of which the encoding does not tell that it is one."""

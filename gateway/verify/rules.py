@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.tag import is_group_length, is_private, is_private_creator
-from gateway.profile import Action, Believing, Program, Technical, Verb
+from gateway.profile import Action, Believing, Program, Technical, TimeOfDay, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
 __all__ = ["Rules", "Said"]
@@ -25,6 +26,7 @@ _RETAIN_DEVICES: Final = "113109"
 _DEVICES: Final = frozenset((b"121012", b"121198"))
 _CONCEPT_NAME, _CODE_VALUE, _DESIGNATOR = 0x0040A043, 0x00080100, 0x00080102
 _ACTIONS: Final = {b"D": Verb.DUMMY, b"Z": Verb.EMPTY, b"U": Verb.HASH_UID}
+_TIMED: Final = frozenset((b"DT", b"TM"))
 _MOST_TAGS: Final = 100_000
 
 #: Place of a private element in any block: group, creator, last byte of the number.
@@ -66,9 +68,38 @@ class Rules:
             action = self.program.action(tag)
             if len(self._actions) < _MOST_TAGS:
                 self._actions[tag] = action
-                if action.verb is Verb.KEEP and not is_private(tag) and tag not in self._path_tags:
+                keeps = action.verb is Verb.KEEP and not is_private(tag) and tag not in self._path_tags
+                if keeps and (self.program.times == "keep" or vr_of(tag) not in _TIMED or self.is_exact(action)):
                     self.kept.add(tag)
         return action
+
+    def keeps_time(self, path: tuple[int, ...], tag: int) -> bool:
+        """Whether a rule keeps the time of day of an element of the standard as it is."""
+        return self.is_exact(self.action(path, tag))
+
+    def is_exact(self, action: Action) -> bool:
+        """Where times of day are made coarser, the default keeps nothing exact, nor does a shift without a reason."""
+        if isinstance(action.options, TimeOfDay):
+            return False
+        if action.verb is Verb.SHIFT_DATE:
+            return bool(action.because)
+        return action.verb is Verb.KEEP and (self.program.times == "keep" or action is not self.program.unlisted)
+
+    def exact(self, buffer: Buffer, elements: list[Element]) -> frozenset[int]:
+        """The private elements of a data set or item that a rule keeps by its own number, times of day and all."""
+        named = [
+            rule for rule in self.program.private_elements if rule.offset is not None and self.is_exact(rule.action)
+        ]
+        if not named:
+            return frozenset()
+        creators = _creators(buffer, elements)
+        return frozenset(
+            tag
+            for tag, *_ in elements
+            if is_private(tag)
+            and (creator := creators.get(tag & 0xFFFF0000 | tag >> 8 & 0xFF, b"").decode("latin-1"))
+            and any(rule.matches(tag, creator) for rule in named)
+        )
 
     def keeps(self, path: tuple[int, ...], tag: int) -> bool:
         """Whether a rule, not only the default, keeps an element of the standard with its value."""
@@ -119,11 +150,7 @@ class Rules:
         private = [element for element in elements if element[0] & 0x10000]
         if not private:
             return {}
-        creators = {
-            tag: bytes(buffer[value:end]).strip(b"\0 ").upper()
-            for tag, _vr, _start, value, end, items in private
-            if is_private_creator(tag) and items is None
-        }
+        creators = _creators(buffer, private)
         found: dict[int, Verb] = {}
         for tag, *_ in private:
             if not is_private(tag) or is_group_length(tag) or tag & 0xFFFF < 0x1000:
@@ -178,6 +205,15 @@ class Rules:
                     place = group, creator, offset
                     found[place] = verb if found.get(place, verb) is verb else Verb.REMOVE
         return found
+
+
+def _creators(buffer: Buffer, elements: list[Element]) -> dict[int, bytes]:
+    """Tag of a Private Creator -> the creator in capital letters."""
+    return {
+        tag: bytes(buffer[value:end]).strip(b"\0 ").upper()
+        for tag, _vr, _start, value, end, items in elements
+        if is_private_creator(tag) and items is None
+    }
 
 
 def _values(buffer: Buffer, elements: list[Element]) -> dict[int, bytes]:

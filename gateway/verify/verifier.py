@@ -29,6 +29,7 @@ from gateway.verify.recollection import Recollection
 from gateway.verify.retained import kinds_in_uid
 from gateway.verify.rules import Rules
 from gateway.verify.scan import Hit, Scanner
+from gateway.verify.times import Clocks
 
 __all__ = ["Verifier"]
 
@@ -110,6 +111,7 @@ class Checks:
         self._written = frozenset(squash(text) for text in _texts(program))
         self._changing = frozenset(_changing(program))
         self._needles = Recollection[frozenset[Needle]](_MOST_STUDIES)
+        self._clocks = None if program.times == "keep" else Clocks(program)
 
     def check(self, instance: Instance, output: Output, pixels: PixelChange | None = None) -> None:
         """Check what the program's output of ``instance`` holds, with ``pixels`` done to its pixels.
@@ -129,6 +131,8 @@ class Checks:
         if telling and any(hit.kind is Kind.UID for hit in hits):
             hits = [*(hit for one in telling.values() for hit in one), *hits]
         hits += coded
+        if self._clocks is not None:
+            hits += self._clocks.hits(instance, output)
         if hits:
             others = f" (and {len(hits) - 1} more)" if len(hits) > 1 else ""
             raise LeakSuspected(

@@ -29,6 +29,7 @@ from gateway.profile.wording import (
     pattern_name,
     place_of,
     private_name,
+    times_in_words,
 )
 from gateway.version import SOFTWARE
 
@@ -87,6 +88,7 @@ def _summary(program: Program, describes: str) -> Section:
         [
             *names_in_words(program),
             f"Dates: {dates_in_words(program)}.",
+            f"Times: {times_in_words(program)}.",
             f"Private elements, as a whole: {_default(program.private, safe=program.safe_private)}.",
             f"Elements that the standard does not define: {_default(program.unknown)}.",
             f"The other {_unnamed(program)} elements of the standard: {_default(program.unlisted)}.",
@@ -278,11 +280,17 @@ _PSEUDONYMISED: Final = (
     "Pseudonyms and new UIDs depend on a secret of the project or on its tables. Whoever has them can test guesses of "
     "identities: as long as they exist, the output is pseudonymised data (GDPR article 4 (5))."
 )
+_TIMES: Final = (
+    "Times of day are coarse: the order of what happened within an hour, decay and uptake (SUV) cannot be told from "
+    "the output. A UID that a rule keeps may still hold a time without a date."
+)
 _FULL_DATES: Final = "Full dates stay: together with other knowledge of a visit they can single out a person."
 
 
 def _limits(program: Program) -> Section:
     full_dates = [_FULL_DATES] if program.dates == "UNMODIFIED" else []
+    if program.times != "keep":
+        full_dates.append(_TIMES)
     return Section("Limits", ([_PIXELS, *full_dates, _VERIFIED, _PSEUDONYMISED],))
 
 

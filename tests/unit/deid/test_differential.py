@@ -102,6 +102,34 @@ def test_public_files(program: Program, tmp_path: Path) -> None:
     assert len(compared) > 230
 
 
+@pytest.mark.parametrize("times", ["keep", "hour", "remove"])
+@pytest.mark.parametrize("dates", ["full", "modified"])
+def test_dates_and_times(tmp_path: Path, dates: str, times: str) -> None:
+    """Every date and time of the dictionary, and of public files, for each of which one of the programs is asked."""
+    profile = tmp_path / "dated.yaml"
+    profile.write_text(f"profile: dated\nuse: [basic, retain-longitudinal-{dates}-dates]\ntimes: {times}\n")
+    using = load_profile(profile, search=[shipped_profiles()])
+    share = [("full", "keep"), ("full", "hour"), ("full", "remove"), ("modified", "keep"), ("modified", "hour")]
+    number = ([*share, ("modified", "remove")]).index((dates, times))
+    files = [*corpus_files()[number::9], planted(tmp_path, *DATED), planted(tmp_path, *DATED, depth=1)]
+    assert {path.name: found for path in files if (found := moments(path, using, tmp_path))} == {}
+
+
+def moments(path: Path, program: Program, work: Path) -> list[str]:
+    """The places where engine and reference differ in a date or a time; empty if the engine holds the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = produced(path, program, work)
+        if found is None:
+            return []
+        expected = deidentify(pydicom.dcmread(path, force=True), KEY, program)
+        one, other = (
+            {(place, text) for place, vr, text in elements(dataset) if vr in ("DA", "DT", "TM")}
+            for dataset in (found, expected)
+        )
+        return sorted(place for place, _ in one ^ other)
+
+
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_every_listed_attribute(program: Program, tmp_path: Path, depth: int) -> None:
     path = tmp_path / "torture.dcm"
@@ -119,20 +147,29 @@ PLANTED = {
 }
 
 
+DATED = ("DA", "DT", "TM")
+
+
 @pytest.mark.parametrize("depth", [0, 1])
 @pytest.mark.parametrize("vr", PLANTED)
 def test_every_element_of_a_kind(program: Program, tmp_path: Path, vr: str, depth: int) -> None:
+    assert differences(planted(tmp_path, vr, depth=depth), program, tmp_path) == []
+
+
+def planted(folder: Path, *vrs: str, depth: int = 0) -> Path:
+    """A file with every element of the dictionary with one of these VRs, in an item of a sequence or without."""
     source = Dataset()
     for tag, (known, _, _, _, _) in DicomDictionary.items():
-        if known == vr and tag >> 16 > 0x0004:
-            source.add_new(tag, vr, PLANTED[vr])
+        if known in vrs and tag >> 16 > 0x0004:
+            source.add_new(tag, known, PLANTED[known])
     if depth:
         source = item_of(source)
     source.SOPClassUID, source.SOPInstanceUID = CTImageStorage, "1.2.276.0.7230010.3.8"
     source.file_meta = FileMetaDataset()
     source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    source.save_as(tmp_path / "kind.dcm", enforce_file_format=True)
-    assert differences(tmp_path / "kind.dcm", program, tmp_path) == []
+    path = folder / f"kind{depth}.dcm"
+    source.save_as(path, enforce_file_format=True)
+    return path
 
 
 def item_of(nested: Dataset) -> Dataset:
