@@ -33,6 +33,7 @@ from gateway.destination_settings import (
 )
 from gateway.errors import ConfigurationError
 from gateway.listener_settings import Dicom, Http, Source, UserSettings
+from gateway.notification_settings import Notification, SmtpNotification, WebhookNotification
 from gateway.pixel_settings import PixelSettings
 from gateway.setting import (
     AETitles,
@@ -66,6 +67,7 @@ __all__ = [
     "Http",
     "LimitSettings",
     "Log",
+    "Notification",
     "PreviousKey",
     "Project",
     "Retry",
@@ -328,6 +330,9 @@ class Settings(Section):
     pixels: PixelSettings = Field(default_factory=PixelSettings, description="what reading and writing frames may take")
     workers: Workers = Field(default_factory=Workers, description="processes that de-identify")
     retry: Retry = Field(default_factory=Retry, description="failed deliveries")
+    notifications: Annotated[dict[Name, Notification], Field(min_length=1)] | None = Field(
+        None, description="who is told what happens, by webhook or e-mail; nobody when absent"
+    )
     log: Log = Field(default_factory=Log, description="the log")
     profiles: Directories = Field(
         (), description="directories with profiles, searched before the shipped ones", examples=[["profiles"]]
@@ -421,8 +426,22 @@ class Settings(Section):
                     found.append(f"destinations.{name}: the server's certificate is not checked")
             if isinstance(destination, DicomDestination) and destination.tls and not destination.tls.verify:
                 found.append(f"destinations.{name}: the node's certificate is not checked")
+        found += self._open_mouths()
         if self.routes:
             found += [f"projects.{name}: no route leads there" for name in self.projects if name not in routed]
+        return found
+
+    def _open_mouths(self) -> list[str]:
+        """What is told in a way that hardly anybody means."""
+        found = []
+        for name, one in (self.notifications or {}).items():
+            plain = one.url.startswith("http:") if isinstance(one, WebhookNotification) else one.security == "none"
+            if plain:
+                found.append(f"notifications.{name}: messages travel unencrypted")
+            elif not one.verify_tls:
+                found.append(f"notifications.{name}: the server's certificate is not checked")
+            if isinstance(one, SmtpNotification) and one.pseudonyms:
+                found.append(f"notifications.{name}.pseudonyms: e-mail is kept in many places")
         return found
 
     def _open_doors(self) -> list[str]:

@@ -47,7 +47,7 @@ SAFE: Final[dict[str, str]] = {
     "level": "severity",
     "logger": "module that logs",
     "message": "message of an error of gateway.errors",
-    "name": "name of a process or spool file, which the gateway makes",
+    "name": "name of a process, of a notification, or of a spool file, which the gateway makes",
     "outcome": "how an association ended",
     "owner": "name of a worker",
     "path": "path from the configuration, or of the spool",

@@ -73,6 +73,13 @@ METERS: Final[tuple[Meter, ...]] = (
         "gateway_deliveries_failed_total", "counter", "Attempts that failed, to be repeated.", ("destination", "reason")
     ),
     Meter("gateway_deliveries_dead_total", "counter", "Deliveries given up.", ("destination", "reason")),
+    Meter("gateway_notifications_sent_total", "counter", "Messages that were taken.", ("notifier", "event")),
+    Meter(
+        "gateway_notifications_failed_total", "counter", "Attempts to tell somebody that failed, to be repeated.",
+        ("notifier", "reason"),
+    ),
+    Meter("gateway_notifications_waiting", "gauge", "Messages that wait to be sent.", ("notifier",)),
+    Meter("gateway_notifier_up", "gauge", "1 if the last message was taken, otherwise 0.", ("notifier",)),
     Meter("gateway_worker_restarts_total", "counter", "Processes started again after they died.", ("role",)),
     Meter("gateway_receive_seconds", "histogram", "First byte to durable, per instance.", ("source",), _SHORT),
     Meter("gateway_queue_wait_seconds", "histogram", "Received to taken up by a worker.", (), _LONG),
@@ -145,6 +152,8 @@ class Metrics:
         self._up = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
         meter = _METER["gateway_destination_outage"]
         self._outage = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
+        meter = _METER["gateway_notifier_up"]
+        self._notifier_up = Gauge(meter.name, meter.help, meter.labels, registry=self.registry, multiprocess_mode=_LIVE)
         #: Destination -> why it is down.
         self._reasons: dict[str, str] = {}
 
@@ -248,6 +257,18 @@ class Metrics:
             self._outage.labels(destination=destination, reason=reason).set(1)
             self._reasons[destination] = reason
 
+    def notified(self, *, notifier: str, event: str) -> None:
+        """A message was taken."""
+        self._count("gateway_notifications_sent_total", notifier=notifier, event=event)
+
+    def not_notified(self, *, notifier: str, reason: str) -> None:
+        """A message was not taken, and is sent again."""
+        self._count("gateway_notifications_failed_total", notifier=notifier, reason=reason)
+
+    def notifier_up(self, *, notifier: str, up: bool) -> None:
+        """Whether the last message was taken; told by the one process that tells people."""
+        self._notifier_up.labels(notifier=notifier).set(int(up))
+
     def worker_restarted(self, *, role: str) -> None:
         """A process that died was started again."""
         self._count("gateway_worker_restarts_total", role=role)
@@ -339,6 +360,8 @@ class Readings:
     #: Disk -> free space.
     disk_free_bytes: Mapping[str, int] = field(default_factory=dict)
     disk_reserve_bytes: int = 0
+    #: Notifier -> messages that wait.
+    messages: Mapping[str, int] = field(default_factory=dict)
     #: Role -> number of processes.
     workers: Mapping[str, int] = field(default_factory=dict)
     #: Process that de-identifies -> seconds at one instance.
@@ -371,6 +394,8 @@ class _Gauges(Collector):
             yield _gauge("gateway_instances_oldest_seconds", ages)
             queues = readings.deliveries
             ages_of_deliveries = {key: queue.oldest_seconds for key, queue in queues.items()}
+            waiting = {(name,): count for name, count in readings.messages.items()}
+            yield _gauge("gateway_notifications_waiting", waiting)
             yield _gauge("gateway_deliveries", {key: queue.count for key, queue in queues.items()})
             yield _gauge("gateway_deliveries_oldest_seconds", ages_of_deliveries)
         yield _gauge("gateway_disk_free_bytes", {(disk,): free for disk, free in readings.disk_free_bytes.items()})

@@ -93,6 +93,21 @@ def project_secrets(settings: Settings, project: str) -> tuple[bytes, ...]:
     return (project_secret(settings, project, create=False), *previous_secrets(settings, project).values())
 
 
+def read_secret(path: Path) -> str:
+    """The secret in a file, without the blanks around it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigurationError: it cannot be read, is empty, or others than the service account may read it.
+    """
+    found = _read(path).strip()
+    if not found:
+        raise ConfigurationError(place=str(path), problem="the secret is empty")
+    return found
+
+
 def _checked(text: str, *, place: str) -> bytes:
     secret = text.strip()
     if len(secret) < SHORTEST or len(set(secret)) < _DIFFERENT:

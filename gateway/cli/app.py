@@ -54,6 +54,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
         "Restore a backup into the empty data directory of the configuration, and check that it is whole.",
     ),
     "destinations": _Entry("gateway.cli.destinations", "destinations", "Where instances go."),
+    "notify": _Entry("gateway.cli.notify", "notify", "Telling people what happens."),
     "deid": _Entry("gateway.cli.deid", "deid", "De-identify files and verify the result."),
     "profile": _Entry("gateway.cli.profile", "profile", "Read, check, explain, compare and test profiles."),
     "samples": _Entry(

@@ -24,6 +24,7 @@ def check(config: ConfigFile = None) -> None:
     _load_profiles(settings)
     _find_text(settings)
     _build_destinations(settings)
+    _build_notifiers(settings)
     check_confinement(settings.pixels)
     for warning in (*settings.warnings(), *confinement_notes(), *_orphaned(settings)):
         typer.echo(f"warning: {warning}", err=True)
@@ -86,6 +87,13 @@ def _load_profiles(settings: Settings) -> None:
 
     for name in dict.fromkeys(project.profile for project in settings.projects.values()):
         require_passing(load_profile(name, search=[*settings.profiles, shipped_profiles()]))
+
+
+def _build_notifiers(settings: Settings) -> None:
+    from gateway.notify import build_notifier
+
+    for name, one in (settings.notifications or {}).items():
+        build_notifier(name, one)
 
 
 def _compile_conditions(settings: Settings) -> None:

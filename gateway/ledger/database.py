@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -53,6 +53,8 @@ _BUSY_SECONDS: Final = 30.0
 _TRIES: Final = 8
 _RACES: Final = {"40001", "40P01", "23505"}
 _WRITES: Final = "ledger_writes"
+#: Execution option of connections: the events that somebody wants to be told of.
+WANTED: Final = "ledger_wanted"
 
 
 class Database:
@@ -61,7 +63,7 @@ class Database:
     A process opens its own: connections do not survive a fork.
     """
 
-    def __init__(self, url: str, *, synchronous: Synchronous = "normal") -> None:
+    def __init__(self, url: str, *, synchronous: Synchronous = "normal", wanted: Collection[str] = frozenset()) -> None:
         """Prepare the connection; nothing is read yet.
 
         Parameters
@@ -70,6 +72,8 @@ class Database:
             ``sqlite:////absolute/path`` or ``postgresql://user@host/database``.
         synchronous
             For SQLite only.
+        wanted
+            Events that somebody wants to be told of: ``gateway.ledger.occurrences``.
 
         Raises
         ------
@@ -79,6 +83,7 @@ class Database:
             The SQLite file cannot be created.
         """
         self._process = os.getpid()
+        self._wanted = frozenset(wanted)
         self.engine: Final = _engine(url, synchronous)
 
     @property
@@ -137,7 +142,7 @@ class Database:
         if self.dialect == "postgresql" and not writes:
             # Several questions about one moment, as the accounting asks, need one snapshot.
             return {_WRITES: False, "isolation_level": "REPEATABLE READ"}
-        return {_WRITES: writes}
+        return {_WRITES: writes, WANTED: self._wanted}
 
     def check(self) -> None:
         """Look for damage in the database's file; reads it whole. PostgreSQL looks after its own.

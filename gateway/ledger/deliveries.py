@@ -18,6 +18,7 @@ from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import SUPERSEDED, WAITS_FOR_AN_OLDER_ONE, end, settle
 from gateway.ledger.database import CHUNK, OnDatabase, chunks, each_of, lock, records
 from gateway.ledger.history import Transition
+from gateway.ledger.occurrences import CONFIRMED, occurred
 from gateway.ledger.receipts import append
 from gateway.ledger.records import (
     Blamed,
@@ -624,6 +625,8 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
     for how, ended in ends.items():
         connection.execute(_END_ATTEMPTS, {**how._asdict(), "changed_at": now, "ids": ended})
     history.record(connection, transitions, at=now, actor=owner)
+    arrived = {row.study_uid: {"instance_id": row.instance_id} for row in mine if row.instance_id in confirmed}
+    occurred(connection, CONFIRMED, arrived.values(), at=now)
     call(connection, calls)
     append(connection, proofs)
     delivered = settle(connection, sorted(confirmed), now=now, actor=owner)

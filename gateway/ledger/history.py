@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.errors import IllegalTransition
 from gateway.ledger.database import OnDatabase, each_of
+from gateway.ledger.occurrences import DEAD, HELD_EVENT, occurred
 from gateway.ledger.records import HistoryEntry, Provenance
 from gateway.ledger.schema import deliveries, history, instances, outputs
 from gateway.ledger.states import DELIVERY_TRANSITIONS, INSTANCE_TRANSITIONS, DeliveryState, InstanceState
@@ -45,6 +46,9 @@ class _Kind(NamedTuple):
 
 #: So many transitions of one kind are written by one statement; fewer cost less one by one.
 _SEVERAL: Final = 4
+
+#: Whether it is of a delivery, and its state -> the event that somebody may want to be told of.
+_TOLD: Final = {(False, InstanceState.HELD.value): HELD_EVENT, (True, DeliveryState.DEAD.value): DEAD}
 
 _KIND: Final = tuple(
     sa.bindparam(name, type_=history.c[name].type)
@@ -97,6 +101,10 @@ def record(connection: Connection, transitions: Iterable[Transition], *, at: dat
             connection.execute(_RECORD_OF_INSTANCES, {**common, "ids": [one.instance_id for one in members]})
     if rows:
         connection.execute(_RECORD_ONE, rows)
+    for (of_delivery, _, after, code, _), members in alike.items():
+        event = _TOLD.get((of_delivery, after))
+        if event is not None:
+            occurred(connection, event, ({"instance_id": one.instance_id, "code": code} for one in members), at=at)
 
 
 def record_created(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +21,9 @@ from gateway.ledger.instances import Instances
 from gateway.ledger.keys import Keys
 from gateway.ledger.labels import Labels
 from gateway.ledger.migrate import migrate
+from gateway.ledger.notices import Notices
 from gateway.ledger.numbers import Numbers
+from gateway.ledger.occurrences import Occurrences
 from gateway.ledger.pulse import Pulses
 from gateway.ledger.receipts import Receipts
 from gateway.ledger.redo import Redo
@@ -53,6 +56,8 @@ class Ledger(
     Retention,
     Vocabulary,
     Pulses,
+    Occurrences,
+    Notices,
 ):
     """The database of every instance, delivery and decision.
 
@@ -61,7 +66,7 @@ class Ledger(
     """
 
     @classmethod
-    def open(cls, url: str, *, synchronous: Synchronous = "normal") -> Self:
+    def open(cls, url: str, *, synchronous: Synchronous = "normal", wanted: Collection[str] = frozenset()) -> Self:
         """Open the ledger and bring its schema to this program's version.
 
         Parameters
@@ -71,6 +76,8 @@ class Ledger(
         synchronous
             For SQLite: with ``normal`` a power loss may take back the last transactions, whose instances the spool's
             start-up scan records again; ``full`` flushes every transaction. Neither loses an instance (promise P1).
+        wanted
+            Events that somebody wants to be told of; nothing is written of others.
 
         Raises
         ------
@@ -79,7 +86,7 @@ class Ledger(
         LedgerUnavailable
             The database is locked, unreachable or full.
         """
-        database = Database(url, synchronous=synchronous)
+        database = Database(url, synchronous=synchronous, wanted=wanted)
         try:
             migrate(database)
         except BaseException:

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0013"
+SCHEMA_VERSION: Final = "0014"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -354,6 +354,56 @@ pulse: Final = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at", Moment, nullable=False),
     sa.CheckConstraint("id = 1", name="one_row"),
+)
+
+#: What happened that somebody wants to be told of, until it is summed up in ``notices``. No foreign key: rows live for
+#: seconds, and nothing waits for them.
+occurrences: Final = sa.Table(
+    "occurrences",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("instance_id", RowId),
+    sa.Column("destination", Words(64), nullable=False),
+    sa.Column("code", Words(64), nullable=False),
+)
+
+#: How destinations, disks and profiles stood when that was last told.
+conditions: Final = sa.Table(
+    "conditions",
+    metadata,
+    sa.Column("what", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+#: Studies of which something has arrived: who is to be told when they are complete.
+study_notices: Final = sa.Table(
+    "study_notices",
+    metadata,
+    sa.Column("notifier", sa.Text, primary_key=True),
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("study_uid", Words(128), primary_key=True),
+    sa.Column("instance_id", RowId, nullable=False),
+    sa.Column("last_at", Moment, nullable=False),
+)
+
+#: What people are going to be told: what has happened since the last message, and the message under way.
+notices: Final = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("notifier", sa.Text, primary_key=True),
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("tally", sa.JSON, nullable=False),
+    sa.Column("waits", sa.Boolean, nullable=False),
+    sa.Column("sending", sa.JSON),
+    sa.Column("is_sending", sa.Boolean, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("sent_at", Moment),
 )
 
 #: Instances that wait for a worker.

@@ -54,15 +54,23 @@ class Breaker:
     name: the destination's
     first_seconds: wait before the first try; twice as long each time
     metrics: where it says whether the destination is up
+    tell: is called with the name and the code when it goes down, and with an empty code when it answers
     clock: seconds that only grow
     """
 
     def __init__(
-        self, name: str, *, first_seconds: float, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        *,
+        first_seconds: float,
+        metrics: Metrics,
+        tell: Callable[[str, str], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._first = min(first_seconds, _LONGEST_SECONDS)
         self._metrics = metrics
+        self._tell = tell or _nobody
         self._clock = clock
         self._lock = threading.Lock()
         self._wait = 0.0
@@ -71,6 +79,7 @@ class Breaker:
         self._trying = False
         self._since = 0.0
         self._code = ""
+        self._answered = False
         metrics.destination_up(destination=name, up=True)
 
     @property
@@ -107,6 +116,10 @@ class Breaker:
             elif self._trying:
                 # What was to try it could not be sent; the next one tries.
                 self._trying = False
+            elif answered and not self._answered:
+                # It may have been down when an earlier process asked it last.
+                self._tell(self._name, "")
+            self._answered |= answered
 
     def _down(self, outage: Outcome) -> None:
         if self._try_at is None:
@@ -117,6 +130,7 @@ class Breaker:
         if self._try_at is None or outage.code != self._code:
             log.warning("destination down", destination=self._name, code=outage.code, detail=outage.detail)
             self._metrics.destination_up(destination=self._name, up=False, reason=outage.code)
+            self._tell(self._name, outage.code)
         self._code = outage.code
         self._trying = False
         # Not all destinations of all gateways at the same moment.
@@ -128,6 +142,11 @@ class Breaker:
         self._trying = False
         log.info("destination up", destination=self._name, down_seconds=round(self._clock() - self._since, 1))
         self._metrics.destination_up(destination=self._name, up=True)
+        self._tell(self._name, "")
+
+
+def _nobody(_name: str, _code: str) -> None:
+    """Nobody wants to be told."""
 
 
 def is_outage(outcome: Outcome) -> bool:

@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnav
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
 from gateway.pipeline.books import LedgerBooks
 from gateway.pipeline.breaker import Breaker, is_outage
+from gateway.pipeline.conditions import Conditions
 from gateway.pipeline.docket import Docket
 from gateway.pipeline.outputs import OutputOutdated, Outputs
 from gateway.pipeline.patience import ledger_of
@@ -43,6 +44,7 @@ def dispatch(child: Child) -> None:
     if ledger is None:
         return
     outputs = Outputs(settings, child.programs, ledger)
+    conditions = Conditions(ledger) if settings.notifications else None
     digests = OutputDigests()
     dispatchers: list[Dispatcher] = []
     destinations: list[Destination] = []
@@ -61,6 +63,7 @@ def dispatch(child: Child) -> None:
                     ledger=ledger,
                     outputs=outputs,
                     digests=digests,
+                    tell=None if conditions is None else conditions.destination,
                 )
             )
         for dispatcher in dispatchers:
@@ -75,6 +78,8 @@ def dispatch(child: Child) -> None:
         child.stopping.set()
         with ExitStack() as stack:
             stack.callback(ledger.close)
+            if conditions is not None:
+                stack.callback(conditions.stop)
             for destination in destinations:
                 stack.callback(destination.close)
             for dispatcher in dispatchers:
@@ -104,10 +109,12 @@ class Dispatcher:
         ledger: Ledger,
         outputs: Outputs,
         digests: OutputDigests,
+        tell: Callable[[str, str], object] | None = None,
     ) -> None:
         name = destination.name
         configured = child.settings.destinations[name]
-        self.breaker = Breaker(name, first_seconds=child.settings.retry.first_seconds, metrics=child.metrics)
+        first_seconds = child.settings.retry.first_seconds
+        self.breaker = Breaker(name, first_seconds=first_seconds, metrics=child.metrics, tell=tell)
         self.docket = Docket(
             ledger,
             owner=owner,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ class Standing:
     expiries: place of a certificate in the configuration -> when it expires, in seconds since 1970
     reserve_bytes: free space below which instances are refused
     ledger_free_bytes: free space of the ledger's disk; None where the ledger is no file
-    destinations: of the configuration
+    destinations, notifiers: of the configuration
     """
 
     ready: bool
@@ -42,6 +42,7 @@ class Standing:
     reserve_bytes: int
     ledger_free_bytes: int | None
     destinations: Iterable[str]
+    notifiers: Collection[str]
 
 
 def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
@@ -66,9 +67,12 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
     workers.update(name.partition("-")[0] for name, at_work in children.items() if at_work)
     instances: dict[str, Queue] = {}
     deliveries = {(name, state.value): Queue(0) for name in standing.destinations for state in UNCONFIRMED}
+    messages = dict.fromkeys(standing.notifiers, 0)
     readable = True
     try:
         queues = ledger.queue_figures()
+        if messages:
+            messages |= ledger.waiting_messages()
     except LedgerUnavailable:
         readable = False
     else:
@@ -86,6 +90,7 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
         instances=instances,
         deliveries=deliveries,
         readable=readable,
+        messages=messages,
         writable=standing.writable,
         ready=standing.ready,
         disk_free_bytes=free,

@@ -16,6 +16,7 @@ from gateway.deliver.codes import UNDELIVERED
 from gateway.errors import GatewayError, InstanceError, LedgerUnavailable, TransientError
 from gateway.ledger import DUPLICATE
 from gateway.metrics import Metrics
+from gateway.notify.codes import REASONS
 from gateway.pipeline.breaker import OUTAGES
 from gateway.profile import Program
 from gateway.receive.access import ANY_SOURCE
@@ -31,7 +32,7 @@ def _codes(root: type[GatewayError]) -> Iterator[str]:
 
 
 #: Why an association is refused.
-NOT_ASSOCIATED: Final = frozenset(one.name.lower().replace("_", "-") for one in Refusal) | HANDSHAKE_FAILURES
+NOT_ASSOCIATED: Final = frozenset(one.code for one in Refusal) | HANDSHAKE_FAILURES
 #: Why an instance is held: every error of an instance, and what happens to its worker or its file.
 HELD: Final = frozenset(_codes(InstanceError)) | {"spool-corrupt", "instance-overran", "worker-died"}
 #: Why an instance is answered with a failure.
@@ -96,7 +97,12 @@ def begin_counting(metrics: Metrics, settings: Settings, programs: Mapping[str, 
             metrics.begin("gateway_deliveries_dead_total", destination=destination, reason=reason)
         for reason in OUTAGES:
             metrics.begin("gateway_destination_outage", destination=destination, reason=reason)
-    for role in ("receive", "deidentify", "deliver"):
+    for name, one in (settings.notifications or {}).items():
+        for event in one.events:
+            metrics.begin("gateway_notifications_sent_total", notifier=name, event=event.value)
+        for reason in REASONS:
+            metrics.begin("gateway_notifications_failed_total", notifier=name, reason=reason)
+    for role in ("receive", "deidentify", "deliver", *(["notify"] if settings.notifications else [])):
         metrics.begin("gateway_worker_restarts_total", role=role)
 
 

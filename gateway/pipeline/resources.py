@@ -25,4 +25,6 @@ def open_spool(settings: Settings) -> Spool:
 
 def open_ledger(settings: Settings, *, synchronous: Literal["normal", "full"] = "normal") -> Ledger:
     """The ledger, migrated to the current schema; what a person does is flushed (``full``) before it is answered."""
-    return Ledger.open(settings.ledger_url, synchronous=synchronous)
+    told = (settings.notifications or {}).values()
+    wanted = {event.value for one in told for event in one.events}
+    return Ledger.open(settings.ledger_url, synchronous=synchronous, wanted=wanted)

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
 from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
+from gateway.pipeline.conditions import Conditions
 from gateway.pipeline.custody import check_custody, own_token
 from gateway.pipeline.dispatcher import dispatch
 from gateway.pipeline.figures import Standing, read_figures
@@ -36,6 +37,7 @@ from gateway.pipeline.first_counts import begin_counting
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.keys import establish_gateway_key, establish_keys
 from gateway.pipeline.last_profiles import keep_profiles, last_profiles
+from gateway.pipeline.notifying import notify
 from gateway.pipeline.originals import Originals
 from gateway.pipeline.patience import patiently
 from gateway.pipeline.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
@@ -70,6 +72,8 @@ _ORPHAN_SECONDS: Final = 60.0
 _STUCK_SECONDS: Final = 120.0
 #: A disk with less free space is full for the ledger: its log alone grows to as much between two checkpoints.
 _LEDGER_BYTES: Final = 64 << 20
+#: People are told before.
+_LEDGER_LOW_BYTES: Final = 512 << 20
 
 
 class StartFailed(PermanentError):
@@ -116,6 +120,7 @@ class Supervisor:
         self._posts = [
             _Post("deliver", dispatch),
             *(_Post(f"deidentify-{number}", work) for number in range(1, workers + 1)),
+            *([_Post("notify", notify)] if settings.notifications else []),
             _Post("receive", receive),
         ]
         self._reloading = threading.Event()
@@ -128,6 +133,7 @@ class Supervisor:
         self._housekeeping: Housekeeping | None = None
         self._metrics: metrics.Metrics | None = None
         self._pulse: Pulse | None = None
+        self._conditions: Conditions | None = None
         self._expiries = Expiries(settings)
         #: Whether a profile on disk is wrong, so that the one that was active last goes on.
         self._refused = False
@@ -163,6 +169,9 @@ class Supervisor:
             ledger = self._the_ledger
             self._pulse = Pulse(ledger.beat)
             begin_counting(self._metrics, settings, self._programs)
+            if settings.notifications:
+                self._conditions = Conditions(ledger)
+                stack.callback(self._conditions.stop)
             server = StatusServer(
                 settings.http.host,
                 settings.http.port,
@@ -323,6 +332,7 @@ class Supervisor:
             reserve_bytes=self._settings.storage.reserve_bytes,
             ledger_free_bytes=self._ledger_free_bytes(),
             destinations=self._settings.destinations,
+            notifiers=self._settings.notifications or {},
         )
 
     def busy_seconds(self) -> dict[str, float]:
@@ -366,9 +376,22 @@ class Supervisor:
                     log.warning("clock set back", seconds=round(before - ahead))
                     self._cap_waits_later()
                 self._sole_use.keep()
+                self._tell_conditions()
             if now >= housekeeping:
                 housekeeping = now + _HOUSEKEEPING_SECONDS
                 self._keep_house()
+
+    def _tell_conditions(self) -> None:
+        """Tell how disks and profiles stand, for those who want to know."""
+        if self._conditions is None or self._spool is None:
+            return
+        self._conditions.profiles(refused=self._refused)
+        with suppress(GatewayError, OSError):
+            reserve = self._settings.storage.reserve_bytes
+            self._conditions.disk("spool", low=self._spool.free_bytes() < 2 * reserve)
+            free = self._ledger_free_bytes()
+            if free is not None:
+                self._conditions.disk("ledger", low=free < _LEDGER_LOW_BYTES)
 
     def _at_start(self, ledger: Ledger) -> Mapping[str, Program]:
         """The profiles of all projects, or those that were active last if a file is wrong now."""

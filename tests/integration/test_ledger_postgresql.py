@@ -22,6 +22,7 @@ from tests.unit.ledger.crash_contract import CrashContract
 from tests.unit.ledger.finding_contract import FindingContract
 from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
+from tests.unit.ledger.notices_contract import NoticesContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_postgresql, hot, statements
 from tests.unit.ledger.processes import claims_survive_a_killed_process, several_may_open_at_once
 from tests.unit.ledger.races_contract import RacesContract
@@ -53,6 +54,7 @@ class TestPostgresql(
     FindingContract,
     HoldsContract,
     KeysContract,
+    NoticesContract,
     RacesContract,
     RedoContract,
     ReviewsContract,

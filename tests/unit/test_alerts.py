@@ -38,6 +38,7 @@ HEALTHY = {
     'gateway_deliveries_oldest_seconds{job="gateway",destination="archive",state="pending"}': f"60+0{LONG}",
     'gateway_deliveries{job="gateway",destination="archive",state="dead"}': f"0+0{LONG}",
     'gateway_deliveries{job="gateway",destination="archive",state="pending"}': f"900+0{LONG}",
+    'gateway_notifier_up{job="gateway",notifier="desk"}': f"1+0{LONG}",
     'gateway_disk_free_bytes{job="gateway",disk="spool"}': f"100000000000+0{LONG}",
     'gateway_disk_free_bytes{job="gateway",disk="ledger"}': f"100000000000+0{LONG}",
     'gateway_disk_reserve_bytes{job="gateway"}': f"1073741824+0{LONG}",
@@ -156,6 +157,12 @@ CASES = [
         {'gateway_deliveries{job="gateway",destination="archive",state="dead"}': since_minute_ten(0, 1)},
         {"destination": "archive", "state": "dead"},
         at=60,
+    ),
+    Case(
+        "GatewayNotificationsFail",
+        {'gateway_notifier_up{job="gateway",notifier="desk"}': since_minute_ten(1, 0)},
+        {"notifier": "desk"},
+        at=22,
     ),
     Case(
         "GatewayDiskNearlyFull",

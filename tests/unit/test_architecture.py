@@ -22,6 +22,7 @@ LEVELS = {
     "console": 3,
     "receive": 3,
     "deliver": 3,
+    "notify": 3,
     "samples": 3,
     "pipeline": 4,
     "cli": 5,

@@ -23,6 +23,7 @@ READINGS = Readings(
     disk_free_bytes={"spool": 10**12, "ledger": 10**11},
     disk_reserve_bytes=10**9,
     workers={"worker": 2},
+    messages={"desk": 1},
     busy_seconds={"deidentify-1": 3.5},
     expiries={"dicom.tls.certificate_file": 4e9},
 )
@@ -60,6 +61,9 @@ def count_everything(metrics: Metrics) -> None:
     metrics.worker_restarted(role="worker")
     metrics.destination_up(destination="archive", up=True)
     metrics.begin("gateway_destination_outage", destination="archive", reason="credentials")
+    metrics.notified(notifier="desk", event="held")
+    metrics.not_notified(notifier="desk", reason="unreachable")
+    metrics.notifier_up(notifier="desk", up=True)
 
 
 def _count_in_a_process(directory: Path) -> None:

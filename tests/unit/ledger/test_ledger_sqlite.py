@@ -17,6 +17,7 @@ from tests.unit.ledger.crash_contract import CrashContract
 from tests.unit.ledger.finding_contract import FindingContract
 from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
+from tests.unit.ledger.notices_contract import NoticesContract
 from tests.unit.ledger.plans import analyze, fill, full_scans_sqlite, hot, statements
 from tests.unit.ledger.races_contract import RacesContract
 from tests.unit.ledger.redo_contract import RedoContract
@@ -38,6 +39,7 @@ class TestSqlite(
     FindingContract,
     HoldsContract,
     KeysContract,
+    NoticesContract,
     RacesContract,
     RedoContract,
     ReviewsContract,
