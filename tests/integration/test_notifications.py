@@ -11,6 +11,7 @@ from tests.fixtures.commands import gateway_command
 from tests.fixtures.dashboard import unanswered
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_port, wait_until
+from tests.fixtures.vouched import VOUCHED_PROJECT
 from tests.integration.raw_peer import RawPeer, data_set
 from tests.unit.notify.servers import PASSWORD, WebServer, mail_server, web_server
 
@@ -33,7 +34,7 @@ def counts(server: WebServer, event: str) -> dict[str, int]:
 
 def test_held_instances_are_told_over_a_kill_and_an_outage_of_the_receiver(tmp_path: Path) -> None:
     port, archive = free_port(), free_port()
-    configuration = f"""
+    configuration = f"""{VOUCHED_PROJECT}
 destinations: {{archive: {{type: dicomweb, url: "http://127.0.0.1:{archive}/studies"}}}}
 workers: {{deidentify: 1}}
 retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
