@@ -139,6 +139,7 @@ _NEW: Final = (
     .order_by(occurrences.c.id)
     .limit(_MOST)
 )
+_ANY: Final = sa.select(occurrences.c.id).limit(1)
 _PLACE: Final = sa.and_(*(notices.c[name] == sa.bindparam(f"of_{name}") for name in _KEY))
 _SELECT: Final = sa.select(notices).where(_PLACE)
 _UPDATE: Final = sa.update(notices).where(_PLACE)
@@ -193,6 +194,9 @@ class Notices(OnDatabase):
                 connection.execute(sa.delete(occurrences).where(occurrences.c.id.in_([row.id for row in rows])))
             return len(rows)
 
+        # Asked every few seconds: a transaction that writes would keep others waiting for nothing.
+        if self._database.read("look for what happened", lambda connection: connection.scalar(_ANY)) is None:
+            return 0
         return self._database.write("sum up what happened", work)
 
     def complete_studies(
@@ -267,6 +271,11 @@ class Notices(OnDatabase):
                 _merge(connection, place, tally, due_at)
             return complete
 
+        if (
+            self._database.read("look for complete studies", lambda connection: connection.execute(quiet).first())
+            is None
+        ):
+            return 0
         return self._database.write("look for complete studies", work)
 
     def due_notice(self, notifier: str, *, now: datetime) -> Notice | None:

@@ -64,7 +64,7 @@ notifications:
         wait_until(lambda: sum(counts(server, "held").values()) == 2, what="both are told")
         # An instance that the destination, which is not there, cannot take.
         store(again.dicom_port, data_set())
-        wait_until(lambda: counts(server, "destination-down"), what="the destination is told to be down")
+        wait_until(lambda: bool(counts(server, "destination-down")), what="the destination is told to be down")
         told = [body.decode() for _, _, body in server.posts]
         assert 'gateway_notifier_up{notifier="desk"} 1.0' in again.get("/metrics").text
     assert any('"unreachable"' in one for one in told)

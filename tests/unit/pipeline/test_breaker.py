@@ -123,3 +123,25 @@ def test_an_outage_in_the_midst_of_a_batch() -> None:
     breaker, _, _ = make()
     breaker.told([Outcome(1, "confirmed", "stored"), failed("unreachable")])
     assert breaker.is_open
+
+
+def test_people_are_told_when_it_changes() -> None:
+    clock, told = Clock(), list[tuple[str, str]]()
+
+    def tell(name: str, code: str) -> None:
+        told.append((name, code))
+
+    breaker = Breaker("archive", first_seconds=5, metrics=Metrics(), tell=tell, clock=clock)
+    stored = Outcome(1, "confirmed", "stored")
+    # What an earlier process has found may be over.
+    breaker.told([failed("spool-unreadable")])
+    assert told == []
+    breaker.told([stored])
+    breaker.told([stored])
+    assert told == [("archive", "")]
+    breaker.told([failed("unreachable")])
+    breaker.told([failed("unreachable")])
+    breaker.told([failed("credentials")])
+    assert told[1:] == [("archive", "unreachable"), ("archive", "credentials")]
+    breaker.told([stored])
+    assert told[3:] == [("archive", "")]
