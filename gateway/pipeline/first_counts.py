@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Final
 
+from gateway.access import Denial
 from gateway.association.refusal import Refusal
 from gateway.config import Settings
 from gateway.deliver.codes import UNDELIVERED
@@ -22,7 +23,7 @@ from gateway.profile import Program
 from gateway.receive.access import ANY_SOURCE
 from gateway.tls import HANDSHAKE_FAILURES
 
-__all__ = ["HELD", "NOT_ASSOCIATED", "REFUSED", "begin_counting"]
+__all__ = ["HELD", "HTTP_REFUSED", "NOT_ASSOCIATED", "REFUSED", "begin_counting"]
 
 
 def _codes(root: type[GatewayError]) -> Iterator[str]:
@@ -33,6 +34,12 @@ def _codes(root: type[GatewayError]) -> Iterator[str]:
 
 #: Why an association is refused.
 NOT_ASSOCIATED: Final = frozenset(one.code for one in Refusal) | HANDSHAKE_FAILURES
+#: Why an HTTP client is refused.
+HTTP_REFUSED: Final = (
+    frozenset(one.value for one in Denial)
+    | HANDSHAKE_FAILURES
+    | {"busy", "connections", "displaced", "head-too-long", "role", "timeout"}
+)
 #: Why an instance is held: every error of an instance, and what happens to its worker or its file.
 HELD: Final = frozenset(_codes(InstanceError)) | {"spool-corrupt", "instance-overran", "worker-died"}
 #: Why an instance is answered with a failure.
@@ -77,12 +84,7 @@ def begin_counting(metrics: Metrics, settings: Settings, programs: Mapping[str, 
     settings: the configuration
     programs: project -> the program that is active
     """
-    for reason in NOT_ASSOCIATED:
-        metrics.begin("gateway_associations_refused_total", reason=reason)
-    for source in settings.sources or (ANY_SOURCE,):
-        _begin_all(metrics, _OF_SOURCE, source=source)
-        for reason in REFUSED:
-            metrics.begin("gateway_instances_refused_total", source=source, reason=reason)
+    _begin_doors(metrics, settings)
     for project, program in programs.items():
         _begin_all(metrics, _OF_PROJECT, project=project)
         for rule in (DUPLICATE, *(f"{one.origin.layer}:{one.origin.line}" for one in program.accept)):
@@ -109,3 +111,14 @@ def begin_counting(metrics: Metrics, settings: Settings, programs: Mapping[str, 
 def _begin_all(metrics: Metrics, names: Iterable[str], **labels: str) -> None:
     for name in names:
         metrics.begin(name, **labels)
+
+
+def _begin_doors(metrics: Metrics, settings: Settings) -> None:
+    for reason in NOT_ASSOCIATED:
+        metrics.begin("gateway_associations_refused_total", reason=reason)
+    for reason in HTTP_REFUSED:
+        metrics.begin("gateway_http_refused_total", reason=reason)
+    for source in settings.sources or (ANY_SOURCE,):
+        _begin_all(metrics, _OF_SOURCE, source=source)
+        for reason in REFUSED:
+            metrics.begin("gateway_instances_refused_total", source=source, reason=reason)

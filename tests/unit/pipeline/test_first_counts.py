@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import gateway.console
 from gateway.config import load_settings
 from gateway.metrics import METERS, Metrics
-from gateway.pipeline.first_counts import begin_counting
+from gateway.pipeline.first_counts import HTTP_REFUSED, begin_counting
 from gateway.pipeline.projects import activate_profiles
 
 #: Of these no process counts by a name of the configuration.
@@ -41,3 +43,10 @@ profiles: [.]
     assert ("ward", "ledger-full") in begun["gateway_instances_refused_total"]
     assert ("other", "credentials") in begun["gateway_deliveries_dead_total"]
     assert ("other", "credentials") in begun["gateway_destination_outage"]
+
+
+def test_the_codes_of_refused_http_clients_are_those_in_the_source() -> None:
+    source = "".join(path.read_text() for path in Path(gateway.console.__file__).parent.glob("*.py"))
+    written = set(re.findall(r'\.refuse\(\s*"([a-z-]+)"', source))
+    assert written
+    assert written - HTTP_REFUSED == set()
