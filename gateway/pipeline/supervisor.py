@@ -25,6 +25,7 @@ from gateway.config import Settings
 from gateway.console import Doorkeeper, Health, StatusServer
 from gateway.errors import GatewayError, LedgerUnavailable, PermanentError, ProfileError, TransientError
 from gateway.ledger import Blamed, Ledger, SoleUse
+from gateway.notify import build_notifier
 from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
 from gateway.pipeline.at_work import OVERRAN
@@ -57,6 +58,8 @@ from gateway.spool.disk import free_bytes
 
 log = structlog.get_logger(__name__)
 
+#: The process that tells people: the gateway is at work without it.
+_NOTIFY: Final = "notify"
 _HOUSEKEEPING_SECONDS: Final = 60.0
 #: How long tokens are made at a time of what was received before there were any.
 _FILLING_SECONDS: Final = 2.0
@@ -120,7 +123,7 @@ class Supervisor:
         self._posts = [
             _Post("deliver", dispatch),
             *(_Post(f"deidentify-{number}", work) for number in range(1, workers + 1)),
-            *([_Post("notify", notify)] if settings.notifications else []),
+            *([_Post(_NOTIFY, notify)] if settings.notifications else []),
             _Post("receive", receive),
         ]
         self._reloading = threading.Event()
@@ -156,6 +159,9 @@ class Supervisor:
         keeper = doorkeeper(settings, own_token=own_token(settings), refused=self._http_refused)
         # The receiving process makes its own; what is wrong with a certificate is told here.
         receiver_settings(settings)
+        # So does the one that tells people.
+        for name, one in (settings.notifications or {}).items():
+            build_notifier(name, one)
         with ExitStack() as stack:
             spool = self._spool = open_spool(settings)
             stack.enter_context(spool.lock())
@@ -297,7 +303,9 @@ class Supervisor:
 
     def ready(self) -> Health:
         """Whether instances are accepted and processed, and what keeps them from it."""
-        problems = [f"process {name} is not ready" for name, ready in self.children().items() if not ready]
+        # Nothing on the main way waits for those who are told.
+        needed = {name: ready for name, ready in self.children().items() if name != _NOTIFY}
+        problems = [f"process {name} is not ready" for name, ready in needed.items() if not ready]
         problems += self._stuck()
         if self._stopping.is_set():
             problems.append("stopping")
@@ -498,7 +506,7 @@ class Supervisor:
                 post.replaced = False
                 self._fill(post)
                 return
-            if not was_ready and post.restarts == 0:
+            if not was_ready and post.restarts == 0 and post.name != _NOTIFY:
                 raise StartFailed(name=post.name)
             post.restarts += 1
             post.due = now + min(0.2 * 2**post.restarts, _LONGEST_RESTART_PAUSE)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import ssl
 from pathlib import Path
 
@@ -62,6 +65,12 @@ notifications:
     ):
         store(again.dicom_port, BROKEN + b"\0\0")
         wait_until(lambda: sum(counts(server, "held").values()) == 2, what="both are told")
+        # The process that tells people dies: nothing on the main way waits for it, and it tells all the same.
+        (pid,) = re.findall(r"pid=(\d+) worker=notify", again.process.output.rpartition("configuration")[2])
+        os.kill(int(pid), signal.SIGKILL)
+        assert again.get("/readyz").ok
+        store(again.dicom_port, BROKEN + b"\0\0\0\0")
+        wait_until(lambda: sum(counts(server, "held").values()) == 3, what="all three are told")
         # An instance that the destination, which is not there, cannot take.
         store(again.dicom_port, data_set())
         wait_until(lambda: bool(counts(server, "destination-down")), what="the destination is told to be down")
