@@ -143,7 +143,7 @@ class Dicom(Section):
         examples=[16],
     )
     max_pending: Count = Field(
-        64, description="connections without an association; of more, those that have said nothing give way"
+        256, description="connections without an association; of more, those that have said nothing give way"
     )
     max_pending_per_address: Count = Field(
         8, description="of these, from one address; of more, the oldest that is older than a second gives way"

@@ -3,7 +3,8 @@
 Limits, in the order in which a connection meets them:
 
 1. an address that nobody is expected from is dropped at once, before a thread, TLS or anything that it sends;
-2. until it has an association a connection may be displaced by newer ones (``admission``), and has little time;
+2. a connection gets a thread when it says something; until it has an association it may be displaced by newer ones
+   (``admission``), and has little time;
 3. associations are limited in all, for strangers, by address and by source; beyond that one that has been of no use for
    long gives way, or the new one is rejected.
 
@@ -27,6 +28,7 @@ import structlog
 from gateway.access import network_of
 from gateway.association.admission import Places, displaced
 from gateway.association.connection import Connection, ConnectionSettings
+from gateway.association.first_byte import FirstByte
 from gateway.association.listener import Listener, drop
 from gateway.association.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociationRequest, ContextResult
 from gateway.association.refusal import Refusal
@@ -139,7 +141,7 @@ class Capacity:
     associations: int = 64
     reserved: int = 0
     per_address: int = 64
-    pending: int = 64
+    pending: int = 256
     pending_per_address: int = 8
 
 
@@ -176,7 +178,7 @@ class _Peer:
 
     Attributes:
         connection: the connection
-        thread: that serves it
+        thread: that serves it; None before it has said anything
         party: whose place its association takes; None before and after that
         caller: who calls, once that is known
         transfer: data transfer, once it has begun
@@ -184,7 +186,7 @@ class _Peer:
     """
 
     connection: Connection
-    thread: threading.Thread
+    thread: threading.Thread | None = None
     party: Party | None = None
     caller: Caller | None = None
     transfer: DataTransfer | None = None
@@ -226,6 +228,7 @@ class Acceptor:
         self._stopping = False
         self._doors: dict[str, Listener] = {}
         self._numbers = _Numbers()
+        self._first_byte = FirstByte(settings.request_seconds, spoken=self._serve, silent=self._give_up)
         self._logged_by_address = Throttle(most=_LOGGED_PER_ADDRESS)
         self._logged = Throttle(most=_LOGGED)
 
@@ -271,6 +274,7 @@ class Acceptor:
                 listener.stop()
             self._doors.clear()
             raise
+        self._first_byte.start()
         for listener in self._doors.values():
             listener.start()
 
@@ -302,10 +306,13 @@ class Acceptor:
             self._stopping = True
         for listener in self._doors.values():
             listener.stop()
+        self._first_byte.stop()
         with self._lock:
             peers = list(self._peers.values())
         for peer in peers:
-            if peer.transfer is not None:
+            if peer.thread is None:
+                self._close(peer.connection)
+            elif peer.transfer is not None:
                 peer.transfer.stop()
             else:
                 # Just accepted, or not yet: its data transfer will find that it is to stop.
@@ -329,15 +336,13 @@ class Acceptor:
         """A connection has been accepted: serve it in a thread, if one more is afforded."""
         is_known = self._service.standing(address) is Standing.KNOWN
         connection = Connection(accepted, address=address, settings=settings, host=self, is_known=is_known)
-        # A peer that hangs must not keep the process from ending.
-        peer = _Peer(connection, threading.Thread(target=connection.run, name="dicom-connection", daemon=True))
         with self._lock:
             pending = [other for other, its in self._peers.items() if its.party is None and not other.displaced]
             afforded, leaving = displaced(connection, pending, self._places)
             afforded &= len(self._peers) - len(pending) < self._settings.capacity.associations + _LEAVING
             afforded &= not self._stopping
             if afforded:
-                self._peers[connection] = peer
+                self._peers[connection] = _Peer(connection)
                 if leaving is not None:
                     leaving.displaced = True
         if not afforded:
@@ -345,13 +350,37 @@ class Acceptor:
             self._refused(Refusal.CONNECTIONS, address=address)
             return
         if leaving is not None:
-            leaving.cut()
+            if self._first_byte.forget(leaving.socket):
+                self._close(leaving)
+            else:
+                leaving.cut()
             self._refused(Refusal.DISPLACED, address=leaving.address)
+        self._first_byte.add(accepted, connection)
+
+    def _serve(self, connection: Connection) -> None:
+        """Something has come on a connection, or its end: serve it in a thread."""
+        if not connection.has_spoken():
+            self._close(connection)
+            return
+        # A peer that hangs must not keep the process from ending.
+        thread = threading.Thread(target=connection.run, name="dicom-connection", daemon=True)
+        with self._lock:
+            self._peers[connection].thread = thread
         try:
-            peer.thread.start()
+            thread.start()
         except RuntimeError:  # no more threads
-            self.closed(connection)
-            raise
+            _log.error("connection failed", kind="RuntimeError")
+            self._close(connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        """Nothing has come in time."""
+        self._close(connection)
+        self.gave_up(connection)
+
+    def _close(self, connection: Connection) -> None:
+        """Close a connection that no thread serves."""
+        drop(connection.socket)
+        self.closed(connection)
 
     def handshake_failed(self, connection: Connection, error: OSError) -> None:
         """There is no TLS with this peer."""
@@ -555,6 +584,6 @@ def _await_end(peers: Sequence[_Peer], seconds: float) -> list[_Peer]:
     """Wait for connections to end; those that did not in time."""
     deadline = time.monotonic() + seconds
     for peer in peers:
-        if peer.thread.ident is not None:
+        if peer.thread is not None and peer.thread.ident is not None:
             peer.thread.join(max(deadline - time.monotonic(), 0))
-    return [peer for peer in peers if peer.thread.is_alive()]
+    return [peer for peer in peers if peer.thread is not None and peer.thread.is_alive()]

@@ -96,6 +96,6 @@ def displaced(newcomer: _G, present: Collection[_G], places: Places) -> tuple[bo
 
 def _least(guests: Collection[_G]) -> _G:
     """Who has the least claim: has said nothing, is of the largest crowd from one address, and came first."""
-    silent = [guest for guest in guests if not guest.has_spoken()] or guests
-    crowds = Counter(network_of(guest.address) for guest in silent)
-    return min(silent, key=lambda guest: (-crowds[network_of(guest.address)], guest.opened))
+    crowds = Counter(network_of(guest.address) for guest in guests)
+    ordered = sorted(guests, key=lambda guest: (-crowds[network_of(guest.address)], guest.opened))
+    return next((guest for guest in ordered if not guest.has_spoken()), ordered[0])
