@@ -490,7 +490,7 @@ class Acceptor:
         if len(strangers) >= capacity.associations - capacity.reserved:
             return Refusal.ASSOCIATIONS, strangers
         network = network_of(address)
-        same = [peer for peer in strangers if network_of(peer.connection.address) == network]
+        same = [peer for peer in strangers if peer.connection.network == network]
         if len(same) >= capacity.per_address:
             return Refusal.ADDRESS_ASSOCIATIONS, same
         return None, ()
@@ -576,8 +576,8 @@ def _useless(peers: Sequence[_Peer]) -> _Peer | None:
         for peer in peers
         if peer.transfer is not None and peer.transfer.idle_seconds > _USELESS_SECONDS
     }
-    crowds = Counter(network_of(peer.connection.address) for peer in idle)
-    return max(idle, key=lambda peer: (crowds[network_of(peer.connection.address)], idle[peer]), default=None)
+    crowds = Counter(peer.connection.network for peer in idle)
+    return max(idle, key=lambda peer: (crowds[peer.connection.network], idle[peer]), default=None)
 
 
 def _await_end(peers: Sequence[_Peer], seconds: float) -> list[_Peer]:

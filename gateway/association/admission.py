@@ -11,24 +11,22 @@ import fcntl
 import socket
 import termios
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
-
-from gateway.access import network_of
 
 
 class Guest(Protocol):
     """Somebody who is connected.
 
     Attributes:
-        address: IP address
+        network: what stands for its address where addresses are counted (``gateway.access.network_of``)
         is_known: whether the configuration names the address
         opened: when it came, monotonic seconds
     """
 
     @property
-    def address(self) -> str: ...  # noqa: D102 - as above
+    def network(self) -> str: ...  # noqa: D102 - as above
     @property
     def is_known(self) -> bool: ...  # noqa: D102
     @property
@@ -69,7 +67,7 @@ class Places:
     per_address: int
 
 
-def displaced(newcomer: _G, present: Collection[_G], places: Places) -> tuple[bool, _G | None]:
+def displaced(newcomer: _G, present: Sequence[_G], places: Places) -> tuple[bool, _G | None]:
     """Whether there is a place for somebody new, and who has to leave for that.
 
     An address that has its share of places loses the one that it has held longest, if that is more than ``_GRACE``. If
@@ -77,13 +75,16 @@ def displaced(newcomer: _G, present: Collection[_G], places: Places) -> tuple[bo
 
     Args:
         newcomer: who has just come; not one of ``present``
-        present: who is there
+        present: who is there, in the order in which they came
         places: how many there may be
     """
-    network = network_of(newcomer.address)
-    same = [guest for guest in present if network_of(guest.address) == network]
-    if len(same) >= places.per_address:
-        waiting = [guest for guest in same if newcomer.opened - guest.opened > _GRACE_SECONDS]
+    crowds = Counter([guest.network for guest in present])
+    if crowds[newcomer.network] >= places.per_address:
+        waiting = [
+            guest
+            for guest in present
+            if guest.network == newcomer.network and newcomer.opened - guest.opened > _GRACE_SECONDS
+        ]
         if waiting:
             return True, _least(waiting)
     if len(present) < places.total:
@@ -94,8 +95,11 @@ def displaced(newcomer: _G, present: Collection[_G], places: Places) -> tuple[bo
     return (True, _least(present)) if newcomer.is_known else (False, None)
 
 
-def _least(guests: Collection[_G]) -> _G:
+def _least(guests: Sequence[_G]) -> _G:
     """Who has the least claim: has said nothing, is of the largest crowd from one address, and came first."""
-    crowds = Counter(network_of(guest.address) for guest in guests)
-    ordered = sorted(guests, key=lambda guest: (-crowds[network_of(guest.address)], guest.opened))
-    return next((guest for guest in ordered if not guest.has_spoken()), ordered[0])
+    crowds = Counter([guest.network for guest in guests])
+    for size in sorted(set(crowds.values()), reverse=True):
+        for guest in guests:
+            if crowds[guest.network] == size and not guest.has_spoken():
+                return guest
+    return max(guests, key=lambda guest: crowds[guest.network])

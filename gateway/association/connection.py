@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from gateway.access import network_of
 from gateway.association.admission import has_unread
 from gateway.association.pdu import (
     A_ABORT,
@@ -109,6 +110,7 @@ class Connection:
 
     Attributes:
         address: IP address of the peer
+        network: what stands for it where addresses are counted
         is_known: whether the configuration names it
         socket: the connection; after the TLS handshake, if there is one
         opened: when it was accepted, by ``time.monotonic``
@@ -125,6 +127,7 @@ class Connection:
         is_known: bool = False,
     ) -> None:
         self.address = address
+        self.network = network_of(address)
         self.is_known = is_known
         self.socket = accepted
         self.opened = time.monotonic()

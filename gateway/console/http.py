@@ -217,6 +217,7 @@ class _Client:
     Attributes:
         connection: its socket
         address: IP address of the peer
+        network: what stands for it where addresses are counted
         opened: when it came, monotonic seconds
         is_known: nobody is, before it has proven anything
         asked: whether its whole request has come
@@ -226,6 +227,7 @@ class _Client:
 
     connection: socket.socket
     address: str
+    network: str
     opened: float
     is_known: bool = False
     asked: bool = False
@@ -286,7 +288,8 @@ class _Server(ThreadingHTTPServer):
             _cut(client.connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        client = _Client(request, normal_address(str(client_address[0])), time.monotonic())
+        address = normal_address(str(client_address[0]))
+        client = _Client(request, address, network_of(address), time.monotonic())
         with self._lock:
             pending = [one for one in self._clients.values() if not one.asked and not one.displaced]
             afforded, leaving = displaced(client, pending, self._places)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway.access import network_of
 from gateway.association.admission import Places, displaced
 
 
@@ -18,6 +19,10 @@ class Somebody:
     age: float
     spoken: bool = False
     is_known: bool = False
+
+    @property
+    def network(self) -> str:
+        return network_of(self.address)
 
     @property
     def opened(self) -> float:
@@ -63,6 +68,8 @@ def of(text: str) -> Somebody:
     ],
 )  # fmt: skip
 def test_p7_who_leaves(newcomer: str, present: list[str], expected: str | None) -> None:
-    admitted, leaving = displaced(of(newcomer), [of(one) for one in present], Places(total=4, per_address=2))
+    admitted, leaving = displaced(
+        of(newcomer), sorted(map(of, present), key=lambda one: one.opened), Places(total=4, per_address=2)
+    )
     assert admitted is (expected != "new")
     assert (leaving.name if leaving else None) == (None if expected == "new" else expected)

@@ -136,9 +136,12 @@ def test_p10_who_is_not_expected_is_dropped_before_anything_is_read() -> None:
     listener = Listener("127.0.0.1", 0, place="dicom", expected=lambda one: one == "127.0.0.2", connected=connected)
     listener.start()
     try:
-        stranger = socket.create_connection(("127.0.0.1", listener.port), timeout=30, source_address=("127.0.0.3", 0))
-        with stranger, pytest.raises(ConnectionResetError):
-            stranger.recv(1)
+        # Reset, be it before the stranger knows that it is connected.
+        with (
+            pytest.raises(ConnectionResetError),
+            socket.create_connection(("127.0.0.1", listener.port), timeout=30, source_address=("127.0.0.3", 0)) as one,
+        ):
+            one.recv(1)
         with socket.create_connection(("127.0.0.1", listener.port), timeout=30, source_address=("127.0.0.2", 0)):
             assert served.get(timeout=30) == "127.0.0.2"
     finally:
