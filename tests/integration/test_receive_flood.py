@@ -25,7 +25,7 @@ Behaviour: TypeAlias = Callable[[socket.socket, int], None]
 REQUEST = associate_rq([(CT, [EXPLICIT])])
 #: How often the PACS asks while the flood lasts; more connections than there are places come in between.
 ASKED = 5
-CONNECTIONS = 60
+CONNECTIONS = 100
 
 
 def silent(_connection: socket.socket, _tick: int) -> None:
@@ -101,7 +101,7 @@ def asks(
 ) -> None:
     """The PACS asks while the flood goes on."""
     for number in range(ASKED):
-        while opened[0] < 15 * number:
+        while opened[0] < 25 * number:
             time.sleep(0.01)
         result = echoscu(port or receiver.port, calling_ae="PACS", options=options)
         assert result.status == 0, (result.output, witness.events[-5:])
@@ -118,7 +118,7 @@ def asks(
 def test_p7_a_pacs_is_answered_during_a_flood(tmp_path: Path, address: str, known: bool) -> None:
     networks = (ipaddress.ip_network("127.0.0.1/32"),) if known else ()
     source = Source(name="pacs", calling_ae=frozenset({"PACS"}), addresses=networks)
-    with receiving(tmp_path, sources=[source], associations=4, pending=40) as (receiver, _, witness):
+    with receiving(tmp_path, sources=[source], associations=4, pending=30) as (receiver, _, witness):
         with flood(receiver.port, address, silent, half_open, slow, rejected) as opened:
             asks(receiver, witness, opened)
         assert witness.events.count(("echoed", "pacs")) == ASKED
@@ -150,7 +150,7 @@ def test_p7_a_flood_without_tls_at_the_door_of_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
     issued = authority.issue("gateway", names=["localhost", "127.0.0.1"])
     context = server_context(place="x", certificate_file=issued.certificate_file, key_file=issued.key_file)
-    with receiving(tmp_path / "spool", associations=4, pending=40, tls_port=0, tls=context) as (receiver, _, witness):
+    with receiving(tmp_path / "spool", associations=4, pending=30, tls_port=0, tls=context) as (receiver, _, witness):
         with flood(receiver.tls_port, "127.0.0.1", silent, without_tls, half_open) as opened:
             options = ("+tla", "+cf", str(authority.file))
             asks(receiver, witness, opened, port=receiver.tls_port, options=options)
