@@ -38,6 +38,8 @@ class Guest(Protocol):
 
 #: Senders that come in a burst have so long before their address's share matters.
 _GRACE_SECONDS: Final = 1.0
+#: How long who has said nothing may still be about to speak.
+_SILENCE_SECONDS: Final = 0.25
 
 
 def has_unread(connection: socket.socket) -> bool:
@@ -86,20 +88,28 @@ def displaced(newcomer: _G, present: Sequence[_G], places: Places) -> tuple[bool
             if guest.network == newcomer.network and newcomer.opened - guest.opened > _GRACE_SECONDS
         ]
         if waiting:
-            return True, _least(waiting)
+            return True, _least(waiting, newcomer.opened)
     if len(present) < places.total:
         return True, None
     strangers = [guest for guest in present if not guest.is_known]
     if strangers:
-        return True, _least(strangers)
-    return (True, _least(present)) if newcomer.is_known else (False, None)
+        return True, _least(strangers, newcomer.opened)
+    return (True, _least(present, newcomer.opened)) if newcomer.is_known else (False, None)
 
 
-def _least(guests: Sequence[_G]) -> _G:
-    """Who has the least claim: has said nothing, is of the largest crowd from one address, and came first."""
+def _least(guests: Sequence[_G], now: float) -> _G:
+    """Who has the least claim: the silent, then those who are slow, then whoever came first; of the largest crowd.
+
+    Somebody who has just come is silent, too, and must have the time to speak.
+    """
     crowds = Counter([guest.network for guest in guests])
-    for size in sorted(set(crowds.values()), reverse=True):
+    by_crowd = sorted(set(crowds.values()), reverse=True)
+    for size in by_crowd:
         for guest in guests:
-            if crowds[guest.network] == size and not guest.has_spoken():
+            if crowds[guest.network] == size and now - guest.opened > _SILENCE_SECONDS and not guest.has_spoken():
+                return guest
+    for size in by_crowd:
+        for guest in guests:
+            if crowds[guest.network] == size and now - guest.opened > _GRACE_SECONDS:
                 return guest
     return max(guests, key=lambda guest: crowds[guest.network])

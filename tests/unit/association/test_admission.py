@@ -54,8 +54,14 @@ def of(text: str) -> Somebody:
         ("new 2001:db8::1 0", ["a 2001:db8::2 9", "b 2001:db8::3 8"], "a"),
         ("new 2001:db8::1 0", ["a 2001:db8:0:1::2 9", "b 2001:db8:0:2::3 8"], None),
         ("new 10.0.0.1 0", ["a ::ffff:10.0.0.1 9", "b 10.0.0.1 8"], "a"),
-        # all places are taken: the largest crowd loses, whoever is young
-        ("new 10.0.0.1 0", ["a 10.0.0.2 9", "b 10.0.0.3 0.1", "c 10.0.0.3 0.2", "d 10.0.0.4 8"], "c"),
+        # all places are taken: the largest crowd loses
+        ("new 10.0.0.1 0", ["a 10.0.0.2 0.1", "b 10.0.0.3 0.1", "c 10.0.0.3 0.2", "d 10.0.0.4 0.2"], "c"),
+        ("new 10.0.0.1 0", ["a 10.0.0.2 9", "b 10.0.0.3 0.1", "c 10.0.0.3 0.2", "d 10.0.0.4 8"], "a"),
+        # who has just come is about to speak, while others have been at it for long
+        ("new 10.0.0.1 0",
+         ["a 10.0.0.2 5 spoken", "b 10.0.0.2 4 spoken", "c 10.0.0.2 3 spoken", "d 10.0.0.9 0.01"], "a"),
+        ("new 10.0.0.1 0",
+         ["a 10.0.0.2 0.5 spoken", "b 10.0.0.2 0.4 spoken", "c 10.0.0.2 0.3 spoken", "d 10.0.0.9 0.01"], "a"),
         ("new 10.0.0.1 0", ["a 10.0.0.2 9", "b 10.0.0.3 8", "c 10.0.0.4 7", "d 10.0.0.5 6"], "a"),
         ("new 10.0.0.1 0", ["a 10.0.0.2 9 spoken", "b 10.0.0.2 8 spoken", "c 10.0.0.4 7", "d 10.0.0.5 6 spoken"], "c"),
         # strangers leave before those who are known, and never for the sake of one
