@@ -143,7 +143,8 @@ class Cleaner:
 
     def identifies(self, text: str) -> bool:
         """Whether ``text``, such as a code of a private scheme, holds what the study's header names or a date."""
-        return _Value(words_of(self._vocabulary), self._context, text).identifies()
+        identifies = _identifies if len(text) <= _LONGEST_REMEMBERED else _identifies.__wrapped__
+        return identifies(self._vocabulary, self._context, text)
 
     def vouches(self, text: str) -> bool:
         """Whether every word of ``text``, such as a code of a private scheme, is known to identify nobody."""
@@ -164,6 +165,12 @@ class Cleaner:
 def _clean(vocabulary: frozenset[str], context: Context, text: str) -> tuple[str, frozenset[str]]:
     """One value cleaned, and the words that went only because they are unknown."""
     return _Value(words_of(vocabulary), context, text).cleaned()
+
+
+@lru_cache(maxsize=8192)
+def _identifies(vocabulary: frozenset[str], context: Context, text: str) -> bool:
+    """Whether a text holds what the study's header names or a date."""
+    return _Value(words_of(vocabulary), context, text).identifies()
 
 
 class _Value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.deid.words import Words, fold, words_of
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode, split_values
@@ -37,6 +37,9 @@ _MOST_VALUES: Final = 5_000
 #: Contexts that are remembered, each under at most this many bytes of its instance.
 _MOST_CONTEXTS: Final = 256
 _LONGEST_KEY: Final = 65_536
+_MOST_PARTS: Final = 1024
+#: Instead of a VR: character sets, and where those of an item begin and end to hold.
+_SETS, _BEGIN, _END = b"sets", b"(", b")"
 #: Shorter ones are compared with whole values.
 _SHORTEST_IDENTIFIER: Final = 4
 _SHORTEST_ADDRESS: Final = 8
@@ -66,6 +69,10 @@ class Context:
     sites: frozenset[str] = frozenset()
 
 
+#: Kind, VR and the beginning of a value that may identify; of a character set the element's own.
+_Told: TypeAlias = "tuple[Kind | None, bytes, bytes]"
+
+
 def study_context(instance: Instance, program: Program) -> Context:
     """The identifying values of ``instance`` that ``program``, its conditions decided, does not let stay.
 
@@ -73,18 +80,11 @@ def study_context(instance: Instance, program: Program) -> Context:
     ------
     LimitExceeded: there are more distinct values than any real instance has
     """
-    collector = _Collector(instance.buffer, program, words_of(frozenset()))
-    collector.level(instance.elements, DEFAULT_REPERTOIRE)
-    return Context(
-        frozenset(collector.names),
-        frozenset(collector.phrases),
-        frozenset(collector.short),
-        frozenset(collector.sites),
-    )
+    return _context_of(_Gatherer(instance.buffer, program).of(instance.elements))
 
 
 class Contexts:
-    """The contexts of the studies that come through, collected once for the instances that have the same values.
+    """The contexts of the studies that come through, made once for the instances that tell the same.
 
     Parameters
     ----------
@@ -93,31 +93,100 @@ class Contexts:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._known: dict[tuple[object, ...], Context] = {}
+        self._known: dict[tuple[_Told, ...], Context] = {}
+        #: What stretches of the top level tell, which many instances have.
+        self._parts: dict[bytes, tuple[_Told, ...]] = {}
 
     def of(self, instance: Instance) -> Context:
         """As ``study_context``."""
-        buffer, size = instance.buffer, 0
-        key: list[object] = [instance.implicit]
-        for tag, vr, start, _value, end, items in instance.elements:
-            if items is not None or tag in KINDS or vr in KIND_OF_VR or tag == _SPECIFIC_CHARACTER_SET:
-                size += end - start
-                if size > _LONGEST_KEY:
-                    return study_context(instance, self._program)
-                key.append(bytes(buffer[start:end]))
-        place = tuple(key)
+        gatherer = _Gatherer(instance.buffer, self._program)
+        told: list[_Told] = []
+        for raw, elements in instance.parts:
+            found = self._parts.get(raw) if raw and not instance.implicit else None
+            if found is None:
+                found = gatherer.of(elements)
+                if raw and not instance.implicit:
+                    if len(self._parts) >= _MOST_PARTS:
+                        self._parts.clear()
+                    self._parts[raw] = found
+            told += found
+        place = tuple(told)
         context = self._known.get(place)
         if context is None:
-            if len(self._known) >= _MOST_CONTEXTS:
-                self._known.clear()
-            context = self._known[place] = study_context(instance, self._program)
+            context = _context_of(place)
+            if sum(len(raw) for _, _, raw in told) <= _LONGEST_KEY:
+                if len(self._known) >= _MOST_CONTEXTS:
+                    self._known.clear()
+                self._known[place] = context
         return context
 
 
-class _Collector:
-    def __init__(self, buffer: Buffer, program: Program, words: Words) -> None:
+class _Gatherer:
+    """Finds what may identify, as it is encoded: in the order in which it stands, at every depth."""
+
+    def __init__(self, buffer: Buffer, program: Program) -> None:
         self._buffer = buffer
         self._program = program
+        self._found: list[_Told] = []
+
+    def of(self, elements: list[Element]) -> tuple[_Told, ...]:
+        self._found = []
+        self._level(elements)
+        return tuple(self._found)
+
+    def _level(self, elements: list[Element]) -> None:
+        buffer = self._buffer
+        for tag, coded_vr, _start, value, end, items in elements:
+            kind = KINDS[tag] if tag in KINDS else KIND_OF_VR.get(coded_vr)
+            if items is not None:
+                for item in items:
+                    if kind in _CODED:
+                        self._coded(item[4], kind)
+                    within = len(self._found)
+                    self._level(item[4])
+                    if any(vr == _SETS for _, vr, _ in self._found[within:]):
+                        # Character sets of an item hold in it alone.
+                        self._found.insert(within, (None, _BEGIN, b""))
+                        self._found.append((None, _END, b""))
+            elif tag == _SPECIFIC_CHARACTER_SET:
+                self._found.append((None, _SETS, bytes(buffer[value:end])))
+            elif kind in _COLLECTED and value != end and not self._stays(tag):
+                vr = vr_of(tag) if coded_vr == b"UN" else coded_vr  # PS3.5 6.2.2
+                self._found.append((kind, vr, bytes(buffer[value : min(end, value + 64 * _LONGEST)])))
+
+    def _stays(self, tag: int) -> bool:
+        return self._program.action(tag).verb in (Verb.KEEP, Verb.CLEAN)
+
+    def _coded(self, elements: list[Element], kind: Kind) -> None:
+        """Code Value and Code Meaning of a person or an institution (PS3.3 section 8.8)."""
+        for tag, meant in _CODED[kind]:
+            found = find(elements, tag)
+            if found is not None and found[5] is None:
+                self._found.append((meant, found[1], bytes(self._buffer[found[3] : found[4]])))
+
+
+def _context_of(told: tuple[_Told, ...]) -> Context:
+    collector = _Collector(words_of(frozenset()))
+    sets, outer = DEFAULT_REPERTOIRE, []
+    for kind, vr, raw in told:
+        if kind is not None:
+            collector.values(kind, vr, raw, sets)
+        elif vr == _SETS:
+            sets = character_sets(raw)
+        elif vr == _BEGIN:
+            outer.append(sets)
+        else:
+            sets = outer.pop()
+    return Context(
+        frozenset(collector.names),
+        frozenset(collector.phrases),
+        frozenset(collector.short),
+        frozenset(collector.sites),
+    )
+
+
+class _Collector:
+    def __init__(self, words: Words) -> None:
         self._words = words
         self._seen: set[tuple[Kind, str]] = set()
         self.names: set[str] = set()
@@ -125,34 +194,8 @@ class _Collector:
         self.short: set[str] = set()
         self.sites: set[str] = set()
 
-    def level(self, elements: list[Element], sets: CharacterSets) -> None:
-        buffer = self._buffer
-        for tag, coded_vr, _start, value, end, items in elements:
-            kind = KINDS[tag] if tag in KINDS else KIND_OF_VR.get(coded_vr)
-            if kind is None and items is None and tag != _SPECIFIC_CHARACTER_SET:
-                continue
-            if items is not None:
-                for item in items:
-                    if kind in _CODED:
-                        self._coded(item[4], sets, kind)
-                    self.level(item[4], sets)
-            elif tag == _SPECIFIC_CHARACTER_SET:
-                sets = character_sets(bytes(buffer[value:end]))
-            elif kind in _COLLECTED and value != end and not self._stays(tag):
-                vr = vr_of(tag) if coded_vr == b"UN" else coded_vr  # PS3.5 6.2.2
-                self._values(kind, vr, bytes(buffer[value : min(end, value + 64 * _LONGEST)]), sets)
-
-    def _stays(self, tag: int) -> bool:
-        return self._program.action(tag).verb in (Verb.KEEP, Verb.CLEAN)
-
-    def _coded(self, elements: list[Element], sets: CharacterSets, kind: Kind) -> None:
-        """Code Value and Code Meaning of a person or an institution (PS3.3 section 8.8)."""
-        for tag, meant in _CODED[kind]:
-            found = find(elements, tag)
-            if found is not None and found[5] is None:
-                self._values(meant, found[1], bytes(self._buffer[found[3] : found[4]]), sets)
-
-    def _values(self, kind: Kind, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
+    def values(self, kind: Kind, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
+        """Add what the values of an element tell."""
         for one in split_values(decode(raw, vr, sets).text, vr):
             text = one.strip("\0 \r\n\t")[:_LONGEST]
             if text and (kind, text) not in self._seen:
