@@ -17,7 +17,7 @@ import base64
 import re
 from bisect import bisect_left
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.deid.dummies import dummy_value
 from gateway.deid.host import Host
@@ -28,6 +28,10 @@ from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import decode_element
 from gateway.dicom.schemes import fits, is_public
 from gateway.dicom.units import is_unit, names_unit, same_unit
+
+if TYPE_CHECKING:
+    from gateway.deid.clean import Cleaner
+    from gateway.deid.identity import ProjectKey
 
 __all__ = ["CODED", "code_of", "has_code", "overrides", "raw_of", "text_of"]
 
@@ -90,7 +94,7 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
         if (found := find(elements, tag)) is not None and found[5] is None
     }
     public = _public(tuple(received.items()))
-    written = dict(public) if public is not None else _private(host, received)
+    written = dict(public if public is not None else _private(_Voices(host.key, host.cleaner), tuple(received.items())))
     changed: dict[int, bytes] = {}
     for tag, text in written.items():
         if text is None:
@@ -127,8 +131,17 @@ def _known_meaning(scheme: str, code: str, received: str) -> str:
     return codes.meaning_of(scheme, code) or code
 
 
-def _private(host: Host, received: dict[int, str]) -> dict[int, str | None]:
+class _Voices(NamedTuple):
+    """What has a say in an entry of which not everything is public knowledge."""
+
+    key: ProjectKey
+    cleaner: Cleaner
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _private(host: _Voices, entry: tuple[tuple[int, str], ...]) -> tuple[tuple[int, str | None], ...]:
     """What is written of an entry of which not everything is public knowledge; None for a dummy."""
+    received = dict(entry)
     scheme = received.get(_DESIGNATOR, "")
     written: dict[int, str | None] = {}
     for tag in _CODE_VALUES:
@@ -145,10 +158,10 @@ def _private(host: Host, received: dict[int, str]) -> dict[int, str | None]:
     if meaning:
         code = next((received[tag] for tag in _CODE_VALUES if received.get(tag)), "")
         written[_CODE_MEANING] = _meaning(host, scheme, code, meaning)
-    return written
+    return tuple(written.items())
 
 
-def _meaning(host: Host, scheme: str, code: str, received: str) -> str | None:
+def _meaning(host: _Voices, scheme: str, code: str, received: str) -> str | None:
     """What is written for a meaning; None for a dummy. Of a unit never a part is left."""
     if codes.meaning_of(scheme, code) is not None or (scheme == _UCUM and is_unit(code)):
         return _known_meaning(scheme, code, received)
@@ -158,14 +171,14 @@ def _meaning(host: Host, scheme: str, code: str, received: str) -> str | None:
     return None if scheme == _UCUM and cleaned != received else cleaned
 
 
-def _vouched(host: Host, scheme: str, value: str) -> bool:
+def _vouched(host: _Voices, scheme: str, value: str) -> bool:
     """Whether a code may stay. Units are written under other schemes as well."""
     if codes.meaning_of(scheme, value) is not None:
         return True
     return not host.cleaner.identifies(value) and (fits(scheme, value) or is_unit(value) or host.cleaner.vouches(value))
 
 
-def _keyed(host: Host, purpose: str, *parts: str) -> str:
+def _keyed(host: _Voices, purpose: str, *parts: str) -> str:
     return base64.b32encode(host.key.digest(purpose, *parts)).decode("ascii")
 
 
