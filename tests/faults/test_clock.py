@@ -17,6 +17,7 @@ from gateway.pipeline.housekeeping import Housekeeping
 from gateway.receive import received_of
 from gateway.spool import Spool
 from gateway.spool.ulid import UlidSource
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import START, at, claim, deidentified, finish, outcome, received, state_of, take
 
 YEAR = 365 * 86400.0
@@ -24,7 +25,7 @@ YEAR = 365 * 86400.0
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened:
         yield opened
 
 

@@ -30,6 +30,7 @@ from gateway.pipeline.api import resources
 from gateway.pipeline.originals import tokens_of
 from gateway.tls import server_context
 from tests.fixtures.authority import Authority
+from tests.fixtures.ledgers import new_ledger
 from tests.fixtures.nginx import nginx_proxy
 
 OWN_TOKEN = "own-token-0123456789-0123456789-0123456789"
@@ -59,7 +60,7 @@ def users() -> tuple[User, ...]:
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """One instance waits; two entries are in the audit trail."""
-    opened = Ledger.open(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.sqlite3")
+    opened = new_ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite3")
     row = Received(
         spool_name="2026-11-21/A.dcm", received_at=NOW, size=1000, crc32=1, source="pacs", calling_ae="PACS",
         called_ae="GATEWAY", peer_address="10.1.2.3",
@@ -279,7 +280,7 @@ def post(
 
 
 def test_p14_a_study_is_found_by_its_original_identifier(tmp_path: Path) -> None:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger, serving(ledger, known=users()) as server:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger, serving(ledger, known=users()) as server:
         (token,) = tokens_of([SECRET.encode()], ACCESSION, kinds=["accession"])["accession"]
         row = Received(
             spool_name="2026-11-21/A.dcm", received_at=NOW, size=1000, crc32=1, source="pacs",
@@ -384,7 +385,7 @@ def test_parameters_that_are_refused(server: StatusServer, query: str) -> None:
 
 
 def test_a_ledger_that_fails_is_told_by_its_code(tmp_path: Path) -> None:
-    broken = Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3")
+    broken = new_ledger(tmp_path / "ledger.sqlite3")
     with serving(broken, known=users()) as server:
         for path in tmp_path.iterdir():
             path.unlink()

@@ -16,6 +16,7 @@ from gateway.ledger import Ledger, Received
 from gateway.pipeline.custody import check_custody, own_token
 from gateway.pipeline.keys import establish_keys
 from gateway.secret import previous_secrets, project_secret, project_secrets, secret_path
+from tests.fixtures.ledgers import new_ledger
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 FIRST, SECOND, THIRD = (
@@ -37,7 +38,7 @@ def keyed(folder: Path, secret: str, version: int = 1, more: str = "", **environ
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3")
+    opened = new_ledger(tmp_path / "ledger.sqlite3")
     yield opened
     opened.close()
 

@@ -15,9 +15,10 @@ import pytest
 
 from gateway.cli.app import main
 from gateway.errors import BurnedInTextSuspected, HeldByPixelRule, HeldByRule, LeakSuspected, PixelsUnreadable
-from gateway.ledger import HeldInstance, HeldResult, Ledger, Received
+from gateway.ledger import HeldInstance, HeldResult, Received
 from gateway.pipeline.reviewing import Box, HeldImage, is_about_pixels
 from gateway.pixels.description import PixelDescription
+from tests.fixtures.ledgers import new_ledger
 
 Run = Callable[..., tuple[int, str]]
 
@@ -34,7 +35,7 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     (folder / "spool").mkdir(parents=True, mode=0o700)
     folder.chmod(0o700)
-    with Ledger.open(f"sqlite:///{folder}/ledger.sqlite3") as ledger:
+    with new_ledger(folder / "ledger.sqlite3") as ledger:
         names = ("2026-01-01/one.dcm", "2026-01-01/two.dcm")
         ledger.record_received(
             [Received(spool_name=name, received_at=datetime.now(UTC), size=1, crc32=1) for name in names]
@@ -109,7 +110,7 @@ def run(data: Path) -> Run:
 def test_refused(run: Run, data: Path, arguments: tuple[str, ...], told: str) -> None:
     status, printed = run(*arguments)
     assert (status, told in printed) == (2, True), printed
-    with Ledger.open(f"sqlite:///{data}/ledger.sqlite3") as ledger:
+    with new_ledger(data / "ledger.sqlite3") as ledger:
         assert [one.instance_id for one in ledger.held()] == [1, 2]
         assert list(ledger.audit_trail()) == []
 
@@ -128,14 +129,14 @@ def test_release_decides_about_pixels_and_tries_the_others_again(run: Run, data:
     assert status == 0
     assert "instance 1: released" in printed
     assert "instance 2: tried again" in printed
-    with Ledger.open(f"sqlite:///{data}/ledger.sqlite3") as ledger:
+    with new_ledger(data / "ledger.sqlite3") as ledger:
         assert ledger.held() == []
         assert {number: one.decision for number, one in ledger.reviews([1, 2]).items()} == {1: "release"}
 
 
 def test_reject(run: Run, data: Path) -> None:
     assert run("reject", "1", "2", "--because", "not ours")[0] == 0
-    with Ledger.open(f"sqlite:///{data}/ledger.sqlite3") as ledger:
+    with new_ledger(data / "ledger.sqlite3") as ledger:
         assert ledger.held() == []
         assert ledger.account().balanced
 

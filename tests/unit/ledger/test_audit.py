@@ -13,12 +13,13 @@ from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import DeliveryResult, InstanceState, Ledger
 from gateway.ledger.audit import AuditRecord, append, compare_trail, read_trail, verify_trail
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import START, bring, take
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened:
         yield opened
 
 
@@ -141,7 +142,7 @@ def test_a_trail_made_anew_is_found_with_an_export(ledger: Ledger, tmp_path: Pat
     write(ledger, 3)
     lines = [one.document for one in ledger.audit_trail()]
     assert list(compare_trail(read_trail(lines), ledger.audit_trail())) == []
-    with Ledger.open(f"sqlite:///{tmp_path}/forged.sqlite3") as forged:
+    with new_ledger(tmp_path / "forged.sqlite3") as forged:
         forged.audit(entry("project-0"), now=START)
         forged.audit(entry("other"), now=START)
         assert problems(forged) == set()

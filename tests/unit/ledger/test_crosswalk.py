@@ -13,6 +13,7 @@ from gateway.crosswalk import Correspondence, CrosswalkKey, CrosswalkKind, Cross
 from gateway.errors import CrosswalkUnreadable, LedgerUnavailable, ReasonNamesPatient
 from gateway.ledger import InstanceState, Ledger
 from gateway.pipeline.crosswalk import LookUp, look_up
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import bring, deidentified, finish, one
 
 SECRET = b"a secret of the lungs project, 32 bytes at least"
@@ -29,7 +30,7 @@ STUDY = Correspondence(
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened_ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened_ledger:
         yield opened_ledger
 
 

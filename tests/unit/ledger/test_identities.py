@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger import InstanceState, Ledger
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import claim, deidentified, received
 
 STUDY, OTHER_STUDY = "2.25.11", "2.25.12"
@@ -15,7 +16,7 @@ STUDY, OTHER_STUDY = "2.25.11", "2.25.12"
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as found:
+    with new_ledger(tmp_path / "ledger.sqlite3") as found:
         yield found
 
 

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from gateway.ledger import DeliveryResult, InstanceState, Ledger, Whole
 from gateway.pipeline.receipts import compare_export, read_export, verify_chains
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import START, at, bring, claim, deidentified, finish, one, received, take
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened:
         yield opened
 
 
@@ -99,7 +100,7 @@ def test_a_chain_made_anew_is_found_with_an_export(ledger: Ledger, tmp_path: Pat
     confirm(ledger, 3)
     lines = [one.document for one in ledger.receipts()]
     assert list(compare_export(read_export(lines), ledger.receipts())) == []
-    with Ledger.open(f"sqlite:///{tmp_path}/forged.sqlite3") as forged:
+    with new_ledger(tmp_path / "forged.sqlite3") as forged:
         confirm(forged, 1)
         confirm(forged, 1, project="bones")
         confirm(forged, 1)

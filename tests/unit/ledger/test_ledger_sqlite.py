@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.ledger import Ledger
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import received
 from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
@@ -27,7 +28,7 @@ from tests.unit.ledger.sampling_contract import SamplingContract
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened:
         yield opened
 
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.errors import IllegalTransition
-from gateway.ledger import DeliveryState, InstanceState, Ledger
+from gateway.ledger import DeliveryState, InstanceState
 from gateway.ledger.states import DELIVERY_TRANSITIONS, INSTANCE_TRANSITIONS, SETTLED, STANDING
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import at, deidentified, held, outcome, received, rejected
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "states.md"
@@ -32,7 +33,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.mkdtemp(prefix="gateway-ledger-")
-        self.ledger = Ledger.open(f"sqlite:///{self.directory}/ledger.sqlite3")
+        self.ledger = new_ledger(Path(self.directory) / "ledger.sqlite3")
         self.now = 0.0
         self.number = 0
         self.states: dict[int, InstanceState] = {}

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import MOST_WAITING, Ledger, LedgerWriter, Received
+from tests.fixtures.ledgers import new_ledger
 from tests.fixtures.ports import wait_until
 from tests.unit.ledger.build import received
 
@@ -37,7 +38,7 @@ class Gate:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened:
         yield opened
 
 

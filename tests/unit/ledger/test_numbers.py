@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger import Ledger
+from tests.fixtures.ledgers import new_ledger
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as found:
+    with new_ledger(tmp_path / "ledger.sqlite3") as found:
         yield found
 
 

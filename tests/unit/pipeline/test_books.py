@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.deliver.books import Books, Holder
 from gateway.ledger import Ledger
 from gateway.pipeline.books import LedgerBooks
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import deidentified, received
 
 
@@ -16,7 +17,7 @@ def books(ledger: Ledger, *, quiet_seconds: float | None) -> Books:
 
 
 def test_what_is_still_on_its_way(tmp_path: Path) -> None:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         now = datetime.now(UTC)
         numbers = ledger.record_received([received(number, received_at=now) for number in range(2)], now=now)
         ledger.claim_received("worker", limit=9, lease_seconds=60, now=now)

@@ -15,6 +15,7 @@ from gateway.pipeline.contact_sheet import once_for_each_series
 from gateway.pipeline.decisions import Selection
 from gateway.pipeline.reviewing import Box
 from gateway.pipeline.rule_writing import add_to_profile
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import START
 
 FACE = FeaturesSuspected.code
@@ -39,7 +40,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         (FACE, {"rows": 8, "columns": 8, "series_key": "neck"}),
         ("leak-suspected", {"rows": 40, "columns": 60, "series_key": "a"}),
     ]
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as opened:
+    with new_ledger(tmp_path / "ledger.sqlite3") as opened:
         opened.record_received(
             [
                 Received(spool_name=f"2026-01-01/{n:03}.dcm", received_at=START, size=1, crc32=1, sop_class_uid=US)

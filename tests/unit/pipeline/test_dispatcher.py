@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.pipeline.dispatcher import Dispatcher
 from gateway.pipeline.process import Child
 from gateway.pipeline.receipts import OutputDigests, verify_chains
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import bring, deidentified, finish, one
 
 CONTENT = b"header and pixels"
@@ -106,7 +107,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Callable[..., tuple[Bench, MockDestination]]]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
 
         def make(*script: Any) -> tuple[Bench, MockDestination]:
             destination = MockDestination("archive", script=script, read=False)
@@ -125,7 +126,7 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., tuple[Bench, MockDestination
     ],
 )
 def test_studies_of_a_batch(tmp_path: Path, settings: dict[str, str], batches: list[int]) -> None:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         for number in range(3):
             finish(ledger, deidentified(one(ledger, number), study=f"2.25.{number}"))
         destination = MockDestination("archive", read=False)
@@ -270,7 +271,7 @@ def states_of(ledger: Ledger) -> list[str]:
 
 
 def test_p4_a_slow_connection_holds_up_nothing_of_the_others(tmp_path: Path) -> None:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         for number in range(8):
             finish(ledger, deidentified(one(ledger, number), study=f"2.25.{number}"))
         destination = Gate("2.25.3")
@@ -293,7 +294,7 @@ def test_p4_a_slow_connection_holds_up_nothing_of_the_others(tmp_path: Path) -> 
 
 
 def test_what_is_under_way_at_the_end_is_settled_and_the_rest_given_back(tmp_path: Path) -> None:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         for number in range(3):
             finish(ledger, deidentified(one(ledger, number), study="2.25.1"))
         destination = Gate("2.25.1")
@@ -311,7 +312,7 @@ def test_what_is_under_way_at_the_end_is_settled_and_the_rest_given_back(tmp_pat
 
 def test_a_thread_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         bring(ledger, InstanceState.DEIDENTIFIED)
         destination = MockDestination("archive", script=[lambda _: 1 / 0], read=False)  # type: ignore[return-value, list-item]
         running = dispatcher(tmp_path, ledger, destination)

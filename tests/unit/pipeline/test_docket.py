@@ -15,6 +15,7 @@ from gateway.ledger import DeliveryClaim, Ledger
 from gateway.metrics import Metrics
 from gateway.pipeline.breaker import Breaker
 from gateway.pipeline.docket import Docket
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import deidentified, finish, one, outcome
 
 OWNER = "node/deliver/archive"
@@ -43,7 +44,7 @@ class Ledgers:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Any:
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3")
+    opened = new_ledger(tmp_path / "ledger.sqlite3")
 
     def build(studies: str, *, kind: str = "dicomweb", lease_seconds: float = 60) -> tuple[Docket, Ledgers]:
         for number, study in enumerate(studies):

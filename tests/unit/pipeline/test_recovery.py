@@ -8,12 +8,12 @@ import pytest
 
 from gateway.dicom.file_meta import FileMeta
 from gateway.errors import SpoolUnavailable
-from gateway.ledger import Ledger
 from gateway.pipeline.housekeeping import Housekeeping
 from gateway.pipeline.originals import Originals
 from gateway.pipeline.recovery import record_newest, recover
 from gateway.receive import received_of
 from gateway.spool import Durability, Spool, SpoolRecord
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import rejected
 
 SECRET = bytes(range(32))
@@ -43,7 +43,7 @@ def received(spool: Spool, count: int) -> list[SpoolRecord]:
 def test_rows_that_a_dead_receiver_did_not_come_to(spool: Spool, tmp_path: Path) -> None:
     records = received(spool, 5)
     unfinished = spool.incoming(META)
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         ledger.record_received([received_of(record) for record in records[:3]])
         [claimed, *_] = ledger.claim_received("worker", limit=1, lease_seconds=60)
         originals = Originals(spool, ledger, SECRET)
@@ -66,7 +66,7 @@ def test_what_is_purged_while_it_is_looked_at_is_passed_over(
         spool.remove(gone)
 
     monkeypatch.setattr(spool, "names", listed)
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         record_newest(spool, Originals(spool, ledger, SECRET))
         assert list(ledger.known_spool_names()) == [kept]
 
@@ -75,7 +75,7 @@ def test_files_that_the_ledger_gave_up_are_removed_later(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the next housekeeping if the disk failed, by the next start if the gateway ended."""
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         ledger.record_received([received_of(record) for record in received(spool, 4)])
         claims = ledger.claim_received("worker", limit=3, lease_seconds=60)
         ledger.finish("worker", [rejected(claim.instance_id) for claim in claims])

@@ -17,6 +17,7 @@ from gateway.pipeline.process import Child
 from gateway.pipeline.worker import Worker
 from gateway.pixels.review import Review
 from gateway.secret import project_secret
+from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import held, received
 
 FULL = SpoolFull(operation="write", name="a work file", free=1, reserve=0)
@@ -62,7 +63,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite3") as ledger:
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         yield Bench(tmp_path, ledger, monkeypatch)
 
 
