@@ -518,6 +518,9 @@ class LedgerContract:
         ledger.ping()
         figures = ledger.queue_figures()
         assert (figures.received, figures.leased, figures.oldest_received, figures.held) == (0, 0, None, 0)
+        assert figures.oldest_held is None
+        ledger.beat(now=START)
+        ledger.beat(now=at(1))
 
     def test_figures_of_every_state(self, ledger: Ledger) -> None:
         bring_each(ledger)
@@ -536,6 +539,7 @@ class LedgerContract:
         figures = ledger.queue_figures()
         assert (figures.received, figures.leased, figures.held) == (2, 1, 1)
         assert figures.oldest_received == received(91).received_at
+        assert figures.oldest_held == START
         assert leased.spool_name == received(90).spool_name
         account = ledger.account()
         assert account.balanced
