@@ -14,6 +14,8 @@ from gateway.errors import ConfigurationError
 
 #: Shorter secrets could be searched.
 MINIMUM_SECRET_BYTES: Final = 32
+#: What the UIDs of some studies need: 3 MB in each process, for each project.
+_MOST_UIDS: Final = 8192
 _UUID_VERSION: Final = 8 << 76
 _UUID_VARIANT: Final = 2 << 62
 _UUID_FREE: Final = ((1 << 128) - 1) ^ (0xF << 76) ^ (3 << 62)
@@ -39,7 +41,8 @@ class ProjectKey:
             )
         #: Copied for every digest: setting the key up takes longer than what follows.
         self._keyed = hmac.new(secret, digestmod="sha256")
-        self.uid = lru_cache(maxsize=65_536)(self._uid)
+        #: Instances of a study share most UIDs; a new one is made in microseconds.
+        self.uid = lru_cache(maxsize=_MOST_UIDS)(self._uid)
 
     def __repr__(self) -> str:
         return "ProjectKey(...)"

@@ -69,7 +69,7 @@ def grams(word: str) -> Iterator[str]:
     return (marked[at : at + 3] for at in range(len(marked) - 2))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """A folded word as all languages would spell it, without its ending."""
     for pattern, plain in _SPELT:

@@ -39,7 +39,7 @@ _MOST_PATIENTS: Final = 1024
 #: Studies that come at the same time.
 _MOST_STUDIES: Final = 64
 #: Items of sequences, such as functional groups, that are repeated from frame to frame and from instance to instance.
-_MOST_ITEMS: Final = 16_384
+_MOST_ITEMS: Final = 4096
 #: What of an element that stays has to go: a name, a date in a UID, a time of day.
 _LOOKED_AT: Final = (RetainedUid, TimeOfDay, Unnamed)
 _NO_RULES: Final[Mapping[int, Action | None]] = {}

@@ -109,7 +109,7 @@ def lists_references(elements: list[Element]) -> bool:
     return any(find(elements, tag) is not None for tag in _REFERENCE_LISTS)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16_384)
 def element_type(sop_class_uid: str, path: tuple[int, ...], tag: int) -> ElementType | None:
     """The Type of an attribute that is present in an instance.
 
