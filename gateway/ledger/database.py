@@ -408,7 +408,7 @@ def _postgresql_engine(url: URL) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            place=_PLACE, problem="names PostgreSQL, which needs the package's extra 'postgresql'"
+            place=_PLACE, problem="names PostgreSQL without its driver: pip install 'deid-gateway[postgresql]'"
         ) from error
 
     @sa.event.listens_for(engine, "connect")

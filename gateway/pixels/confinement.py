@@ -18,6 +18,7 @@ import resource
 import sys
 from collections.abc import Iterable
 from enum import IntFlag
+from pathlib import Path
 from struct import Struct, pack
 from typing import Final, NamedTuple
 
@@ -167,6 +168,7 @@ def confine(limits: Iterable[tuple[int, int]] = ()) -> Confinement:
     given_up = Confinement.NOTHING
     if os.geteuid() == 0 and _leave_root():
         given_up |= Confinement.USER
+    alone = sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -175,7 +177,7 @@ def confine(limits: Iterable[tuple[int, int]] = ()) -> Confinement:
     for kind, limit in limits:
         resource.setrlimit(kind, (limit, limit))
     machine = _machine()
-    if machine is not None and _filter_calls(libc, machine):
+    if machine is not None and _filter_calls(libc, machine, alone=alone):
         given_up |= Confinement.CALLS
     return given_up
 
@@ -267,10 +269,12 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def _filter_calls(libc: ctypes.CDLL, machine: Machine) -> bool:
+def _filter_calls(libc: ctypes.CDLL, machine: Machine, *, alone: bool) -> bool:
     instructions = filter_of(machine, os.getpid())
     program = _Program(len(instructions) // _INSTRUCTION.size, instructions)
-    return any(
-        libc.syscall(machine.seccomp, _SET_MODE_FILTER, flags, ctypes.byref(program)) == 0
-        for flags in (_ALL_THREADS | _NO_SPECULATION_COST, _ALL_THREADS)
-    )
+    for flags in (_ALL_THREADS | _NO_SPECULATION_COST, _ALL_THREADS):
+        if libc.syscall(machine.seccomp, _SET_MODE_FILTER, flags, ctypes.byref(program)) == 0:
+            return True
+    # A service manager may refuse seccomp(2) and allow prctl(2), which binds one thread: the only one.
+    filtered = alone and libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0
+    return bool(filtered)
