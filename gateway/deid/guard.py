@@ -27,7 +27,7 @@ __all__ = ["Guard", "Guards", "guard_of"]
 
 #: A longer value is hardly met twice.
 _LONGEST_REMEMBERED: Final = 128
-_MOST_REMEMBERED: Final = 4096
+_MOST_REMEMBERED: Final = 1024
 _CS: Final = re.compile(r"[A-Z0-9_ ]*")
 #: A term of a maker may be longer than the 16 characters of PS3.5 6.2; a text of a person is soon longer.
 _LONGEST_TERM: Final = 32

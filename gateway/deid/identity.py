@@ -15,7 +15,7 @@ from gateway.errors import ConfigurationError
 #: Shorter secrets could be searched.
 MINIMUM_SECRET_BYTES: Final = 32
 #: What the UIDs of some studies need: 3 MB in each process, for each project.
-_MOST_UIDS: Final = 8192
+_MOST_UIDS: Final = 4096
 _UUID_VERSION: Final = 8 << 76
 _UUID_VARIANT: Final = 2 << 62
 _UUID_FREE: Final = ((1 << 128) - 1) ^ (0xF << 76) ^ (3 << 62)

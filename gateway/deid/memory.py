@@ -16,7 +16,7 @@ Made: TypeAlias = "list[Piece] | None"
 
 #: A longer value is hardly met twice, in bytes.
 LONGEST_REMEMBERED: Final = 128
-_MOST: Final = 4096
+_MOST: Final = 1024
 
 
 class Memory:

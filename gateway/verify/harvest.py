@@ -288,7 +288,7 @@ def _findings(kind: Kind, tag: int, vr: bytes, raw: bytes, sets: CharacterSets) 
 
 
 #: The instances of a study share most of their values.
-_remembered: Final = lru_cache(maxsize=4096)(_findings)
+_remembered: Final = lru_cache(maxsize=1024)(_findings)
 
 
 def _finding(kind: Kind, tag: int, text: str) -> tuple[Finding, ...]:

@@ -32,7 +32,7 @@ _TIME: Final = re.compile(
 _CHECKED: Final = re.compile(r"(.*[0-9])[-./ ]([0-9a-z]{1,2})")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def needles(kind: Kind, text: str) -> tuple[Needle, ...]:
     """The needles for one identifying value.
 

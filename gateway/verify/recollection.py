@@ -10,7 +10,7 @@ __all__ = ["Recollection"]
 T = TypeVar("T")
 
 #: Parts of the instances of some hundred studies.
-_MOST: Final = 512
+_MOST: Final = 256
 
 
 class Recollection(Generic[T]):

@@ -19,7 +19,7 @@ profile: soak
 use: [basic]
 pixels:
   - mask: [[0, 0, 2, 2]]
-    when: Rows > 4 && Columns > 4
+    when: Modality == "CT" || Modality == "MR"
     because: codecs have work
 """
 _DRAIN_SECONDS: Final = 300.0
