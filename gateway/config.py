@@ -34,7 +34,7 @@ from gateway.destination_settings import (
 from gateway.errors import ConfigurationError
 from gateway.listener_settings import Dicom, Http, Source, UserSettings
 from gateway.notification_settings import Notification, SmtpNotification, WebhookNotification
-from gateway.pixel_settings import PixelSettings
+from gateway.pixel_settings import FaceSettings, PixelSettings
 from gateway.setting import (
     AETitles,
     ByteSize,
@@ -328,6 +328,7 @@ class Settings(Section):
     storage: Storage = Field(default_factory=Storage, description="spool and ledger")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what an instance may be")
     pixels: PixelSettings = Field(default_factory=PixelSettings, description="what reading and writing frames may take")
+    deface: FaceSettings = Field(default_factory=FaceSettings, description="how faces are taken out of series")
     workers: Workers = Field(default_factory=Workers, description="processes that de-identify")
     retry: Retry = Field(default_factory=Retry, description="failed deliveries")
     notifications: Annotated[dict[Name, Notification], Field(min_length=1)] | None = Field(

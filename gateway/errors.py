@@ -240,10 +240,6 @@ class UnsupportedEncoding(InstanceError):
     """The encoding is not supported: {reason}."""
 
 
-class MediaDirectory(UnsupportedEncoding):
-    """The file is no instance: {reason}."""
-
-
 class LimitExceeded(InstanceError):
     """The data set passes the limit of {limit} {unit} at {where}."""
 
@@ -296,6 +292,10 @@ class FeaturesSuspected(PixelHold):
     """A face may be recognised: {reason}."""
 
 
+class WaitsForSeries(PixelHold):
+    """The instance waits until its series is complete, and faces are taken out of all of it: {reason}."""
+
+
 class HeldByPixelRule(PixelHold):
     """Held by {rule}: {because}."""
 
@@ -306,6 +306,10 @@ class LeakSuspected(InstanceError):
 
 class RejectedByRule(PermanentError):
     """The rule {rule} rejects the instance: {because}."""
+
+
+class SeriesUnfit(PermanentError):
+    """The series cannot be treated as a volume: {reason}."""
 
 
 class InstanceUnusable(PermanentError):

@@ -67,6 +67,7 @@ SAFE: Final[dict[str, str]] = {
     "thread": "name of a thread",
     "timestamp": "when it happened, UTC",
     "url": "base URL of a destination",
+    "verdict": "what was found of a face in a series",
     "version": "version of the gateway or of a profile",
     "warning": "something the configuration allows and hardly means",
     "worker": "name of a worker",

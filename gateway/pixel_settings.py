@@ -1,4 +1,4 @@
-"""What reading and writing pixel data may cost: the section ``pixels`` of the configuration."""
+"""What reading and writing pixel data may cost: the sections ``pixels`` and ``deface`` of the configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.setting import ByteSize, Seconds, Section
+from gateway.setting import ByteSize, Form, Seconds, Section, Text
 
 #: What runs the networks that find text.
 TextProvider = Literal["cpu", "openvino", "cuda"]
@@ -35,4 +35,22 @@ class PixelSettings(Section):
     )
     text_provider: TextProvider = Field(
         "cpu", description="what runs the networks that find text; others than `cpu` need their build of onnxruntime"
+    )
+
+
+class FaceSettings(Section):
+    """How faces are taken out of whole series of CT and MR, where a profile has the rule `deface`."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1), Form("list of texts")] | None = Field(
+        None,
+        description="program that finds the face, with its arguments, to which a folder to read and a folder to write "
+        "are added; by default the one of the extra `deface`",
+        examples=[["/opt/deface/run"]],
+    )
+    quiet_seconds: Seconds = Field(
+        120.0, description="a series is complete when none of its instances was received for so long"
+    )
+    seconds: Seconds = Field(600.0, description="time that the program has for a series")
+    memory_bytes: Annotated[ByteSize, Field(ge=256 * 1024**2)] = Field(
+        4 * 1024**3, description="memory that the program has"
     )

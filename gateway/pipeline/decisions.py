@@ -14,14 +14,25 @@ from typing import Final
 from gateway.config import Settings
 from gateway.deid import ProjectKey
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
-from gateway.errors import ConfigurationError, FeaturesSuspected
+from gateway.errors import ConfigurationError, FeaturesSuspected, WaitsForSeries
 from gateway.ledger import HeldFilter, HeldInstance, Ledger, ReviewRecord
 from gateway.pipeline import circumstances
 from gateway.pipeline.reviewing import Box, HeldImage, is_about_pixels
 from gateway.pixels.areas import outside
 from gateway.secret import project_secret
 
-__all__ = ["Released", "Selection", "choose", "keep_region", "mask", "reject", "release", "retry", "which"]
+__all__ = [
+    "Released",
+    "Selection",
+    "accept_blanking",
+    "choose",
+    "keep_region",
+    "mask",
+    "reject",
+    "release",
+    "retry",
+    "which",
+]
 
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 _SIZE: Final = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.IGNORECASE)
@@ -287,6 +298,33 @@ def keep_region(
     return boxes
 
 
+def accept_blanking(ledger: Ledger, one: HeldInstance, *, actor: str, because: str) -> int:
+    """Take a person's word that what was found of the face of a series suffices, of a series that the person was shown.
+
+    Returns
+    -------
+    How many of its instances are blanked.
+
+    Raises
+    ------
+    ConfigurationError: nothing was found in it that could be blanked, or it was not shown to the person
+    LedgerUnavailable: the ledger cannot be written
+    """
+    found = _series_of(one)
+    if one.code != FeaturesSuspected.code or found is None:
+        problem = f"instance {one.instance_id} is held by {one.code}: no face was found in its series"
+        raise ConfigurationError(place="held deface", problem=problem)
+    rest = ledger.held(which=HeldFilter(series=(found,), code=one.code), limit=None)
+    if not ledger.viewed([other.instance_id for other in rest], by=actor):
+        problem = f"the series of instance {one.instance_id} was not shown to you: look first (gateway held preview)"
+        raise ConfigurationError(place="held deface", problem=problem)
+    count = ledger.accept_faces(*found, actor=actor, because=because)
+    if not count:
+        problem = f"in the series of instance {one.instance_id} nothing was found that could be blanked"
+        raise ConfigurationError(place="held deface", problem=problem)
+    return count
+
+
 def reject(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because: str) -> None:
     """Keep instances out for good.
 
@@ -335,7 +373,7 @@ def _require_pixels(one: HeldInstance, place: str) -> None:
 
 
 def _is_about_features(one: HeldInstance) -> bool:
-    return one.code == FeaturesSuspected.code
+    return one.code in (FeaturesSuspected.code, WaitsForSeries.code)
 
 
 def _series_of(one: HeldInstance) -> tuple[str, str] | None:

@@ -19,6 +19,7 @@ from gateway.ledger import ReviewRecord
 from gateway.pixel_settings import PixelSettings
 from gateway.pixels.check import check_pixels
 from gateway.pixels.embedded import Embedded, embedded_in
+from gateway.pixels.faces.blanking import Face
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.surplus import drop_surplus
@@ -69,6 +70,7 @@ class PixelStage:
         review: Review | None,
         features_settled: Callable[[], bool] = bool,
         series_has_text: Callable[[], bool] = bool,
+        face_of: Callable[[], Face | None] | None = None,
     ) -> Iterator[PixelOutcome]:
         """What becomes of the pixels of ``instance``; the files of its frames last as long as the block.
 
@@ -80,6 +82,7 @@ class PixelStage:
         review: what a person decided
         features_settled: tells whether a person has decided about the faces of the instance's series
         series_has_text: tells whether another slice of its series had text
+        face_of: tells what was found of a face in its series
 
         Raises
         ------
@@ -95,6 +98,7 @@ class PixelStage:
                 review=review,
                 features_settled=features_settled,
                 series_has_text=series_has_text,
+                face_of=face_of,
             )
         with outcome:
             drop_surplus(program, instance, outcome, review, longest=self.sandbox.settings.frame_bytes)

@@ -14,8 +14,9 @@ from gateway.config import Settings
 from gateway.dicom.instance import Instance
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.errors import InstanceError, PixelsUnreadable, SpoolCorrupt
-from gateway.ledger import PIXEL_CODES, HeldInstance
+from gateway.errors import InstanceError, PixelsUnreadable, SeriesUnfit, SpoolCorrupt
+from gateway.ledger import PIXEL_CODES, HeldInstance, Ledger
+from gateway.pipeline.faces import face_of, volume_of
 from gateway.pipeline.pixels import PixelStage, specialised
 from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
@@ -23,6 +24,7 @@ from gateway.pipeline.treatment import holding, opening_rules
 from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription, describe
 from gateway.pixels.editing import edit_of
+from gateway.pixels.faces.rendering import preview
 from gateway.pixels.frames import open_frames
 from gateway.pixels.picture import DrawnBox, Picture, draw, picture_of, png, shrunk
 from gateway.profile import Program, load_profile, shipped_profiles
@@ -199,6 +201,38 @@ class ReviewTable:
             ]
             boxes += [DrawnBox(area=box.area, colour=_DRAWN) for box in drawn]
             return png(draw(picture, boxes))
+
+    def preview(self, ledger: Ledger, held: HeldInstance) -> bytes:
+        """What the series of a held instance shows of a face, as a PNG file: from the front and from both sides.
+
+        Below is what is left of it once what was found of its face is blanked, if anything was found.
+
+        Parameters
+        ----------
+        ledger: of the gateway
+        held: an instance of the series
+
+        Raises
+        ------
+        SeriesUnfit: the series is no volume
+        InstanceError, SpoolCorrupt: an instance cannot be read
+        SpoolUnavailable, DecoderUnavailable, LedgerUnavailable: it may work later
+        """
+        if held.project is None or not held.about.series_key:
+            raise SeriesUnfit(reason="of the instance no series is known")
+        members = ledger.series_members(held.project, held.about.series_key)
+        names = {one.instance_id: one.spool_name for one in members if one.is_there}
+        faces = {number: face_of(ledger, number) for number in names}
+
+        def opened(number: int) -> Instance:
+            return self._opening.open(self._spool.path(names[number]))
+
+        with holding("the series"):
+            before = volume_of(names, opened, sandbox=self._stage.sandbox)
+            after = None
+            if any(face is not None and face.mask is not None for face in faces.values()):
+                after = volume_of(names, opened, sandbox=self._stage.sandbox, faces=faces.__getitem__)
+            return png(preview(before, after))
 
     def tile(self, held: HeldInstance, *, longest: int) -> Picture | None:
         """A small picture of the middle frame, with what rules blacken and what was found when it was held.

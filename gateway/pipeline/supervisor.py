@@ -47,6 +47,7 @@ from gateway.pipeline.pulse import Pulse
 from gateway.pipeline.reception import receive, receiver_settings
 from gateway.pipeline.recovery import recover
 from gateway.pipeline.resources import open_ledger, open_spool
+from gateway.pipeline.review.activation import lacks_of_faces
 from gateway.pipeline.routing import Router
 from gateway.pipeline.signals import calling
 from gateway.pipeline.worker import work
@@ -193,8 +194,9 @@ class Supervisor:
             for warning in (*settings.warnings(), *confinement_notes(), *self._orphaned):
                 log.warning("configuration", detail=warning)
             for name, program in self._programs.items():
-                if (passing := unlooked_in_words(program)) is not None:
-                    log.warning("configuration", detail=f"projects.{name}: {passing}")
+                for told in (unlooked_in_words(program), lacks_of_faces(program, settings.deface)):
+                    if told is not None:
+                        log.warning("configuration", detail=f"projects.{name}: {told}")
             try:
                 for post in self._posts:
                     self._fill(post)

@@ -24,6 +24,7 @@ from gateway.dicom.segments import Segment
 from gateway.errors import GatewayError, HeldByRule, RejectedByRule, RuleFailed
 from gateway.pipeline.pixels import PixelStage, specialised
 from gateway.pixel_settings import PixelSettings
+from gateway.pixels.faces.blanking import Face
 from gateway.pixels.review import Review
 from gateway.profile import Program
 from gateway.verify import Verifier
@@ -34,6 +35,9 @@ PIXELS_TREATED: Final = "treat-pixels"
 #: Among the actions of an output: bytes of its Pixel Data that were no pixels have gone.
 SURPLUS_DROPPED: Final = "drop-beside-pixels"
 
+#: Among the actions of an output: a face was taken out of its series.
+DEFACED: Final = "deface"
+
 
 @dataclass(frozen=True, slots=True)
 class Treated(Generic[Stored]):
@@ -41,7 +45,8 @@ class Treated(Generic[Stored]):
 
     ``areas`` counts what was blackened on every frame; None if the pixels are those received. ``surplus`` counts bytes
     of Pixel Data that were no pixels and have gone; None if there were none. ``sampled`` tells whether only a sample of
-    its series speaks for it, ``series_text`` whether it is a slice that had text.
+    its series speaks for it, ``series_text`` whether it is a slice that had text, ``faceless`` whether a face
+    was taken out of its series.
     """
 
     output: Deidentified
@@ -53,13 +58,14 @@ class Treated(Generic[Stored]):
     sampled: bool = False
     series_text: bool = False
     surplus: int | None = None
+    faceless: bool = False
 
     @property
     def actions(self) -> dict[str, int]:
         """How often each verb was applied, on how many areas pixels were treated, how many bytes beside them went."""
-        if self.areas is None and self.surplus is None:
+        if self.areas is None and self.surplus is None and not self.faceless:
             return self.output.actions
-        more = {PIXELS_TREATED: self.areas, SURPLUS_DROPPED: self.surplus}
+        more = {PIXELS_TREATED: self.areas, SURPLUS_DROPPED: self.surplus, DEFACED: 1 if self.faceless else None}
         return {**self.output.actions, **{name: count for name, count in more.items() if count is not None}}
 
 
@@ -148,6 +154,7 @@ class Treatment:
         review: Review | None = None,
         features_settled: Callable[[], bool] = bool,
         series_has_text: Callable[[], bool] = bool,
+        face_of: Callable[[], Face | None] | None = None,
     ) -> Treated[Stored]:
         """Treat the pixels of ``instance``, de-identify and verify it, if it is admitted; hand the output to ``store``.
 
@@ -160,6 +167,7 @@ class Treatment:
         review: what a person decided who looked at the pixels
         features_settled: tells whether a person has decided about the faces of the instance's series
         series_has_text: tells whether another slice of its series had text
+        face_of: tells what was found of a face in its series; without it nothing is looked for
 
         Raises
         ------
@@ -179,6 +187,7 @@ class Treatment:
                     review=review,
                     features_settled=features_settled,
                     series_has_text=series_has_text,
+                    face_of=face_of,
                 )
                 outcome = stack.enter_context(treating)
             pixels_done = time.perf_counter()
@@ -202,6 +211,7 @@ class Treatment:
                 stored=store(output.segments),
                 areas=len(outcome.areas) if outcome.edit else None,
                 surplus=outcome.surplus,
+                faceless=outcome.change is not None and outcome.change.features_cleaned,
                 pixel_seconds=pixels_done - started,
                 deidentify_seconds=deidentified - pixels_done,
                 verify_seconds=verified - deidentified,
@@ -239,4 +249,13 @@ class holding:  # noqa: N801  (reads as a statement)
         raise RuleFailed(where=self._step, reason=f"{type(error).__name__} at {place}") from None
 
 
-__all__ = ["PIXELS_TREATED", "SURPLUS_DROPPED", "OpeningRules", "Treated", "Treatment", "holding", "opening_rules"]
+__all__ = [
+    "DEFACED",
+    "PIXELS_TREATED",
+    "SURPLUS_DROPPED",
+    "OpeningRules",
+    "Treated",
+    "Treatment",
+    "holding",
+    "opening_rules",
+]

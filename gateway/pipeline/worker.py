@@ -44,6 +44,7 @@ from gateway.ledger import (
 from gateway.pipeline import circumstances
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
+from gateway.pipeline.faces import FacesOfSeries, face_of
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pace import Pace, amount
@@ -55,6 +56,7 @@ from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import Treated, holding, opening_rules
 from gateway.pipeline.vocabulary import Sightings
+from gateway.pixels.faces.blanking import Face
 from gateway.pixels.review import Review
 from gateway.pixels.sampling import SERIES_INSTANCE_UID
 
@@ -71,6 +73,8 @@ _BYTES_A_SECOND: Final = 500_000
 _MOST_ATTEMPTS: Final = 3
 #: A worker that replaces a dead one takes this many instances singly.
 _CAUTIOUS: Final = 100
+#: Of an instance without a Series Instance UID nothing else is known.
+_NO_SERIES: Final = Face(kind="doubt", reason="the instance has no Series Instance UID")
 _PACE: Final = Pace(few=_BATCH, shortest=0.005, longest=0.1)
 #: Waits of an instance that could not be treated for want of something that may come: the first, the longest.
 _FIRST_WAIT: Final = 0.5
@@ -121,6 +125,16 @@ class Worker:
         self._crosswalks = crosswalk_keys(child.settings)
         self._sightings = Sightings(child.settings)
         self._opening = opening_rules(child.settings, self._spool.work)
+        self._faces = FacesOfSeries(
+            child.settings,
+            ledger=ledger,
+            spool=self._spool,
+            opening=self._opening,
+            sandbox=self._pixels.sandbox,
+            projects=self._projects,
+            owner=child.owner,
+            stopping=child.stopping.is_set,
+        )
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._cautious = _CAUTIOUS if child.cautious else 0
         #: Project and keyed hash of a series -> whether a slice of it had text, in the batch under way.
@@ -151,13 +165,14 @@ class Worker:
             # Else it would wait until its lease runs out. The attempt counts: an instance of it may be to blame.
             self._ledger.release(self._child.owner, crashed=True)
             self._unfinished = False
+        self._faces.step(busy=True)
         limit = 1 if self._cautious else _BATCH
         claims = self._ledger.claim_received(
             self._child.owner, limit=limit, lease_seconds=self._child.settings.workers.lease_seconds
         )
         self._cautious = max(0, self._cautious - len(claims))
         if not claims:
-            return 0
+            return int(self._faces.step())
         self._lease.hold(claim.instance_id for claim in claims)
         self._texts.clear()
         results: list[Result] = []
@@ -355,6 +370,7 @@ class Worker:
             review=review,
             features_settled=lambda: self._series_settled(project, series),
             series_has_text=lambda: self._series_has_text(project, series),
+            face_of=lambda: face_of(self._ledger, claim.instance_id) if series else _NO_SERIES,
         )
         keys = self._crosswalks.get(project.name)
         with holding("the crosswalk"):

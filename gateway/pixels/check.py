@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment, copy_to
+from gateway.dicom.tag import show
 from gateway.errors import DecodersDisagree, DecodingTooLong, LeakSuspected, PixelsUnreadable, SpoolUnavailable
 from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription, describe
@@ -30,6 +31,8 @@ from gateway.pixels.writing import syntax_name
 __all__ = ["check_pixels"]
 
 _WHERE = "(7FE0,0010)"
+#: Slice Thickness, Image Position, Image Orientation, Pixel Spacing, Rescale Intercept and Slope.
+_GEOMETRY = (0x00180050, 0x00200032, 0x00200037, 0x00280030, 0x00281052, 0x00281053)
 
 
 def check_pixels(
@@ -89,10 +92,13 @@ def _compare(instance: Instance, written: Instance, edit: Edit, sandbox: Sandbox
     sample = ("bits_stored", "high_bit", "pixel_representation")
     if any(getattr(before, name) != getattr(after, name) for name in sample):
         raise LeakSuspected(where=_WHERE, reason="the samples are described in another way")
+    if edit.blank is not None and edit.kept is None:
+        _compare_geometry(instance, written)
     inside = np.zeros((before.rows, before.columns), dtype=bool)
     for area in edit.areas:
         inside[area.top : area.bottom, area.left : area.right] = True
-    inside = inside[kept.top : kept.bottom, kept.left : kept.right]
+    face = np.zeros_like(inside) if edit.blank is None else edit.blank.mask & ~inside
+    inside, face = (one[kept.top : kept.bottom, kept.left : kept.right] for one in (inside, face))
     with (
         open_frames(instance, before, sandbox=sandbox) as received,
         open_frames(written, after, sandbox=sandbox) as usual,
@@ -107,11 +113,18 @@ def _compare(instance: Instance, written: Instance, edit: Edit, sandbox: Sandbox
             was = received.frame(number)[kept.top : kept.bottom, kept.left : kept.right]
             is_ = _read(sent, usual, number)
             try:
-                black = _compare_frame(number, was, is_, before, inside=inside, black=black)
+                black = _compare_frame(number, was, is_, before, inside=inside, face=face, black=black)
             except LeakSuspected:
                 if after.encapsulated and not np.array_equal(is_, usual.frame(number)):
                     raise _disagreement(usual, number) from None
                 raise
+
+
+def _compare_geometry(instance: Instance, written: Instance) -> None:
+    """A series without its face is the same volume."""
+    for tag in _GEOMETRY:
+        if instance.text(tag) != written.text(tag):
+            raise LeakSuspected(where=show(tag), reason="the slice lies in another place than before")
 
 
 def _read(sent: FrameReader, usual: FrameReader, number: int) -> Frame:
@@ -136,6 +149,7 @@ def _compare_frame(
     description: PixelDescription,
     *,
     inside: NDArray[np.bool_],
+    face: NDArray[np.bool_],
     black: Frame | None,
 ) -> Frame | None:
     """Compare a frame; what is inside the areas, which is the same in every frame."""
@@ -144,7 +158,10 @@ def _compare_frame(
         black = values[0] if black is None else black
         if not bool((values == black).all()):
             raise LeakSuspected(where=_WHERE, reason=f"an area of frame {number + 1} is not blank")
-    if not np.array_equal(_samples(was, description)[~inside], _samples(is_, description)[~inside]):
+    if face.any() and not bool((is_[face] == is_[face][0]).all()):
+        raise LeakSuspected(where=_WHERE, reason=f"the face of frame {number + 1} is not blank")
+    stays = ~(inside | face)
+    if not np.array_equal(_samples(was, description)[stays], _samples(is_, description)[stays]):
         raise LeakSuspected(where=_WHERE, reason=f"frame {number + 1} has changed outside the areas")
     if _hidden(is_, description):
         raise LeakSuspected(where=_WHERE, reason=f"bits of frame {number + 1} that are no part of a sample are set")

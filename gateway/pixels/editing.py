@@ -15,6 +15,7 @@ from gateway.dicom.tag import PIXEL_DATA
 from gateway.pixels import crop
 from gateway.pixels.areas import Area, area_of, outside, united
 from gateway.pixels.description import PixelDescription
+from gateway.pixels.faces.blanking import Blank
 from gateway.pixels.fill import Frame, blacken, fill_of, needs_extremes, without_unused_bits
 from gateway.pixels.regions import ultrasound_regions
 from gateway.profile import Program
@@ -49,16 +50,18 @@ class Edit:
     areas: what is blackened, in pixels of the received image; they do not overlap
     kept: what stays of the image where its geometry changes, None where it does not
     clears: whether bits that are no part of a sample hold something, which goes
+    blank: the face, which goes
     because: the rules behind it, as ``name_of`` gives them
     """
 
     areas: tuple[Area, ...] = ()
     kept: Area | None = None
     clears: bool = False
+    blank: Blank | None = None
     because: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.areas) or self.kept is not None or self.clears
+        return bool(self.areas) or self.kept is not None or self.clears or self.blank is not None
 
     def adding(self, areas: Iterable[Area], because: str) -> Edit:
         """The edit that blackens ``areas`` as well."""
@@ -106,12 +109,14 @@ class EditedFrames:
         PixelsUnreadable: the frame cannot be decoded, or nothing says what is black
         """
         frame = without_unused_bits(self.source.frame(number), self.description)
+        if self.edit.blank is not None:
+            frame = self.edit.blank.apply(frame, self._fill[0])
         return blacken(frame, self.edit.areas, self._fill)
 
     @cached_property
     def _fill(self) -> tuple[int, ...]:
         extremes = None
-        if self.edit.areas and needs_extremes(self.description):
+        if (self.edit.areas or self.edit.blank is not None) and needs_extremes(self.description):
             extremes = self._extremes()
         return fill_of(self.description, self.photometric_interpretation, extremes)
 

@@ -12,9 +12,10 @@ from gateway.dicom.iod import element_type
 from gateway.pixels.editing import Edit
 from gateway.profile import Program, Verb
 
-__all__ = ["BURNED_IN_ANNOTATION", "checked", "derived", "unlooked"]
+__all__ = ["BURNED_IN_ANNOTATION", "RECOGNIZABLE_VISUAL_FEATURES", "checked", "derived", "faceless", "unlooked"]
 
 BURNED_IN_ANNOTATION: Final = 0x00280301
+RECOGNIZABLE_VISUAL_FEATURES: Final = 0x00280302
 _IMAGE_TYPE: Final = 0x00080008
 _DERIVATION_DESCRIPTION: Final = 0x00082111
 _DERIVATION_CODE_SEQUENCE: Final = 0x00089215
@@ -43,6 +44,17 @@ def checked(instance: Instance) -> _Elements:
     instance: as received
     """
     return {BURNED_IN_ANNOTATION: (encode.element(BURNED_IN_ANNOTATION, b"CS", b"NO", implicit=instance.implicit),)}
+
+
+def faceless(instance: Instance) -> _Elements:
+    """What may be said once a face was taken out of the series of an instance (PS3.15 E.3.2).
+
+    Parameters
+    ----------
+    instance: as received
+    """
+    value = encode.element(RECOGNIZABLE_VISUAL_FEATURES, b"CS", b"NO", implicit=instance.implicit)
+    return {RECOGNIZABLE_VISUAL_FEATURES: (value,)}
 
 
 def unlooked(instance: Instance) -> _Elements:
@@ -91,12 +103,13 @@ def derived(instance: Instance, program: Program, edit: Edit) -> _Elements:
         word
         for word, done in (
             ("areas blackened", edit.areas), ("edges cropped", edit.kept), ("unused bits cleared", edit.clears),
+            ("face blanked", edit.blank is not None),
         )
         if done
     ]  # fmt: skip
     text = f"De-identification: {', '.join(words)}".encode("ascii")
     found[_DERIVATION_DESCRIPTION] = (encode.element(_DERIVATION_DESCRIPTION, b"ST", text, implicit=implicit),)
-    if edit.areas:
+    if edit.areas or edit.blank is not None:
         found[_DERIVATION_CODE_SEQUENCE] = (_derivations(instance),)
     return found
 

@@ -19,12 +19,15 @@ from gateway.errors import (
     HeldByPixelRule,
     PixelsUnreadable,
     RuleFailed,
+    WaitsForSeries,
 )
 from gateway.pixels import crop, stamping
 from gateway.pixels.areas import Area, area_of, outside
 from gateway.pixels.description import PixelDescription, describe
 from gateway.pixels.drawings import Drawings, drawings_of, keeps_overlays_in_pixels
 from gateway.pixels.editing import Edit, EditedFrames, edit_of, has_hidden_bits, name_of
+from gateway.pixels.faces.blanking import Face, blank_of
+from gateway.pixels.faces.volume import is_slice_of_volume
 from gateway.pixels.finding import Findings, Remains, TextBox, TextFinder
 from gateway.pixels.frames import open_frames
 from gateway.pixels.measured import is_measured
@@ -166,6 +169,7 @@ class PixelTreatment:
         review: Review | None = None,
         series_has_text: Callable[[], bool] = bool,
         features_settled: Callable[[], bool] = bool,
+        face_of: Callable[[], Face | None] | None = None,
     ) -> PixelOutcome:
         """Apply the pixel rules of a program.
 
@@ -181,6 +185,8 @@ class PixelTreatment:
         series_has_text: tells whether another slice of the instance's series had text; asked of slices of which
             otherwise a sample is looked at
         features_settled: tells whether a person has decided that no face can be recognised in the instance's series
+        face_of: tells what was found of a face in the instance's series, None if nothing yet; without it series are
+            not looked at here, and what may show a face is held
 
         Returns
         -------
@@ -189,12 +195,14 @@ class PixelTreatment:
         Raises
         ------
         PixelHold: a person has to look: text or a face is suspected, or a rule says so
+        WaitsForSeries: a rule takes faces out of the instance's series, which has not been looked at yet
         PixelsUnreadable: the pixels contradict their description or cannot be decoded
         PixelsUnwritable: they cannot be written as the profile wants
         RuleFailed: a rule cannot be applied to this image
         """
         drawings = drawings_of(program, instance, finder=self._finder, words=words, reviewed=_vouched(review))
-        outcome = self._treated(program, instance, work, words, review, series_has_text, features_settled)
+        face = _face(program, instance, review, features_settled, face_of)
+        outcome = self._treated(program, instance, work, words, review, series_has_text, features_settled, face)
         return _with_drawings(outcome, instance, drawings)
 
     def _treated(
@@ -206,11 +214,12 @@ class PixelTreatment:
         review: Review | None,
         series_has_text: Callable[[], bool],
         features_settled: Callable[[], bool],
+        face: Face | None,
     ) -> PixelOutcome:
         """What becomes of Pixel Data."""
         description = _described(program, instance, review)
         if description is None:
-            _caution_features(program, instance, review, features_settled)
+            _caution_features(program, instance, review, features_settled, face)
             return _outcome(program, instance, Edit(), review, checked=_vouched(review), unlooked=False)
         edit = edit_of(program, instance, description)
         touched = bool(edit)
@@ -229,7 +238,10 @@ class PixelTreatment:
         else:
             edit, touched = _reviewed(edit, review, description), True
             self._refuse_words(instance, description, edit, words)
-        _caution_features(program, instance, review, features_settled)
+        _caution_features(program, instance, review, features_settled, face)
+        if face is not None and face.kind == "blank":
+            blank = blank_of(face, instance, description)
+            edit = replace(edit, blank=blank, because=(*edit.because, *(["its face"] if blank is not None else [])))
         if not edit and (touched or _claims_clean(program, instance)):
             # What nobody sees was not looked at.
             edit = _cleared(instance, description, edit)
@@ -239,6 +251,8 @@ class PixelTreatment:
             # A volume of which some frames were looked at keeps what it says of itself.
             partly = search is not None and not search.whole and not search.sampled
             outcome = _outcome(program, instance, edit, review, checked=touched, unlooked=not partly)
+        if face is not None and face.kind == "blank":
+            _claim_faceless(outcome, instance)
         if search is not None:
             outcome.sampled, outcome.series_text = search.sampled, search.series_text
         return outcome
@@ -487,13 +501,57 @@ def _vouched(review: Review | None) -> bool:
     return review is not None and review.text
 
 
-def _caution_features(program: Program, instance: Instance, review: Review | None, settled: Callable[[], bool]) -> None:
-    """Hold what may show a face where the profile claims that nothing does: no rule takes faces away."""
-    if not _cleans_features(program) or (review is not None and review.features):
+def _face(
+    program: Program,
+    instance: Instance,
+    review: Review | None,
+    settled: Callable[[], bool],
+    face_of: Callable[[], Face | None] | None,
+) -> Face | None:
+    """What was found of a face in the series of an instance, where a rule asks for it; None where nobody looks."""
+    if face_of is None or not program.pixels.defaces or not is_slice_of_volume(instance):
+        return None
+    if (review is not None and review.features) or settled():
+        return None
+    found = face_of()
+    if found is None:
+        raise WaitsForSeries(reason="some of it may still come, or it has not been looked at yet")
+    return found
+
+
+def _caution_features(
+    program: Program,
+    instance: Instance,
+    review: Review | None,
+    settled: Callable[[], bool],
+    face: Face | None,
+) -> None:
+    """Hold what may show a face where the profile claims that nothing does, unless faces were looked for."""
+    if face is not None and face.kind in ("blank", "none"):
         return
+    if not (_cleans_features(program) or program.pixels.defaces) or (review is not None and review.features):
+        return
+    if face is not None and face.kind == "doubt":
+        raise FeaturesSuspected(reason=face.reason)
     risk = features_risk_of(instance)
     if risk is not None and not settled():
-        raise FeaturesSuspected(reason=risk.reason)
+        raise FeaturesSuspected(reason=f"{risk.reason}; {face.reason}" if face is not None else _why(program, risk))
+
+
+def _why(program: Program, risk: Risk) -> str:
+    """Why a face may be recognised, and why nothing takes it away although a rule wants that."""
+    if not program.pixels.defaces:
+        return risk.reason
+    only = "faces are taken out of whole series of single CT and MR slices, and in a running gateway only"
+    return f"{risk.reason}; {only}"
+
+
+def _claim_faceless(outcome: PixelOutcome, instance: Instance) -> None:
+    """Let the output say that no face is recognised: all of its series was treated."""
+    change = outcome.change or PixelChange(transfer_syntax=instance.transfer_syntax, elements={})
+    elements = {**change.elements, **stamping.faceless(instance)}
+    outcome.change = replace(change, elements=elements, features_cleaned=True)
+    outcome.reasons = (*outcome.reasons, "its face was taken away")
 
 
 def _reviewed(edit: Edit, review: Review, description: PixelDescription) -> Edit:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway import ocr
+from gateway import deface, ocr
 from gateway.dicom.dictionary import entry, is_known
 from gateway.dicom.tag import show
 from gateway.errors import ProfileError
 from gateway.profile.check_times import lost
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
 from gateway.profile.pixel_wording import key_of
-from gateway.profile.pixels import Encode, FindText, Pass
+from gateway.profile.pixels import Deface, Encode, FindText, Pass
 from gateway.profile.program import Action, Program
 from gateway.profile.resolve import Disagreement
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT, private_vr
@@ -119,6 +119,15 @@ def _missing_finder(loaded: Loaded) -> Finding | None:
     return Finding(missing, rule.origin.file, rule.origin.line)
 
 
+def _faces(loaded: Loaded) -> Iterator[Finding]:
+    """What a profile that takes faces away can be without, but not do its work."""
+    rule = next((rule for rule in loaded.program.pixels if isinstance(rule, Deface)), None)
+    missing = deface.missing() if rule is not None else None
+    if rule is not None and missing is not None:
+        text = f"{missing}; until then, or until deface.command names another program, what may show a face is held"
+        yield Finding(text, rule.origin.file, rule.origin.line)
+
+
 def _error(failed: ProfileError) -> Finding:
     facts = failed.facts
     text = str(facts.get("problem", "")).partition(" | ")[0]
@@ -144,6 +153,7 @@ def _warnings(loaded: Loaded) -> Iterator[Finding]:
     yield from _disagreements(loaded.resolved.disagreements)
     yield from _settings(loaded)
     yield from _pixels(loaded, own)
+    yield from _faces(loaded)
 
 
 def _at(action: Action, text: str) -> Finding:

@@ -161,6 +161,7 @@ class PixelRuleForm(_Part):
     find_text: FindTextForm | None = Field(None, alias="find-text")
     pass_: Literal[True] | None = Field(None, alias="pass")
     hold: Literal[True] | None = None
+    deface: Literal[True] | None = None
     encode: Literal["same", "explicit", "jpeg-ls", "jpeg-2000", "htj2k", "rle"] | None = None
     because: str = ""
     clause: str | None = None

@@ -11,6 +11,7 @@ from gateway.profile.condition import Condition
 from gateway.profile.language import CropForm, PixelRuleForm, ProfileFile
 from gateway.profile.pixels import (
     Crop,
+    Deface,
     Encode,
     FindText,
     HoldPixels,
@@ -117,6 +118,8 @@ def _rule(key: str, form: PixelRuleForm, common: dict[str, Any]) -> PixelRule:
             return Pass(**common)
         case "hold":
             return HoldPixels(**common)
+        case "deface":
+            return Deface(**common)
         case _:
             assert form.encode is not None
             return Encode(encoding=form.encode, **common)

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from gateway.profile.pixels import (
     Crop,
+    Deface,
     Encode,
     Encoding,
     FindText,
@@ -29,6 +30,7 @@ _KEYS: Final = {
     FindText: "find-text",
     Pass: "pass",
     HoldPixels: "hold",
+    Deface: "deface",
     Encode: "encode",
 }
 _ENCODINGS: Final[dict[Encoding, str]] = {
@@ -81,6 +83,8 @@ def pixels_in_words(rule: PixelRule) -> str:
             return "declared free of burned-in text"
         case HoldPixels():
             return "held for a person to look at"
+        case Deface():
+            return "faces are taken out of whole series of CT and MR slices; where that is not sure they are held"
         case Encode():
             return f"frames that change are written {_ENCODINGS[rule.encoding]}"
     assert_never(rule)

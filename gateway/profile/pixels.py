@@ -146,13 +146,18 @@ class HoldPixels(_Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deface(_Rule):
+    """Faces are taken out of whole series of CT and MR slices; where that is not sure, a person decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Encode(_Rule):
     """How frames are encoded that are written again."""
 
     encoding: Encoding
 
 
-PixelRule: TypeAlias = Mask | KeepRegion | UltrasoundRegions | Crop | FindText | Pass | HoldPixels | Encode
+PixelRule: TypeAlias = Mask | KeepRegion | UltrasoundRegions | Crop | FindText | Pass | HoldPixels | Deface | Encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,11 @@ class PixelProgram:
     def needs_text_finder(self) -> bool:
         """Whether a rule looks for text, which the extra ``ocr`` does."""
         return any(isinstance(rule, FindText) for rule in self.rules)
+
+    @property
+    def defaces(self) -> bool:
+        """Whether a rule takes faces out of series, which the extra ``deface`` or a command of the site's own does."""
+        return any(isinstance(rule, Deface) for rule in self.rules)
 
     @property
     def find_text(self) -> FindText | None:

@@ -19,6 +19,7 @@ from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.crash_contract import CrashContract
+from tests.unit.ledger.faces_contract import FacesContract
 from tests.unit.ledger.finding_contract import FindingContract
 from tests.unit.ledger.holds_contract import HoldsContract
 from tests.unit.ledger.keys_contract import KeysContract
@@ -52,6 +53,7 @@ class TestPostgresql(
     CorrectionsContract,
     CrashContract,
     FindingContract,
+    FacesContract,
     HoldsContract,
     KeysContract,
     NoticesContract,

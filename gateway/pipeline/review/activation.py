@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from gateway import ocr
+from gateway import deface, ocr
 from gateway.errors import ProfileError
+from gateway.pixel_settings import FaceSettings
 from gateway.profile import Program
 
-__all__ = ["require_passing"]
+__all__ = ["lacks_of_faces", "require_passing"]
+
+
+def lacks_of_faces(program: Program, faces: FaceSettings) -> str | None:
+    """What is missing of what takes faces away, if a rule of the profile wants that; None if nothing is.
+
+    The profile can be used without it: what may show a face is then held.
+    """
+    missing = deface.missing() if program.pixels.defaces and faces.command is None else None
+    return None if missing is None else f"{missing}; until then what may show a face is held"
 
 
 def require_passing(program: Program) -> Program:

@@ -14,6 +14,7 @@ from gateway.profile.diff import compare
 from gateway.profile.element import parse_element
 from gateway.profile.explain import explain
 from gateway.profile.load import load_layers
+from gateway.profile.pixel_wording import key_of, pixels_in_words
 from gateway.profile.pixels import FindText, Pass, Rectangle
 from gateway.profile.summary import summarise
 
@@ -170,11 +171,13 @@ def test_the_option_is_claimed_by_its_layer(tmp_path: Path) -> None:
     assert says(program)[1][0] == "Mask"
 
 
-def test_the_option_for_faces_has_no_rules(tmp_path: Path) -> None:
+def test_the_option_for_faces_takes_them_out_of_series(tmp_path: Path) -> None:
     path = write(tmp_path, "profile: mine\nuse: [basic, clean-recognizable-visual-features]\n")
     program = load_profile(path)
     assert "113102" in {code.value for code in program.codes}
-    assert not program.pixels
+    assert program.pixels.defaces
+    assert [key_of(rule) for rule in program.pixels] == ["deface"]
+    assert "whole series" in pixels_in_words(next(iter(program.pixels)))
 
 
 def test_a_profile_that_finds_text_needs_the_parts_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
