@@ -42,7 +42,7 @@ _PER_YEAR: Final = {
     "a": Decimal(1), "a_j": Decimal(1), "a_g": Decimal(1), "a_t": Decimal(1), "mo": Decimal(12), "mo_j": Decimal(12),
     "wk": Decimal("52.1786"), "d": Decimal("365.25"), "h": Decimal(8766), "min": Decimal(525960),
 }  # fmt: skip
-#: A number without a unit is taken for years.
+#: An age without a unit is taken for years.
 _NO_UNIT: Final = frozenset(("", "1"))
 _LONG: Final = frozenset(("a", "a_j", "a_g", "a_t", "mo", "mo_j", "wk"))
 
@@ -83,7 +83,7 @@ def treat_age(
     years, unit = _years(buffer, values, sets)
     bins = action.options if isinstance(action.options, Bins) else None
     if _is_age(buffer, elements, sets):
-        if bins is None or years is None or unit not in _PER_YEAR:
+        if bins is None or years is None or (unit not in _PER_YEAR and unit not in _NO_UNIT):
             return AGE_GOES
         whole = int(years) if bins.top is None else min(int(years), bins.top)
         coarser = whole if whole == bins.top else whole - whole % bins.years
@@ -115,15 +115,14 @@ def _years(buffer: Buffer, elements: list[Element], sets: CharacterSets) -> tupl
     """The number in years, and its unit; None where there is no number or the unit is none of time."""
     units = find(elements, _UNITS)
     unit = code_of(buffer, units[5][0][4], sets)[1] if units is not None and units[5] else ""
-    if unit in _NO_UNIT:
-        unit = "a"
+    per_year = _PER_YEAR["a"] if unit in _NO_UNIT else _PER_YEAR.get(unit)
     try:
         number = Decimal(text_of(buffer, elements, _NUMERIC_VALUE, sets))
     except InvalidOperation:
         return None, unit
-    if unit not in _PER_YEAR or not number.is_finite() or not 0 <= number.adjusted() + 20 <= 40:
+    if per_year is None or not number.is_finite() or not 0 <= number.adjusted() + 20 <= 40:
         return None, unit
-    return max(number, Decimal(0)) / _PER_YEAR[unit], unit
+    return max(number, Decimal(0)) / per_year, unit
 
 
 def _encoded(years: int, item: Item, *, value_type: str) -> dict[int, bytes]:

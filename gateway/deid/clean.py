@@ -69,6 +69,8 @@ _SHORTEST_JOINED: Final = 4
 #: A name counts as misspelt with one letter wrong, from ``_LONG`` letters on with two.
 _SHORTEST_MISSPELT, _LONG = 4, 8
 _SHORTEST_HIDDEN: Final = 6
+#: Fewer digits may stand in a number by chance.
+_FEWEST_DIGITS: Final = 6
 #: Results of longer texts are not remembered (promise P8).
 _LONGEST_REMEMBERED: Final = 512
 #: Unknown words of a study that are told.
@@ -145,6 +147,11 @@ class Cleaner:
         """Whether ``text``, such as a code of a private scheme, holds what the study's header names or a date."""
         identifies = _identifies if len(text) <= _LONGEST_REMEMBERED else _identifies.__wrapped__
         return identifies(self._vocabulary, self._context, text)
+
+    def knows_number(self, digits: str) -> bool:
+        """Whether the header has ``digits`` as an identifier, or as a part of one, or one as a part of them."""
+        runs = ("".join(filter(str.isdecimal, form)) for form in self._context.phrases)
+        return any(digits in run or (len(run) >= _FEWEST_DIGITS and run in digits) for run in runs)
 
     def vouches(self, text: str) -> bool:
         """Whether every word of ``text``, such as a code of a private scheme, is known to identify nobody."""

@@ -23,6 +23,7 @@ from gateway.deid.content_items import Fate, Treatment, treatment
 from gateway.deid.dummies import dummy_value
 from gateway.deid.host import Host
 from gateway.deid.level import sets_of
+from gateway.deid.numerics import OTHER_FORMS, is_identifier
 from gateway.deid.values import encode_value
 from gateway.dicom import encode
 from gateway.dicom.charset import CharacterSets
@@ -37,6 +38,7 @@ _CONCEPT_NAME: Final = 0x0040A043
 _TARGET: Final = 0x0040DB73
 _TEXT_VALUE: Final = 0x0040A160
 _MEASURED_VALUE: Final = 0x0040A300
+_NUMERIC_VALUE: Final = 0x0040A30A
 _CONCEPT_CODE: Final = 0x0040A168
 _UID: Final = 0x0040A124
 _STEP_CONTENT: Final = 0x00400612
@@ -52,7 +54,9 @@ _VALUES: Final = {
     "UIDREF": (_UID, b"UI"),
     "NUM": (_MEASURED_VALUE, b"SQ"),
     "CODE": (_CONCEPT_CODE, b"SQ"),
+    "NUMERIC": (_NUMERIC_VALUE, b"DS"),
 }
+_NUMBERS: Final = frozenset(("NUM", "NUMERIC"))
 #: An item by reference has one; a coordinate is meaningless without what it is drawn on (PS3.3 C.17.3.2.4).
 _NEEDED: Final = "SELECTED FROM"
 #: What a waveform annotation can say beside text (PS3.3 C.10.10).
@@ -151,6 +155,8 @@ def waveform_annotations(
     items: list[bytes] = []
     for item in element[5] or []:
         inner = sets_of(host.buffer, item[4], sets)
+        if is_identifier(host, item[4], inner, value_type=""):
+            continue
         text = text_of(host.buffer, item[4], _UNFORMATTED_TEXT, inner)
         overrides: dict[int, bytes] = {}
         if text:
@@ -187,6 +193,12 @@ def _node(host: Host, item: Item, outer: CharacterSets, position: Position) -> _
             fate = treated.otherwise
         else:
             text = cleaned
+    if (
+        fate is not Fate.REMOVE
+        and value_type in _NUMBERS
+        and is_identifier(host, elements, sets, value_type=value_type)
+    ):
+        fate = treated.otherwise
     age = treat_age(host.program, buffer, item, sets, value_type=value_type)
     if age is AGE_GOES:
         fate = Fate.REMOVE
@@ -281,6 +293,7 @@ def _emitted(
                 overrides[tag] = encode.element(tag, vr, text, implicit=implicit)
             case Fate.DUMMY:
                 overrides[tag] = _dummy(host, node, found, vr)
+                overrides.update({other: b"" for other in OTHER_FORMS if find(elements, other) is not None})
     if node.fate is not Fate.DUMMY:
         overrides.update(node.age)
     return host.content(node.item, path, outer, overrides)
