@@ -41,11 +41,18 @@ _BY_TYPE: Final = {
     "X/Z/U*": ("X", "U", "U"),
 }
 
-#: In keywords of UIDs that name a class, an encoding or a resource of codes, and no instance.
-_CLASSES: Final = (
-    "SOPClass", "TransferSyntax", "CodingSchemeUID", "ContextUID", "MappingResource", "CreatorUID", "TemplateUID",
-    "CreatorVersionUID", "ImplementationClass",
-)  # fmt: skip
+#: Says what the instance is.
+_OWN_CLASS: Final = 0x00080016
+
+
+def _elsewhere() -> frozenset[str]:
+    """UIDs that others than DICOM register: coding schemes, and classes of makers."""
+    text = (files("gateway.dicom") / "data" / "registered-uids.yaml").read_text(encoding="ascii")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return frozenset(word for line in lines for word in line.split() if word[0].isdecimal())
+
+
+_ELSEWHERE: Final = _elsewhere()
 
 #: ``Program.dates`` -> the option of the table.
 _DATES: Final = {
@@ -270,7 +277,7 @@ class _Walker:
     def _unlisted(self, tag: BaseTag) -> str | None:
         """What the table does not list but is of a kind that it lists everywhere: instances, persons, times."""
         vr = vr_of(int(tag)).decode()
-        if vr == "UI" and not any(word in keyword_of(int(tag)) for word in _CLASSES):
+        if vr == "UI" and tag.group > 0x0004 and int(tag) != _OWN_CLASS:
             return "U"
         return "X/Z/D" if vr in ("PN", "DA", "DT", "TM") else _UNLISTED.get(keyword_of(int(tag)))
 
@@ -294,4 +301,4 @@ class _Walker:
         return "\\".join(self._uid(str(uid).strip("\0 ")) for uid in uids)
 
     def _uid(self, uid: str) -> str:
-        return uid if not uid or uid.startswith(_REGISTERED) else self._key.uid(uid)
+        return uid if not uid or uid.startswith(_REGISTERED) or uid in _ELSEWHERE else self._key.uid(uid)

@@ -567,8 +567,11 @@ class _Run:
         """What a rule puts in the element's place; None leaves it as it is."""
         tag = element[0]
         verb = self._plan.resolve(rule.verb, (self._sop_class, level.path, tag, self._lists_references))
-        self._counts[verb.value] += 1
-        return self._carry_out(verb, rule, element, level, private=private)
+        replaced = self._carry_out(verb, rule, element, level, private=private)
+        # A registered UID stays.
+        if replaced is not None or verb is not Verb.HASH_UID or not level.path:
+            self._counts[verb.value] += 1
+        return replaced
 
     def _carry_out(
         self, verb: Verb, rule: Action, element: Element, level: Level, *, private: PrivateElement | None = None

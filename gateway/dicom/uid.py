@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+import yaml
+
 _UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+", re.ASCII)
 #: Context groups are numbered on from 1 without a gap (PS3.6 Table A-3); this leaves later editions some hundred.
 _CONTEXT_GROUP: Final = re.compile(r"1\.2\.840\.10008\.6\.1\.([1-9][0-9]{0,3})", re.ASCII)
@@ -21,8 +23,9 @@ def is_valid_uid(text: str) -> bool:
 
 def is_well_known(text: str) -> bool:
     """Whether the standard registers ``text``: classes, transfer syntaxes, coding schemes, context groups, well-known
-    instances and frames of reference (PS3.6 A). Such a UID identifies nobody; one that somebody made up under the
-    standard's root may hold a date, a device or a patient's number, and is not registered.
+    instances and frames of reference (PS3.6 A), coding schemes of others (PS3.16 8.1); or whether it is a class that a
+    maker of machines publishes. Such a UID identifies nobody; one that somebody made up under the standard's root may
+    hold a date, a device or a patient's number, and is not registered.
     """
     if text in _registered():
         return True
@@ -32,9 +35,12 @@ def is_well_known(text: str) -> bool:
 
 @cache
 def _registered() -> frozenset[str]:
-    """By ``scripts/generate-uids``."""
-    text = (files("gateway.dicom") / "data" / "uids.csv").read_text(encoding="ascii")
-    return frozenset(row["uid"] for row in csv.DictReader(text.splitlines()))
+    """By ``scripts/generate-uids``, and by hand what others register."""
+    data = files("gateway.dicom") / "data"
+    text = (data / "uids.csv").read_text(encoding="ascii")
+    others: dict[str, str] = yaml.safe_load((data / "registered-uids.yaml").read_text(encoding="ascii"))
+    found = {uid for listed in others.values() for uid in listed.split()}
+    return frozenset(found).union(row["uid"] for row in csv.DictReader(text.splitlines()))
 
 
 def is_instance_uid(text: str) -> bool:

@@ -30,6 +30,7 @@ _CODE_VALUE: Final = 0x00080100
 _CODE_MEANING: Final = 0x00080104
 _SOURCE_AE: Final = 0x00020016
 _MEDIA_STORAGE_SOP_INSTANCE_UID: Final = 0x00020003
+_SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
 #: The value of a content item of type UIDREF.
 _UID_VALUE: Final = 0x0040A124
@@ -156,6 +157,9 @@ class Harvester:
         uids = dict(total.uids)
         for uid, tags in rest.uids.items():
             uids[uid] = uids.get(uid, frozenset()) | tags
+        # What the instance is stays, also where the class is nobody's that anybody knows.
+        for own in (instance.text(_SOP_CLASS_UID), instance.meta.sop_class_uid):
+            uids.pop(own, None)
         return Harvest(
             findings=total.findings,
             uids=uids,

@@ -31,11 +31,12 @@ from tests.scorer.violation import Kind, Violation
 __all__ = ["CLASS_UIDS", "NEUTRAL", "Kind", "Original", "Scorer", "Violation"]
 
 _PIXELS: Final = (0x7FE00008, 0x7FE00009, 0x7FE00010)
-#: UI elements that name kinds of things and not things; Table E.1-1 lists none of them.
-CLASS_UIDS: Final = frozenset({
-    0x00020002, 0x00020010, 0x00020012, 0x00041510, 0x00041512, 0x0004151A, 0x00080016, 0x0008001A, 0x0008001B,
-    0x0008010C, 0x0008010D, 0x00080117, 0x00080118, 0x00081150, 0x0008115A, 0x00083002, 0x00089123, 0x04000010,
-    0x04000510,
+#: UI elements that say what a file and an instance are: they stay whoever made the class up.
+CLASS_UIDS: Final = frozenset({0x00020002, 0x00020010, 0x00020012, 0x00041510, 0x00041512, 0x0004151A, 0x00080016})
+#: What others register, as far as the tests' files have it: coding schemes (PS3.16 Table 8-1), classes of makers.
+REGISTERED: Final = frozenset({
+    "2.16.840.1.113883.6.1", "2.16.840.1.113883.6.8", "2.16.840.1.113883.6.96", "2.16.840.1.113883.6.256",
+    "1.3.12.2.1107.5.9.1",
 })  # fmt: skip
 _META_ALLOWED: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 _STAMPS: Final = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
@@ -271,7 +272,8 @@ def _date_pairs(case: Case) -> Iterator[Pair]:
 def _instance_uids(leaf: Leaf) -> list[str]:
     if leaf.vr != "UI" or leaf.tag in CLASS_UIDS:
         return []
-    return [uid for uid in leaf.text.split("\\") if len(uid) > 6 and not uid.startswith("1.2.840.10008.")]
+    uids = [uid for uid in leaf.text.split("\\") if len(uid) > 6 and uid not in REGISTERED]
+    return [uid for uid in uids if not uid.startswith("1.2.840.10008.")]
 
 
 def _is_uid(uid: str) -> bool:

@@ -108,8 +108,8 @@ def test_verbs_of_codes() -> None:
         ("AssertionUID", Verb.HASH_UID),
         ("MultiFrameSourceSOPInstanceUID", Verb.HASH_UID),
         # class UIDs
-        ("ReferencedSOPClassUID", Verb.KEEP),
-        ("CodingSchemeUID", Verb.KEEP),
+        ("ReferencedSOPClassUID", Verb.HASH_UID),
+        ("CodingSchemeUID", Verb.HASH_UID),
         # people, dates, addresses in the source's systems
         ("EvaluatorName", Verb.REMOVE_OR_EMPTY_OR_DUMMY),
         ("SecondaryReviewDate", Verb.REMOVE_OR_EMPTY_OR_DUMMY),
