@@ -55,6 +55,9 @@ _EXPLICIT: Final = {False: Struct("<HH2sH").unpack_from, True: Struct(">HH2sH").
 _IMPLICIT: Final = {False: Struct("<HHI").unpack_from, True: Struct(">HHI").unpack_from}
 _LENGTH: Final = {False: Struct("<I").unpack_from, True: Struct(">I").unpack_from}
 
+#: Group, number, VR, and the length as it stands in 16 bits, or in 32 behind them.
+_EXPLICIT_HEAD: Final = {False: Struct("<HH2sHI").unpack_from, True: Struct(">HH2sHI").unpack_from}
+
 #: Gives the bytes of the data set from a position, as many as are wanted or as there are.
 _Read = Callable[[int, int], bytes]
 
@@ -156,42 +159,41 @@ class _Unreadable(Exception):
 
 def _walk(read: _Read, found: dict[int, bytes], *, implicit: bool, big_endian: bool) -> None:
     """Collect the wanted elements of the top level into ``found``."""
-    explicit_at, implicit_at, length_at = _EXPLICIT[big_endian], _IMPLICIT[big_endian], _LENGTH[big_endian]
-    size_of, wanted = HEADER_SIZE.get, _WANTED
+    explicit_at, implicit_at = _EXPLICIT_HEAD[big_endian], _IMPLICIT[big_endian]
+    size_of, wanted, last = HEADER_SIZE.get, _WANTED, _SERIES_INSTANCE_UID
     base, window = 0, read(0, _WINDOW)
-    pos = 0
+    at, enough = 0, len(window) - 12
+    if len(window) > 1 and window[big_endian] != 0x08:
+        raise _Unreadable
     for _ in range(_MOST):
-        at = pos - base
-        if at + 12 > len(window):
-            base, at, window = pos, 0, read(pos, _WINDOW)
-            if len(window) < 8:
+        if at > enough:
+            base, at, window = base + at, 0, read(base + at, _WINDOW)
+            enough = len(window) - 12
+            if enough < 0:
                 # Read in another encoding than it has, a data set seems to end in its first elements.
                 raise _Unreadable
         if implicit:
             group, number, length = implicit_at(window, at)
             size = 8
         else:
-            group, number, vr, length = explicit_at(window, at)
+            group, number, vr, length, long = explicit_at(window, at)
             size = size_of(vr, 0)
-            if not size:
-                raise _Unreadable
             if size == 12:
-                length = length_at(window, at + 8)[0]
+                length = long
+            elif not size:
+                raise _Unreadable
         tag = group << 16 | number
-        if tag > _SERIES_INSTANCE_UID:
+        if tag > last:
             return
-        if not pos and group != 0x0008:
-            raise _Unreadable
-        pos += size
         if length == UNDEFINED_LENGTH:
             # What VR UN hides is implicit (PS3.5 6.2.2).
             hidden = implicit or vr == b"UN"
-            pos = _end_of_items(read, pos, implicit=hidden, big_endian=big_endian)
+            at = _end_of_items(read, base + at + size, implicit=hidden, big_endian=big_endian) - base
             continue
         if tag in wanted and length <= _LONGEST:
             value = window[at + size : at + size + length]
-            found[tag] = value if len(value) == length else read(pos, length)
-        pos += length
+            found[tag] = value if len(value) == length else read(base + at + size, length)
+        at += size + length
     raise _Unreadable
 
 
