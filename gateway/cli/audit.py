@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_table
 from gateway.cli.options import ConfigFile
+from gateway.config import load_settings
 
 audit = typer.Typer(help="The audit trail: who did what, and why.", no_args_is_help=True)
 
@@ -60,13 +62,25 @@ def verify(
         list[Path] | None, typer.Argument(help="Files that were exported earlier, to be compared as well.")
     ] = None,
     *,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(help="Files of the gateway's log: what they say of the ends of chains is compared as well."),
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Check that no entry was changed, inserted or removed. Exit code 1 if one was."""
+    """Check that no entry was changed, inserted or removed, nor the end of a chain written anew. Exit code 1 if so."""
     from gateway.ledger.audit import compare_trail, read_trail, verify_trail
+    from gateway.pipeline.seals import broken_seals, missing_from_log, seal_keys
 
     flaws: list[str] = []
     with opened_ledger(config) as ledger:
+        # Who has nothing that is sealed needs no secrets.
+        keys = seal_keys(load_settings(config, os.environ)) if ledger.last_seals() else {}
+        flaws += [f"ledger: {problem}" for problem in broken_seals(ledger, keys)]
+        flaws += [f"ledger: the trigger {name} is missing, changed or off" for name in ledger.missing_guards()]
+        for file in log or ():
+            told = missing_from_log(ledger, read_file(file, lambda lines: lines))
+            flaws += [f"{file.name}: {problem}" for problem in told]
         # The end first: entries that are written meanwhile are beyond it, and not yet to be judged.
         end = ledger.audit_end()
         present = [one for one in ledger.audit_trail() if end is None or one.number <= end.number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ import typer
 from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.options import ConfigFile
+from gateway.config import load_settings
 from gateway.errors import ConfigurationError
+from gateway.ledger import AUDIT
 
 receipts = typer.Typer(help="Receipts: the proof of every confirmed delivery.", no_args_is_help=True)
 
@@ -53,9 +56,12 @@ def verify(
 ) -> None:
     """Check that no receipt was changed, inserted or removed. Exit code 1 if one was."""
     from gateway.pipeline.receipts import Flaw, compare_export, read_export, verify_chains
+    from gateway.pipeline.seals import broken_seals, seal_keys
 
     flaws: list[tuple[str, Flaw]] = []
     with opened_ledger(config) as ledger:
+        keys = seal_keys(load_settings(config, os.environ)) if ledger.last_seals() else {}
+        broken = [one for one in broken_seals(ledger, keys) if not one.startswith(AUDIT)]
         # The ends first: receipts that are written meanwhile are beyond them, and not yet to be judged.
         ends = ledger.receipt_chains()
         known = {end.project: end.number for end in ends}
@@ -67,8 +73,11 @@ def verify(
         flaws += [(file.name, flaw) for flaw in compare_export(exported, present)]
     for place, flaw in flaws:
         typer.echo(f"{place}: project {flaw.project}, receipt {flaw.number}: {flaw.problem}")
+    for one in broken:
+        typer.echo(f"ledger: {one}")
     for end in ends:
         typer.echo(f"project {end.project}: {end.number} receipts, the last is {end.digest}")
-    typer.echo("verified" if not flaws else "NOT verified")
-    if flaws:
+    is_whole = not flaws and not broken
+    typer.echo("verified" if is_whole else "NOT verified")
+    if not is_whole:
         raise typer.Exit(1)

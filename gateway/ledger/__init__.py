@@ -48,12 +48,14 @@ from gateway.ledger.records import (
 )
 from gateway.ledger.redo import Redone, Remaking, Resent
 from gateway.ledger.schema import SCHEMA_VERSION
+from gateway.ledger.seals import AUDIT, ChainEnd, ChainSeal, chain_of
 from gateway.ledger.selection import Selection
 from gateway.ledger.sole_use import LedgerInUse, SoleUse
 from gateway.ledger.states import DeliveryState, InstanceState
 from gateway.ledger.writer import MOST_WAITING, LedgerWriter
 
 __all__ = [
+    "AUDIT",
     "DUPLICATE",
     "MOST_WAITING",
     "PIXEL_CODES",
@@ -62,6 +64,8 @@ __all__ = [
     "AuditEnd",
     "AuditRecord",
     "Blamed",
+    "ChainEnd",
+    "ChainSeal",
     "ClaimedInstance",
     "ClaimedSeries",
     "DeidentifiedResult",
@@ -111,4 +115,5 @@ __all__ = [
     "StudyReport",
     "Tokens",
     "Whole",
+    "chain_of",
 ]

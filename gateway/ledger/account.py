@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from gateway.ledger.database import OnDatabase
 from gateway.ledger.records import DUPLICATE, Account, ProjectAccount
 from gateway.ledger.redo import REDONE
-from gateway.ledger.schema import deliveries, history, instances, is_state, outputs
+from gateway.ledger.schema import deliveries, history, instances, is_state, outputs, receipt_chains, receipts
 from gateway.ledger.states import SETTLED, DeliveryState, InstanceState
 
 _WITH_OUTPUT: Final = is_state(
@@ -56,6 +56,15 @@ _DELIVERIES: Final = (
     .where(deliveries.c.instance_id == instances.c.id, ~_OF_AN_EARLIER_OUTPUT)
     .scalar_subquery()
 )
+_CONFIRMATION: Final = sa.and_(
+    history.c.delivery_id.is_not(None), history.c.state_after == DeliveryState.CONFIRMED.value
+)
+_WAS_CONFIRMED: Final = sa.exists().where(
+    deliveries.c.id == receipts.c.delivery_id,
+    history.c.instance_id == deliveries.c.instance_id,
+    history.c.delivery_id == deliveries.c.id,
+    _CONFIRMATION,
+)
 _REJECTED: Final = is_state(instances.c.state, InstanceState.REJECTED)
 
 #: What must not be, in words -> the instances of which it is true.
@@ -84,7 +93,7 @@ class Accounts(OnDatabase):
 
         Two independent sides must agree: the states in which instances and deliveries are, and the transitions in
         the history that brought them there. Besides, every state must have its evidence: a hold its reason, a
-        rejection its rule, an output its deliveries, an arrival its confirmations.
+        rejection its rule, an output its deliveries, an arrival its confirmations, a confirmation its receipt.
 
         Raises
         ------
@@ -158,7 +167,37 @@ def _account(connection: Connection) -> Account:
         *_disagreements("deliveries", delivery_counts, delivery_flow, [state.value for state in DeliveryState]),
         *_faults(connection),
     ]
+    problems += _unproven(connection)
     return Account(projects=tuple(projects), recorded=recorded, problems=tuple(problems))
+
+
+def _unproven(connection: Connection) -> Iterator[str]:
+    """Confirmations and receipts that do not belong together: each confirmation has one, or is counted as without."""
+    confirmations = connection.execute(
+        sa.select(instances.c.project, sa.func.count().label("total"))
+        .join_from(history, instances, history.c.instance_id == instances.c.id)
+        .where(_CONFIRMATION, instances.c.project.is_not(None))
+        .group_by(instances.c.project)
+    ).all()
+    proven = connection.execute(
+        sa.select(receipts.c.project, sa.func.count().label("total")).group_by(receipts.c.project)
+    ).all()
+    chains = connection.execute(sa.select(receipt_chains.c.project, receipt_chains.c.unproven)).all()
+    confirmed = {row.project: row.total for row in confirmations}
+    written = {row.project: row.total for row in proven}
+    counted = {row.project: row.unproven for row in chains}
+    for project in sorted({*confirmed, *written, *counted}):
+        expected = confirmed.get(project, 0) - counted.get(project, 0)
+        if expected != written.get(project, 0):
+            yield (
+                f"project {project}: {written.get(project, 0)} receipts, but {expected} confirmations should have one"
+                " by the history"
+            )
+    total, first = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(receipts.c.number)).where(~_WAS_CONFIRMED)
+    ).one()
+    if total:
+        yield f"{total} receipts are of deliveries that were never confirmed (the first is number {first})"
 
 
 def _disagreements(kind: str, counts: Counter[str], flow: Counter[str], states: list[str]) -> Iterator[str]:

@@ -607,6 +607,7 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
     calls: dict[tuple[str, str], datetime] = {}
     confirmed: set[int] = set()
     proofs: list[tuple[int, Mapping[str, object]]] = []
+    unproven: list[int] = []
     superseded: list[Transition] = []
     for row in mine:
         outcome = by_id[row.id]
@@ -629,13 +630,15 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[DeliveryResul
             # Asked again and found, it has its receipt: nothing was sent.
             if outcome.receipt is not None and row.code != ASKED_AGAIN:
                 proofs.append((row.id, outcome.receipt))
+            else:
+                unproven.append(row.id)
     for how, ended in ends.items():
         connection.execute(_END_ATTEMPTS, {**how._asdict(), "changed_at": now, "ids": ended})
     history.record(connection, transitions, at=now, actor=owner)
     arrived = {row.study_uid: {"instance_id": row.instance_id} for row in mine if row.instance_id in confirmed}
     occurred(connection, CONFIRMED, arrived.values(), at=now)
     call(connection, calls)
-    append(connection, proofs)
+    append(connection, proofs, unproven)
     delivered = settle(connection, sorted(confirmed), now=now, actor=owner)
     end(connection, superseded, now=now, actor=owner)
     _remake(connection, mine, by_id, now=now, actor=owner)

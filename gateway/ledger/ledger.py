@@ -31,6 +31,7 @@ from gateway.ledger.redo import Redo
 from gateway.ledger.retention import Retention
 from gateway.ledger.reviews import Reviews
 from gateway.ledger.sampling import Sampling
+from gateway.ledger.seals import Seals
 from gateway.ledger.snapshot import Snapshots
 from gateway.ledger.sole_use import SoleUse
 from gateway.ledger.vocabulary import Vocabulary
@@ -53,6 +54,7 @@ class Ledger(
     Keys,
     Labels,
     Sampling,
+    Seals,
     Snapshots,
     Redo,
     Retention,

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.ledger.chain import digest_of, link_document
-from gateway.ledger.database import OnDatabase, spelt
+from gateway.ledger.database import OnDatabase, each_of, spelt
 from gateway.ledger.records import Receipt, ReceiptChain
-from gateway.ledger.schema import deliveries, receipt_chains, receipts
+from gateway.ledger.schema import deliveries, instances, receipt_chains, receipts
 
 _AT_ONCE: Final = 1000
 
@@ -31,6 +31,18 @@ _MOVE_END: Final = (
     sa.update(receipt_chains)
     .where(receipt_chains.c.project == sa.bindparam("of_project"))
     .values(number=sa.bindparam("number"), digest=sa.bindparam("digest"))
+)
+_PROJECTS_OF: Final = (
+    sa.select(instances.c.project, sa.func.count())
+    .join_from(deliveries, instances, deliveries.c.instance_id == instances.c.id)
+    .where(deliveries.c.id.in_(each_of("ids")), instances.c.project.is_not(None))
+    .group_by(instances.c.project)
+    .order_by(instances.c.project)
+)
+_COUNT_UNPROVEN: Final = (
+    sa.update(receipt_chains)
+    .where(receipt_chains.c.project == sa.bindparam("of_project"))
+    .values(unproven=receipt_chains.c.unproven + sa.bindparam("more"))
 )
 
 
@@ -80,7 +92,8 @@ class Receipts(OnDatabase):
         LedgerUnavailable
             The database cannot be read.
         """
-        query = sa.select(receipt_chains).order_by(receipt_chains.c.project)
+        columns = receipt_chains.c
+        query = sa.select(columns.project, columns.number, columns.digest).order_by(receipt_chains.c.project)
         rows = self._database.read("read the receipt chains", lambda connection: connection.execute(query).all())
         return [ReceiptChain(**row._mapping) for row in rows]  # noqa: SLF001
 
@@ -91,7 +104,9 @@ class Receipts(OnDatabase):
         return sorted(rows)
 
 
-def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, object]]]) -> None:
+def append(
+    connection: Connection, proofs: Sequence[tuple[int, Mapping[str, object]]], unproven: Sequence[int] = ()
+) -> None:
     """Write receipts in the transaction that confirms their deliveries.
 
     Parameters
@@ -100,6 +115,8 @@ def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, obje
         In that transaction.
     proofs
         Delivery and what its receipt says; ``project`` is among it and decides the chain.
+    unproven
+        Deliveries that are confirmed without another receipt, which the account must know of.
     """
     by_project: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
     for delivery_id, facts in proofs:
@@ -122,13 +139,19 @@ def append(connection: Connection, proofs: Sequence[tuple[int, Mapping[str, obje
             )
         connection.execute(_WRITE, rows)
         connection.execute(_MOVE_END, {"of_project": project, "number": number, "digest": digest})
+    if unproven:
+        for project, count in connection.execute(_PROJECTS_OF, {"ids": list(unproven)}).all():
+            _end(connection, project)
+            connection.execute(_COUNT_UNPROVEN, {"of_project": project, "more": count})
 
 
 def _end(connection: Connection, project: str) -> tuple[int, str]:
     """The number and digest of the last receipt, locked: who confirms for this project at the same time waits here."""
     end = connection.execute(_END, {"project": project}).one_or_none()
     if end is None:
-        connection.execute(_BEGIN[connection.dialect.name], {"project": project, "number": 0, "digest": ""})
+        connection.execute(
+            _BEGIN[connection.dialect.name], {"project": project, "number": 0, "digest": "", "unproven": 0}
+        )
         # Another may have been quicker.
         end = connection.execute(_END, {"project": project}).one()
     return end.number, end.digest

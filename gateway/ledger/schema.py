@@ -163,13 +163,29 @@ receipts: Final = sa.Table(
     sa.UniqueConstraint("project", "number"),
 )
 
-#: The end of each project's chain: without it the last receipts could go unnoticed.
+#: The end of each project's chain: without it the last receipts could go unnoticed. ``unproven`` counts confirmations
+#: that have no receipt of their own: of what a destination was only asked for again, and of before there were receipts.
 receipt_chains: Final = sa.Table(
     "receipt_chains",
     metadata,
     sa.Column("project", Words(64), primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("unproven", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+#: Ends that chains had, each with a MAC by a key that the ledger does not have: the tail of a chain that was written
+#: anew by somebody who can write to the database has another digest than its seal. ``mac`` covers the seal before it.
+chain_seals: Final = sa.Table(
+    "chain_seals",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("chain", Words(80), nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("sealed_at", Moment, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("mac", sa.Text, nullable=False),
 )
 
 #: Numbers for sequential pseudonyms. ``token`` is keyed: it does not tell what has the number.
@@ -510,6 +526,7 @@ _partial(
 sa.Index("deliveries_study", deliveries.c.destination, deliveries.c.study_uid)
 sa.Index("turns_next", turns.c.destination, turns.c.priority, turns.c.turn_at)
 sa.Index("receipts_delivery", receipts.c.delivery_id)
+sa.Index("chain_seals_chain", chain_seals.c.chain, chain_seals.c.id)
 sa.Index("history_instance", history.c.instance_id)
 sa.Index("sampled_series", sampled.c.project, sampled.c.series_key)
 sa.Index("holds_series", holds.c.series_key)
@@ -530,7 +547,7 @@ _TAKEN: Final = "WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)"
 _FUNCTION: Final = "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS"
 _EVENTS: Final = "UPDATE OR DELETE OR TRUNCATE"
 #: What keeps the audit trail from being changed, by dialect.
-_APPEND_ONLY: Final = {
+APPEND_ONLY: Final = {
     "sqlite": (
         f"CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit {_ABORT}",
         f"CREATE TRIGGER audit_keeps_values BEFORE UPDATE ON audit {_ABORT}",
@@ -542,7 +559,7 @@ _APPEND_ONLY: Final = {
         f"CREATE TRIGGER audit_keeps BEFORE {_EVENTS} ON audit EXECUTE FUNCTION audit_is_append_only()",
     ),
 }
-for _dialect, _statements in _APPEND_ONLY.items():
+for _dialect, _statements in APPEND_ONLY.items():
     for _statement in _statements:
         _guard: sa.schema.ExecutableDDLElement = sa.DDL(_statement)  # type: ignore[no-untyped-call]
         sa.event.listen(audit, "after_create", _guard.execute_if(dialect=_dialect))

@@ -11,9 +11,10 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from gateway.deliver import Outcome
@@ -132,11 +133,16 @@ def verify_chains(receipts: Iterable[Receipt], ends: Iterable[ReceiptChain]) -> 
         check = checks.setdefault(receipt.project, ChainCheck("receipt", "receipts"))
         yield from _of(
             receipt.project,
-            check.follow(receipt, belongs=lambda facts, project=receipt.project: facts.get("project") == project),  # type: ignore[misc]
+            check.follow(receipt, belongs=partial(_belongs, receipt)),
         )
     for project in dict.fromkeys([*expected, *checks]) if expected else ():
         check = checks.get(project) or ChainCheck("receipt", "receipts")
         yield from _of(project, check.finish(expected.get(project)))
+
+
+def _belongs(receipt: Receipt, facts: Mapping[str, object]) -> bool:
+    """Whether a document says that it is the receipt of the project and the delivery with which it stands."""
+    return facts.get("project") == receipt.project and facts.get("delivery", receipt.delivery_id) == receipt.delivery_id
 
 
 def _of(project: str, flaws: Iterable[ChainFlaw]) -> Iterator[Flaw]:

@@ -49,6 +49,7 @@ from gateway.pipeline.recovery import recover
 from gateway.pipeline.resources import open_ledger, open_spool
 from gateway.pipeline.review.activation import lacks_of_faces
 from gateway.pipeline.routing import Router
+from gateway.pipeline.seals import Sealer, guard_trail, seal_keys
 from gateway.pipeline.signals import calling
 from gateway.pipeline.worker import work
 from gateway.pixels.looking import unlooked_in_words
@@ -64,6 +65,8 @@ _NOTIFY: Final = "notify"
 _HOUSEKEEPING_SECONDS: Final = 60.0
 #: How long tokens are made at a time of what was received before there were any.
 _FILLING_SECONDS: Final = 2.0
+#: How often the ends of chains are sealed, if they have grown.
+_SEALING_SECONDS: Final = 600.0
 #: A clock that is set back by more makes leases and next attempts wait for as long.
 _JUMP_SECONDS: Final = 60.0
 #: How often the gateway makes sure that the ledger is still its own.
@@ -135,6 +138,8 @@ class Supervisor:
         self._spool: Spool | None = None
         self._originals: Originals | None = None
         self._housekeeping: Housekeeping | None = None
+        self._sealer: Sealer | None = None
+        self._sealing_due = 0.0
         self._metrics: metrics.Metrics | None = None
         self._pulse: Pulse | None = None
         self._conditions: Conditions | None = None
@@ -279,7 +284,11 @@ class Supervisor:
         Router(settings, make_projects(settings, self._programs, established=settings.projects))
         self._tell_outdated(ledger)
         self._orphaned = tuple(orphaned(settings, ledger))
+        keys = seal_keys(settings)
+        guard_trail(ledger, keys)
         audit_start(ledger, self._programs, node=self._node)
+        self._sealer = Sealer(ledger, keys)
+        self._sealer.seal(now=datetime.now(UTC))
 
     @property
     def _the_ledger(self) -> Ledger:
@@ -543,6 +552,9 @@ class Supervisor:
             self._housekeeping.purge(datetime.now(UTC))
             if self._originals is not None:
                 self._originals.fill(seconds=_FILLING_SECONDS)
+            if self._sealer is not None and time.monotonic() >= self._sealing_due:
+                self._sealing_due = time.monotonic() + _SEALING_SECONDS
+                self._sealer.seal(now=datetime.now(UTC))
         except GatewayError as error:
             # Whatever it is: what cannot be tidied up is no reason to receive nothing.
             log.warning("housekeeping postponed", code=error.code, detail=error.message)
@@ -565,6 +577,8 @@ class Supervisor:
         if self._ledger is not None:
             try:
                 audit_stop(self._ledger, node=self._node)
+                if self._sealer is not None:
+                    self._sealer.seal(now=datetime.now(UTC))
             except TransientError as error:
                 log.warning("stop not audited", code=error.code, detail=error.message)
         log.info("stopped")

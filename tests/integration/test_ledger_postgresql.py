@@ -30,6 +30,7 @@ from tests.unit.ledger.races_contract import RacesContract
 from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
 from tests.unit.ledger.sampling_contract import SamplingContract
+from tests.unit.ledger.seals_contract import SealsContract
 from tests.unit.ledger.versions import differences, pretend_newer
 
 
@@ -61,6 +62,7 @@ class TestPostgresql(
     RedoContract,
     ReviewsContract,
     SamplingContract,
+    SealsContract,
 ):
     """The contract on PostgreSQL."""
 

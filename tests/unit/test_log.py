@@ -45,6 +45,7 @@ NUMBERS = {
     "instance",
     "instances",
     "longest_seconds",
+    "number",
     "outputs_of_the_previous_one",
     "pid",
     "port",

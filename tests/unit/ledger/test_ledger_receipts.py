@@ -241,6 +241,7 @@ def test_asking_is_no_attempt(ledger: Ledger) -> None:
 #: Tables of versions after that of the receipts, which the migrations make.
 LATER = (
     "originals",
+    "chain_seals",
     "labels",
     "identities",
     "holds",

@@ -25,6 +25,7 @@ from tests.unit.ledger.races_contract import RacesContract
 from tests.unit.ledger.redo_contract import RedoContract
 from tests.unit.ledger.reviews_contract import ReviewsContract
 from tests.unit.ledger.sampling_contract import SamplingContract
+from tests.unit.ledger.seals_contract import SealsContract
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ class TestSqlite(
     RedoContract,
     ReviewsContract,
     SamplingContract,
+    SealsContract,
 ):
     """The contract on SQLite."""
 
