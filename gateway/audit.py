@@ -48,6 +48,7 @@ class AuditAction(StrEnum):
     DELIVERY_CANCELLED = "delivery-cancelled"
     DELIVERY_MOVED = "delivery-moved"
     INSTANCES_REDONE = "instances-redone"
+    HISTORY_ARCHIVED = "history-archived"
     TAMPERING_NOTICED = "tampering-noticed"
     ORIGINAL_SOUGHT = "original-sought"
     CROSSWALK_READ = "crosswalk-read"

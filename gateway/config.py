@@ -217,6 +217,12 @@ class Storage(Section):
     )
     reserve_bytes: ByteSize = Field(1024**3, description="free space below which instances are refused (0xA700)")
     retention: Duration = Field(7 * 86400, description="how long originals are kept after their delivery")
+    history: Duration | None = Field(
+        None,
+        description="how long after its bytes were removed the history of an instance stays in the ledger; then it "
+        "goes to a file in `history/` in the data; for ever by default",
+        examples=["365d"],
+    )
     ledger: SecretUrl | None = Field(
         None,
         description="URL of the ledger's database, SQLite or PostgreSQL; by default `ledger.sqlite3` in the data",

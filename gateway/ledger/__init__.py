@@ -3,6 +3,7 @@
 SQLite or PostgreSQL by the same code. It holds no identity: keyed hashes and new values only (promise P9).
 """
 
+from gateway.ledger.archive import Archive, Written
 from gateway.ledger.audit import AuditEnd, AuditRecord
 from gateway.ledger.finding import DeliveryGroup, InstanceGroup, StudyFilter, StudyReport, Tokens
 from gateway.ledger.keys import KeyVersion
@@ -61,6 +62,7 @@ __all__ = [
     "PIXEL_CODES",
     "SCHEMA_VERSION",
     "Account",
+    "Archive",
     "AuditEnd",
     "AuditRecord",
     "Blamed",
@@ -115,5 +117,6 @@ __all__ = [
     "StudyReport",
     "Tokens",
     "Whole",
+    "Written",
     "chain_of",
 ]

@@ -12,7 +12,16 @@ from sqlalchemy.engine import Connection
 from gateway.ledger.database import OnDatabase
 from gateway.ledger.records import DUPLICATE, Account, ProjectAccount
 from gateway.ledger.redo import REDONE
-from gateway.ledger.schema import deliveries, history, instances, is_state, outputs, receipt_chains, receipts
+from gateway.ledger.schema import (
+    archived_history,
+    deliveries,
+    history,
+    instances,
+    is_state,
+    outputs,
+    receipt_chains,
+    receipts,
+)
 from gateway.ledger.states import SETTLED, DeliveryState, InstanceState
 
 _WITH_OUTPUT: Final = is_state(
@@ -59,12 +68,27 @@ _DELIVERIES: Final = (
 _CONFIRMATION: Final = sa.and_(
     history.c.delivery_id.is_not(None), history.c.state_after == DeliveryState.CONFIRMED.value
 )
-_WAS_CONFIRMED: Final = sa.exists().where(
-    deliveries.c.id == receipts.c.delivery_id,
-    history.c.instance_id == deliveries.c.instance_id,
-    history.c.delivery_id == deliveries.c.id,
-    _CONFIRMATION,
+_WAS_CONFIRMED: Final = sa.or_(
+    sa.exists().where(
+        deliveries.c.id == receipts.c.delivery_id,
+        history.c.instance_id == deliveries.c.instance_id,
+        history.c.delivery_id == deliveries.c.id,
+        _CONFIRMATION,
+    ),
+    # Its history is in an archive, of which the sums are here.
+    sa.exists().where(
+        deliveries.c.id == receipts.c.delivery_id,
+        instances.c.id == deliveries.c.instance_id,
+        instances.c.archived_in.is_not(None),
+    ),
 )
+#: As the flows of the history.
+_ARCHIVED_FLOWS: Final = sa.select(
+    (archived_history.c.of_delivery == 0).label("of_instance"),
+    sa.func.nullif(archived_history.c.state_before, "").label("state_before"),
+    archived_history.c.state_after,
+    sa.func.sum(archived_history.c.count).label("total"),
+).group_by(archived_history.c.of_delivery, archived_history.c.state_before, archived_history.c.state_after)
 _REJECTED: Final = is_state(instances.c.state, InstanceState.REJECTED)
 
 #: What must not be, in words -> the instances of which it is true.
@@ -120,6 +144,7 @@ def _account(connection: Connection) -> Account:
             sa.func.count().label("total"),
         ).group_by(history.c.delivery_id.is_(None), history.c.state_before, history.c.state_after)
     ).all()
+    flows = [*flows, *connection.execute(_ARCHIVED_FLOWS)]
     by_delivery_state = connection.execute(
         sa.select(deliveries.c.state, sa.func.count().label("total")).group_by(deliveries.c.state)
     ).all()
@@ -152,11 +177,12 @@ def _account(connection: Connection) -> Account:
     recorded = 0
     for row in flows:
         flow = instance_flow if row.of_instance else delivery_flow
-        flow[row.state_after] += row.total
+        total = int(row.total)  # PostgreSQL sums to a Decimal
+        flow[row.state_after] += total
         if row.state_before is not None:
-            flow[row.state_before] -= row.total
+            flow[row.state_before] -= total
         elif row.of_instance:
-            recorded += row.total
+            recorded += total
     problems = [
         *(
             f"project {account.project or '(none)'}: {account.received} received, {account.accounted} accounted for"
@@ -183,7 +209,16 @@ def _unproven(connection: Connection) -> Iterator[str]:
         sa.select(receipts.c.project, sa.func.count().label("total")).group_by(receipts.c.project)
     ).all()
     chains = connection.execute(sa.select(receipt_chains.c.project, receipt_chains.c.unproven)).all()
-    confirmed = {row.project: row.total for row in confirmations}
+    archived = connection.execute(
+        sa.select(archived_history.c.project, sa.func.sum(archived_history.c.count).label("total"))
+        .where(
+            archived_history.c.of_delivery == 1, archived_history.c.state_after == DeliveryState.CONFIRMED.value,
+            archived_history.c.project != "",
+        )
+        .group_by(archived_history.c.project)
+    ).all()  # fmt: skip
+    confirmed = Counter({row.project: row.total for row in confirmations})
+    confirmed.update({row.project: int(row.total) for row in archived})
     written = {row.project: row.total for row in proven}
     counted = {row.project: row.unproven for row in chains}
     for project in sorted({*confirmed, *written, *counted}):

@@ -144,6 +144,17 @@ class Database:
             return {_WRITES: False, "isolation_level": "REPEATABLE READ"}
         return {_WRITES: writes, WANTED: self._wanted}
 
+    @property
+    def file_bytes(self) -> int:
+        """Size of an SQLite database's file; 0 for another database."""
+        path = self.engine.url.database
+        if self.dialect != "sqlite" or path is None:
+            return 0
+        try:
+            return Path(path).stat().st_size
+        except OSError:
+            return 0
+
     def check(self) -> None:
         """Look for damage in the database's file; reads it whole. PostgreSQL looks after its own.
 

@@ -44,6 +44,8 @@ class _Kind(NamedTuple):
     detail: str
 
 
+#: A second or so to read.
+_LARGE: Final = 512 << 20
 #: So many transitions of one kind are written by one statement; fewer cost less one by one.
 _SEVERAL: Final = 4
 
@@ -137,6 +139,11 @@ class Histories(OnDatabase):
             It does not answer.
         """
         self._database.read("answer", lambda connection: connection.execute(sa.select(sa.literal(1))).scalar_one())
+
+    @property
+    def is_large(self) -> bool:
+        """Whether to look for damage in its file takes longer than a start should."""
+        return self._database.file_bytes > _LARGE
 
     def check(self) -> None:
         """Look for damage in an SQLite ledger's file; reads it whole, a second or so per gigabyte.

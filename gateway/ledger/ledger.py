@@ -9,6 +9,7 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.ledger.account import Accounts
+from gateway.ledger.archive import Archives
 from gateway.ledger.audit import Audit
 from gateway.ledger.crosswalk import Crosswalk
 from gateway.ledger.database import Database, Synchronous
@@ -46,6 +47,7 @@ class Ledger(
     Figures,
     Finding,
     Accounts,
+    Archives,
     Numbers,
     Receipts,
     Audit,

@@ -81,6 +81,8 @@ instances: Final = sa.Table(
     sa.Column("instance_token", sa.BigInteger),
     # Number of the association that brought it; null if that is not known.
     sa.Column("association", sa.BigInteger),
+    # Of ``archives``: where its history went; null while that is here.
+    sa.Column("archived_in", sa.BigInteger),
 )
 
 outputs: Final = sa.Table(
@@ -147,6 +149,29 @@ history: Final = sa.Table(
     sa.Column("actor", Words(128), nullable=False),
     sa.Column("code", Words(64), nullable=False),
     sa.Column("detail", Words(1000), nullable=False),
+)
+
+#: Files that history of long ago went into.
+archives: Final = sa.Table(
+    "archives",
+    metadata,
+    sa.Column("number", RowId, primary_key=True, autoincrement=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("instances", sa.BigInteger, nullable=False),
+    sa.Column("archived_at", Moment, nullable=False),
+)
+
+#: How many transitions of each kind went into archives: the account counts them as if they were here. A project and a
+#: state that there is not are empty.
+archived_history: Final = sa.Table(
+    "archived_history",
+    metadata,
+    sa.Column("project", Words(64), primary_key=True),
+    sa.Column("of_delivery", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state_before", sa.Text, primary_key=True),
+    sa.Column("state_after", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
 )
 
 #: Receipts as they were written, one for each time that a delivery was sent and confirmed; ``digest`` is the SHA-256 of
@@ -458,6 +483,8 @@ HELD: Final = is_state(instances.c.state, InstanceState.HELD)
 PURGEABLE: Final = sa.and_(
     is_state(instances.c.state, InstanceState.DELIVERED, InstanceState.REJECTED), instances.c.purged_at.is_(None)
 )
+#: Instances whose bytes are gone, and whose history is here.
+UNARCHIVED: Final = sa.and_(instances.c.purged_at.is_not(None), instances.c.archived_in.is_(None))
 #: Instances that have no tokens yet, and still the bytes to make them of.
 WITHOUT_TOKENS: Final = sa.and_(instances.c.instance_token.is_(None), instances.c.purged_at.is_(None))
 #: Deliveries that a deliverer takes when due.
@@ -492,6 +519,7 @@ _partial(
 )
 _partial("instances_held", instances.c.state, instances.c.id, where=HELD)
 _partial("instances_purgeable", instances.c.changed_at, instances.c.id, where=PURGEABLE)
+_partial("instances_unarchived", instances.c.purged_at, instances.c.id, where=UNARCHIVED)
 _partial("instances_without_tokens", instances.c.id, where=WITHOUT_TOKENS)
 _partial("instances_token", instances.c.instance_token, where=instances.c.instance_token.is_not(None))
 _partial("instances_association", instances.c.association, where=instances.c.association.is_not(None))

@@ -23,11 +23,12 @@ from gateway import metrics
 from gateway.certificates import Expiries
 from gateway.config import Settings
 from gateway.console import Doorkeeper, Health, StatusServer
-from gateway.errors import GatewayError, LedgerUnavailable, PermanentError, ProfileError, TransientError
+from gateway.errors import GatewayError, LedgerDamaged, LedgerUnavailable, PermanentError, ProfileError, TransientError
 from gateway.ledger import Blamed, Ledger, SoleUse
 from gateway.notify import build_notifier
 from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
+from gateway.pipeline.archive import archive_folder, archive_history
 from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
 from gateway.pipeline.conditions import Conditions
@@ -140,6 +141,8 @@ class Supervisor:
         self._housekeeping: Housekeeping | None = None
         self._sealer: Sealer | None = None
         self._sealing_due = 0.0
+        #: What was found in the ledger after the start.
+        self._damage: LedgerDamaged | None = None
         self._metrics: metrics.Metrics | None = None
         self._pulse: Pulse | None = None
         self._conditions: Conditions | None = None
@@ -209,6 +212,8 @@ class Supervisor:
                 self._watch()
             finally:
                 self._stop()
+        if self._damage is not None:
+            raise self._damage
 
     def _await_ledger(self, spool: Spool, keeper: Doorkeeper, stack: ExitStack) -> bool:
         """Take up the ledger as soon as its database is there; whether nobody has told the gateway to stop before.
@@ -268,7 +273,11 @@ class Supervisor:
         settings = self._settings
         ledger = self._ledger = open_ledger(settings)
         stack.callback(ledger.close)
-        ledger.check()
+        if ledger.is_large:
+            # It is read meanwhile; what is found then ends the gateway as it would have kept it from starting.
+            threading.Thread(target=self._look_for_damage, args=(ledger,), name="ledger-check", daemon=True).start()
+        else:
+            ledger.check()
         self._node = node_name(settings.data)
         sole_use = self._sole_use = ledger.sole_use(self._node)
         stack.callback(sole_use.close)
@@ -289,6 +298,17 @@ class Supervisor:
         audit_start(ledger, self._programs, node=self._node)
         self._sealer = Sealer(ledger, keys)
         self._sealer.seal(now=datetime.now(UTC))
+
+    def _look_for_damage(self, ledger: Ledger) -> None:
+        try:
+            ledger.check()
+        except LedgerDamaged as error:
+            log.error("ledger damaged", code=error.code, detail=error.message)  # noqa: TRY400 - the message says what
+            self._damage = error
+            self._stopping.set()
+        except GatewayError as error:
+            # Stopped in the middle, or the disk failed: whoever writes to it will say so.
+            log.warning("ledger not checked", code=error.code, detail=error.message)
 
     @property
     def _the_ledger(self) -> Ledger:
@@ -550,6 +570,11 @@ class Supervisor:
             return
         try:
             self._housekeeping.purge(datetime.now(UTC))
+            keep = self._settings.storage.history
+            if keep is not None:
+                archive_history(
+                    self._the_ledger, archive_folder(self._settings), keep_seconds=keep, now=datetime.now(UTC)
+                )
             if self._originals is not None:
                 self._originals.fill(seconds=_FILLING_SECONDS)
             if self._sealer is not None and time.monotonic() >= self._sealing_due:

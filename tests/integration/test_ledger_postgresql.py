@@ -14,6 +14,7 @@ from gateway.ledger import DeliveryResult, Ledger
 from gateway.ledger.audit import verify_trail
 from gateway.pipeline.receipts import verify_chains
 from tests.integration.postgresql import Cluster, postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
+from tests.unit.ledger.archive_contract import ArchiveContract
 from tests.unit.ledger.build import claim, deidentified, finish, outcome, received, take
 from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
@@ -50,6 +51,7 @@ def ledger(postgresql_cluster: Cluster, migrated: str) -> Iterator[Ledger]:  # n
 
 class TestPostgresql(
     LedgerContract,
+    ArchiveContract,
     ClaimsContract,
     CorrectionsContract,
     CrashContract,

@@ -242,6 +242,8 @@ def test_asking_is_no_attempt(ledger: Ledger) -> None:
 LATER = (
     "originals",
     "chain_seals",
+    "archives",
+    "archived_history",
     "labels",
     "identities",
     "holds",
@@ -253,6 +255,7 @@ LATER = (
     "site_words",
 )
 LATER_INDEXES = (
+    "instances_unarchived",
     "instances_without_tokens",
     "instances_token",
     "instances_association",
@@ -260,7 +263,7 @@ LATER_INDEXES = (
     "outputs_study",
     "outputs_patient",
 )
-LATER_COLUMNS = ("original_id", "instance_token", "association")
+LATER_COLUMNS = ("original_id", "instance_token", "association", "archived_in")
 
 
 def test_p12_a_queue_survives_the_migration(tmp_path: Path) -> None:

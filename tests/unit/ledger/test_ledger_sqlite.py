@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.ledger import Ledger
 from tests.fixtures.ledgers import new_ledger
+from tests.unit.ledger.archive_contract import ArchiveContract
 from tests.unit.ledger.build import received
 from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
@@ -36,6 +37,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 class TestSqlite(
     LedgerContract,
+    ArchiveContract,
     ClaimsContract,
     CorrectionsContract,
     CrashContract,
