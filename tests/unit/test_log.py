@@ -49,6 +49,7 @@ NUMBERS = {
     "outputs_of_the_previous_one",
     "pid",
     "port",
+    "purged",
     "rebuilt",
     "removed",
     "restarts",
