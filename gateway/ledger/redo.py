@@ -305,11 +305,11 @@ class Redo(OnDatabase):
             The database cannot be read.
         """
         query = (
-            sa.select(instances.c.project, sa.func.count(sa.distinct(outputs.c.instance_id)).label("total"))
-            .join_from(deliveries, outputs, deliveries.c.instance_id == outputs.c.instance_id)
-            .join(instances, instances.c.id == outputs.c.instance_id)
+            sa.select(instances.c.project, sa.func.count().label("total"))
+            .join_from(outputs, instances, instances.c.id == outputs.c.instance_id)
             .where(
-                IS_UNCONFIRMED,
+                # From what waits to its outputs, not the other way round: those of long ago are many.
+                outputs.c.instance_id.in_(sa.select(deliveries.c.instance_id).where(IS_UNCONFIRMED)),
                 sa.or_(
                     sa.false(),
                     *(
