@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0016"
+SCHEMA_VERSION: Final = "0017"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
