@@ -176,7 +176,9 @@ class Guards:
                 if tag & 0x00010000:
                     continue
                 guard = known[tag] if tag in known else at((), tag)
-                if guard is None or (items is None and (tag, vr, buffer[value:end]) in fit):
+                # Only what is short is in there; pixel data is not to be read for it.
+                short = items is None and end - value <= _LONGEST_REMEMBERED
+                if guard is None or (short and (tag, vr, buffer[value:end]) in fit):
                     continue
                 if not self.fits(guard, buffer, element, sets):
                     return False
