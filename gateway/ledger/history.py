@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway.errors import IllegalTransition
+from gateway.errors import IllegalTransition, WaitsForSeries
 from gateway.ledger.database import OnDatabase, each_of
 from gateway.ledger.occurrences import DEAD, HELD_EVENT, occurred
 from gateway.ledger.records import HistoryEntry, Provenance
@@ -105,7 +105,8 @@ def record(connection: Connection, transitions: Iterable[Transition], *, at: dat
         connection.execute(_RECORD_ONE, rows)
     for (of_delivery, _, after, code, _), members in alike.items():
         event = _TOLD.get((of_delivery, after))
-        if event is not None:
+        # What waits for its series goes on by itself: nobody has to be told.
+        if event is not None and code != WaitsForSeries.code:
             occurred(connection, event, ({"instance_id": one.instance_id, "code": code} for one in members), at=at)
 
 
