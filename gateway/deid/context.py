@@ -20,6 +20,7 @@ from gateway.dicom.identifying import KIND_OF_VR, KINDS, Kind
 from gateway.dicom.instance import Instance
 from gateway.errors import LimitExceeded
 from gateway.profile import Program, Verb
+from gateway.remembering import remember
 
 __all__ = ["Context", "Contexts", "study_context"]
 
@@ -35,9 +36,9 @@ _LONGEST: Final = 1024
 #: No real instance comes near (promise P7).
 _MOST_VALUES: Final = 5_000
 #: Contexts that are remembered, each under at most this many bytes of its instance.
-_MOST_CONTEXTS: Final = 256
+_MOST_CONTEXTS: Final = 64
 _LONGEST_KEY: Final = 65_536
-_MOST_PARTS: Final = 1024
+_MOST_PARTS: Final = 256
 #: Instead of a VR: character sets, and where those of an item begin and end to hold.
 _SETS, _BEGIN, _END = b"sets", b"(", b")"
 #: Shorter ones are compared with whole values.
@@ -106,18 +107,14 @@ class Contexts:
             if found is None:
                 found = gatherer.of(elements)
                 if raw and not instance.implicit:
-                    if len(self._parts) >= _MOST_PARTS:
-                        self._parts.clear()
-                    self._parts[raw] = found
+                    remember(self._parts, raw, found, most=_MOST_PARTS)
             told += found
         place = tuple(told)
         context = self._known.get(place)
         if context is None:
             context = _context_of(place)
             if sum(len(raw) for _, _, raw in told) <= _LONGEST_KEY:
-                if len(self._known) >= _MOST_CONTEXTS:
-                    self._known.clear()
-                self._known[place] = context
+                remember(self._known, place, context, most=_MOST_CONTEXTS)
         return context
 
 

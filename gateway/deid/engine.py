@@ -35,7 +35,7 @@ from gateway.deid.level import (
     joined,
     value_of,
 )
-from gateway.deid.memory import LONGEST_REMEMBERED, Memory
+from gateway.deid.memory import LONGEST_REMEMBERED, ItemKey, Items, Memory
 from gateway.deid.numbers import NumberSource
 from gateway.deid.outcome import Deidentified
 from gateway.deid.patient import ISSUER_OF_PATIENT_ID, PATIENT_ID, Patient
@@ -450,7 +450,7 @@ class _Run:
             start, content, item_end, item_implicit, nested = item
             delimited = self._length_field(content) == UNDEFINED_LENGTH
             stop = item_end - 8 if delimited else item_end
-            known: tuple[object, ...] | None = None
+            known: ItemKey | None = None
             if unchanged is not None and stop - content <= _LONGEST_ITEM and start not in self._within:
                 known = below, item_implicit, self.buffer[content:stop]
                 if known in unchanged:
@@ -479,7 +479,7 @@ class _Run:
             return [encode.header(tag, vr, UNDEFINED_LENGTH, implicit=level.implicit), *body, encode.SEQUENCE_END]
         return [encode.header(tag, vr, content_length(body), implicit=level.implicit), *body]
 
-    def _unchanged(self, level: Level) -> set[tuple[object, ...]] | None:
+    def _unchanged(self, level: Level) -> Items | None:
         """The items that were left as they are under this level's sequences; None where each has to be looked at."""
         if self._trace is not None or self._known or level.cleaned:
             return None

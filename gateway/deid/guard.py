@@ -19,6 +19,7 @@ from gateway.dicom.encoded import Buffer, Element, Part
 from gateway.dicom.instance import decode_element
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.profile import Action, Program, Technical, Verb
+from gateway.remembering import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ __all__ = ["Guard", "Guards", "guard_of"]
 #: A longer value is hardly met twice.
 _LONGEST_REMEMBERED: Final = 128
 _MOST_REMEMBERED: Final = 1024
+_MOST_PARTS: Final = 256
 _CS: Final = re.compile(r"[A-Z0-9_ ]*")
 #: A term of a maker may be longer than the 16 characters of PS3.5 6.2; a text of a person is soon longer.
 _LONGEST_TERM: Final = 32
@@ -69,9 +71,9 @@ class Guards:
         self._places = frozenset(rule.tag for rule in program.paths)
         self._known: dict[int, Guard | None] = {}
         #: Elements that were looked at: not private ones, whose numbers say nothing, nor what rules treat by its place.
-        self._fit: set[tuple[int, bytes, bytes]] = set()
+        self._fit: dict[tuple[int, bytes, bytes], None] = {}
         #: Stretches of the top level that were looked at.
-        self._parts: set[bytes] = set()
+        self._parts: dict[bytes, None] = {}
 
     def at(self, path: tuple[int, ...], tag: int) -> Guard | None:
         """The guard of an element of the standard that stays."""
@@ -106,9 +108,7 @@ class Guards:
         # What text in another character set says is another thing elsewhere.
         own = tag in self._places or tag & 0x00010000
         if key is not None and not own and (not guard.technical or key[2].isascii()):
-            if len(self._fit) >= _MOST_REMEMBERED:
-                self._fit.clear()
-            self._fit.add(key)
+            remember(self._fit, key, None, most=_MOST_REMEMBERED)
         return True
 
     def has_form(self, guard: Guard, buffer: Buffer, element: Element) -> bool:
@@ -184,7 +184,5 @@ class Guards:
                     return False
                 steady = steady and not guard.technical
             if raw and (steady or raw.isascii()):
-                if len(self._parts) >= _MOST_REMEMBERED:
-                    self._parts.clear()
-                self._parts.add(raw)
+                remember(self._parts, raw, None, most=_MOST_PARTS)
         return True

@@ -16,6 +16,7 @@ from gateway.deid.memory import is_repeatable
 from gateway.deid.private import PrivateElement, staying
 from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.profile import Action, Unnamed, Verb
+from gateway.remembering import remember
 
 if TYPE_CHECKING:
     from gateway.deid.plan import Plan
@@ -98,9 +99,7 @@ class Layouts:
         layout = self._known.get(key, _NEW)
         if layout is _NEW:
             layout = _made(self._plan, buffer, elements, inserts, iod)
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[key] = layout
+            remember(self._known, key, layout, most=_MOST)
         return layout
 
 

@@ -6,21 +6,28 @@ from typing import Final, TypeAlias
 
 from gateway.deid.level import Piece
 from gateway.profile import Action, Pseudonym
+from gateway.remembering import remember
 
-__all__ = ["LONGEST_REMEMBERED", "Memory", "is_repeatable"]
+__all__ = ["LONGEST_REMEMBERED", "ItemKey", "Items", "Memory", "is_repeatable"]
 
 #: Tag, VR and value as received.
 Key: TypeAlias = "tuple[int, bytes, bytes]"
 #: What is in the element's place; None where it stays.
 Made: TypeAlias = "list[Piece] | None"
 
+#: Sequences around an item and its own, whether it is implicit, its bytes.
+ItemKey: TypeAlias = "tuple[tuple[int, ...], bool, bytes]"
+
 #: A longer value is hardly met twice, in bytes.
 LONGEST_REMEMBERED: Final = 128
-_MOST: Final = 1024
+_MOST: Final = 512
+#: Bytes that the items of one make may take, and what one takes besides its own.
+_MOST_BYTES: Final = 1 << 20
+_ITEM_BYTES: Final = 256
 
 
 class Memory:
-    """A bounded memory: when it is full it forgets everything."""
+    """A bounded memory: when it is full it forgets the oldest."""
 
     __slots__ = ("_made", "get")
 
@@ -32,9 +39,34 @@ class Memory:
         """Remember what was made of a value, unless it tells where in its file the value is."""
         if made is not None and not all(isinstance(piece, bytes) for piece in made):
             return
-        if len(self._made) >= _MOST:
-            self._made.clear()
-        self._made[key] = (made,)
+        remember(self._made, key, (made,), most=_MOST)
+
+
+class Items:
+    """Items of sequences, such as functional groups, that the rules left as they were; the latest ones.
+
+    They are repeated from frame to frame and from instance to instance.
+    """
+
+    __slots__ = ("_bytes", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[ItemKey, None] = {}
+        self._bytes = 0
+
+    def __contains__(self, key: ItemKey) -> bool:
+        return key in self._known
+
+    def add(self, key: ItemKey) -> None:
+        """Remember an item."""
+        if key in self._known:
+            return
+        self._known[key] = None
+        self._bytes += len(key[2]) + _ITEM_BYTES
+        while self._bytes > _MOST_BYTES:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._bytes -= len(oldest[2]) + _ITEM_BYTES
 
 
 def is_repeatable(rule: Action) -> bool:

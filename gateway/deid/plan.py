@@ -13,7 +13,7 @@ from gateway.deid.elders import is_elder
 from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
 from gateway.deid.layout import Layouts
-from gateway.deid.memory import Memory
+from gateway.deid.memory import Items, Memory
 from gateway.deid.numbers import NumberSource
 from gateway.deid.patient import Patient, identify, patient_key
 from gateway.deid.private import PrivateElements
@@ -27,6 +27,7 @@ from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
 from gateway.profile import Action, Origin, Program, RetainedUid, TimeOfDay, Unnamed, Verb, resolve
 from gateway.profile.elders import age_limit, without_birth_dates
+from gateway.remembering import remember
 
 __all__ = ["Place", "Plan"]
 
@@ -35,11 +36,9 @@ Place: TypeAlias = tuple[str, tuple[int, ...], int, bool]
 #: Private SOP classes and made-up sequences could fill the memory otherwise.
 _MOST_PLACES: Final = 100_000
 _MOST_PATHS: Final = 10_000
-_MOST_PATIENTS: Final = 1024
+_MOST_PATIENTS: Final = 256
 #: Studies that come at the same time.
 _MOST_STUDIES: Final = 64
-#: Items of sequences, such as functional groups, that are repeated from frame to frame and from instance to instance.
-_MOST_ITEMS: Final = 4096
 #: What of an element that stays has to go: a name, a date in a UID, a time of day.
 _LOOKED_AT: Final = (RetainedUid, TimeOfDay, Unnamed)
 _NO_RULES: Final[Mapping[int, Action | None]] = {}
@@ -90,7 +89,7 @@ class Plan:
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())
         self.guards = Guards(program, self.action)
-        self._unchanged: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
+        self._unchanged: dict[tuple[object, ...], Items] = {}
         self.layouts = Layouts(self)
         self.writings = Writings(self)
         self._patients: dict[tuple[object, ...], Patient] = {}
@@ -116,9 +115,8 @@ class Plan:
         subject = key, *patient_key(instance, identity)
         patient = self._patients.get(subject)
         if patient is None:
-            if len(self._patients) >= _MOST_PATIENTS:
-                self._patients.clear()
-            patient = self._patients[subject] = identify(instance, identity, key, numbers)
+            patient = identify(instance, identity, key, numbers)
+            remember(self._patients, subject, patient, most=_MOST_PATIENTS)
         return patient
 
     def cleaner(self, instance: Instance) -> Cleaner:
@@ -131,29 +129,21 @@ class Plan:
         context = self._contexts.of(instance)
         cleaner = self._cleaners.get(context)
         if cleaner is None:
-            if len(self._cleaners) >= _MOST_STUDIES:
-                self._cleaners.clear()
-            cleaner = self._cleaners[context] = Cleaner(self.program, context)
+            cleaner = remember(self._cleaners, context, Cleaner(self.program, context), most=_MOST_STUDIES)
         return cleaner
 
     def memory(self, key: tuple[object, ...]) -> Memory:
         """What the rules made of values so far, where everything else that counts is ``key``."""
         memory = self._memories.get(key)
         if memory is None:
-            if len(self._memories) >= _MOST_STUDIES:
-                self._memories.clear()
-            memory = self._memories[key] = Memory()
+            memory = remember(self._memories, key, Memory(), most=_MOST_STUDIES)
         return memory
 
-    def unchanged(self, key: tuple[object, ...]) -> set[tuple[object, ...]]:
+    def unchanged(self, key: tuple[object, ...]) -> Items:
         """Items that the rules left as they were, where everything else that counts is ``key``."""
         items = self._unchanged.get(key)
         if items is None:
-            if len(self._unchanged) >= _MOST_STUDIES:
-                self._unchanged.clear()
-            items = self._unchanged[key] = set()
-        elif len(items) >= _MOST_ITEMS:
-            items.clear()
+            items = remember(self._unchanged, key, Items(), most=_MOST_STUDIES)
         return items
 
     def rule(self, tag: int) -> Action | None:

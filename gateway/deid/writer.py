@@ -23,6 +23,7 @@ from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.tag import show
 from gateway.errors import RuleFailed
 from gateway.profile import Action, Origin, Source, Verb
+from gateway.remembering import remember
 
 if TYPE_CHECKING:
     from gateway.deid.plan import Plan
@@ -39,8 +40,8 @@ _PSEUDONYM_INSTEAD: Final = frozenset((Verb.EMPTY, Verb.DUMMY))
 _READ: Final = (DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE, _ENCAPSULATED_DOCUMENT)
 _STAMPED: Final = Action(Verb.INSERT, Origin("standard", "PS3.15 E.1.1", "", 0))
 #: Makes of data sets, and patients, that come at the same time.
-_MOST_MAKES: Final = 1024
-_MOST_WRITTEN: Final = 4096
+_MOST_MAKES: Final = 256
+_MOST_WRITTEN: Final = 256
 
 #: Elements in tag order, and how many were written by verb.
 Written: TypeAlias = "tuple[list[Insert], Counter[str]]"
@@ -71,9 +72,7 @@ class Writings:
         if make is None or writer.pixels is not None:
             return writer.write()
         if make not in self._makes:
-            if len(self._makes) >= _MOST_MAKES:
-                self._makes.clear()
-            self._makes[make] = self._needs(writer)
+            remember(self._makes, make, self._needs(writer), most=_MOST_MAKES)
         needs_pseudonym = self._makes[make]
         if needs_pseudonym is None:
             return writer.write()
@@ -81,9 +80,7 @@ class Writings:
         key = make, writer.patient().pseudonym if needs_pseudonym else "", top.sets(writer.buffer), top.implicit
         written = self._written.get(key)
         if written is None:
-            if len(self._written) >= _MOST_WRITTEN:
-                self._written.clear()
-            written = self._written[key] = writer.write()
+            written = remember(self._written, key, writer.write(), most=_MOST_WRITTEN)
         return written
 
     def _needs(self, writer: Writer) -> bool | None:

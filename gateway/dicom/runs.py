@@ -11,8 +11,11 @@ first bytes give the lengths to try, and the bytes of one such length the run.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Final
+
+from gateway.remembering import remember
 
 if TYPE_CHECKING:
     from gateway.dicom.encoded import Buffer, Element, Item, Limits
@@ -30,9 +33,10 @@ _MOST_MISSES: Final = 4
 #: Places at which a run is kept ready.
 _MOST_PLACES: Final = 12
 #: Bytes that the runs of one encoding may take, and what an element of a tree takes; on a 64-bit machine.
-_MOST_BYTES: Final = 8 << 20
+_MOST_BYTES: Final = 2 << 20
 _ELEMENT_BYTES: Final = 200
 _MOST_VOLATILE: Final = 4096
+_MOST_SHAPES: Final = 4096
 #: Encodings and limits of depth in use at a time.
 _MOST_ENCODINGS: Final = 4
 #: Shapes of runs: no tag is as great.
@@ -88,13 +92,18 @@ class Run:
         return _moved(self.elements, pos - self.elements[0][2])
 
     @property
+    def held_bytes(self) -> int:
+        """About how much memory the run takes."""
+        return len(self.raw) + self.tree_bytes * len(self.placed)
+
+    @property
     def tree_bytes(self) -> int:
         """About how much memory the elements take."""
         return _ELEMENT_BYTES * (len(self.elements) + self.nested)
 
 
 class Runs:
-    """The runs of one encoding: bounded, and all forgotten when they are too many.
+    """The runs of one encoding: bounded, and the oldest forgotten when they are too many.
 
     Attributes
     ----------
@@ -138,7 +147,9 @@ class Runs:
         if placed is None:
             placed = run.at(pos)
             if len(run.placed) < _MOST_PLACES:
-                self._bytes += run.tree_bytes
+                # One that has been forgotten meanwhile does not count any more.
+                if self._known.get(run.raw) is run:
+                    self._bytes += run.tree_bytes
                 run.placed[pos] = placed
         return placed
 
@@ -192,19 +203,38 @@ class Runs:
         made = tuple(tags)
         shape = self._shapes.get(made)
         if shape is None:
-            shape = self._shapes[made] = next(_SHAPES)
+            shape = remember(self._shapes, made, next(_SHAPES), most=_MOST_SHAPES)
         run = Run(raw, elements, shape)
-        self._bytes += len(raw) + run.tree_bytes
-        if self._bytes > _MOST_BYTES or len(self.volatile) > _MOST_VOLATILE:
+        if len(self.volatile) > _MOST_VOLATILE:
             self._forget()
             return [shape]
+        self._drop(raw)
+        while self._known and self._bytes + run.held_bytes > _MOST_BYTES:
+            # Another thread may take the same away, or put something in.
+            with suppress(RuntimeError, StopIteration):
+                self._drop(next(iter(self._known)))
         self._known[raw] = run
+        self._bytes += run.held_bytes
+        # It may have gone with its latest run.
+        head = self.heads.get(raw[:HEAD])
         if head is None:
             self.heads[raw[:HEAD]] = Head(run)
         else:
             head.latest = run
             head.sizes = [len(raw), *(size for size in head.sizes if size != len(raw))][:_MOST_SIZES]
         return [shape]
+
+    def _drop(self, raw: bytes) -> None:
+        """Forget one run."""
+        run = self._known.pop(raw, None)
+        if run is None:
+            return
+        self._bytes -= run.held_bytes
+        head = self.heads.get(raw[:HEAD])
+        if head is not None and head.latest is run:
+            self.heads.pop(raw[:HEAD], None)
+        if not self._known:
+            self._bytes = 0
 
     def _forget(self) -> None:
         for known in (self.heads, self._known, self._shapes, self.volatile, self.settled):

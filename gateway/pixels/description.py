@@ -15,6 +15,7 @@ from gateway.dicom.tag import PIXEL_DATA, UNDEFINED_LENGTH, show
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import PixelsUnreadable
 from gateway.pixels.palette import Palette, read_palette
+from gateway.remembering import remember
 
 FLOAT_PIXEL_DATA: Final = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
@@ -211,9 +212,7 @@ def _described(instance: Instance) -> PixelDescription:
     _check(description)
     # A palette may be a hundred times longer than what it is read from.
     if said is not None and description.palette is None:
-        if len(_remembered) >= _MOST_REMEMBERED:
-            _remembered.clear()
-        _remembered[said] = description
+        remember(_remembered, said, description, most=_MOST_REMEMBERED)
     return description
 
 

@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"number(?::0([1-9]))?")
 _FIXED_TEXT = re.compile(r"[A-Za-z0-9 ._-]*")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def keyed(text: str, digest: bytes) -> str:
     """The pseudonym of the keyed format ``text`` that belongs to ``digest``.
 

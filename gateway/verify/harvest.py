@@ -42,7 +42,9 @@ _ODD_GROUP: Final = 0x00010000
 #: A longer value is hardly met twice.
 _LONGEST_REMEMBERED: Final = 256
 #: Studies that come at the same time, each with a few combinations of parts.
-_MOST_SUMS: Final = 256
+_MOST_SUMS: Final = 128
+#: Findings of a usual instance.
+_USUAL: Final = 256
 #: No real instance comes near; a hostile one must not make the search quadratic (promise P7).
 _MOST_FINDINGS: Final = 20_000
 #: The device's own type: a station that is named after it names no station.
@@ -185,7 +187,8 @@ class Harvester:
                 sets=DEFAULT_REPERTOIRE,
             )
             _check_number(len(total.findings) + len(total.kept))
-            self._sums.keep(context, parts, total)
+            number = len(total.findings) + len(total.kept) + len(total.uids)
+            self._sums.keep(context, parts, total, weight=1 + number // _USUAL)
         return total
 
 

@@ -28,6 +28,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Final, NamedTuple
 
 from gateway.dicom import codes
@@ -41,6 +42,7 @@ from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import LimitExceeded
 from gateway.profile import Program
 from gateway.profile.safe_private import SAFE_PRIVATE
+from gateway.remembering import remember
 from gateway.verify import words
 from gateway.verify.binary import is_textual, opened, runs
 from gateway.verify.dates import NO_DATES, Dates, date_digits, dates_in
@@ -86,6 +88,8 @@ _MOST_HITS: Final = 20
 _MOST_DEPTH: Final = 2
 #: Studies that come at the same time.
 _MOST_CLEAN: Final = 32
+#: Sets of needles never have the same number.
+_NUMBERS_OF_NEEDLES: Final = count()
 #: Needles times bytes; seconds of work (promise P7).
 _MOST_WORK: Final = 10_000_000_000
 
@@ -113,6 +117,8 @@ class Scanner:
         texts = (SOFTWARE, "Profile Digest", program.profile, program.version, program.digest, program.digest[:32])
         codes = (text for code in program.codes for text in (code.value, code.scheme, code.meaning))
         self._parts = Recollection[_Part]()
+        #: Parts remember numbers: each with needles of its own would hold those of all studies that passed lately.
+        self._numbers: dict[frozenset[Needle], int] = {}
         creators = (*(rule.creator for rule in program.private_elements), *(creator for *_, creator in SAFE_PRIVATE))
         self._creators = frozenset(creator.upper() for creator in creators)
         self._own = {
@@ -164,6 +170,7 @@ class Scanner:
     def _suspects(self, output: Output, needles: frozenset[Needle], uids: frozenset[str]) -> set[Needle | str]:
         """The needles and UIDs that may occur in ``output.buffer``; parts that were found clean are not read again."""
         buffer, rest, sets = output.buffer, _Blob(), DEFAULT_REPERTOIRE
+        number = self._number(needles)
         rest.level(buffer, output.meta_elements, sets)
         suspects: set[Needle | str] = set()
         known = self._parts.of((output.implicit, sets))
@@ -172,7 +179,7 @@ class Scanner:
                 now = rest.level(buffer, elements, sets, top=True)
             else:
                 part = known.get(raw)
-                if part is None or needles not in part.clean_of:
+                if part is None or number not in part.clean_of:
                     blob = _Blob()
                     now = blob.level(buffer, elements, sets, top=True)
                     if part is None:
@@ -181,7 +188,7 @@ class Scanner:
                     if suspected:
                         suspects |= suspected
                     else:
-                        part.add(needles)
+                        part.add(number)
                 now = part.behind
                 if part.names is None:
                     suspects |= _named(part.uids, uids)
@@ -191,6 +198,13 @@ class Scanner:
                 sets = now
                 known = self._parts.of((output.implicit, sets))
         return suspects | rest.suspects(needles) | _named(rest.uids(), uids)
+
+    def _number(self, needles: frozenset[Needle]) -> int:
+        """A number that no other set of needles has; the same set may get another one later."""
+        number = self._numbers.get(needles)
+        if number is None:
+            number = remember(self._numbers, needles, next(_NUMBERS_OF_NEEDLES), most=_MOST_CLEAN)
+        return number
 
 
 class _Part:
@@ -202,7 +216,7 @@ class _Part:
     dates: the dates in its texts
     names: these and those that one of them may continue; None where there are too many
     behind: the character sets that hold behind it
-    clean_of: sets of needles none of which occurs in it
+    clean_of: numbers of the sets of needles none of which occurs in it
     """
 
     __slots__ = ("behind", "clean_of", "dates", "names", "uids")
@@ -214,13 +228,11 @@ class _Part:
         if all(len(uid) <= _LONGEST_UID for uid in uids):
             self.names = frozenset(name for uid in uids for name in _names(uid))
         self.behind = behind
-        self.clean_of: set[frozenset[Needle]] = set()
+        self.clean_of: dict[int, None] = {}
 
-    def add(self, needles: frozenset[Needle]) -> None:
-        """Remember that none of ``needles`` occurs."""
-        if len(self.clean_of) >= _MOST_CLEAN:
-            self.clean_of.clear()
-        self.clean_of.add(needles)
+    def add(self, number: int) -> None:
+        """Remember that no needle of the set with this number occurs."""
+        remember(self.clean_of, number, None, most=_MOST_CLEAN)
 
 
 class _Blob:

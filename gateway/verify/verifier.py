@@ -36,8 +36,9 @@ __all__ = ["Verifier"]
 #: UIDs that stand for no instance: the gateway's own dummy.
 _DUMMY_UIDS: Final = frozenset(("2.25.0",))
 _DATES: Final = frozenset((Kind.DATE, Kind.BIRTH_DATE))
-#: Studies that come at the same time.
-_MOST_STUDIES: Final = 128
+#: Studies that come at the same time, and needles of a usual one.
+_MOST_STUDIES: Final = 64
+_USUAL: Final = 256
 #: Outcomes of the conditions whose checks are kept ready.
 _MOST_OUTCOMES: Final = 64
 
@@ -153,7 +154,8 @@ class Checks:
         values = harvested.findings, harvested.kept
         known = self._needles.of(context).get(values)
         if known is None:
-            known = self._needles.keep(context, values, self._made(harvested, stayed, dates))
+            known = self._made(harvested, stayed, dates)
+            self._needles.keep(context, values, known, weight=1 + len(known) // _USUAL)
         return known
 
     def _made(self, harvested: Harvest, stayed: frozenset[tuple[int, str]], dates: frozenset[str]) -> frozenset[Needle]:

@@ -1,4 +1,4 @@
-"""What a soaked gateway is sent: samples of every kind, each study of another patient."""
+"""What a soaked gateway is sent: studies of CT slices, or of samples of every kind, each of another patient."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import count
@@ -13,13 +14,13 @@ from typing import Final
 
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, CTImageStorage
 
 from gateway.samples import Sample, generate, send
 
 _SYLLABLES: Final = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aeiou"]
-#: Instances of a study.
-_OF_A_STUDY: Final = 4
+#: Instances of a study, unless told otherwise.
+OF_A_STUDY: Final = 10
 
 
 class Load(threading.Thread):
@@ -29,42 +30,55 @@ class Load(threading.Thread):
         port: of the gateway
         rate: instances a second
         seed: decides what is sent
+        of_a_study: instances of a study, each study of another patient
+        every_kind: samples of every kind, of which many are held, instead of CT slices
     """
 
-    def __init__(self, port: int, *, rate: float, seed: int) -> None:
+    def __init__(self, port: int, *, rate: float, seed: int, of_a_study: int, every_kind: bool) -> None:
         super().__init__(name="load", daemon=True)
         self._port = port
         self._rate = rate
-        self._seed = seed
+        self._studies = studies(seed, of_a_study=of_a_study, every_kind=every_kind)
         self.stopping = threading.Event()
-        self.sent = self.refused = 0
+        self.sent = 0
+        #: Why instances were not acknowledged -> how many.
+        self.refused = Counter[str]()
 
     def run(self) -> None:
         """Send until told to stop; what falls behind does not catch up."""
-        for samples in studies(self._seed):
+        for samples in self._studies:
             started = time.monotonic()
             report = send(samples, host="127.0.0.1", port=self._port, calling_ae="SOAK", called_ae="GATEWAY")
             self.sent += len(report.taken)
-            self.refused += len(report.refused)
+            self.refused.update(
+                one.problem if one.status is None else f"status {one.status:04X}H" for one in report.refused
+            )
             if self.stopping.wait(max(0.0, len(samples) / self._rate - (time.monotonic() - started))):
                 return
 
 
-def studies(seed: int) -> Iterator[list[Sample]]:
+def studies(seed: int, *, of_a_study: int = OF_A_STUDY, every_kind: bool = False) -> Iterator[list[Sample]]:
     """Studies without end; the same seed gives the same.
 
     The samples are made once, which takes long, and get another patient each time.
+
+    Args:
+        seed: decides what there is in them
+        of_a_study: instances of a study
+        every_kind: samples of every kind instead of CT slices
     """
     chosen = random.Random(seed)
     moulds = [(sample, pydicom.dcmread(io.BytesIO(sample.content))) for sample in generate(seed, f"soak-{seed}")]
+    if not every_kind:
+        moulds = [one for one in moulds if one[1].SOPClassUID == CTImageStorage]
     at = 0
     for number in count(1):
         patient = _patient(chosen)
         study = []
-        for place in range(_OF_A_STUDY):
+        for place in range(of_a_study):
             mould, dataset = moulds[at % len(moulds)]
             at += 1
-            study.append(_made(mould, deepcopy(dataset), patient, number * _OF_A_STUDY + place))
+            study.append(_made(mould, deepcopy(dataset), patient, study=number, place=place))
         yield study
 
 
@@ -94,17 +108,19 @@ def _patient(chosen: random.Random) -> dict[str, str]:
     }
 
 
-def _made(mould: Sample, dataset: Dataset, patient: dict[str, str], number: int) -> Sample:
+def _made(mould: Sample, dataset: Dataset, patient: dict[str, str], *, study: int, place: int) -> Sample:
     for name, value in patient.items():
         setattr(dataset, name, value)
-    dataset.SeriesInstanceUID = f"{patient['SeriesInstanceUID']}.{number % _OF_A_STUDY}"
-    dataset.SOPInstanceUID = f"{patient['StudyInstanceUID']}.{number}"
+    # A series holds what is of one kind.
+    dataset.SeriesInstanceUID = f"{patient['SeriesInstanceUID']}.{sum(map(ord, mould.sop_class_uid))}"
+    dataset.SOPInstanceUID = f"{patient['StudyInstanceUID']}.{place}"
+    dataset.InstanceNumber = place + 1
     dataset.file_meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
     file = io.BytesIO()
     dataset.save_as(file)
     return Sample(
-        number=number,
-        study=number // _OF_A_STUDY,
+        number=place + 1,
+        study=study,
         title=mould.title,
         sop_class_uid=mould.sop_class_uid,
         sop_instance_uid=str(dataset.SOPInstanceUID),

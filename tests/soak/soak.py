@@ -1,4 +1,4 @@
-"""The run: a gateway, samples that are all of different patients, and a look at its processes every few seconds."""
+"""The run: a gateway, studies that are all of different patients, and a look at its processes every few seconds."""
 
 from __future__ import annotations
 
@@ -32,15 +32,18 @@ class Soaked:
     Attributes
     ----------
     verdicts: process -> how it went on
-    sent, refused: instances that were acknowledged, and that were not
+    sent: instances that were acknowledged
+    refused: why instances were not acknowledged -> how many
     states: state of instances -> how many, at the end
+    reasons: state and code of those that did not go out -> how many, as the ledger has them
     faults: what is wrong with the run as a whole
     """
 
     verdicts: Mapping[str, Verdict]
     sent: int
-    refused: int
+    refused: Mapping[str, int]
     states: Mapping[str, int]
+    reasons: Mapping[tuple[str, str], int]
     faults: tuple[str, ...]
 
     @property
@@ -49,7 +52,17 @@ class Soaked:
         return not self.faults and not any(verdict.faults for verdict in self.verdicts.values())
 
 
-def soak(folder: Path, *, minutes: float, rate: float, warm_up: float, tolerance: float, seed: int) -> Soaked:
+def soak(
+    folder: Path,
+    *,
+    minutes: float,
+    rate: float,
+    warm_up: float,
+    tolerance: float,
+    seed: int,
+    of_a_study: int,
+    every_kind: bool,
+) -> Soaked:
     """Run a gateway under constant load and watch its processes.
 
     Parameters
@@ -59,13 +72,13 @@ def soak(folder: Path, *, minutes: float, rate: float, warm_up: float, tolerance
     rate: instances a second
     warm_up: the part of the time in which processes may grow
     tolerance: what they may gain after it, such as 0.05
-    seed: decides what is sent
+    seed, of_a_study, every_kind: decide what is sent (``Load``)
     """
     profiles = folder / "profiles"
     profiles.mkdir(parents=True)
     (profiles / "soak.yaml").write_text(_PROFILE, encoding="utf-8")
     with gateway_server(folder, configuration=_configuration(folder)) as running:
-        load = Load(running.dicom_port, rate=rate, seed=seed)
+        load = Load(running.dicom_port, rate=rate, seed=seed, of_a_study=of_a_study, every_kind=every_kind)
         load.start()
         courses: dict[str, Course] = {}
         replaced: set[str] = set()
@@ -78,7 +91,7 @@ def soak(folder: Path, *, minutes: float, rate: float, warm_up: float, tolerance
             time.sleep(_LOOK_SECONDS)
         load.stopping.set()
         load.join()
-        states = _drained(running)
+        states, reasons = _drained(running)
     # One that came late, as codecs do, has had a shorter warm-up by as much.
     verdicts = {
         name: judge(course.sizes, warm_up=max(0, round(looks * warm_up) - (looks - len(course.sizes))),
@@ -87,10 +100,10 @@ def soak(folder: Path, *, minutes: float, rate: float, warm_up: float, tolerance
     }  # fmt: skip
     faults = [f"{name} was started again" for name in sorted(replaced)]
     if load.refused:
-        faults.append(f"{load.refused} instances were refused")
+        faults.append(f"{load.refused.total()} instances were refused")
     if waiting := states.get("received", 0) + states.get("deidentified", 0):
         faults.append(f"{waiting} instances still wait")
-    return Soaked(verdicts, load.sent, load.refused, states, tuple(faults))
+    return Soaked(verdicts, load.sent, dict(load.refused), states, reasons, tuple(faults))
 
 
 def _configuration(folder: Path) -> str:
@@ -131,13 +144,18 @@ def _empty(archive: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _drained(running: GatewayProcess) -> dict[str, int]:
-    """How many instances are in each state when nothing is under way any more, or after minutes."""
+def _drained(running: GatewayProcess) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+    """How many instances are in each state when nothing is under way any more, or after minutes; and with each code."""
     end = time.monotonic() + _DRAIN_SECONDS
     while True:
         states: dict[str, int] = {}
-        for row in running.get("/api/status").json()["instances"]:
+        reasons: dict[tuple[str, str], int] = {}
+        status = running.get("/api/status").json()
+        for row in status["instances"]:
             states[row["state"]] = states.get(row["state"], 0) + row["count"]
+        for row in status["reasons"]:
+            reason = row["state"], row["code"]
+            reasons[reason] = reasons.get(reason, 0) + row["count"]
         if not states.get("received", 0) + states.get("deidentified", 0) or time.monotonic() > end:
-            return states
+            return states, reasons
         time.sleep(1)

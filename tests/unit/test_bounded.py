@@ -13,6 +13,8 @@ import pytest
 
 import gateway
 from gateway.deid import ProjectKey
+from gateway.deid.memory import Items
+from gateway.remembering import remember
 from tests.soak.sizes import Size, judge
 
 #: The most that one memory may hold; the values of an instance count some hundred.
@@ -55,6 +57,30 @@ def test_uids_take_little_memory() -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 4_000_000
+
+
+def test_what_is_full_forgets_the_oldest_one_for_one() -> None:
+    """What forgets everything goes up and down, and a process grows to the sum of the peaks."""
+    memory: dict[int, str] = {}
+    for number in range(1000):
+        assert remember(memory, number, str(number), most=50) == str(number)
+        assert list(memory) == list(range(max(0, number - 49), number + 1))
+    remember(memory, 990, "again", most=50)
+    assert (len(memory), memory[990]) == (50, "again")
+
+
+@pytest.mark.parametrize("size", [0, 40, 2048])
+def test_items_are_bounded_by_their_bytes(size: int) -> None:
+    items, key = Items(), ((0x00080006,), False)
+    held = []
+    for number in range(8000):
+        items.add((*key, b"%08d" % number + bytes(size)))
+        if number % 1000 == 999:
+            held.append(sum((*key, b"%08d" % one + bytes(size)) in items for one in range(number + 1)))
+    # The latest are there, not more of them than the bound lets, and as many all the time.
+    assert (*key, b"00007999" + bytes(size)) in items
+    assert (held[-1] * (size + 8)) < 1 << 20
+    assert held[-1] == held[-2] > 400
 
 
 def sizes(*megabytes: float, descriptors: Sequence[int] = ()) -> list[Size]:

@@ -285,3 +285,19 @@ def test_p8_the_memory_is_bounded() -> None:
         assert found.of(number % 7)[b"%d" % number] == number
     assert sum(len(found.of(context)) for context in range(7)) <= 1024
     assert found.of("none") == {}
+
+
+def test_the_oldest_facts_are_forgotten_heavy_ones_instead_of_several() -> None:
+    found = Recollection[int](10)
+    for number in range(20):
+        found.keep(number % 3, b"%d" % number, number)
+    assert sorted(fact for context in range(3) for fact in found.of(context).values()) == list(range(10, 20))
+    found.keep(0, b"heavy", -1, weight=6)
+    assert sorted(fact for context in range(3) for fact in found.of(context).values()) == [-1, 16, 17, 18, 19]
+    # One that is heavier than all together is alone; it goes with the next.
+    found.keep(1, b"huge", -2, weight=100)
+    assert [dict(found.of(context)) for context in range(3)] == [{}, {b"huge": -2}, {}]
+    found.keep(2, b"light", 3)
+    assert [dict(found.of(context)) for context in range(3)] == [{}, {}, {b"light": 3}]
+    found.keep(2, b"light", 4)
+    assert dict(found.of(2)) == {b"light": 4}
