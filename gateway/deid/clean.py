@@ -75,6 +75,8 @@ _FEWEST_DIGITS: Final = 6
 _LONGEST_REMEMBERED: Final = 512
 #: Unknown words of a study that are told.
 _MOST_UNKNOWN: Final = 200
+#: Values that are remembered; each keeps the context of its study.
+_MOST_CLEANED: Final = 512
 
 
 class _Fate(IntEnum):
@@ -168,13 +170,13 @@ class Cleaner:
         return cleaned
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_MOST_CLEANED)
 def _clean(vocabulary: frozenset[str], context: Context, text: str) -> tuple[str, frozenset[str]]:
     """One value cleaned, and the words that went only because they are unknown."""
     return _Value(words_of(vocabulary), context, text).cleaned()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_MOST_CLEANED)
 def _identifies(vocabulary: frozenset[str], context: Context, text: str) -> bool:
     """Whether a text holds what the study's header names or a date."""
     return _Value(words_of(vocabulary), context, text).identifies()

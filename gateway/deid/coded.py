@@ -57,6 +57,8 @@ _KEYED_SCHEME_LENGTH: Final = 10
 _PLAIN_VERSION: Final = re.compile(r"(?:[0-9]{1,2}(?:\.[0-9]{1,3}){0,3}|20[0-9]{2}[a-z]?)", re.ASCII)
 #: Written codes and meanings of the last coded entries of public schemes.
 _MOST_REMEMBERED: Final = 4096
+#: The same of what depends on the study, each of which keeps its context.
+_MOST_PRIVATE: Final = 256
 
 
 def has_code(elements: list[Element]) -> bool:
@@ -138,7 +140,7 @@ class _Voices(NamedTuple):
     cleaner: Cleaner
 
 
-@lru_cache(maxsize=_MOST_REMEMBERED)
+@lru_cache(maxsize=_MOST_PRIVATE)
 def _private(host: _Voices, entry: tuple[tuple[int, str], ...]) -> tuple[tuple[int, str | None], ...]:
     """What is written of an entry of which not everything is public knowledge; None for a dummy."""
     received = dict(entry)

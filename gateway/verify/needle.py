@@ -57,6 +57,8 @@ _CODECS: Final = (
     "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "cp437", "cp850", "mac_roman",
 )  # fmt: skip
 _ISO_2022_ESCAPE: Final = re.compile(rb"\x1b[$(][)(]?[@-Z]")
+#: A compiled pattern takes a kilobyte.
+_MOST_PATTERNS: Final = 512
 _DIGIT_SPACE: Final = re.compile(r"(?<=[0-9]) (?=[0-9])")
 
 
@@ -124,7 +126,7 @@ class Needle:
         return False
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MOST_PATTERNS)
 def _pattern(form: str, mode: Mode, *, spaced: bool) -> re.Pattern[str]:
     escaped = re.escape(form)
     match mode:
@@ -145,7 +147,7 @@ def _pattern(form: str, mode: Mode, *, spaced: bool) -> re.Pattern[str]:
             return re.compile(escaped)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MOST_PATTERNS)
 def _encoded_pattern(form: bytes) -> re.Pattern[bytes]:
     """A number is none where it continues: a ramp of values reads as ``0123456789``."""
     before = rb"(?<![0-9])" if form[:1].isdigit() else b""

@@ -24,9 +24,11 @@ _SHORTEST: Final = 6
 _UUID: Final = re.compile(r"2\.25\.[0-9]{36,39}")
 #: Siemens syngo: ``30000022071112...`` was made on the eleventh of July 2022.
 _SYNGO: Final = re.compile(r"300000([0-9]{6})")
+#: Answers that are remembered; each keeps the needles of its study.
+_MOST_UIDS: Final = 512
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MOST_UIDS)
 def kinds_in_uid(uid: str, needles: frozenset[Needle]) -> tuple[Kind, ...]:
     """The kinds of the needles that ``uid`` holds, sorted.
 
