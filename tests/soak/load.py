@@ -93,6 +93,8 @@ def _patient(chosen: random.Random) -> dict[str, str]:
     return {
         "PatientName": f"{word()}^{word()}",
         "PatientID": f"MRN{chosen.getrandbits(32):010}",
+        # Samples of several patients become a study of one: two issuers would make two of them.
+        "IssuerOfPatientID": "SOAK",
         "PatientBirthDate": born,
         "PatientAddress": f"{word()} STREET {chosen.randrange(1, 200)}",
         "PatientTelephoneNumbers": f"+49 30 {chosen.randrange(10**7, 10**8)}",
