@@ -240,6 +240,10 @@ class UnsupportedEncoding(InstanceError):
     """The encoding is not supported: {reason}."""
 
 
+class MediaDirectory(UnsupportedEncoding):
+    """The file is no instance: {reason}."""
+
+
 class LimitExceeded(InstanceError):
     """The data set passes the limit of {limit} {unit} at {where}."""
 

@@ -38,7 +38,7 @@ from gateway.deid.level import (
 from gateway.deid.memory import LONGEST_REMEMBERED, ItemKey, Items, Memory
 from gateway.deid.numbers import NumberSource
 from gateway.deid.outcome import Deidentified
-from gateway.deid.patient import ISSUER_OF_PATIENT_ID, PATIENT_ID, Patient
+from gateway.deid.patient import PATIENT_ID, Patient, claims
 from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement
 from gateway.deid.recording import item_numbers, numbers_of_items, record, record_new
@@ -239,7 +239,7 @@ class _Run:
             transfer_syntax=self._transfer_syntax,
             sop_key=self.key.token("instance", sop_uid),
             actions=dict(self._counts),
-            identities=self._identities(),
+            identities=claims(instance, self.key, self._patient.subject),
             unknown_words=frozenset(self.cleaner.unknown) if "cleaner" in vars(self) else frozenset(),
         )
 
@@ -255,15 +255,6 @@ class _Run:
         return b"".join(bytes_of(piece, self.buffer) for piece in pieces)
 
     # The identifiers of the output.
-
-    def _identities(self) -> tuple[tuple[str, str, str], ...]:
-        """The study, which has one patient, and the Patient ID, which has one issuer."""
-        instance, patient = self._instance, self._patient
-        study, issuer = instance.text(STUDY_INSTANCE_UID), instance.text(ISSUER_OF_PATIENT_ID)
-        found = [("study", self.key.uid(study), patient.token)] if study else []
-        if issuer and patient.subject[0] == "id":
-            found.append(("patient-id", patient.token, self.key.token("issuer", issuer)))
-        return tuple(found)
 
     def _patient_id(self, inserts: Sequence[Insert]) -> str:
         """What the output has as Patient ID, if a rule made it: what is kept would be identity in the ledger."""

@@ -11,7 +11,16 @@ from gateway.dicom.instance import Instance
 from gateway.errors import PseudonymMissing, RuleFailed
 from gateway.profile import Identity
 
-__all__ = ["ISSUER_OF_PATIENT_ID", "PATIENT_ID", "PATIENT_NAME", "Patient", "identify", "patient_key"]
+__all__ = [
+    "ISSUER_OF_PATIENT_ID",
+    "PATIENT_ID",
+    "PATIENT_NAME",
+    "Patient",
+    "claims",
+    "identify",
+    "patient_key",
+    "subject_of",
+]
 
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
@@ -57,6 +66,42 @@ def patient_key(instance: Instance, identity: Identity) -> tuple[str, ...]:
     return ("instance", instance.text(_SOP_INSTANCE_UID) or instance.meta.sop_instance_uid)
 
 
+def claims(instance: Instance, key: ProjectKey, subject: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    """What an instance says that only one may say: its study of whom it is, its Patient ID of who gave it.
+
+    Parameters
+    ----------
+    instance: the instance as received
+    key: the project's key
+    subject: its patient's, as ``subject_of`` has it
+
+    Returns
+    -------
+    Kind, token of what is spoken of, token of what is said of it. Of one study there is one patient, of one Patient ID
+    one issuer.
+    """
+    study, issuer = instance.text(_STUDY_INSTANCE_UID), instance.text(ISSUER_OF_PATIENT_ID)
+    token = key.token("patient", *subject)
+    found = [("study", key.uid(study), token)] if study else []
+    if issuer and subject[0] == "id":
+        found.append(("patient-id", token, key.token("issuer", issuer)))
+    return tuple(found)
+
+
+def subject_of(instance: Instance, identity: Identity) -> tuple[str, ...]:
+    """As ``Patient.subject``, without asking for a number and where no pseudonym is missing."""
+    pseudonym = _in_table(instance, identity)
+    return patient_key(instance, identity) if pseudonym is None else ("pseudonym", pseudonym)
+
+
+def _in_table(instance: Instance, identity: Identity) -> str | None:
+    """The pseudonym that a table has for the patient; None without one."""
+    patient_id = instance.text(PATIENT_ID)
+    if identity.table is None or not identity.is_id(patient_id):
+        return None
+    return identity.table.find(patient_id, instance.text(ISSUER_OF_PATIENT_ID))
+
+
 def identify(instance: Instance, identity: Identity, key: ProjectKey, numbers: NumberSource | None) -> Patient:
     """The patient of ``instance`` and the pseudonym in the form that the profile asks for.
 
@@ -74,9 +119,8 @@ def identify(instance: Instance, identity: Identity, key: ProjectKey, numbers: N
     """
     subject = patient_key(instance, identity)
     if identity.table is not None:
-        patient_id = instance.text(PATIENT_ID)
-        found = identity.table.find(patient_id, instance.text(ISSUER_OF_PATIENT_ID))
-        if found is not None and identity.is_id(patient_id):
+        found = _in_table(instance, identity)
+        if found is not None:
             return _patient(found, ("pseudonym", found), key)
         if identity.missing == "hold":
             raise PseudonymMissing(table=identity.table.name, what="the patient", token=key.token("patient", *subject))

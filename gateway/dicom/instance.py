@@ -30,6 +30,7 @@ from gateway.errors import (
     GatewayError,
     IrregularEncoding,
     MalformedDataSet,
+    MediaDirectory,
     NotDicom,
     OddLength,
     SpoolUnavailable,
@@ -357,7 +358,7 @@ def _map(path: Path) -> mmap.mmap:
 
 def _check_class(meta: FileMeta) -> None:
     if meta.sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
-        raise UnsupportedEncoding(reason="a DICOMDIR lists instances and is none")
+        raise MediaDirectory(reason="a DICOMDIR lists instances and is none")
 
 
 def _declared(uid: str) -> TransferSyntax | None:
@@ -381,6 +382,6 @@ def _check_groups(elements: list[Element]) -> None:
             return
         if tag == _DIRECTORY_RECORDS or (group == 0x0004 and find(elements, _SOP_CLASS_UID) is None):
             # In an instance they are strays of a disc on which it once lay, and go (``Program.action``).
-            raise UnsupportedEncoding(reason="a DICOMDIR lists instances and is none")
+            raise MediaDirectory(reason="a DICOMDIR lists instances and is none")
         if group in (0x0000, 0x0002):
             raise MalformedDataSet(where=show(tag), offset=start, reason="this group does not belong in a data set")

@@ -21,13 +21,13 @@ from gateway.ledger.records import DeidentifiedResult, HeldResult, Result
 from gateway.ledger.schema import history, identities, instances
 from gateway.ledger.states import InstanceState
 
-__all__ = ["claims_of", "lock_of", "one_patient"]
+__all__ = ["CONFLICTS", "claims_of", "lock_of", "one_patient"]
 
 #: Project, kind, what -> whose it is -> the first instance that said so.
 Claims: TypeAlias = "dict[tuple[str, str, str], dict[str, int]]"
 
 #: Kind -> the code of a hold, and why.
-_CONFLICTS: Final = {
+CONFLICTS: Final = {
     "study": (
         "two-patients-in-study",
         "instances of its study name two patients: reject those that are wrong, then release the others",
@@ -94,7 +94,7 @@ def one_patient(connection: Connection, result: DeidentifiedResult, claims: Clai
             statement = _CLAIM[connection.dialect.name]
             connection.execute(statement, {**row, "instance_id": result.instance_id})
         if len(said) > 1 and held is None:
-            code, detail = _CONFLICTS[kind]
+            code, detail = CONFLICTS[kind]
             before = {"of_instance": result.instance_id, "of_code": code}
             if connection.execute(_HELD_BEFORE, before).first() is None:
                 held = HeldResult(

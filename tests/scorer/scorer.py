@@ -199,10 +199,30 @@ def _private(case: Case, leaf: Leaf) -> Iterator[Violation]:
 def _is_kept(case: Case, leaf: Leaf, before: Leaf) -> bool:
     if leaf.items is not None and before.items is not None:
         return len(leaf.items) == len(before.items)
+    if leaf.vr == before.vr == "UI":
+        one, two = (other.text.rstrip(" \0").split("\\") for other in (before, leaf))
+        return len(one) == len(two) and all(
+            became == was or (became.startswith("2.25.") and _must_go(was.strip(" \0"), case.options))
+            for was, became in zip(one, two, strict=True)
+        )
     if isinstance(leaf.value, bytes) and isinstance(before.value, bytes):
         return leaf.value.rstrip(b"\0 ") == before.value.rstrip(b"\0 ") or _is_big_endian(case.original.dataset)
     # An element that pydicom could read in one of the two only.
     return leaf.text.rstrip(" \0") == before.text.rstrip(" \0") or isinstance(before.value, bytes)
+
+
+def _must_go(uid: str, options: frozenset[str]) -> bool:
+    """Whether a UID that an option retains has to be replaced: it is none, or holds a date where dates do not stay."""
+    if not re.fullmatch(r"[0-2](\.[0-9]+)*", uid):
+        return True
+    components = uid.split(".")
+    days = [one[:8] for one in components] + [f"20{one[6:12]}" for one in components if one.startswith("300000")]
+    days += [
+        "".join(one.zfill(2) for one in three)
+        for three in zip(components, components[1:], components[2:], strict=False)
+        if [len(one) for one in three] in ([4, 1, 1], [4, 1, 2], [4, 2, 1], [4, 2, 2])
+    ]
+    return content.FULL not in options and any(is_date(one) and one[:2] in ("18", "19", "20") for one in days)
 
 
 def _same(leaf: Leaf, before: Leaf, neutral: frozenset[str]) -> bool:
