@@ -107,7 +107,7 @@ def studies(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per study.")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """List studies, the newest first: what was received, rejected, held, de-identified, and has arrived where."""
+    """List studies: received, held, and what has arrived where."""
     given = chosen(Chosen(source=source, project=project, since=since, until=until), everything=True)
     selection = Selection(
         source=given.source,

@@ -154,12 +154,15 @@ def test_example_is_correct_when_uncommented(tmp_path: Path) -> None:
     settings = load_settings(file, SECRETS)
     assert settings.warnings() == []
     defaults = load_settings(None, {})
-    doors = {"tls": None, "plain": None}
+    # Numbers that follow from another one by default are shown as what follows.
+    doors = {"tls": None, "plain": None, "max_associations_per_address": None, "reserved_associations": None}
     assert settings.dicom.model_copy(update=doors) == defaults.dicom
-    assert settings.http.model_copy(update={"tls": None}) == defaults.http
+    assert settings.dicom.associations_per_address == defaults.dicom.associations_per_address
+    assert settings.dicom.associations_reserved == defaults.dicom.associations_reserved
+    assert settings.http.model_copy(update={"tls": None, "trusted_proxies": ()}) == defaults.http
     for section in ("limits", "retry", "log"):
         assert getattr(settings, section) == getattr(defaults, section), f"the example's {section} is not the default"
-    assert settings.storage.model_copy(update={"ledger": None}) == defaults.storage
+    assert settings.storage.model_copy(update={"ledger": None, "history": None}) == defaults.storage
 
 
 def test_example_has_every_key() -> None:

@@ -91,7 +91,8 @@ class LedgerContract:
         ledger.record_received([received(7)])
         (claimed,) = claim(ledger)
         original = received(7)
-        for name in original.__slots__:
+        # What is searched for alone no worker needs.
+        for name in set(original.__slots__) - {"association", "known_by"}:
             assert getattr(claimed, name) == getattr(original, name)
         assert claimed.attempts == 1
 

@@ -228,7 +228,7 @@ def test_a_command_has_so_much_time(head: SeriesVolume, tmp_path: Path) -> None:
 
 
 def test_a_command_is_ended_when_the_gateway_stops(head: SeriesVolume, tmp_path: Path) -> None:
-    settings = FaceSettings(command=("sleep", "60"))
+    settings = FaceSettings(command=(sys.executable, "-c", "import time; time.sleep(60)"))
     with pytest.raises(Stopped):
         find_face(head, settings, work=tmp_path, stopping=lambda: True)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.dicom.segments import FileRange, Segment
 from gateway.errors import LeakSuspected, LimitExceeded
@@ -123,6 +123,9 @@ def odd(tag: int, vr: str, value: object) -> Dataset:
         ({}, item(RescaleType=f"x.{SOP_INSTANCE}"), ["(0028,1054): uid"]),
         # A UID that continues an original one.
         ({"StudyInstanceUID": OTHER_UID}, item(FrameOfReferenceUID=f"{OTHER_UID}.7"), ["(0020,0052): uid"]),
+        # A UID that nobody registered, in an element that names a class.
+        ({"OriginalSpecializedSOPClassUID": OTHER_UID}, item(OriginalSpecializedSOPClassUID=OTHER_UID),
+         ["(0008,001B): uid"]),
         # A UID of an element that no table lists.
         ({"TargetFrameOfReferenceUID": OTHER_UID}, item(FrameOfReferenceUID=OTHER_UID), ["(0020,0052): uid"]),
         # A person's name of an element that no table lists.
@@ -195,9 +198,9 @@ def test_planted_values_are_found(
         ({"StudyTime": "120000"}, item(ContentTime="120000")),
         # Names that are none.
         ({"PatientName": "ANONYMOUS", "OperatorsName": "TECH"}, item(RescaleType="ANONYMOUS TECH")),
-        # Class UIDs are nobody's.
-        ({"OriginalSpecializedSOPClassUID": OTHER_UID},
-         item(OriginalSpecializedSOPClassUID=OTHER_UID)),
+        # UIDs of registered classes are nobody's.
+        ({"OriginalSpecializedSOPClassUID": CTImageStorage},
+         item(OriginalSpecializedSOPClassUID=CTImageStorage)),
         # The file meta information's own names.
         ({"PatientName": "DEIDGW^ERIKA"}, item(RescaleType="x")),
         # Three letters in random bytes.
