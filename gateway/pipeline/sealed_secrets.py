@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from gateway.errors import BackupUnusable, ConfigurationError
 from gateway.permissions import require_private
+from gateway.secret import GATEWAY
 
 _MAGIC: Final = b"DGsecret1\n"
 SALT_BYTES: Final = 16
@@ -25,8 +26,10 @@ _NONCE_BYTES: Final = 12
 #: 128 MiB and some tenths of a second for each guess.
 _COST: Final = 1 << 17
 SHORTEST_PASSPHRASE: Final = 16
-#: What the file of a project's secret is called (``gateway/secret.py``).
-SECRET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?:@[0-9]{1,9})?\.key", re.ASCII)
+#: What the file of a secret of a project, or of the gateway, is called (``gateway/secret.py``).
+SECRET_NAME: Final = re.compile(
+    rf"(?:[A-Za-z0-9][A-Za-z0-9_.-]{{0,63}}|{re.escape(GATEWAY)})(?:@[0-9]{{1,9}})?\.key", re.ASCII
+)
 
 
 def read_passphrase(path: Path) -> str:
@@ -78,7 +81,7 @@ def open_secrets(sealed: bytes, passphrase: str, *, place: str) -> Mapping[str, 
     if not isinstance(files, dict) or not all(
         SECRET_NAME.fullmatch(name) and isinstance(text, str) for name, text in files.items()
     ):
-        raise BackupUnusable(place=place, problem="its secrets are not those of projects")
+        raise BackupUnusable(place=place, problem="its secrets are not those of projects and of the gateway")
     return files
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import load_settings
-from gateway.secret import project_secret
+from gateway.secret import GATEWAY, project_secret
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -87,10 +87,12 @@ def configuration(
 
 
 def make_secret(folder: Path, configured: str) -> None:
-    """Make the project's secret, which a gateway makes only when it has no instances yet."""
+    """Make the secrets of the project and of the gateway, which a gateway makes when it starts first."""
     path = folder / "first.yaml"
     path.write_text(configured, encoding="utf-8")
-    project_secret(load_settings(path, {}), "default", create=True)
+    settings = load_settings(path, {})
+    for name in ("default", GATEWAY):
+        project_secret(settings, name, create=True)
 
 
 class LedgerView:

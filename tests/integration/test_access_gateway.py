@@ -103,7 +103,8 @@ def test_p10_every_door_requires_tls_and_proof(tmp_path: Path) -> None:
         assert withheld not in logged
 
     keys = gateway("access", "keys", "--config", str(file))
-    assert [line.split(", key ")[0] for line in keys.stdout.splitlines()] == ["@gateway: version 1", "default: version 1"]
+    told = [line.split(", key ")[0] for line in keys.stdout.splitlines()]
+    assert told == ["@gateway: version 1", "default: version 1"]
     assert KEY not in keys.stdout
     refuses_to_start(file, tmp_path)
 

@@ -489,7 +489,9 @@ def test_the_databases_must_be_of_one_kind(tmp_path: Path, settings: Settings, l
 def test_p9_secrets_are_left_out_or_sealed(tmp_path: Path, settings: Settings, ledger: Ledger, spool: Spool) -> None:
     (settings.data / "secrets").mkdir(mode=0o700)
     secret = "5ecre7" * 8
-    (settings.data / "secrets" / "default.key").write_text(secret)
+    own = dict.fromkeys(("default.key", "default@2.key", "@gateway.key", "@gateway@2.key"), secret)
+    for name in own:
+        (settings.data / "secrets" / name).write_text(secret)
     without = backup(settings, ledger, spool, tmp_path / "without")
     sealed = backup(settings, ledger, spool, tmp_path / "sealed", secrets=True)
     for target in (without, sealed):
@@ -498,8 +500,9 @@ def test_p9_secrets_are_left_out_or_sealed(tmp_path: Path, settings: Settings, l
         restore_backup(at(tmp_path / "b"), ordered(sealed, "another passphrase"))
     restored = at(tmp_path / "c")
     restore_backup(restored, ordered(sealed))
-    path = restored.data / "secrets" / "default.key"
-    assert (path.read_text(), path.stat().st_mode & 0o777) == (secret, 0o600)
+    found = list((restored.data / "secrets").iterdir())
+    assert {path.name: path.read_text() for path in found} == own
+    assert {path.stat().st_mode & 0o777 for path in found} == {0o600}
     assert sorted(path.name for path in tmp_path.iterdir() if "restor" in path.name) == []
 
 
@@ -512,7 +515,9 @@ def test_p9_sealed_secrets_open_unchanged_only(position: int) -> None:
         open_secrets(bytes(sealed), PASSPHRASE, place="x")
 
 
-@pytest.mark.parametrize("name", ["../spool/x.key", ".key", "a/b.key", "default.key\n", "id_rsa", "x" * 80 + ".key"])
+@pytest.mark.parametrize(
+    "name", ["../spool/x.key", ".key", "a/b.key", "default.key\n", "id_rsa", "x" * 80 + ".key", "@other.key"]
+)
 def test_p9_only_secrets_of_projects_are_opened(name: str) -> None:
     with pytest.raises(BackupUnusable, match="not those of projects"):
         open_secrets(seal_secrets({name: "b" * 64}, PASSPHRASE), PASSPHRASE, place="x")
