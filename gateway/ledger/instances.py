@@ -500,7 +500,9 @@ def _taking_over(result: Result, standing: _Standing, given_way: list[_Stands]) 
     stands = contents.get(keys[2])
     if stands is None:
         return result
-    purged = stands.state is InstanceState.PURGED and result.asks
+    # After a newer version an older one that is sent again goes nowhere: it would take the newer one's place.
+    newer = any(one.number > stands.number and one.state is not InstanceState.HELD for one in contents.values())
+    purged = stands.state is InstanceState.PURGED and result.asks and not newer
     lost = stands.state in (InstanceState.DEIDENTIFIED, InstanceState.HELD) and stands.code in LOST
     if not purged and not lost:
         return result

@@ -451,6 +451,14 @@ def reopen(
     call(connection, {(row.destination, row.study_uid): now for row in confirmed})
 
 
+_NEWER: Final = instances.alias("newer")
+_HAS_A_NEWER_VERSION: Final = sa.exists().where(
+    outputs.c.replaces == instances.c.id,
+    _NEWER.c.id == outputs.c.instance_id,
+    is_state(_NEWER.c.state, InstanceState.DEIDENTIFIED, InstanceState.DELIVERED, InstanceState.PURGED),
+)
+
+
 def ask_again(
     connection: Connection, instance_ids: Sequence[int], destinations: Iterable[str], *, now: datetime, actor: str
 ) -> None:
@@ -461,7 +469,8 @@ def ask_again(
     connection
         In a write transaction.
     instance_ids
-        Delivered instances; what else is among them is left alone.
+        Delivered instances; what else is among them is left alone, and so is a version after which a newer one went
+        out: a destination that has the newer one would be given the older.
     destinations
         Those that can be asked.
     now
@@ -474,7 +483,11 @@ def ask_again(
         return
     delivered = connection.scalars(
         sa.select(instances.c.id)
-        .where(instances.c.id.in_(each_of("ids")), is_state(instances.c.state, InstanceState.DELIVERED))
+        .where(
+            instances.c.id.in_(each_of("ids")),
+            is_state(instances.c.state, InstanceState.DELIVERED),
+            sa.not_(_HAS_A_NEWER_VERSION),
+        )
         .order_by(instances.c.id)
         .with_for_update(),
         {"ids": sorted(set(instance_ids))},

@@ -255,6 +255,39 @@ class RedoContract:
         assert work(ledger, replace(copy, instance_id=3), now=7) is InstanceState.REJECTED
         balanced(ledger)
 
+    @pytest.mark.parametrize("purged", [False, True])
+    def test_a_copy_of_an_older_version_goes_nowhere(self, ledger: Ledger, *, purged: bool) -> None:
+        """Whoever is asked would have the newer one, and be given the older."""
+        first = deidentified(1, destinations=BOTH, asks=("folder",))
+        make(ledger, 1, first, now=0)
+        deliver(ledger, *BOTH, now=1)
+        newer = replace(deidentified(2, destinations=BOTH, asks=("folder",)), sop_key=first.sop_key, content_key="2")
+        make(ledger, 2, newer, now=2)
+        deliver(ledger, *BOTH, now=3)
+        if purged:
+            ledger.purge(at(4), 9, now=at(4))
+        ledger.record_received([received(3)], now=at(5))
+        assert work(ledger, replace(first, instance_id=3), now=6) is InstanceState.REJECTED
+        assert deliver(ledger, *BOTH, now=7) == []
+        # A copy of the newer one has them asked.
+        ledger.record_received([received(4)], now=at(8))
+        work(ledger, replace(newer, instance_id=4), now=9)
+        assert deliver(ledger, *BOTH, now=10) == ["sent"]
+        balanced(ledger)
+
+    def test_a_copy_of_an_older_version_beside_a_newer_one(self, ledger: Ledger) -> None:
+        """Both were received together, and are recorded by one transaction."""
+        first = deidentified(1, destinations=BOTH, asks=("folder",))
+        make(ledger, 1, first, now=0)
+        deliver(ledger, *BOTH, now=1)
+        ledger.record_received([received(2), received(3)], now=at(2))
+        ledger.claim_received("worker", limit=9, lease_seconds=60, now=at(3))
+        newer = replace(deidentified(3, destinations=BOTH, asks=("folder",)), sop_key=first.sop_key, content_key="2")
+        ledger.finish("worker", [replace(first, instance_id=2), newer], now=at(3))
+        assert states(ledger, 1) == {"archive": "confirmed", "folder": "confirmed"}
+        assert deliver(ledger, *BOTH, now=4) == ["pending", "pending"]
+        balanced(ledger)
+
     def test_without_anybody_to_ask_it_stays_a_duplicate(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1), now=0)
         deliver(ledger, "archive", now=1)
