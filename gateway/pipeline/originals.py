@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Final
 
@@ -22,7 +22,7 @@ from gateway.deid import ProjectKey
 from gateway.dicom.identifiers import normalised, read_identifiers
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import SpoolCorrupt
-from gateway.ledger import KnownBy, Ledger
+from gateway.ledger import KnownBy, Ledger, Received
 from gateway.receive import received_of
 from gateway.spool import Spool, SpoolRecord
 
@@ -94,22 +94,23 @@ class Originals:
     def rebuild(self, names: Iterable[str]) -> int:
         """Record instances from their files in the spool; return how many rows there are of them.
 
-        One that was purged after it was listed is passed over.
+        One that was purged after it was listed is passed over; one that is damaged gets a row by which it is held.
 
         Raises
         ------
         SpoolUnavailable: a file cannot be read
         LedgerUnavailable: the ledger cannot be written
         """
-        records: list[SpoolRecord] = []
+        rows: list[Received] = []
         for name in names:
-            with suppress(SpoolCorrupt):
-                records.append(self._spool.read_record(name))
-        return len(
-            self._ledger.record_received(
-                [replace(received_of(record), known_by=self.known_by(record)) for record in records]
-            )
-        )
+            try:
+                record = self._spool.read_record(name)
+            except SpoolCorrupt:
+                if self._spool.path(name).exists():
+                    rows.append(unread(name))
+            else:
+                rows.append(replace(received_of(record), known_by=self.known_by(record)))
+        return len(self._ledger.record_received(rows))
 
     def fill(self, *, seconds: float | None = None) -> int:
         """Make the tokens of instances that have none and whose bytes are kept, for so long at most.
@@ -146,6 +147,14 @@ class Originals:
                 continue
             if known_by is not None:
                 yield number, known_by
+
+
+def unread(name: str) -> Received:
+    """The row of a spool file whose record cannot be read.
+
+    It may have been acknowledged: with a row it is held and accounted for, not forgotten (promise P3).
+    """
+    return Received(spool_name=name, received_at=datetime.now(UTC), size=0, crc32=0)
 
 
 def tokens_of(secrets: Iterable[bytes], text: str, *, kinds: Iterable[str] = KINDS) -> dict[str, list[str | int]]:

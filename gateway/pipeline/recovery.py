@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Final, TypeVar
 
 import structlog
 
-from gateway.ledger import MOST_WAITING, Ledger, Received
-from gateway.pipeline.originals import Originals
+from gateway.ledger import MOST_WAITING, Ledger
+from gateway.pipeline.originals import Originals, unread
 from gateway.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -36,7 +35,7 @@ class Recovered:
     purged: int
 
 
-def recover(spool: Spool, ledger: Ledger, originals: Originals, *, now: datetime) -> Recovered:
+def recover(spool: Spool, ledger: Ledger, originals: Originals) -> Recovered:
     """Bring ledger and spool together again; no other process may be working on them.
 
     What that costs depends on what is in the spool, not on what the ledger has of long ago.
@@ -53,9 +52,7 @@ def recover(spool: Spool, ledger: Ledger, originals: Originals, *, now: datetime
         for name in (given_up := ledger.purged_of(names)):
             spool.remove(name)
         purged += len(given_up)
-    # It may have been acknowledged: with a row it is held and accounted for, not forgotten (promise P3).
-    damaged = [Received(spool_name=name, received_at=now, size=0, crc32=0) for name in sweep.damaged]
-    ledger.record_received(damaged)
+    ledger.record_received([unread(name) for name in sweep.damaged])
     recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed, purged)
     log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed, purged=purged)
     return recovered

@@ -285,7 +285,7 @@ class Supervisor:
         ledger.release(self._node)
         secret, *_ = establish_gateway_key(settings, ledger, now=datetime.now(UTC))
         originals = self._originals = Originals(spool, ledger, secret)
-        recover(spool, ledger, originals, now=datetime.now(UTC))
+        recover(spool, ledger, originals)
         self._housekeeping = Housekeeping(spool, ledger, retention_seconds=settings.storage.retention)
         self._cap_waits(ledger)
         establish_keys(settings, ledger, now=datetime.now(UTC))

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from gateway import ocr
+from gateway import ocr, wheel_data
 
 
 def test_everything_is_installed_here() -> None:
@@ -23,7 +23,7 @@ def test_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPat
     def find(name: str) -> ModuleSpec | None:
         return None if name == "onnxruntime" else ModuleSpec(name, None)
 
-    monkeypatch.setattr(ocr, "find_spec", find)
+    monkeypatch.setattr(wheel_data, "find_spec", find)
     message = str(ocr.missing())
     assert "needs onnxruntime;" in message
     assert "pip install 'deid-gateway[ocr]' && pip install --no-deps" in message
@@ -33,7 +33,7 @@ def test_missing_models_are_named_with_the_command(monkeypatch: pytest.MonkeyPat
     def absent(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(ocr, "distribution", absent)
+    monkeypatch.setattr(wheel_data, "distribution", absent)
     assert "the models of rapidocr-onnxruntime 1.4.4" in str(ocr.missing())
 
 

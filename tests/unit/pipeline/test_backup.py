@@ -331,7 +331,7 @@ TAMPERED: Sequence[tuple[str, Damage, str, bool]] = [
     ("metrics", planted("metrics/x.db"), "manifest was changed|no backup has", True),
     ("journal", planted("ledger.sqlite3-wal"), "manifest was changed|no backup has", True),
     ("hidden", planted("spool/received/.x"), "manifest was changed|no backup has", True),
-    ("work", planted("spool/work/x"), "manifest was changed|no backup has", True),
+    ("work", planted(str(Path("spool", "work", "x"))), "manifest was changed|no backup has", True),
     ("upper-case", planted("SPOOL/received/2026-01-01/01ARZ3NDEKTSV4RRFFQ69G5FAV.dcm"),
      "manifest was changed|no backup has", True),
     ("outside", listed(f"{OTHER}  ../../outside"), "manifest was changed|no backup has", True),

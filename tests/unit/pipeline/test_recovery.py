@@ -71,6 +71,17 @@ def test_what_is_purged_while_it_is_looked_at_is_passed_over(
         assert list(ledger.known_spool_names()) == [kept]
 
 
+@pytest.mark.parametrize("content", [b"", b"no record", b"\0" * 4096], ids=["empty", "short", "zeros"])
+def test_what_is_damaged_while_it_is_looked_at_gets_a_row(spool: Spool, tmp_path: Path, content: bytes) -> None:
+    """Promise P3: it may have been acknowledged."""
+    damaged, kept = (record.name for record in received(spool, 2))
+    names = list(spool.names())
+    spool.path(damaged).write_bytes(content)
+    with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
+        assert Originals(spool, ledger, SECRET).rebuild(names) == len(names)
+        assert sorted(ledger.known_spool_names()) == sorted([damaged, kept])
+
+
 def test_files_that_the_ledger_gave_up_are_removed_later(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +109,7 @@ def test_files_that_the_ledger_gave_up_are_removed_later(
             housekeeping.purge(later)
         assert len(list(spool.names())) == 2
         monkeypatch.setattr(spool, "remove", remove)
-        assert recover(spool, ledger, Originals(spool, ledger, SECRET), now=later).purged == 1
+        assert recover(spool, ledger, Originals(spool, ledger, SECRET)).purged == 1
         (left,) = spool.names()
         assert left not in {claim.spool_name for claim in claims}
         assert housekeeping.purge(later) == 0

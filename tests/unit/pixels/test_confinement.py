@@ -128,12 +128,10 @@ def test_here_codecs_are_confined() -> None:
     assert confinement_notes() == ()
 
 
-@pytest.mark.parametrize("machine", sorted(MACHINES))
+# Linux's headers have the numbers that all later machines share, and those of the machine itself.
+@pytest.mark.parametrize("machine", sorted({"aarch64", platform.machine()}))
 def test_the_numbers_are_the_kernel_s(machine: str) -> None:
-    header = HEADERS[machine]
-    if not header.exists():
-        pytest.skip("linux-libc-dev is not installed")
-    text = header.read_text(encoding="ascii")
+    text = HEADERS[machine].read_text(encoding="ascii")
     known = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
     calls = MACHINES[machine].calls
     assert {name: known[name] for name in calls} == calls

