@@ -29,7 +29,7 @@ _PYDICOM = Path(pydicom.__file__).parent / "data"
 _DATA_STORE = Path(str(files("data_store"))) / "data"
 
 _NO_DATA_SET = ("NotDicom", "no transfer syntax is declared and the bytes are no little endian data set")
-_DIRECTORY = ("UnsupportedEncoding", "a DICOMDIR lists instances")
+_DIRECTORY = ("MediaDirectory", "a DICOMDIR lists instances")
 _WIDE_WORDS = ("UnsupportedEncoding", "big-endian pixel data of 32 bits with VR OW")
 _WIDE_BYTES = ("UnsupportedEncoding", "bits with VR OB: its byte order is ambiguous")
 
