@@ -63,7 +63,14 @@ class Database:
     A process opens its own: connections do not survive a fork.
     """
 
-    def __init__(self, url: str, *, synchronous: Synchronous = "normal", wanted: Collection[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        synchronous: Synchronous = "normal",
+        wanted: Collection[str] = frozenset(),
+        failed: Callable[[], object] | None = None,
+    ) -> None:
         """Prepare the connection; nothing is read yet.
 
         Parameters
@@ -74,6 +81,8 @@ class Database:
             For SQLite only.
         wanted
             Events that somebody wants to be told of: ``gateway.ledger.occurrences``.
+        failed
+            Is called whenever the database has failed, before its caller is told.
 
         Raises
         ------
@@ -84,6 +93,7 @@ class Database:
         """
         self._process = os.getpid()
         self._wanted = frozenset(wanted)
+        self._failed = failed
         self.engine: Final = _engine(url, synchronous)
 
     @property
@@ -98,6 +108,8 @@ class Database:
 
     def failure(self, operation: str, error: SQLAlchemyError) -> LedgerUnavailable:
         """What a failure of this database is: its class, where, and what to do."""
+        if self._failed is not None:
+            self._failed()
         return failure(operation, error, url=self.engine.url)
 
     def close(self) -> None:

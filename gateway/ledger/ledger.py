@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Self
 
@@ -72,7 +72,14 @@ class Ledger(
     """
 
     @classmethod
-    def open(cls, url: str, *, synchronous: Synchronous = "normal", wanted: Collection[str] = frozenset()) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        synchronous: Synchronous = "normal",
+        wanted: Collection[str] = frozenset(),
+        failed: Callable[[], object] | None = None,
+    ) -> Self:
         """Open the ledger and bring its schema to this program's version.
 
         Parameters
@@ -84,6 +91,8 @@ class Ledger(
             start-up scan records again; ``full`` flushes every transaction. Neither loses an instance (promise P1).
         wanted
             Events that somebody wants to be told of; nothing is written of others.
+        failed
+            Is called whenever the database has failed, before its caller is told; from any thread.
 
         Raises
         ------
@@ -92,7 +101,7 @@ class Ledger(
         LedgerUnavailable
             The database is locked, unreachable or full.
         """
-        database = Database(url, synchronous=synchronous, wanted=wanted)
+        database = Database(url, synchronous=synchronous, wanted=wanted, failed=failed)
         try:
             migrate(database)
         except BaseException:

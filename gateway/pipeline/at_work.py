@@ -1,4 +1,4 @@
-"""What a process works on at this moment, as its supervisor sees it, and the time that it may take.
+"""What a process works on at this moment, as its supervisor sees it, the time that it may take, and what fails it.
 
 A hang in native code holds the interpreter: no thread of the process runs, no handler, nothing that Python could do
 about it. So the limit is the kernel's: an interval timer whose signal nobody handles, which ends the process. It ends
@@ -25,7 +25,12 @@ OVERRAN: Final = -int(signal.SIGALRM)
 class _Entry(ctypes.Structure):
     """Shared by the process and its supervisor. The instance is written last, and cleared first."""
 
-    _fields_ = (("since", ctypes.c_double), ("seconds", ctypes.c_double), ("instance", ctypes.c_int64))
+    _fields_ = (
+        ("since", ctypes.c_double),
+        ("seconds", ctypes.c_double),
+        ("instance", ctypes.c_int64),
+        ("ledger_failed_at", ctypes.c_double),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,15 @@ class Board:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             entry.instance = 0
+
+    def ledger_failed(self) -> None:
+        """Say that the ledger has just failed this process; takes no lock, so that a killed process leaves none."""
+        self._entry.ledger_failed_at = time.monotonic()
+
+    @property
+    def ledger_failed_at(self) -> float:
+        """When that was last, by the monotonic clock; 0 for never."""
+        return float(self._entry.ledger_failed_at)
 
     def read(self) -> AtWork | None:
         """What the process works on, or worked on when it ended; None for nothing."""

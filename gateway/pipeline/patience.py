@@ -79,4 +79,6 @@ def patiently(
 
 def ledger_of(child: Child) -> Ledger | None:
     """The ledger for a process of a running gateway, as soon as its database answers; None if it is to stop before."""
-    return patiently(lambda: open_ledger(child.settings), wait=child.stopping.wait, always=True)
+    return patiently(
+        lambda: open_ledger(child.settings, failed=child.ledger_failed), wait=child.stopping.wait, always=True
+    )

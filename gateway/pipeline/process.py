@@ -79,6 +79,11 @@ class Child:
     _ready: Event
     board: Board | None = None
 
+    def ledger_failed(self) -> None:
+        """Tell the supervisor that the ledger has just failed: what it found of it before is not true any more."""
+        if self.board is not None:
+            self.board.ledger_failed()
+
     def is_ready(self) -> None:
         """Tell the supervisor that the job has taken up its work."""
         self._ready.set()
@@ -157,6 +162,11 @@ class ChildProcess:
     def at_work(self) -> AtWork | None:
         """The instance that it works on, or worked on when it ended."""
         return self._board.read()
+
+    @property
+    def ledger_failed_at(self) -> float:
+        """When the ledger failed it last, by the monotonic clock; 0 for never."""
+        return self._board.ledger_failed_at
 
     @property
     def exit_code(self) -> int | None:

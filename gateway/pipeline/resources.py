@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from gateway.config import Settings
@@ -23,8 +24,13 @@ def open_spool(settings: Settings) -> Spool:
     )
 
 
-def open_ledger(settings: Settings, *, synchronous: Literal["normal", "full"] = "normal") -> Ledger:
+def open_ledger(
+    settings: Settings,
+    *,
+    synchronous: Literal["normal", "full"] = "normal",
+    failed: Callable[[], object] | None = None,
+) -> Ledger:
     """The ledger, migrated to the current schema; what a person does is flushed (``full``) before it is answered."""
     told = (settings.notifications or {}).values()
     wanted = {event.value for one in told for event in one.events}
-    return Ledger.open(settings.ledger_url, synchronous=synchronous, wanted=wanted)
+    return Ledger.open(settings.ledger_url, synchronous=synchronous, wanted=wanted, failed=failed)

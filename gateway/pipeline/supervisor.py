@@ -182,7 +182,7 @@ class Supervisor:
             if not self._await_ledger(spool, keeper, stack):
                 return
             ledger = self._the_ledger
-            self._pulse = Pulse(ledger.beat)
+            self._pulse = Pulse(ledger.beat, failed_at=self._ledger_failed_at)
             begin_counting(self._metrics, settings, self._programs)
             if settings.notifications:
                 self._conditions = Conditions(ledger)
@@ -353,6 +353,10 @@ class Supervisor:
         if self._pulse is not None and (problem := self._pulse.problem()) is not None:
             problems.append(problem.public)
         return Health(tuple(problems), confinement_notes())
+
+    def _ledger_failed_at(self) -> float:
+        """When the ledger failed one of the processes last, by the monotonic clock."""
+        return max(0.0 if post.child is None else post.child.ledger_failed_at for post in self._posts)
 
     def _ledger_free_bytes(self) -> int | None:
         """Free space of the ledger's disk; None of a ledger on a server."""

@@ -104,6 +104,8 @@ retry: {{first_seconds: 0.1, longest_seconds: 0.5}}
                     # The worker has treated a batch, and its transaction is under way when the server goes.
                     other.execute("LOCK TABLE outputs IN EXCLUSIVE MODE")
                     wait_until(lambda: _is_waited_for(url), what="the worker waits to record what it has done")
+                    # Found good a moment ago, which says nothing once a process has been failed.
+                    assert running.get("/readyz").ok
                     postgresql_cluster.stop()
                     gate.opened.set()
                     for event in ("recording postponed", "work paused", "delivery paused"):

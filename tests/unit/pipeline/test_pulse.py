@@ -95,6 +95,44 @@ def test_a_ledger_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     _until(lambda: pulse.problem() is None)
 
 
+def test_what_was_found_before_the_ledger_failed_somebody_is_not_believed() -> None:
+    clock, ledger, failed = Clock(), Ledger(), Clock()
+    failed.now = 0.0
+    pulse = Pulse(ledger.beat, failed_at=failed, clock=clock)
+    assert pulse.problem() is None
+    # A worker says that its work pauses, the moment after.
+    ledger.error, failed.now = FULL, clock.now + 0.1
+    clock.now += 0.2
+    assert pulse.problem() is FULL
+    # While it fails, it is asked no oftener than else.
+    failed.now += 0.2
+    clock.now += 0.2
+    assert pulse.problem() is FULL
+    assert ledger.beats == 2
+    ledger.error = None
+    clock.now += 2.1
+    assert pulse.problem() is None
+    assert ledger.beats == 3
+
+
+def test_a_write_that_had_begun_before_a_failure_does_not_refute_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.pipeline.pulse._PATIENCE_SECONDS", 0.01)
+    clock, ledger, failed = Clock(), Ledger(), Clock()
+    failed.now = 0.0
+    pulse = Pulse(ledger.beat, failed_at=failed, clock=clock)
+    assert pulse.problem() is None
+    with ledger.hanging():
+        clock.now += 3
+        assert pulse.problem() is None
+        failed.now = clock.now + 0.1
+        clock.now += 0.2
+        # Somebody knows better than the write that is under way.
+        assert isinstance(pulse.problem(), LedgerBusy)
+    _until(lambda: pulse.problem() is None)
+    # That write, and one that began after the failure.
+    assert ledger.beats == 3
+
+
 def _until(condition: Callable[[], bool]) -> None:
     for _ in range(1000):
         if condition():
