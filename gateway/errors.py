@@ -14,41 +14,79 @@ GatewayError
 │   │   └── LedgerDamaged           it is damaged: nothing goes on until a person has repaired it
 │   ├── DecoderUnavailable          the process that runs the image codecs cannot be started
 │   ├── ConnectionFailed            there is no connection to a peer
-│   └── DeliveryFailed              the destination is down, slow, or answered something that may pass
-└── PermanentError                  another try with the same input gives the same result
-    ├── ConfigurationError          gateway.yaml is wrong; names file, line and column
-    ├── ProfileError                a profile is wrong; names file, line and column
-    ├── InstanceError               this instance cannot go on: it is held, never passed
-    │   ├── NotDicom                no DICOM data set can be recognised
-    │   ├── MalformedDataSet        the encoding is broken
-    │   │   ├── TruncatedDataSet
-    │   │   ├── DuplicateElement
-    │   │   ├── OddLength
-    │   │   └── IrregularEncoding   not walkable as it stands; re-encoding may help
-    │   ├── UnsupportedEncoding     a transfer syntax or construct that nothing here understands
-    │   ├── LimitExceeded           a configured limit (depth, elements, bytes) was passed
-    │   ├── PixelsUnreadable        pixel data contradicts its description, or no decoder makes sense of it
-    │   │   └── DecodingTooLong     a codec did not come to an end
-    │   ├── PixelsUnwritable        pixel data cannot be encoded without loss as asked
-    │   │   └── DecodersDisagree    what was encoded is another image to another decoder
-    │   ├── RuleFailed              a profile rule or condition could not be applied
-    │   ├── WrongValue              a value that the instance needs is not what its value representation says
-    │   ├── HeldByRule              an accept rule of the profile holds it
-    │   ├── PseudonymMissing        a look-up table lacks the row that a rule needs
-    │   ├── PixelHold               a person has to look at the pixels before the instance may go on
-    │   │   ├── BurnedInTextSuspected
-    │   │   ├── FeaturesSuspected
-    │   │   └── HeldByPixelRule
-    │   └── LeakSuspected           an identifying value of the original was found in the output
-    ├── RejectedByRule              an accept rule of the profile keeps this instance out
-    ├── InstanceUnusable            the receiver refuses it (C-STORE status 0xA900 or 0xC000)
-    ├── ProtocolViolation           a peer broke the DICOM protocol: its association is aborted
-    ├── DeliveryRefused             the destination refused for good
-    ├── CrosswalkUnreadable         a row of the crosswalk does not open with the project's keys
-    ├── ReasonNamesPatient          the reason given for a look-up holds identity
-    ├── BackupUnusable              a backup is incomplete, changed, or of a gateway that this one does not know
-    ├── IllegalTransition           the ledger was asked for a change of state that its states do not allow
-    └── SpoolCorrupt                stored bytes are not what was stored
+│   ├── DeliveryFailed              the destination is down, slow, or answered something that may pass
+│   ├── OutputOutdated              pipeline.outputs: the output is of a profile that is active no more
+│   ├── NotifyFailed                notify.base: a person could not be told
+│   └── NotRunning                  cli.health: no gateway answers
+├── PermanentError                  another try with the same input gives the same result
+│   ├── ConfigurationError          gateway.yaml is wrong; names file, line and column
+│   ├── ProfileError                a profile is wrong; names file, line and column
+│   ├── InstanceError               this instance cannot go on: it is held, never passed
+│   │   ├── NotDicom                no DICOM data set can be recognised
+│   │   ├── MalformedDataSet        the encoding is broken
+│   │   │   ├── TruncatedDataSet
+│   │   │   ├── DuplicateElement
+│   │   │   ├── OddLength
+│   │   │   └── IrregularEncoding   not walkable as it stands; re-encoding may help
+│   │   ├── UnsupportedEncoding     a transfer syntax or construct that nothing here understands
+│   │   │   └── MediaDirectory      a DICOMDIR, which is no instance
+│   │   ├── LimitExceeded           a configured limit (depth, elements, bytes) was passed
+│   │   ├── PixelsUnreadable        pixel data contradicts its description, or no decoder makes sense of it
+│   │   │   └── DecodingTooLong     a codec did not come to an end
+│   │   ├── PixelsUnwritable        pixel data cannot be encoded without loss as asked
+│   │   │   └── DecodersDisagree    what was encoded is another image to another decoder
+│   │   ├── RuleFailed              a profile rule or condition could not be applied
+│   │   ├── WrongValue              a value that the instance needs is not what its value representation says
+│   │   ├── HeldByRule              an accept rule of the profile holds it
+│   │   ├── PseudonymMissing        a look-up table lacks the row that a rule needs
+│   │   ├── PixelHold               a person has to look at the pixels before the instance may go on
+│   │   │   ├── BurnedInTextSuspected
+│   │   │   ├── FeaturesSuspected
+│   │   │   ├── WaitsForSeries      nobody has to look: it waits until its series is complete
+│   │   │   └── HeldByPixelRule
+│   │   ├── LeakSuspected           an identifying value of the original was found in the output
+│   │   ├── NoRoute                 pipeline.routing: no route takes it
+│   │   ├── NoDestination           pipeline.routing: the conditions of all destinations exclude it
+│   │   └── IdentifiedRefused       pipeline.routing: a destination does not say that it takes identified ones
+│   ├── RejectedByRule              an accept rule of the profile keeps this instance out
+│   ├── SeriesUnfit                 a series is no volume: faces are not taken out of it
+│   ├── InstanceUnusable            the receiver refuses it (C-STORE status 0xA900 or 0xC000)
+│   ├── ProtocolViolation           a peer broke the DICOM protocol: its association is aborted
+│   ├── CrosswalkUnreadable         a row of the crosswalk does not open with the project's keys
+│   ├── ReasonNamesPatient          the reason given for a look-up holds identity
+│   ├── BackupUnusable              a backup is incomplete, changed, or of a gateway that this one does not know
+│   ├── IllegalTransition           the ledger was asked for a change of state that its states do not allow
+│   ├── SpoolCorrupt                stored bytes are not what was stored
+│   ├── OutputLost                  pipeline.outputs: an output is gone and cannot be made again
+│   ├── IdentifiedRefused           pipeline.dispatcher: an identified output waits for a destination that takes none
+│   ├── LedgerInUse                 ledger.sole_use: another gateway works with the same ledger
+│   ├── StartFailed                 pipeline.supervisor: a process ended at once
+│   └── StillRunning                pipeline.supervisor: processes of an earlier gateway do not end
+├── ThreadEnded                     pipeline.dispatcher: a thread of the delivering process ended by an error
+└── NotifierEnded                   pipeline.notifying: the thread that tells people ended by an error
+
+What one module tells the next inside a room, and what never leaves it, is no error of the gateway:
+
+Exception
+├── Gone                            deid.values: the rule says that the element goes
+├── Unsure                          deid.values: the profile says what is done with a value that a rule does not know
+├── OtherSize                       pixels.decoder: a frame is not of the size asked for
+├── NoHead                          pixels.faces.atlas: nothing in the volume is of the size of a head
+├── Unsure                          pixels.faces.atlas: the face cannot be told with certainty
+├── Stopped                         pixels.faces.command: the gateway stops
+├── _Incomplete                     profile.load: the profile is a layer, not whole
+├── _Unreadable                     dicom.identifiers: the bytes are no data set in this encoding
+└── ValueError
+    ├── BadQuery                    console.http: the parameters of a request
+    ├── ExpressionWrong             profile.expression: a pattern or a replacement
+    ├── NiftiError                  pixels.faces.nifti: no volume of the geometry expected
+    ├── _Wrong                      profile.action: a rule for attributes
+    ├── _Wrong                      profile.pixel_reading: a rule for pixels
+    ├── UnknownElement              profile.ctp.names: a name of no element
+    ├── Inexpressible               profile.ctp.conditions: a test that conditions cannot say
+    ├── FilterError                 profile.ctp.filters: a filter that cannot be read or said
+    ├── NotTranslatable             profile.ctp.model: a script that the profile language does not say
+    └── ScriptError                 profile.ctp.script: a script that cannot be read
 
 The first paragraph of a class's docstring is its message; ``{names}`` in it are filled from the facts given to the
 constructor. Facts are tags, VRs, offsets, numbers and names from the configuration: never values of data elements,
@@ -76,6 +114,8 @@ class GatewayError(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if not cls.__doc__:
+            raise TypeError(f"{cls.__name__} has no message: a docstring, which python -OO takes away")
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
     def __init__(self, **facts: object) -> None:
@@ -322,10 +362,6 @@ class InstanceUnusable(PermanentError):
 
 class ProtocolViolation(PermanentError):
     """The peer broke the DICOM protocol: {reason}."""
-
-
-class DeliveryRefused(PermanentError):
-    """Destination {destination} refused the instance for good: {reason}."""
 
 
 class CrosswalkUnreadable(PermanentError):
