@@ -19,6 +19,7 @@ from pynetdicom.ae import ApplicationEntity
 from gateway.receive import CertificateRule, Receiver, Source
 from gateway.spool import Spool
 from gateway.tls import ClientCertificates, server_context
+from tests.fixtures.asking import ASKING
 from tests.fixtures.authority import Authority, Issued
 from tests.fixtures.tools import tool
 from tests.integration.raw_peer import CT, RawPeer, Witness, associate_rq, data_set, receiving
@@ -143,7 +144,9 @@ def test_pynetdicom_stores_over_tls(tmp_path: Path, gateway: Issued, authority: 
     dataset = pydicom.dcmread(CT_SMALL)
     with door(tmp_path, gateway, authority) as (receiver, spool, _), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        association = entity.associate("127.0.0.1", receiver.tls_port, tls_args=(client(authority, pacs), "localhost"))
+        association = entity.associate(
+            "127.0.0.1", receiver.tls_port, tls_args=(client(authority, pacs), "localhost"), evt_handlers=ASKING
+        )
         assert association.is_established
         assert association.send_c_store(dataset).Status == 0
         association.release()

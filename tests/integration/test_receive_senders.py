@@ -18,6 +18,7 @@ from gateway.dicom.file_meta import read_file_meta
 from gateway.errors import InstanceError
 from gateway.receive import Source, received_of
 from gateway.spool import Durability, Spool
+from tests.fixtures.asking import ASKING
 from tests.fixtures.corpus import corpus_files, corpus_name
 from tests.fixtures.tools import tool
 from tests.integration.raw_peer import CT, RawPeer, Witness, receiving
@@ -160,7 +161,7 @@ def test_pynetdicom_as_sender(tmp_path: Path) -> None:
         entity = ApplicationEntity("SENDER")
         entity.add_requested_context(CT)
         entity.add_requested_context("1.2.840.10008.1.1")
-        association = entity.associate("127.0.0.1", receiver.port, ae_title="RESEARCH")
+        association = entity.associate("127.0.0.1", receiver.port, ae_title="RESEARCH", evt_handlers=ASKING)
         assert association.is_established
         dataset = pydicom.dcmread(CT_SMALL)
         assert association.send_c_store(dataset).Status == 0

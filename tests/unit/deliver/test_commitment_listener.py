@@ -18,6 +18,7 @@ from gateway.association.requestor import Node
 from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments
 from gateway.deliver.commitment_listener import CommitmentListener
 from gateway.errors import DeliveryFailed
+from tests.fixtures.asking import ASKING
 from tests.integration.raw_peer import (
     A_ABORT,
     A_ASSOCIATE_AC,
@@ -148,7 +149,9 @@ def test_reports_of_nodes_with_and_without_role_selection(syntax: str, with_role
     entity.add_requested_context(PUSH_MODEL, syntax)
     roles: list[Any] = [build_role(PUSH_MODEL, scp_role=True)] if with_roles else []
     with listening(report=report) as listener:
-        association = entity.associate("127.0.0.1", listener.port, ae_title="GATEWAY", ext_neg=roles)
+        association = entity.associate(
+            "127.0.0.1", listener.port, ae_title="GATEWAY", ext_neg=roles, evt_handlers=ASKING
+        )
         assert association.is_established
         if with_roles:
             assert association.accepted_contexts[0].as_scp

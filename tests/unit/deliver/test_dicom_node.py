@@ -22,6 +22,7 @@ from gateway.deliver import Destination, DicomNodeDestination, NodeOptions, Outc
 from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from gateway.deliver.dicom_node import CommitmentOptions
 from gateway.dicom.segments import FileRange
+from tests.fixtures.asking import ASKING, only_asks
 from tests.fixtures.ports import free_port, wait_until
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -386,7 +387,9 @@ class Committer:
         """The status of the gateway's answer; None if it does not take the association."""
         entity = AE(ae_title=ae_title)
         entity.add_requested_context(PUSH_MODEL)
-        association = entity.associate("127.0.0.1", self.port, ae_title="GATEWAY", tls_args=self._tls)
+        association = entity.associate(
+            "127.0.0.1", self.port, ae_title="GATEWAY", tls_args=self._tls, evt_handlers=ASKING
+        )
         if not association.is_established:
             return None
         try:
@@ -443,6 +446,7 @@ def test_commitment_on_the_same_association(tmp_path: Path) -> None:
     asked: list[tuple[str, list[Dataset]]] = []
 
     def on_action(event: evt.Event) -> tuple[int, None]:
+        only_asks(event.assoc)
         associations.append(event.assoc)
         asked.append(referenced(event))
         return 0x0000, None
