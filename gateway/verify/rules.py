@@ -195,11 +195,14 @@ class Rules:
             one: dict[int, Verb] = {-1: Verb.KEEP if status == b"SAFE" else Verb.REMOVE}
             if status == b"MIXED":
                 one.update(dict.fromkeys(_bytes(values.get(0x00080304, b"")), Verb.KEEP))
+            acted: dict[int, Verb] = {}
             actions = find(item[4], 0x00080305)
             for action in (actions[5] or []) if actions is not None else []:
                 told = _values(instance.buffer, action[4])
                 verb = _ACTIONS.get(told.get(0x00080307, b""), Verb.REMOVE)
-                one.update(dict.fromkeys(_bytes(told.get(0x00080306, b"")), verb))
+                for offset in _bytes(told.get(0x00080306, b"")):
+                    acted[offset] = verb if acted.get(offset, verb) is verb else Verb.REMOVE
+            one.update(acted)
             for group in _numbers(values.get(0x00080301, b"")):
                 for offset, verb in one.items():
                     place = group, creator, offset

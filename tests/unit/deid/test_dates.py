@@ -60,6 +60,9 @@ KEY = ProjectKey(b"k" * 32)
         (b"DT", b"20240228101112-20240229", 1, b"20240229101112-20240301"),  # ranges
         (b"DT", b"20240228-", 1, b"20240229-"),
         (b"DT", b"2023-2024", -1, b"2022-2023"),  # no offset is that large
+        (b"DT", b"20240229101112+1400", 1, b"20240301101112+1400"),  # the largest
+        (b"DT", b"20240229101112+1500", 1, None),
+        (b"DT", b"20240229101112+0160", 1, None),
         (b"DT", b"19000101000000", 5, b"19000101000000"),  # a placeholder with its clock
         (b"DT", b"2024022925", 1, None),  # no hour
         (b"DT", b"20241301", 1, None),  # no month
@@ -73,6 +76,10 @@ KEY = ProjectKey(b"k" * 32)
         (b"LO", b"20240229", 1, b"20240301"),  # a date that a private element keeps as text
         (b"SH", b"+0100", 1, b"+0100"),  # an offset from UTC
         (b"LO", b"202402", 1, None),  # six digits are no certain date
+        (b"LO", b"20240229101112.5+0100", 1, b"20240301101112.5+0100"),  # a DT as text
+        (b"LO", b"2024022910", 1, b"2024030110"),  # with the hour alone
+        (b"LO", b"2024+0100", 1, b"2024+0100"),  # with the year and an offset, which is more than a number
+        (b"LO", b"2024022", 1, None),  # seven digits are none
         (b"LO", b"seen 20240229", 1, None),  # text is for clean
         (b"OB", b"20240229", 1, None),
     ],

@@ -303,6 +303,41 @@ class TestPlaces:
             assert nested.get("StudyDescription") == first
             assert nested.ConceptNameCodeSequence[0].get("StudyDescription") == second
 
+    @pytest.mark.parametrize(
+        ("rules", "top", "nested"),
+        [
+            # what names the place counts before what means many, whichever comes last
+            (["remove: ['*/StudyDescription']", "keep: [ViewCodeSequence/StudyDescription]"], None, "deep"),
+            (["keep: [ViewCodeSequence/StudyDescription]", "remove: ['*/StudyDescription']"], None, "deep"),
+            # a place before an element wherever it is
+            (["keep: [StudyDescription]", "remove: [ViewCodeSequence/StudyDescription]"], "top", None),
+            (["remove: [ViewCodeSequence/StudyDescription]", "keep: [StudyDescription]"], "top", None),
+            (["keep: [ViewCodeSequence/StudyDescription]", "remove: [StudyDescription]"], None, "deep"),
+        ],
+    )
+    def test_the_narrower_rule_counts(
+        self, tmp_path: Path, rules: list[str], top: str | None, nested: str | None
+    ) -> None:
+        written = "".join(f"  - {{{rule}, because: agreed}}\n" for rule in rules)
+        using = program(tmp_path, f"attributes:\n{written}")
+        inner = item(StudyDescription="deep", SeriesNumber=1)
+        source = dataset(StudyDescription="top", ViewCodeSequence=Sequence([inner]))
+        found = treat(tmp_path, using, source).dataset
+        assert (found.get("StudyDescription"), found.ViewCodeSequence[0].get("StudyDescription")) == (top, nested)
+
+    @pytest.mark.parametrize("keyword", ["CodeMeaning", "CodeValue"])
+    def test_a_code_that_is_kept_at_its_place_is_not_cleaned(self, tmp_path: Path, keyword: str) -> None:
+        using = program(tmp_path, f"attributes:\n  - {{keep: [ViewCodeSequence/{keyword}], because: agreed}}")
+        source = dataset(
+            **{
+                sequence: Sequence([item(CodeValue="ZORBLAX", CodingSchemeDesignator="99ACME", CodeMeaning="Zorblax")])
+                for sequence in ("ViewCodeSequence", "AnatomicRegionSequence")
+            }
+        )
+        found = treat(tmp_path, using, source).dataset
+        assert found.ViewCodeSequence[0][keyword].value.upper() == "ZORBLAX"
+        assert found.AnatomicRegionSequence[0][keyword].value.upper() != "ZORBLAX"
+
     def test_a_kept_place_is_no_leak_and_others_still_are(self, tmp_path: Path) -> None:
         rules = 'attributes:\n  - {keep: ["ViewCodeSequence/AccessionNumber"], because: agreed}'
         using = program(tmp_path, rules)

@@ -16,12 +16,14 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.deid import Deidentifier, ProjectKey
 from gateway.deid.trace import Trace
+from gateway.dicom import encode
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import open_instance
 from gateway.dicom.segments import copy_to
 from gateway.errors import InstanceError
 from gateway.profile import load_profile, shipped_profiles
 from tests.fixtures.corpus import corpus_files
+from tests.unit.deid.profiles import program
 
 PROFILES = ["basic", "research-default", "chest-radiographs", "full-dates-cohort", "share-with-industry"]
 CREATORS = ["GEMS_PARM_01", "SIEMENS MR HEADER", "ACME 1.1", "", "GEMS_PARM_01 " + "X" * 40]
@@ -114,6 +116,57 @@ def test_variants_of_a_make_are_told_apart(deidentifier: Deidentifier, tmp_path:
     for number in order:
         assert made(deidentifier, paths[number], tmp_path) == expected[number], number
     assert len({str(one) for one in expected}) > 50
+
+
+def test_what_an_instance_says_against_itself_counts_among_others_of_its_make(tmp_path: Path) -> None:
+    """Private elements that stay in one instance of a series are called unsafe by the next, at each depth."""
+    deidentifier = Deidentifier(program(tmp_path, "", use="basic, retain-safe-private"), ProjectKey(b"k" * 32))
+    found = {}
+    for said in ("nothing", "UNSAFE", "SAFE"):
+        dataset = next(variants())
+        inner = Dataset()
+        inner.SliceThickness = "1"
+        for each in (dataset, inner):
+            for tag in [element.tag for element in each if element.tag.is_private]:
+                del each[tag]
+            each.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+            each.add_new(0x0019100C, "IS", "1234")
+        dataset.PixelMeasuresSequence = Sequence([inner, inner])
+        if said != "nothing":
+            block = Dataset()
+            block.PrivateGroupReference, block.PrivateCreatorReference = 0x0019, "SIEMENS MR HEADER"
+            block.BlockIdentifyingInformationStatus = said
+            dataset.PrivateDataElementCharacteristicsSequence = Sequence([block])
+        path = tmp_path / f"{said}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        expected = made(deidentifier, path, tmp_path, trace=Trace())
+        for _ in range(2):
+            assert made(deidentifier, path, tmp_path) == expected, said
+        assert isinstance(expected, tuple)
+        found[said] = expected[0].count(b"1234")
+    assert found == {"nothing": 3, "UNSAFE": 0, "SAFE": 3}
+
+
+@pytest.mark.parametrize("before", ["LO", "OB"])
+def test_the_vr_of_a_private_element_tells_makes_apart(tmp_path: Path, before: str) -> None:
+    """The same numbers of the same creator: a text in some instances, items that VR UN hides in the next."""
+    using = program(tmp_path, 'attributes:\n  - {keep: ["(0029,xxxx) ACME"], because: needed}')
+    deidentifier = Deidentifier(using, ProjectKey(b"k" * 32))
+    name = encode.element(0x00100010, b"PN", b"MOCKBURY", implicit=True)
+    values = {"LO": "plain", "OB": b"plain!", "UN": encode.item_header(len(name)) + name}
+    for vr in (before, before, "UN"):
+        dataset = next(variants())
+        for tag in [element.tag for element in dataset if element.tag.is_private]:
+            del dataset[tag]
+        dataset.add_new(0x00290010, "LO", "ACME")
+        dataset.add_new(0x00291020, vr, values[vr])
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+        found = made(deidentifier, tmp_path / "one.dcm", tmp_path)
+        assert isinstance(found, tuple)
+        assert b"MOCKBURY" not in found[0]
+        assert (b"plain" in found[0]) is (vr != "UN")
+    assert found == made(deidentifier, tmp_path / "one.dcm", tmp_path, trace=Trace())
 
 
 def test_corpus_files(deidentifier: Deidentifier, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from gateway.dicom import encode
 from gateway.dicom.private_dictionary import private_vr
 from gateway.errors import MalformedDataSet, ProfileError
 from tests.unit.deid.profiles import dataset, item, program, treat
@@ -102,6 +103,26 @@ def test_kept_private_sequences_are_entered(tmp_path: Path, syntax: str) -> None
             assert raw[0].PatientName == ""
             assert raw[0].CodeMeaning == "chest"
             assert private(raw[0]) == {}
+
+
+def test_cleaned_items_that_vr_un_hid_stay_in_vr_un(tmp_path: Path) -> None:
+    """They are implicit VR, which only that VR tells a reader (PS3.5 6.2.2)."""
+    using = program(
+        tmp_path,
+        'attributes:\n  - {clean: ["(0029,xx20) ACME IMAGING"], because: needed}\n',
+        use="basic, clean-descriptors, clean-structured-content",
+    )
+    content = b"".join(
+        encode.element(number, vr, value, implicit=True)
+        for number, vr, value in ((0x00081030, b"LO", b"CHEST MOCKBURY"), (0x0040A040, b"CS", b"NUM "))
+    )
+    source = block(dataset(), 0x0029, 0x10, "ACME IMAGING")
+    source.add_new(0x00291020, "UN", encode.item_header(len(content)) + content)
+    found = treat(tmp_path, using, source)
+    place = found.content.index(b"\x29\x00\x20\x10")
+    assert found.content[place + 4 : place + 6] == b"UN"
+    assert found.content[place + 12 : place + 16] == b"\xfe\xff\x00\xe0"
+    assert b"MOCKBURY" not in found.content[place:]
 
 
 def test_what_begins_like_items_and_is_none_is_held(tmp_path: Path) -> None:
@@ -198,6 +219,10 @@ def test_a_safe_element_of_another_kind_goes(tmp_path: Path, offset: str, vr: st
         ([said(0x0029, "ACME", "MIXED", safe=[2], D=[1])], ["DEIDENTIFIED", "two"]),
         # two different statements cannot both be true
         ([said(0x0029, "ACME", "SAFE"), said(0x0029, "ACME", "UNSAFE")], []),
+        # whichever comes last
+        ([said(0x0029, "ACME", "UNSAFE"), said(0x0029, "ACME", "SAFE")], []),
+        # nor two actions for one element
+        ([said(0x0029, "ACME", "SAFE", D=[1], U=[1])], ["two", "1.2.276.0.7230010.9.9"]),
     ],
 )
 def test_what_the_instance_says_of_its_private_elements(

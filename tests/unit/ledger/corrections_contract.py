@@ -88,10 +88,14 @@ class CorrectionsContract:
         assert [each.instance_id for each in take(ledger, seconds=3)] == [new]
         assert ledger.account().balanced
 
+    @pytest.mark.parametrize("before", ["pending", "failed"])
     @pytest.mark.parametrize("ending", ["released", "expired"])
-    def test_who_dies_while_sending_the_older_one(self, ledger: Ledger, ending: str) -> None:
+    def test_who_dies_while_sending_the_older_one(self, ledger: Ledger, ending: str, before: str) -> None:
         old, new = arrive(ledger, 2)
         finish(ledger, version(old, "a"))
+        if before == "failed":
+            (first,) = take(ledger)
+            ledger.record_outcomes("deliverer", [outcome(first.delivery_id, "failed", due=0)], now=START)
         take(ledger)
         finish(ledger, version(new, "b"))
         if ending == "released":

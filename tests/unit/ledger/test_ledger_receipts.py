@@ -213,6 +213,21 @@ def test_studies_of_a_higher_priority_go_first(ledger: Ledger) -> None:
     assert order == ["2.25.3", "2.25.2", "2.25.4", "2.25.1"]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_study_that_waits_takes_the_highest_priority_of_its_instances(ledger: Ledger, together: bool) -> None:
+    """Another instance of it may be urgent; one that is not makes it no less so."""
+    done(ledger, one(ledger, 1), 1, study="2.25.1")
+    urgent = [
+        deidentified(one(ledger, number), study="2.25.2", priority=priority)
+        for number, priority in ((2, 0), (3, 9), (4, 0))
+    ]
+    for results in [urgent] if together else [[result] for result in urgent]:
+        ledger.finish("worker", results, now=at(2))
+    done(ledger, one(ledger, 5), 2, study="2.25.3", priority=5)
+    order = [take(ledger, seconds=10)[0].study_uid for _ in range(3)]
+    assert order == ["2.25.2", "2.25.3", "2.25.1"]
+
+
 def test_a_failing_study_of_high_priority_does_not_block(ledger: Ledger) -> None:
     done(ledger, one(ledger, 1), 0, study="2.25.1", priority=9)
     done(ledger, one(ledger, 2), 0, study="2.25.2")

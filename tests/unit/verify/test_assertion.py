@@ -20,6 +20,8 @@ from gateway.profile import Program
 from gateway.verify import Verifier
 from gateway.verify.assertion import Assertion
 from gateway.verify.output import read_output
+from gateway.verify.rules import Rules
+from tests.unit.deid.profiles import program
 from tests.unit.verify.support import SOP_INSTANCE, encoded, item, joined, opened, original, write
 
 STUDY = "1.2.276.0.7230010.3.1.2.9"
@@ -135,6 +137,35 @@ def test_spoilt_data_sets(basic: Program, instance: Instance, spoil: Spoil, wher
     assert caught.value.facts["where"] == where
 
 
+@pytest.mark.parametrize(
+    ("tag", "value", "where"),
+    [
+        (0x00100010, b"DUMMY ", "(0029,1020)[0]/(0010,0010)"),  # what is emptied has a value
+        (0x00101040, b"harmless", "(0029,1020)[0]/(0010,1040)"),  # what is removed is there
+        (0x00200011, b"1 ", None),  # what stays
+    ],
+)
+def test_items_that_vr_un_hides_are_opened(
+    tmp_path: Path, instance: Instance, tag: int, value: bytes, where: str | None
+) -> None:
+    """A private sequence that a rule keeps, written as bytes of which the VR does not tell that they are items."""
+    using = program(tmp_path, 'attributes:\n  - {keep: ["(0029,xx20) ACME IMAGING"], because: needed}')
+    content = encode.element(tag, b"LO", value, implicit=True)
+    items = encode.item_header(len(content)) + content
+
+    def spoil(found: Dataset) -> None:
+        found.add_new(0x00290010, "LO", "ACME IMAGING")
+        found.add_new(0x00291020, "UN", items)
+
+    output = spoilt(deidentified(using, instance), spoil)
+    if where is None:
+        check(using, instance, output)
+        return
+    with pytest.raises(LeakSuspected) as caught:
+        check(using, instance, output)
+    assert caught.value.facts["where"] == where
+
+
 def element(number: int, vr: bytes, value: bytes) -> bytes:
     return b"\2\0" + number.to_bytes(2, "little") + vr + len(value).to_bytes(2, "little") + value
 
@@ -160,3 +191,42 @@ def test_a_group_length(basic: Program, instance: Instance) -> None:
     with pytest.raises(LeakSuspected) as caught:
         check(basic, instance, output[:start] + length + output[start:])
     assert caught.value.facts["where"] == "(0008,0000)"
+
+
+def characteristics(status: str, **actions: str) -> Dataset:
+    """What is said of the block of ACME in group 0029; ``D="0102"``: a dummy for the elements with these bytes."""
+    found = item(PrivateGroupReference=0x0029, PrivateCreatorReference="ACME", BlockIdentifyingInformationStatus=status)
+    if actions:
+        found.DeidentificationActionSequence = [
+            item(IdentifyingPrivateElements=list(bytes.fromhex(numbers)), DeidentificationAction=action)
+            for action, numbers in actions.items()
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "others"),
+    [
+        ([characteristics("SAFE")], "keep", "keep"),
+        # of two statements the strictest counts, whichever comes last
+        ([characteristics("UNSAFE"), characteristics("SAFE")], "remove", "remove"),
+        ([characteristics("SAFE"), characteristics("UNSAFE")], "remove", "remove"),
+        ([characteristics("SAFE", D="01"), characteristics("SAFE", U="01")], "remove", "keep"),
+        # within one, too
+        ([characteristics("SAFE", D="01", U="01")], "remove", "keep"),
+        ([characteristics("SAFE", D="01")], "dummy", "keep"),
+    ],
+)
+def test_of_what_an_instance_says_the_strictest_counts(
+    tmp_path: Path, said: list[Dataset], first: str, others: str
+) -> None:
+    using = program(
+        tmp_path,
+        "attributes:\n  - {keep: [safe-private], believe: sender, because: the scanner is ours}\n",
+        use="basic, retain-safe-private",
+    )
+    source = original(PrivateDataElementCharacteristicsSequence=said)
+    with opened(write(tmp_path / "original.dcm", source)) as instance:
+        told = Rules(using).said_by(instance)
+    assert told.get((0x0029, b"ACME", 1), told[0x0029, b"ACME", -1]).value == first
+    assert told[0x0029, b"ACME", -1].value == others

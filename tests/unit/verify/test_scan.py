@@ -70,6 +70,11 @@ def odd(tag: int, vr: str, value: object) -> Dataset:
         (NAME, private("OB", b"\1\2" + "Musterfrau".encode("utf-16-le")), ["(0011,1001): name"]),
         # An identifier in the text of a kept element.
         ({"PatientID": "MRN-0048151"}, item(SoftwareVersions="v1 MRN0048151"), ["(0018,1020): id"]),
+        # The shortest that counts among versions and models, which six digits are, and among codes, seven.
+        ({"PatientID": "481516"}, item(SoftwareVersions="VB 481516"), ["(0018,1020): id"]),
+        ({"PatientID": "4815162"},
+         item(ViewCodeSequence=[item(LongCodeValue="4815162", CodingSchemeDesignator="SCT", CodeMeaning="x")]),
+         ["(0054,0220)[0]/(0008,0119): id"]),
         # An identifier as a number.
         ({"AccessionNumber": "20481516"}, item(SeriesNumber="20481516"), ["(0020,0011): id"]),
         # An identifier of an order, found at a lower level of the original.
@@ -170,6 +175,11 @@ def test_planted_values_are_found(
         # A short number that is a code of a standard scheme.
         ({"AccessionNumber": "113100"},
          item(ViewCodeSequence=[item(CodeValue="113100", CodingSchemeDesignator="DCM", CodeMeaning="x")])),
+        # The same as a long code and as a URN; one digit shorter than what counts in a version.
+        ({"AccessionNumber": "113100"},
+         item(ViewCodeSequence=[item(LongCodeValue="113100", CodingSchemeDesignator="DCM", CodeMeaning="x"),
+                                item(URNCodeValue="urn:x:113100", CodingSchemeDesignator="DCM", CodeMeaning="x")])),
+        ({"AccessionNumber": "48151"}, item(SoftwareVersions="VB 48151")),
         # A patient named after a manufacturer.
         ({"PatientName": "PHILIPS^ERIKA"}, item(Manufacturer="Philips Medical Systems")),
         # A study number that is a model's.
@@ -368,6 +378,13 @@ def test_long_values_are_searched_in_the_received_file(tmp_path: Path, basic: Pr
             inline = bytes(instance.buffer[min(waveform[2] if start <= waveform[3] else pixels[2], start) : start])
             segments: list[Segment] = [header + inline, FileRange(instance.path, start, stop - start)]
             assert scan(basic, instance, segments) == expected
+
+
+@pytest.mark.parametrize("begin", [(1 << 20) - 11, (1 << 20) - 5, 1 << 20, (1 << 20) - 4096, (2 << 20) - 4096 - 5])
+def test_a_name_across_two_pieces_of_a_value_is_found(tmp_path: Path, basic: Program, begin: int) -> None:
+    """A long value is read in pieces of 1 MiB, each of which begins 4 KiB before the end of the one before it."""
+    value = bytes(begin) + b"MUSTERFRAU" + bytes((2 << 20) - begin)
+    assert set(hits(tmp_path, basic, original(**NAME), odd(0x54001010, "OB", value))) == {"(5400,1010): name"}
 
 
 def test_a_value_behind_another_header_is_refused(tmp_path: Path, basic: Program) -> None:
