@@ -66,6 +66,9 @@ METERS: Final[tuple[Meter, ...]] = (
         "gateway_decoding_too_long_total", "counter",
         "Instances held because a codec did not finish, from the third in a row of a source on.", ("source",),
     ),
+    Meter(
+        "gateway_series_looked_at_total", "counter", "Series in which a face was looked for.", ("project", "verdict")
+    ),
     Meter("gateway_instances_deidentified_total", "counter", "Instances de-identified and verified.", ("project",)),
     Meter("gateway_instances_delivered_total", "counter", "Deliveries that were confirmed.", ("destination",)),
     Meter("gateway_delivered_bytes_total", "counter", "Bytes of the deliveries confirmed.", ("destination",)),
@@ -90,6 +93,7 @@ METERS: Final[tuple[Meter, ...]] = (
     Meter("gateway_transit_seconds", "histogram", "Received to confirmed by a destination.", ("destination",), _LONG),
     Meter("gateway_instances", "gauge", "Instances in each state.", ("state",)),
     Meter("gateway_instances_oldest_seconds", "gauge", "Age of the oldest instance in each state.", ("state",)),
+    Meter("gateway_series", "gauge", "Series held until they are complete, or for a face.", ("reason",)),
     Meter("gateway_deliveries", "gauge", "Deliveries in each state.", ("destination", "state")),
     Meter(
         "gateway_deliveries_oldest_seconds", "gauge", "Age of the oldest delivery in each state.",
@@ -213,6 +217,10 @@ class Metrics:
     def held(self, *, project: str, reason: str) -> None:
         """An instance is held; ``reason`` is the code of an error or rule."""
         self._count("gateway_instances_held_total", project=project, reason=reason)
+
+    def series_looked_at(self, *, project: str, verdict: str) -> None:
+        """A face was looked for in a series: ``blank``, ``none``, ``unsure`` or ``doubt``."""
+        self._count("gateway_series_looked_at_total", project=project, verdict=verdict)
 
     def decoding_too_long(self, *, source: str) -> None:
         """A codec did not finish with an instance of ``source``, nor with those before it."""
@@ -349,6 +357,8 @@ class Readings:
 
     #: State of instances -> queue.
     instances: Mapping[str, Queue] = field(default_factory=dict)
+    #: Why series are held for what may be a face in them -> how many.
+    series: Mapping[str, int] = field(default_factory=dict)
     #: Destination and state of deliveries -> queue.
     deliveries: Mapping[tuple[str, str], Queue] = field(default_factory=dict)
     #: Whether the ledger could be read: without it there are no queues.
@@ -392,6 +402,7 @@ class _Gauges(Collector):
             ages = {key: queue.oldest_seconds for key, queue in states.items()}
             yield _gauge("gateway_instances", {key: queue.count for key, queue in states.items()})
             yield _gauge("gateway_instances_oldest_seconds", ages)
+            yield _gauge("gateway_series", {(reason,): count for reason, count in readings.series.items()})
             queues = readings.deliveries
             ages_of_deliveries = {key: queue.oldest_seconds for key, queue in queues.items()}
             waiting = {(name,): count for name, count in readings.messages.items()}

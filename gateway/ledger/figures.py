@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gateway.errors import FeaturesSuspected, WaitsForSeries
 from gateway.ledger.database import OnDatabase
 from gateway.ledger.records import (
     DeliveryDepth,
@@ -14,8 +17,19 @@ from gateway.ledger.records import (
     StateCount,
     Status,
 )
-from gateway.ledger.schema import HELD, IS_UNCONFIRMED, LEASED, WAITING, deliveries, instances, is_state
+from gateway.ledger.schema import HELD, IS_UNCONFIRMED, LEASED, WAITING, deliveries, holds, instances, is_state
 from gateway.ledger.states import InstanceState
+
+#: Why whole series are held.
+_OF_SERIES: Final = (WaitsForSeries.code, FeaturesSuspected.code)
+_SERIES_HELD: Final = (
+    sa.select(instances.c.code, instances.c.project, holds.c.series_key)
+    .select_from(sa.join(instances, holds, holds.c.instance_id == instances.c.id))
+    .where(HELD, instances.c.code.in_(_OF_SERIES), holds.c.series_key != "")
+    .distinct()
+    .subquery()
+)
+_SERIES: Final = sa.select(_SERIES_HELD.c.code, sa.func.count()).group_by(_SERIES_HELD.c.code)
 
 
 class Figures(OnDatabase):
@@ -92,6 +106,7 @@ def _queue_figures(connection: Connection) -> QueueFigures:
     held, oldest_held = connection.execute(
         sa.select(sa.func.count(), sa.func.min(instances.c.changed_at)).where(HELD)
     ).one()
+    series = dict.fromkeys(_OF_SERIES, 0) | {row[0]: row[1] for row in connection.execute(_SERIES)}
     depths = connection.execute(
         sa.select(
             deliveries.c.destination,
@@ -109,5 +124,6 @@ def _queue_figures(connection: Connection) -> QueueFigures:
         oldest_received=oldest,
         held=held,
         oldest_held=oldest_held,
+        series=series,
         deliveries=tuple(DeliveryDepth(**row._mapping) for row in depths),  # noqa: SLF001
     )

@@ -831,6 +831,8 @@ class QueueFigures:
         Instances waiting for a human.
     oldest_held
         When the one that has waited longest for a human began to.
+    series
+        Series of which instances wait for the rest of them, or are held for a face, by the code of that.
     deliveries
         Per destination and state.
     """
@@ -840,4 +842,5 @@ class QueueFigures:
     oldest_received: datetime | None
     held: int
     oldest_held: datetime | None
+    series: Mapping[str, int]
     deliveries: tuple[DeliveryDepth, ...]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, get_args
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Final, Self, get_args
 
 import numpy as np
 import structlog
@@ -20,20 +20,24 @@ from gateway.config import Settings
 from gateway.dicom.instance import Instance
 from gateway.errors import InstanceError, SeriesUnfit, SpoolCorrupt
 from gateway.ledger import ClaimedSeries, FaceRecord, Ledger
+from gateway.metrics import Metrics
 from gateway.pipeline.projects import Project
 from gateway.pipeline.treatment import OpeningRules, holding
-from gateway.pixels.faces.blanking import Face, FaceKind, blank_of, packed
+from gateway.pixels.faces.blanking import Blank, Face, FaceKind, blank_of, packed
 from gateway.pixels.faces.checking import doubt_about
 from gateway.pixels.faces.command import Finding, Stopped, find_face
-from gateway.pixels.faces.volume import SeriesVolume, Slice, build, frame_values, place_of
-from gateway.pixels.frames import open_frames
+from gateway.pixels.faces.places import Slice, places_of
+from gateway.pixels.faces.volume import SeriesVolume, build, frame_values
+from gateway.pixels.frames import FrameReader, open_frames
 from gateway.pixels.sandbox import Sandbox
 from gateway.spool import Spool
 
-__all__ = ["FacesOfSeries", "Found", "face_of", "look_at", "volume_of"]
+__all__ = ["NO_SERIES", "FacesOfSeries", "Found", "face_of", "look_at", "volume_of"]
 
 log = structlog.get_logger(__name__)
 
+#: What is found of an instance that belongs to no series.
+NO_SERIES: Final = Face(kind="doubt", reason="the instance has no Series Instance UID")
 #: How often is looked whether a series is complete, in seconds.
 _LOOK_SECONDS: Final = 1.0
 #: For so long after a series other work comes first.
@@ -62,13 +66,19 @@ class Found:
 
     def record(self, key: int) -> FaceRecord:
         """What is kept for one of the series's instances."""
-        slice_ = None if self.volume is None else self.volume.places.get(key)
+        face = self.face(key)
+        return FaceRecord(verdict=face.kind, reason=face.reason, mask=face.mask)
+
+    def face(self, key: int) -> Face:
+        """The same for who needs no record."""
         mask = None
-        if slice_ is not None and self.volume is not None and self.mask is not None:
-            mask = packed(self.volume.mask_of(self.mask, slice_))
-        return FaceRecord(verdict=self.kind, reason=self.reason, mask=mask)
+        if self.volume is not None and self.mask is not None:
+            volume, found = self.volume, self.mask
+            mask = packed(volume.mask_of(found, one) for one in volume.places.get(key, ()))
+        return Face(kind=self.kind, reason=self.reason, mask=mask)
 
 
+@dataclass(slots=True, kw_only=True)
 class FacesOfSeries:
     """Looks at series that are complete, of the projects whose profiles take faces away.
 
@@ -77,28 +87,27 @@ class FacesOfSeries:
     settings: the configuration
     ledger, spool, opening, sandbox: of the process
     projects: all of them
+    metrics: where series are counted
     owner: as whom it claims
     stopping: whether to give up
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        ledger: Ledger,
-        spool: Spool,
-        opening: OpeningRules,
-        sandbox: Sandbox,
-        projects: Mapping[str, Project],
-        owner: str,
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._settings, self._ledger, self._spool, self._opening = settings, ledger, spool, opening
-        self._sandbox, self._owner, self._stopping = sandbox, owner, stopping
-        self._projects = frozenset(
-            name for name, project in projects.items() if project.treatment.program.pixels.defaces
+    settings: Settings
+    ledger: Ledger
+    spool: Spool
+    opening: OpeningRules
+    sandbox: Sandbox
+    projects: Mapping[str, Project]
+    metrics: Metrics
+    owner: str
+    stopping: Callable[[], bool]
+    _looks: frozenset[str] = field(init=False)
+    _look_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._looks = frozenset(
+            name for name, project in self.projects.items() if project.treatment.program.pixels.defaces
         )
-        self._look_at = 0.0
 
     def step(self, *, busy: bool = False) -> bool:
         """Look at a series, if one is complete; whether one was.
@@ -112,12 +121,12 @@ class FacesOfSeries:
         LedgerUnavailable, SpoolUnavailable, DecoderUnavailable: it may work later
         """
         now = time.monotonic()
-        if not self._projects or now < self._look_at + (_BUSY_SECONDS if busy else 0.0):
+        if not self._looks or now < self._look_at + (_BUSY_SECONDS if busy else 0.0):
             return False
-        faces = self._settings.deface
-        claimed = self._ledger.claim_series(
-            self._owner,
-            self._projects,
+        faces = self.settings.deface
+        claimed = self.ledger.claim_series(
+            self.owner,
+            self._looks,
             quiet_seconds=faces.quiet_seconds,
             lease_seconds=faces.seconds + _MORE_SECONDS,
         )
@@ -127,15 +136,17 @@ class FacesOfSeries:
         try:
             found = self._find(claimed)
         except Stopped:
-            self._ledger.give_back_series(self._owner)
+            self.ledger.give_back_series(self.owner)
             return False
         except BaseException:
             # Whatever it is, the next one must be able to try.
             with suppress(Exception):
-                self._ledger.give_back_series(self._owner)
+                self.ledger.give_back_series(self.owner)
             raise
         records = {one.instance_id: found.record(one.instance_id) for one in claimed.members}
-        kept = self._ledger.series_found(self._owner, claimed, records)
+        kept = self.ledger.series_found(self.owner, claimed, records)
+        if kept:
+            self.metrics.series_looked_at(project=claimed.project, verdict=found.kind)
         log.info(
             "series looked at for faces",
             project=claimed.project,
@@ -155,11 +166,11 @@ class FacesOfSeries:
         members = {one.instance_id: one.spool_name for one in claimed.members}
         return look_at(
             members.keys(),
-            lambda key: self._opening.open(self._spool.path(members[key])),
-            self._settings,
-            opening=self._opening,
-            sandbox=self._sandbox,
-            stopping=self._stopping,
+            lambda key: self.opening.open(self.spool.path(members[key])),
+            self.settings,
+            opening=self.opening,
+            sandbox=self.sandbox,
+            stopping=self.stopping,
         )
 
 
@@ -223,19 +234,50 @@ def volume_of(
     for key in keys:
         _go_on(stopping)
         with opened(key) as instance:
-            places.append(place_of(instance, key)[0])
+            places.extend(places_of(instance, key)[0])
+    with _Reading(opened, sandbox, faces) as reading:
 
-    def frame_of(slice_: Slice) -> NDArray[np.generic]:
-        _go_on(stopping)
-        with opened(slice_.key) as instance:
-            _, description = place_of(instance, slice_.key)
-            with open_frames(instance, description, sandbox=sandbox) as frames:
-                frame = frames.frame(0).copy()
-            face = None if faces is None else faces(slice_.key)
-            blank = None if face is None else blank_of(face, instance, description)
-            return frame_values(frame if blank is None else blank.apply(frame, int(frame.min())), description)
+        def frame_of(slice_: Slice) -> NDArray[np.generic]:
+            _go_on(stopping)
+            return reading.frame(slice_)
 
-    return build(places, frame_of)
+        return build(places, frame_of)
+
+
+class _Reading:
+    """Frames of instances, of which the last one stays open: those of one follow each other. A context manager."""
+
+    def __init__(
+        self, opened: Callable[[int], Instance], sandbox: Sandbox, faces: Callable[[int], Face | None] | None
+    ) -> None:
+        self._opened, self._sandbox, self._faces = opened, sandbox, faces
+        self._open = ExitStack()
+        self._key: int | None = None
+        self._frames: FrameReader | None = None
+        self._blank: Blank | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def frame(self, slice_: Slice) -> NDArray[np.generic]:
+        """The stored values of a slice, without what was found of its face."""
+        if self._frames is None or slice_.key != self._key:
+            self._frames = self._take(slice_.key)
+        frame, blank = self._frames.frame(slice_.frame).copy(), self._blank
+        shown = frame if blank is None else blank.apply(frame, slice_.frame, int(frame.min()))
+        return frame_values(shown, self._frames.description)
+
+    def _take(self, key: int) -> FrameReader:
+        self._open.close()
+        self._key, self._frames = key, None
+        instance = self._open.enter_context(self._opened(key))
+        _, description = places_of(instance, key)
+        face = None if self._faces is None else self._faces(key)
+        self._blank = None if face is None else blank_of(face, instance, description)
+        return self._open.enter_context(open_frames(instance, description, sandbox=self._sandbox))
 
 
 def face_of(ledger: Ledger, instance_id: int) -> Face | None:

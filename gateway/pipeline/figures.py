@@ -66,6 +66,7 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
     workers = Counter({name.partition("-")[0]: 0 for name in children})
     workers.update(name.partition("-")[0] for name, at_work in children.items() if at_work)
     instances: dict[str, Queue] = {}
+    series: Mapping[str, int] = {}
     deliveries = {(name, state.value): Queue(0) for name in standing.destinations for state in UNCONFIRMED}
     messages = dict.fromkeys(standing.notifiers, 0)
     readable = True
@@ -80,6 +81,7 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
             InstanceState.RECEIVED.value: Queue(queues.received + queues.leased, age(queues.oldest_received)),
             InstanceState.HELD.value: Queue(queues.held, age(queues.oldest_held)),
         }
+        series = queues.series
         deliveries |= {
             (depth.destination, depth.state.value): Queue(depth.count, age(depth.oldest)) for depth in queues.deliveries
         }
@@ -88,6 +90,7 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
         free["ledger"] = standing.ledger_free_bytes
     return Readings(
         instances=instances,
+        series=series,
         deliveries=deliveries,
         readable=readable,
         messages=messages,

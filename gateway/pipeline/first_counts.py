@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
-from typing import Final
+from typing import Final, get_args
 
 from gateway.access import Denial
 from gateway.association.refusal import Refusal
@@ -19,6 +19,7 @@ from gateway.ledger import DUPLICATE
 from gateway.metrics import Metrics
 from gateway.notify.codes import REASONS
 from gateway.pipeline.breaker import OUTAGES
+from gateway.pixels.faces.blanking import FaceKind
 from gateway.profile import Program
 from gateway.receive.access import ANY_SOURCE
 from gateway.tls import HANDSHAKE_FAILURES
@@ -87,6 +88,8 @@ def begin_counting(metrics: Metrics, settings: Settings, programs: Mapping[str, 
     _begin_doors(metrics, settings)
     for project, program in programs.items():
         _begin_all(metrics, _OF_PROJECT, project=project)
+        for verdict in get_args(FaceKind):
+            metrics.begin("gateway_series_looked_at_total", project=project, verdict=verdict)
         for rule in (DUPLICATE, *(f"{one.origin.layer}:{one.origin.line}" for one in program.accept)):
             metrics.begin("gateway_instances_rejected_total", project=project, rule=rule)
     # Without a route, or before it was found, an instance is of no project.

@@ -1,17 +1,19 @@
 """The gateway's engine on files and folders, without a gateway: ``gateway deid``.
 
 Each file is treated as the workers treat a received instance; what they would hold is reported and not written. What
-files say of each other is asked first: of a study that names two patients none is written, whatever the order. A
-DICOMDIR, which lists the files beside it by name and number, is no instance and stays behind.
+files say of each other is asked first: of a study that names two patients none is written, whatever the order, and
+where the profile takes faces away, those of a series in one run are all of it. A DICOMDIR, which lists the files beside
+it by name and number, is no instance and stays behind.
 """
 
 from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -26,20 +28,30 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.segments import Segment, copy_to
 from gateway.errors import GatewayError, MediaDirectory, RejectedByRule
 from gateway.ledger.identities import CONFLICTS
+from gateway.pipeline.faces import NO_SERIES, look_at
 from gateway.pipeline.numbers import OfflineNumbers
 from gateway.pipeline.pixels import PixelStage
 from gateway.pipeline.review.activation import require_passing
 from gateway.pipeline.treatment import OpeningRules, Treatment, holding, opening_rules
+from gateway.pixels.faces.blanking import Face
+from gateway.pixels.faces.places import is_part_of_volume
+from gateway.pixels.sampling import SERIES_INSTANCE_UID
 from gateway.privacy import make_private
 from gateway.profile import load_profile, shipped_profiles
 
+Job = TypeVar("Job")
 T = TypeVar("T")
 
 #: Kind and token of studies that name two patients and the like: ``gateway.deid.patient.claims``.
 Conflicts: TypeAlias = frozenset[tuple[str, str]]
 
-#: Files handed to the processes ahead of the results.
+#: A file's path, its relative path, and what was found of a face in its series.
+FileWork: TypeAlias = tuple[Path, Path, Face | None]
+
+#: Jobs handed to the processes ahead of the results.
 _AHEAD: Final = 8
+#: A file of which nobody could look at the series.
+_LOST: Final = Face(kind="doubt", reason="its series could not be looked at")
 #: What is to be done about a conflict where no ledger keeps what was held.
 _DETAILS: Final = {
     "study": "files of its study name two patients: run again without those that are wrong",
@@ -97,10 +109,13 @@ def deidentify_files(task: OfflineTask, files: Sequence[tuple[Path, Path]], *, j
     ProfileError: the profile has an error, or one of its tests fails
     ConfigurationError: the secret is too short
     """
-    _Offline(task)  # errors of the profile or secret once, before any process starts
+    # Errors of the profile or secret once, before any process starts.
+    defaces = _Offline(task).defaces
     with _Processes(task, jobs) as processes:
-        work = partial(_deidentify, _conflicts(processes, files) if len(files) > 1 else frozenset())
-        left = list(files)
+        said = _said(processes, files) if defaces or len(files) > 1 else []
+        faces = _faces(processes, said) if defaces else {}
+        work = partial(_deidentify, _conflicts(said))
+        left: list[FileWork] = [(path, relative, faces.get(path)) for path, relative in files]
         while left:
             done, suspects = 0, []
             for file, result in processes.run(left, work):
@@ -117,25 +132,63 @@ def deidentify_files(task: OfflineTask, files: Sequence[tuple[Path, Path]], *, j
             left = left[done + len(suspects) :]
 
 
-def _conflicts(processes: _Processes, files: Sequence[tuple[Path, Path]]) -> Conflicts:
-    """The studies among ``files`` that name two patients, and Patient IDs of two issuers.
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a file says that matters to others.
 
-    A file that cannot be read, or on which its process dies, says nothing: it will be held.
+    Attributes
+    ----------
+    path: of the file
+    claims: of its study and its Patient ID
+    series: its Series Instance UID, if it is part of a volume; empty otherwise
     """
-    said: dict[tuple[str, str], set[str]] = {}
-    left = list(files)
+
+    path: Path
+    claims: tuple[tuple[str, str, str], ...] = ()
+    series: str = ""
+
+
+def _said(processes: _Processes, files: Sequence[tuple[Path, Path]]) -> list[_Said]:
+    """What files say of each other, in their order; one that cannot be read, or kills its process, says nothing."""
+    found: dict[Path, _Said] = {}
+    left = [path for path, _ in files]
     while left:
         done = 0
-        for _, found in processes.run(left, _claims):
+        for path, said in processes.run(left, _listened):
             done += 1
-            for kind, what, whose in found or ():
-                said.setdefault((kind, what), set()).add(whose)
+            found[path] = said or _Said(path)
         left = left[done:]
-    return frozenset(one for one, by in said.items() if len(by) > 1)
+    return [found[path] for path, _ in files]
+
+
+def _conflicts(said: Iterable[_Said]) -> Conflicts:
+    """The studies that name two patients, and Patient IDs of two issuers."""
+    names: dict[tuple[str, str], set[str]] = {}
+    for one in said:
+        for kind, what, whose in one.claims:
+            names.setdefault((kind, what), set()).add(whose)
+    return frozenset(one for one, by in names.items() if len(by) > 1)
+
+
+def _faces(processes: _Processes, said: Iterable[_Said]) -> dict[Path, Face]:
+    """What was found of a face in the series of each file that is part of one."""
+    members: dict[str, list[Path]] = {}
+    for one in said:
+        if one.series:
+            members.setdefault(one.series, []).append(one.path)
+    found: dict[Path, Face] = {}
+    left = list(members.values())
+    while left:
+        done = 0
+        for series, faces in processes.run(left, _looked):
+            done += 1
+            found.update(zip(series, faces or [_LOST] * len(series), strict=True))
+        left = left[done:]
+    return found
 
 
 class _Processes:
-    """Processes that treat files; a context manager.
+    """Processes that do the jobs of a run; a context manager.
 
     Parameters
     ----------
@@ -156,35 +209,34 @@ class _Processes:
             self._pool.shutdown()
             self._pool = None
 
-    def run(
-        self, files: Sequence[tuple[Path, Path]], work: Callable[[Path, Path], T]
-    ) -> Iterator[tuple[tuple[Path, Path], T | None]]:
-        """Results in any order; None for files whose result was lost with a process. Ends at the first loss."""
+    def run(self, jobs: Sequence[Job], work: Callable[[Job], T]) -> Iterator[tuple[Job, T | None]]:
+        """Results in any order; None for jobs whose result was lost with a process. Ends at the first loss."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(self._task,)
             )
-        waiting = iter(files)
-        running: dict[Future[T], tuple[Path, Path]] = {}
+        waiting = iter(jobs)
+        running: dict[Future[T], Job] = {}
         broken = False
         while True:
             while not broken and len(running) < self._jobs * _AHEAD:
-                file = next(waiting, None)
-                if file is None:
+                try:
+                    job = next(waiting)
+                except StopIteration:
                     break
                 try:
-                    running[self._pool.submit(work, *file)] = file
+                    running[self._pool.submit(work, job)] = job
                 except BrokenProcessPool:
                     broken = True
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                file = running.pop(future)
+                job = running.pop(future)
                 try:
-                    yield file, future.result()
+                    yield job, future.result()
                 except BrokenProcessPool:
                     broken = True
-                    yield file, None
+                    yield job, None
         if broken:
             self.__exit__()
 
@@ -198,16 +250,22 @@ def _start(task: OfflineTask) -> None:
     _offline = _Offline(task)
 
 
-def _deidentify(conflicts: Conflicts, path: Path, relative: Path) -> OfflineResult:
-    if _offline is None:
-        raise RuntimeError("the process was not started for this")
-    return _offline.deidentify(path, relative, conflicts)
+def _deidentify(conflicts: Conflicts, work: FileWork) -> OfflineResult:
+    return _engine().deidentify(*work, conflicts)
 
 
-def _claims(path: Path, _relative: Path) -> tuple[tuple[str, str, str], ...]:
+def _listened(path: Path) -> _Said:
+    return _engine().listen(path)
+
+
+def _looked(series: Sequence[Path]) -> list[Face]:
+    return _engine().look(series)
+
+
+def _engine() -> _Offline:
     if _offline is None:
         raise RuntimeError("the process was not started for this")
-    return _offline.claims(path)
+    return _offline
 
 
 class _Offline:
@@ -219,29 +277,57 @@ class _Offline:
         program = require_passing(load_profile(task.profile, search=search))
         numbers = OfflineNumbers(task.settings, task.project) if task.project else None
         self._key = ProjectKey(task.secret)
-        self._treatment = Treatment(program, self._key, numbers=numbers, pixels=PixelStage(task.settings.pixels))
+        self._pixels = PixelStage(task.settings.pixels)
+        self._treatment = Treatment(program, self._key, numbers=numbers, pixels=self._pixels)
 
-    def claims(self, path: Path) -> tuple[tuple[str, str, str], ...]:
-        """What a file says of its study and its Patient ID; nothing if it is rejected or held."""
-        self._task.output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".work-", dir=self._task.output) as work:
+    @property
+    def defaces(self) -> bool:
+        """Whether the profile takes faces out of series."""
+        return self._treatment.program.pixels.defaces
+
+    def listen(self, path: Path) -> _Said:
+        """What a file says; nothing if it is rejected or held."""
+        with self._work() as work:
             try:
                 with holding("opening"):
-                    opened = opening_rules(self._task.settings, Path(work)).open(path)
+                    opened = opening_rules(self._task.settings, work).open(path)
                 with opened as instance:
                     self._treatment.admit(instance)
-                    return self._claims_of(instance)
+                    series = instance.text(SERIES_INSTANCE_UID) if is_part_of_volume(instance) else ""
+                    return _Said(path, self._claims_of(instance), series)
             except (GatewayError, OSError):
-                return ()
+                return _Said(path)
+
+    def look(self, series: Sequence[Path]) -> list[Face]:
+        """What is found of a face in a series, for each of its files."""
+        with self._work() as work:
+            rules = opening_rules(self._task.settings, work)
+            try:
+                found = look_at(
+                    range(len(series)),
+                    lambda number: rules.open(series[number]),
+                    self._task.settings,
+                    opening=rules,
+                    sandbox=self._pixels.sandbox,
+                )
+            except (GatewayError, OSError) as error:
+                reason = error.message if isinstance(error, GatewayError) else error.strerror or type(error).__name__
+                return [Face(kind="doubt", reason=reason.rstrip("."))] * len(series)
+            return [found.face(number) for number in range(len(series))]
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        """Re-encoded copies of originals stay beside the outputs, which are as well protected as the operator wants."""
+        self._task.output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".work-", dir=self._task.output) as work:
+            yield Path(work)
 
     def _claims_of(self, instance: Instance) -> tuple[tuple[str, str, str], ...]:
         return claims(instance, self._key, subject_of(instance, self._treatment.program.identity))
 
-    def deidentify(self, path: Path, relative: Path, conflicts: Conflicts) -> OfflineResult:
-        self._task.output.mkdir(parents=True, exist_ok=True)
-        # Re-encoded copies of originals stay beside the outputs, which are as well protected as the operator wants.
-        with tempfile.TemporaryDirectory(prefix=".work-", dir=self._task.output) as work:
-            rules: OpeningRules = opening_rules(self._task.settings, Path(work))
+    def deidentify(self, path: Path, relative: Path, face: Face | None, conflicts: Conflicts) -> OfflineResult:
+        with self._work() as work:
+            rules: OpeningRules = opening_rules(self._task.settings, work)
             try:
                 with holding("opening"):
                     opened = rules.open(path)
@@ -249,8 +335,13 @@ class _Offline:
                     conflict = self._conflict(instance, conflicts)
                     if conflict is not None:
                         return OfflineResult(path, "held", *conflict)
-                    draft = Path(work) / secrets.token_hex(8)
-                    treated = self._treatment.treat(instance, lambda segments: _write(draft, segments), opening=rules)
+                    draft = work / secrets.token_hex(8)
+                    treated = self._treatment.treat(
+                        instance,
+                        lambda segments: _write(draft, segments),
+                        opening=rules,
+                        face_of=lambda: face or (_LOST if instance.text(SERIES_INSTANCE_UID) else NO_SERIES),
+                    )
                 target = self._target(relative, treated.output)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # The work directory is on the same file system: the file appears at once or not at all.

@@ -44,7 +44,7 @@ from gateway.ledger import (
 from gateway.pipeline import circumstances
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.crosswalk import crosswalk_keys, crosswalk_rows
-from gateway.pipeline.faces import FacesOfSeries, face_of
+from gateway.pipeline.faces import NO_SERIES, FacesOfSeries, face_of
 from gateway.pipeline.lease import LeaseKeeper
 from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pace import Pace, amount
@@ -56,7 +56,6 @@ from gateway.pipeline.resources import open_spool
 from gateway.pipeline.routing import Router, Sender
 from gateway.pipeline.treatment import Treated, holding, opening_rules
 from gateway.pipeline.vocabulary import Sightings
-from gateway.pixels.faces.blanking import Face
 from gateway.pixels.review import Review
 from gateway.pixels.sampling import SERIES_INSTANCE_UID
 
@@ -74,7 +73,6 @@ _MOST_ATTEMPTS: Final = 3
 #: A worker that replaces a dead one takes this many instances singly.
 _CAUTIOUS: Final = 100
 #: Of an instance without a Series Instance UID nothing else is known.
-_NO_SERIES: Final = Face(kind="doubt", reason="the instance has no Series Instance UID")
 _PACE: Final = Pace(few=_BATCH, shortest=0.005, longest=0.1)
 #: Waits of an instance that could not be treated for want of something that may come: the first, the longest.
 _FIRST_WAIT: Final = 0.5
@@ -126,12 +124,13 @@ class Worker:
         self._sightings = Sightings(child.settings)
         self._opening = opening_rules(child.settings, self._spool.work)
         self._faces = FacesOfSeries(
-            child.settings,
+            settings=child.settings,
             ledger=ledger,
             spool=self._spool,
             opening=self._opening,
             sandbox=self._pixels.sandbox,
             projects=self._projects,
+            metrics=self._metrics,
             owner=child.owner,
             stopping=child.stopping.is_set,
         )
@@ -370,7 +369,7 @@ class Worker:
             review=review,
             features_settled=lambda: self._series_settled(project, series),
             series_has_text=lambda: self._series_has_text(project, series),
-            face_of=lambda: face_of(self._ledger, claim.instance_id) if series else _NO_SERIES,
+            face_of=lambda: face_of(self._ledger, claim.instance_id) if series else NO_SERIES,
         )
         keys = self._crosswalks.get(project.name)
         with holding("the crosswalk"):

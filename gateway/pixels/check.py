@@ -18,10 +18,18 @@ from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment, copy_to
 from gateway.dicom.tag import show
-from gateway.errors import DecodersDisagree, DecodingTooLong, LeakSuspected, PixelsUnreadable, SpoolUnavailable
+from gateway.errors import (
+    DecodersDisagree,
+    DecodingTooLong,
+    LeakSuspected,
+    PixelsUnreadable,
+    SeriesUnfit,
+    SpoolUnavailable,
+)
 from gateway.pixels.areas import Area
 from gateway.pixels.description import PixelDescription, describe
 from gateway.pixels.editing import Edit
+from gateway.pixels.faces.places import Slice, is_part_of_volume, places_of
 from gateway.pixels.fill import Frame
 from gateway.pixels.frames import FrameReader, open_frames
 from gateway.pixels.sandbox import Sandbox
@@ -97,8 +105,8 @@ def _compare(instance: Instance, written: Instance, edit: Edit, sandbox: Sandbox
     inside = np.zeros((before.rows, before.columns), dtype=bool)
     for area in edit.areas:
         inside[area.top : area.bottom, area.left : area.right] = True
-    face = np.zeros_like(inside) if edit.blank is None else edit.blank.mask & ~inside
-    inside, face = (one[kept.top : kept.bottom, kept.left : kept.right] for one in (inside, face))
+    window = (slice(kept.top, kept.bottom), slice(kept.left, kept.right))
+    inside = inside[window]
     with (
         open_frames(instance, before, sandbox=sandbox) as received,
         open_frames(written, after, sandbox=sandbox) as usual,
@@ -110,7 +118,8 @@ def _compare(instance: Instance, written: Instance, edit: Edit, sandbox: Sandbox
             raise LeakSuspected(where=_WHERE, reason="the number of frames has changed")
         black: Frame | None = None
         for number in range(len(received)):
-            was = received.frame(number)[kept.top : kept.bottom, kept.left : kept.right]
+            was = received.frame(number)[window]
+            face = np.zeros_like(inside) if edit.blank is None else edit.blank.mask(number)[window] & ~inside
             is_ = _read(sent, usual, number)
             try:
                 black = _compare_frame(number, was, is_, before, inside=inside, face=face, black=black)
@@ -122,9 +131,23 @@ def _compare(instance: Instance, written: Instance, edit: Edit, sandbox: Sandbox
 
 def _compare_geometry(instance: Instance, written: Instance) -> None:
     """A series without its face is the same volume."""
+    moved = "the slice lies in another place than before"
     for tag in _GEOMETRY:
         if instance.text(tag) != written.text(tag):
-            raise LeakSuspected(where=show(tag), reason="the slice lies in another place than before")
+            raise LeakSuspected(where=show(tag), reason=moved)
+    if not is_part_of_volume(instance):
+        return
+    before, after = _places(instance), _places(written)
+    if len(before) != len(after) or not all(one.lies_as(two) for one, two in zip(before, after, strict=True)):
+        raise LeakSuspected(where=_WHERE, reason=moved)
+
+
+def _places(instance: Instance) -> tuple[Slice, ...]:
+    """Where its slices lie; none if it does not say that."""
+    try:
+        return places_of(instance, 0)[0]
+    except SeriesUnfit:
+        return ()
 
 
 def _read(sent: FrameReader, usual: FrameReader, number: int) -> Frame:

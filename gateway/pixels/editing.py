@@ -110,7 +110,7 @@ class EditedFrames:
         """
         frame = without_unused_bits(self.source.frame(number), self.description)
         if self.edit.blank is not None:
-            frame = self.edit.blank.apply(frame, self._fill[0])
+            frame = self.edit.blank.apply(frame, number, self._fill[0])
         return blacken(frame, self.edit.areas, self._fill)
 
     @cached_property

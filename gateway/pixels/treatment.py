@@ -27,7 +27,7 @@ from gateway.pixels.description import PixelDescription, describe
 from gateway.pixels.drawings import Drawings, drawings_of, keeps_overlays_in_pixels
 from gateway.pixels.editing import Edit, EditedFrames, edit_of, has_hidden_bits, name_of
 from gateway.pixels.faces.blanking import Face, blank_of
-from gateway.pixels.faces.volume import is_slice_of_volume
+from gateway.pixels.faces.places import is_part_of_volume
 from gateway.pixels.finding import Findings, Remains, TextBox, TextFinder
 from gateway.pixels.frames import open_frames
 from gateway.pixels.measured import is_measured
@@ -509,7 +509,7 @@ def _face(
     face_of: Callable[[], Face | None] | None,
 ) -> Face | None:
     """What was found of a face in the series of an instance, where a rule asks for it; None where nobody looks."""
-    if face_of is None or not program.pixels.defaces or not is_slice_of_volume(instance):
+    if face_of is None or not program.pixels.defaces or not is_part_of_volume(instance):
         return None
     if (review is not None and review.features) or settled():
         return None
@@ -542,7 +542,7 @@ def _why(program: Program, risk: Risk) -> str:
     """Why a face may be recognised, and why nothing takes it away although a rule wants that."""
     if not program.pixels.defaces:
         return risk.reason
-    only = "faces are taken out of whole series of single CT and MR slices, and in a running gateway only"
+    only = "faces are taken out of whole series of CT and MR slices alone"
     return f"{risk.reason}; {only}"
 
 

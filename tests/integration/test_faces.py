@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,12 +27,17 @@ deface:
   command: [{python}, {script}]
   quiet_seconds: 1.5
 """
-#: The shipped command for CT; for MR one that finds hardly anything.
+#: The shipped command for CT; for MR one that hangs the first time, and finds hardly anything the second.
 SCRIPT = """\
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 source, target = map(pathlib.Path, sys.argv[1:])
 if json.loads((source / "series.json").read_text())["modality"] == "CT":
     os.execv(sys.executable, [sys.executable, "-I", "-m", "gateway.pixels.faces.atlas", *sys.argv[1:]])
+started = pathlib.Path(__file__).with_name("started")
+if not started.exists():
+    started.with_suffix(".new").write_text(f"{os.getppid()} {os.getpid()}")
+    started.with_suffix(".new").rename(started)
+    time.sleep(600)
 volume = bytearray((source / "volume.nii").read_bytes())
 volume[352:] = bytes(len(volume) - 352)
 volume[-4000:] = b"\\0\\0\\x80\\x3f" * 1000
@@ -54,6 +61,14 @@ def ask(running: GatewayProcess, *arguments: str, status: int = 0) -> str:
     answer = gateway_command(*arguments, environ=running.environ)
     assert answer.returncode == status, answer.stdout + answer.stderr
     return answer.stdout + answer.stderr
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def outputs(running: GatewayProcess, modality: str) -> list[pydicom.FileDataset]:
@@ -86,13 +101,22 @@ def test_faces_go_with_their_series(tmp_path: Path) -> None:
         wait_until(lambda: running.count("received") == 0, what="nothing is under way")
         _check_ct(outputs(running, "CT"), ct)
 
-        # What a command found is not believed: the MR is held, once for its series, until a person has seen it.
+        # A worker that is killed at it takes the command with it, and leaves the series to the next one.
         assert storescu(running.dicom_port, second).status == 0
+        started = folder / "started"
+        wait_until(started.exists, what="a face is looked for in the MR", seconds=120)
+        worker, command = map(int, started.read_text().split())
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not alive(command), what="the command has ended")
+        assert [one.name.split("-")[1] for one in (running.data / "spool" / "work").iterdir()] == [str(worker)]
+
+        # What a command found is not believed: the MR is held, once for its series, until a person has seen it.
         once = f"still there. ({len(mr)} instances of the series)"
         wait_until(lambda: once in ask(running, "held", "list"), what="the MR is held once", seconds=120)
         listed = ask(running, "held", "list").splitlines()
         assert len(listed) == 2
         number = listed[1].split()[0]
+        assert 'gateway_series{reason="features-suspected"} 1.0' in running.get("/metrics").text
         picture = tmp_path / "preview.png"
         assert "was not shown to you" in ask(running, "held", "deface", number, "--because", "x", status=2)
         assert "may show who the patient is" in ask(running, "held", "preview", number, "-o", str(picture))
@@ -101,6 +125,15 @@ def test_faces_go_with_their_series(tmp_path: Path) -> None:
         wait_until(lambda: running.count("delivered") == len(ct) + len(mr), what="the MR goes on", seconds=60)
         assert all("113102" in codes(one) for one in outputs(running, "MR"))
         assert "balanced" in ask(running, "account")
+        figures = running.get("/metrics").text
+        for line in (
+            'gateway_series_looked_at_total{project="default",verdict="blank"} 2.0',
+            'gateway_series_looked_at_total{project="default",verdict="doubt"} 1.0',
+            'gateway_series{reason="waits-for-series"} 0.0',
+            'gateway_series{reason="features-suspected"} 0.0',
+            'gateway_worker_restarts_total{role="deidentify"} 1.0',
+        ):
+            assert line in figures
         assert not list((running.data / "spool" / "work").iterdir())
         spoken = running.process.output + running.get("/metrics").text
     assert not any(name in spoken for name in ("MOCKBURY", "MRN-4711", "1.2.276.0.7230010.3"))

@@ -18,6 +18,7 @@ from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.metrics import METERS, Metrics, Queue, Readings, ReceiveMetrics, clear, exposition, forget
 
 READINGS = Readings(
+    series={"waits-for-series": 2},
     instances={"received": Queue(3, 12.5), "held": Queue(1)},
     deliveries={("archive", "pending"): Queue(2, 4.0)},
     disk_free_bytes={"spool": 10**12, "ledger": 10**11},
@@ -49,6 +50,7 @@ def count_everything(metrics: Metrics) -> None:
     metrics.http_refused("displaced")
     receive.stored("pacs", 1000, 0.02)
     receive.failed("pacs", 0xA700, "spool-full")
+    metrics.series_looked_at(project="default", verdict="blank")
     metrics.decoding_too_long(source="pacs")
     metrics.taken_up(waited_seconds=1.5)
     metrics.rejected(project="default", rule="duplicate")

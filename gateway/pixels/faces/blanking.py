@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.dicom.instance import Instance
-from gateway.errors import PixelsUnreadable
+from gateway.errors import PixelsUnreadable, SeriesUnfit
 from gateway.pixels.description import PixelDescription
+from gateway.pixels.faces.places import rescaling_of
 from gateway.pixels.fill import Frame
 
 __all__ = ["Blank", "Face", "blank_of", "packed"]
 
 _MODALITY: Final = 0x00080060
-_INTERCEPT: Final = 0x00281052
-_SLOPE: Final = 0x00281053
 #: Air, in Hounsfield units.
 _AIR: Final = -1000.0
 
@@ -44,33 +44,46 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blank:
-    """What is blanked of the only frame of an instance.
+    """What is blanked of the frames of an instance.
 
     Attributes
     ----------
-    mask: of shape (rows, columns)
-    value: the stored value that stands there; None for what is black
+    bits: of each frame, eight pixels a byte, of shape (frames, bytes)
+    shape: of a frame: rows and columns
+    values: the stored value that stands there in each frame; None for what is black
     """
 
-    mask: NDArray[np.bool_]
-    value: int | None
+    bits: NDArray[np.uint8]
+    shape: tuple[int, int]
+    values: tuple[int | None, ...]
 
-    def apply(self, frame: Frame, black: int) -> Frame:
-        """The frame without the face."""
+    def mask(self, number: int) -> NDArray[np.bool_]:
+        """What is blanked of frame ``number``, from 0: of shape (rows, columns)."""
+        count = self.shape[0] * self.shape[1]
+        return np.unpackbits(self.bits[number], count=count).view(np.bool_).reshape(self.shape)
+
+    def apply(self, frame: Frame, number: int, black: int) -> Frame:
+        """Frame ``number`` without the face."""
         found = frame if frame.flags.writeable else frame.copy()
-        found[self.mask] = black if self.value is None else self.value
+        value = self.values[number]
+        found[self.mask(number)] = black if value is None else value
         return found
 
 
-def packed(mask: NDArray[np.bool_]) -> bytes | None:
-    """A mask as few bytes; None if nothing is in it."""
-    return zlib.compress(np.packbits(mask).tobytes(), 6) if mask.any() else None
+def packed(masks: Iterable[NDArray[np.bool_]]) -> bytes | None:
+    """The masks of an instance's frames as few bytes; None if nothing is in any."""
+    compressor = zlib.compressobj(6)
+    parts, something = [], False
+    for mask in masks:
+        something = something or bool(mask.any())
+        parts.append(compressor.compress(np.packbits(mask).tobytes()))
+    return b"".join((*parts, compressor.flush())) if something else None
 
 
 def blank_of(face: Face, instance: Instance, description: PixelDescription) -> Blank | None:
     """What is blanked of an instance; None if nothing is.
 
-    In CT it becomes air, in the stored values that the slice's Rescale Slope and Intercept give it (PS3.3 C.11.1.1.2).
+    In CT it becomes air, in the stored values that a frame's Rescale Slope and Intercept give it (PS3.3 C.11.1.1.2).
 
     Parameters
     ----------
@@ -84,25 +97,27 @@ def blank_of(face: Face, instance: Instance, description: PixelDescription) -> B
     """
     if face.mask is None:
         return None
-    count = description.rows * description.columns
+    frames, count = description.frames, description.rows * description.columns
+    length = frames * -(-count // 8)
     try:
-        bits = np.frombuffer(zlib.decompressobj().decompress(face.mask, count), np.uint8)
-    except zlib.error:
-        bits = np.zeros(0, np.uint8)
-    if len(bits) != -(-count // 8) or description.frames != 1:
+        bits = np.frombuffer(zlib.decompressobj().decompress(face.mask, length + 1), np.uint8)
+        rescaling = rescaling_of(instance, frames)
+    except (zlib.error, SeriesUnfit):
+        bits, rescaling = np.zeros(0, np.uint8), []
+    if len(bits) != length:
         raise PixelsUnreadable(reason="what was found of the face belongs to another image")
-    mask = np.unpackbits(bits, count=count).astype(bool).reshape(description.rows, description.columns)
-    return Blank(mask, _air(instance, description))
+    is_ct = instance.text(_MODALITY) == "CT"
+    values = tuple(_air(*one, description) if is_ct else None for one in rescaling)
+    return Blank(bits.reshape(frames, -1), (description.rows, description.columns), values)
 
 
-def _air(instance: Instance, description: PixelDescription) -> int | None:
-    """Air as a stored value of CT; None for others."""
-    if instance.text(_MODALITY) != "CT":
+def _air(slope: float | None, intercept: float | None, description: PixelDescription) -> int | None:
+    """Air as a stored value; None if the units are not known."""
+    if slope is None or intercept is None:
         return None
     try:
-        slope, intercept = float(instance.text(_SLOPE)), float(instance.text(_INTERCEPT))
         value = round((_AIR - intercept) / slope)
-    except (ValueError, ZeroDivisionError, OverflowError):
+    except OverflowError:
         return None
     stored = description.bits_stored
     low, high = (-(1 << (stored - 1)), (1 << (stored - 1)) - 1) if description.signed else (0, (1 << stored) - 1)

@@ -43,6 +43,7 @@ from gateway.pixels.faces.volume import SeriesVolume
 
 __all__ = ["Finding", "Stopped", "find_face", "missing"]
 
+_SCRATCH: Final = "faces"
 _NO_HEAD: Final = 3
 _UNSURE: Final = 4
 _MASKS: Final = ("mask.nii", "mask.nii.gz")
@@ -101,7 +102,8 @@ def find_face(
     lacks = missing(settings)
     if lacks is not None:
         return Finding(kind="unsure", reason=lacks)
-    scratch = work / f"faces-{secrets.token_hex(8)}"
+    _forget_the_dead(work)
+    scratch = work / f"{_SCRATCH}-{os.getpid()}-{secrets.token_hex(8)}"
     try:
         scratch.mkdir(mode=0o700)
         source, target, rest = (scratch / name for name in ("in", "out", "tmp"))
@@ -115,6 +117,20 @@ def find_face(
         raise SpoolUnavailable(operation="write", name="a volume", reason=error.strerror or "unknown") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _forget_the_dead(work: Path) -> None:
+    """Remove what a process left that was killed at a series: it is as large as a volume, and somebody's head."""
+    for left in work.glob(f"{_SCRATCH}-*-*"):
+        owner = left.name.split("-")[1]
+        if not owner.isdecimal():
+            continue
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (PermissionError, OverflowError):
+            continue
 
 
 def _command(settings: FaceSettings) -> Sequence[str]:

@@ -13,21 +13,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.dicom.instance import Instance
 from gateway.errors import PixelsUnreadable, SeriesUnfit
-from gateway.pixels.description import PixelDescription, describe
+from gateway.pixels.description import PixelDescription
+from gateway.pixels.faces.places import Slice
 from gateway.pixels.fill import without_unused_bits
 
-__all__ = ["MODALITIES", "SeriesVolume", "Slice", "build", "frame_values", "is_slice_of_volume", "place_of"]
-
-#: CT and MR, by Modality (0008,0060), and the SOP classes of their single slices.
-MODALITIES: Final = {"1.2.840.10008.5.1.4.1.1.2": "CT", "1.2.840.10008.5.1.4.1.1.4": "MR"}
-_POSITION: Final = 0x00200032
-_ORIENTATION: Final = 0x00200037
-_SPACING: Final = 0x00280030
-_INTERCEPT: Final = 0x00281052
-_SLOPE: Final = 0x00281053
-_SOP_CLASS: Final = 0x00080016
+__all__ = ["SeriesVolume", "build", "frame_values"]
 
 #: Edge of a cell at least, in millimetres.
 _CELL: Final = 1.0
@@ -46,33 +37,6 @@ _ALIKE: Final = 1e-2
 _SAME_PLACE: Final = 1e-2
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Where a slice lies.
-
-    Attributes
-    ----------
-    key: by which the caller knows it
-    rows, columns: of its pixels
-    spacing: between rows and between columns, in millimetres
-    origin: centre of the first pixel along the patient's axes, in millimetres
-    row, column: directions of a row and of a column, of length 1
-    slope, intercept: of the modality's units
-    modality: CT or MR
-    """
-
-    key: int
-    rows: int
-    columns: int
-    spacing: tuple[float, float]
-    origin: NDArray[np.float64]
-    row: NDArray[np.float64]
-    column: NDArray[np.float64]
-    slope: float
-    intercept: float
-    modality: str
-
-
 @dataclass(slots=True)
 class SeriesVolume:
     """The volume of a series.
@@ -85,7 +49,7 @@ class SeriesVolume:
     axes: directions of the columns' index, of the rows' and of the planes', as columns of a matrix
     modality: CT or MR
     background: the value of what lies outside the patient
-    places: key -> slice
+    places: key -> the slices of an instance, in the order of its frames
     """
 
     values: NDArray[np.float32]
@@ -94,7 +58,7 @@ class SeriesVolume:
     axes: NDArray[np.float64]
     modality: str
     background: float
-    places: dict[int, Slice] = field(default_factory=dict)
+    places: dict[int, tuple[Slice, ...]] = field(default_factory=dict)
 
     def cells_of(self, slice_: Slice) -> tuple[int, NDArray[np.intp], NDArray[np.intp]]:
         """The plane of the volume nearest to a slice, and for each of its rows and columns the nearest index in it."""
@@ -146,54 +110,6 @@ class SeriesVolume:
         return found
 
 
-def is_slice_of_volume(instance: Instance) -> bool:
-    """Whether an instance is a single CT or MR slice: what ``build`` takes."""
-    return _class_of(instance) in MODALITIES
-
-
-def place_of(instance: Instance, key: int) -> tuple[Slice, PixelDescription]:
-    """Where a slice lies, and what its pixels are.
-
-    Parameters
-    ----------
-    instance: as received
-    key: by which the caller knows it
-
-    Raises
-    ------
-    SeriesUnfit: it is no slice with a known place
-    PixelsUnreadable: its pixels contradict their description
-    """
-    modality = MODALITIES.get(_class_of(instance))
-    if modality is None:
-        raise SeriesUnfit(reason="an image of it is no single CT or MR slice")
-    description = describe(instance)
-    if description is None or description.frames != 1 or description.samples_per_pixel != 1:
-        raise SeriesUnfit(reason="an image of it has no pixels, several frames, or colours")
-    origin, orientation, spacing = (
-        _numbers(instance.text(tag), count) for tag, count in ((_POSITION, 3), (_ORIENTATION, 6), (_SPACING, 2))
-    )
-    if origin is None or orientation is None or spacing is None or (spacing <= 0).any():
-        raise SeriesUnfit(reason="a slice says not where it lies (Image Position, Image Orientation or Pixel Spacing)")
-    row, column = orientation[:3], orientation[3:]
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if any(abs(length - 1) > _ALIKE for length in lengths) or abs(float(row @ column)) > _ALIKE:
-        raise SeriesUnfit(reason="Image Orientation (Patient) of a slice is none")
-    slope, intercept = (_numbers(instance.text(tag), 1) for tag in (_SLOPE, _INTERCEPT))
-    return Slice(
-        key=key,
-        rows=description.rows,
-        columns=description.columns,
-        spacing=(float(spacing[0]), float(spacing[1])),
-        origin=origin,
-        row=row / lengths[0],
-        column=column / lengths[1],
-        slope=1.0 if slope is None or not slope[0] else float(slope[0]),
-        intercept=0.0 if intercept is None else float(intercept[0]),
-        modality=modality,
-    ), description
-
-
 def build(slices: Iterable[Slice], frame_of: Callable[[Slice], NDArray[Any]]) -> SeriesVolume:
     """The volume of the slices of a series.
 
@@ -211,9 +127,10 @@ def build(slices: Iterable[Slice], frame_of: Callable[[Slice], NDArray[Any]]) ->
     normal = np.cross(first.row, first.column)
     axes = np.column_stack((first.row, first.column, normal))
     reduce = tuple(max(1, int(_CELL / one)) for one in first.spacing)
-    heights = {one.key: float(one.origin @ normal) for one in members}
-    chosen = _levels(sorted(members, key=lambda one: heights[one.key]), heights)
-    gaps = np.diff([heights[one.key] for one in chosen])
+    # Of slices of one place the first one that the caller gave.
+    levels = _levels(sorted(((float(one.origin @ normal), one) for one in members), key=lambda level: level[0]))
+    chosen, heights = [one for _, one in levels], [height for height, _ in levels]
+    gaps = np.diff(heights)
     if len(chosen) < _FEWEST or float(gaps.sum()) < _SHORTEST:
         raise SeriesUnfit(reason="it has too few slices, or too little of the patient, to be one volume")
     if float(gaps.max()) > _WIDEST_GAP:
@@ -233,9 +150,9 @@ def build(slices: Iterable[Slice], frame_of: Callable[[Slice], NDArray[Any]]) ->
     if apart or min(rows, columns) < _FEWEST or np.prod(shape, dtype=float) > _MOST_CELLS:
         raise SeriesUnfit(reason="it is larger than a volume may be, or its slices do not lie behind each other")
     inset = [(one - 1) / 2 * spacing for one, spacing in zip(reduce, first.spacing, strict=True)]
-    origin = axes @ np.array((low[0] + inset[1], low[1] + inset[0], heights[chosen[0].key]))
+    origin = axes @ np.array((low[0] + inset[1], low[1] + inset[0], heights[0]))
     values = np.full(shape, np.nan, np.float32)
-    nearest = _nearest([heights[one.key] - heights[chosen[0].key] for one in chosen], shape[0], step)
+    nearest = _nearest([height - heights[0] for height in heights], shape[0], step)
     for number, slice_ in enumerate(chosen):
         planes = np.flatnonzero(nearest == number)
         if not len(planes):
@@ -246,9 +163,13 @@ def build(slices: Iterable[Slice], frame_of: Callable[[Slice], NDArray[Any]]) ->
         values[planes, top : top + rows, left : left + columns] = cells
     background = -1000.0 if first.modality == "CT" else float(np.nanmin(values))
     np.nan_to_num(values, copy=False, nan=background)
+    places: dict[int, list[Slice]] = {}
+    for one in members:
+        places.setdefault(one.key, []).append(one)
     return SeriesVolume(
-        values, (step, *between), origin, axes, first.modality, background, {one.key: one for one in members}
-    )
+        values, (step, *between), origin, axes, first.modality, background,
+        {key: tuple(sorted(of_one, key=lambda one: one.frame)) for key, of_one in places.items()},
+    )  # fmt: skip
 
 
 def frame_values(frame: NDArray[Any], description: PixelDescription) -> NDArray[Any]:
@@ -277,12 +198,12 @@ def _alike(members: Sequence[Slice]) -> Slice:
     return first
 
 
-def _levels(ordered: Sequence[Slice], heights: dict[int, float]) -> list[Slice]:
-    """One slice for each place: a series may have several images of one, as of other moments or echoes."""
-    chosen: list[Slice] = []
-    for one in ordered:
-        if not chosen or heights[one.key] - heights[chosen[-1].key] > _SAME_PLACE:
-            chosen.append(one)
+def _levels(ordered: Sequence[tuple[float, Slice]]) -> list[tuple[float, Slice]]:
+    """One slice for each height: a series may have several images of a place, as of other moments or echoes."""
+    chosen: list[tuple[float, Slice]] = []
+    for height, one in ordered:
+        if not chosen or height - chosen[-1][0] > _SAME_PLACE:
+            chosen.append((height, one))
     return chosen
 
 
@@ -300,16 +221,3 @@ def _cells(frame: NDArray[Any], slice_: Slice, reduce: tuple[int, ...]) -> NDArr
     whole = frame[: rows * reduce[0], : columns * reduce[1]].astype(np.float32)
     means = whole.reshape(rows, reduce[0], columns, reduce[1]).mean(axis=(1, 3), dtype=np.float32)
     return np.asarray(means * np.float32(slice_.slope) + np.float32(slice_.intercept), np.float32)
-
-
-def _numbers(text: str, count: int) -> NDArray[np.float64] | None:
-    """The decimal strings of a value; None if there are other than ``count``."""
-    try:
-        found = np.array([float(one) for one in text.split("\\")])
-    except ValueError:
-        return None
-    return found if len(found) == count and bool(np.isfinite(found).all()) else None
-
-
-def _class_of(instance: Instance) -> str:
-    return instance.text(_SOP_CLASS) or instance.meta.sop_class_uid

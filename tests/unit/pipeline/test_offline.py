@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from gateway.config import Settings
 from gateway.pipeline.offline import OfflineTask, deidentify_files, input_files
+from gateway.pixel_settings import FaceSettings
+from tests.fixtures.head import enhanced, head_slices
 from tests.fixtures.treating import CT, image, noise, stored
 from tests.unit.dicom.encoding import explicit, part10
 
@@ -67,3 +71,67 @@ def test_a_folder(tmp_path: Path, source: Path) -> None:
     assert {path.name for path in out.iterdir()} == {"b1.dcm", "b2.dcm", "d1.dcm", "d2.dcm"}
     assert dcmread(out / "b1.dcm").PatientID == dcmread(out / "b2.dcm").PatientID
     assert not any("MRN" in one.detail for one in results.values())
+
+
+HEADS = "profile: heads\nversion: '1'\nuse: [basic, clean-recognizable-visual-features]\n"
+#: A command that finds the front of the lower part of the head.
+FINDS = """\
+import pathlib, struct, sys
+source, target = map(pathlib.Path, sys.argv[1:])
+data = (source / "volume.nii").read_bytes()
+columns, rows, planes = struct.unpack_from("<3h", data, 42)
+front = round(0.36 * rows) * columns
+plane = b"\\0\\0\\x80\\x3f" * front + bytes(4 * (rows * columns - front))
+low = 13 * planes // 20
+(target / "mask.nii").write_bytes(data[:352] + plane * low + bytes(len(plane) * (planes - low)))
+"""
+
+
+def test_faces_of_series(tmp_path: Path) -> None:
+    """A series is all of its files in the run, and an Enhanced image is one of its own."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (tmp_path / "heads.yaml").write_text(HEADS, encoding="utf-8")
+    (tmp_path / "finds.py").write_text(FINDS, encoding="utf-8")
+    # A few slices are no volume: who it is may be seen; of a knee it is not.
+    whole = head_slices(pixels=6, gap=6, BodyPartExamined="HEAD")
+    kinds = {
+        "whole": whole,
+        "frames": [enhanced(whole, BodyPartExamined="HEAD")],
+        "localizer": head_slices(pixels=6, gap=6, BodyPartExamined="HEAD")[:2],
+        "knee": head_slices(pixels=6, gap=6, BodyPartExamined="KNEE")[:2],
+        "no-series": head_slices(pixels=6, gap=6, BodyPartExamined="KNEE")[:1],
+    }
+    for number, (name, slices) in enumerate(kinds.items(), 1):
+        for place, one in enumerate(slices, 1):
+            one.SeriesInstanceUID = f"1.2.276.3.{number}"
+            one.SOPInstanceUID = f"1.2.276.3.{number}.{place}"
+            if name == "no-series":
+                del one.SeriesInstanceUID
+            stored(source, one).rename(source / f"{name}-{place}.dcm")
+    settings = Settings(deface=FaceSettings(command=(sys.executable, str(tmp_path / "finds.py"))))
+    task = OfflineTask(
+        profile=str(tmp_path / "heads.yaml"), secret=b"k" * 32, output=out, keep_names=True, settings=settings
+    )
+    results = list(deidentify_files(task, input_files(source), jobs=1))
+    became = {(one.path.name.rpartition("-")[0], one.state, one.code) for one in results}
+    assert not [one.detail for one in results if one.path.name.startswith(("whole", "frames")) and one.detail]
+    assert became == {
+        ("whole", "deidentified", ""),
+        ("frames", "deidentified", ""),
+        ("localizer", "held", "features-suspected"),
+        ("knee", "deidentified", ""),
+        ("no-series", "held", "features-suspected"),
+    }
+    single = np.stack([dcmread(out / f"whole-{place}.dcm").pixel_array for place in range(1, len(whole) + 1)])
+    frames = dcmread(out / "frames-1.dcm")
+    received = np.stack([np.frombuffer(one.PixelData, "<u2").reshape(one.Rows, one.Columns) for one in whole])
+    assert np.array_equal(single, frames.pixel_array)
+    changed = single != received
+    assert (single[changed] == 24).all()
+    assert changed[: len(whole) // 2, : single.shape[1] // 4].mean() > 0.9
+    assert not changed[:, single.shape[1] // 2 :].any()
+    for name, said in (("whole-1", True), ("frames-1", True), ("knee-1", False)):
+        methods = {item.CodeValue for item in dcmread(out / f"{name}.dcm").DeidentificationMethodCodeSequence}
+        assert ("113102" in methods) == said
+    assert not list(out.glob(".work-*"))

@@ -24,12 +24,13 @@ from gateway.pixels.faces.blanking import Blank, Face, packed
 from gateway.pixels.faces.checking import doubt_about
 from gateway.pixels.faces.command import Finding, Stopped, find_face, missing
 from gateway.pixels.faces.nifti import NiftiError, read, read_cells, write_volume
+from gateway.pixels.faces.places import places_of
 from gateway.pixels.faces.rendering import preview
-from gateway.pixels.faces.volume import SeriesVolume, build, place_of
+from gateway.pixels.faces.volume import SeriesVolume, build
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
-from tests.fixtures.head import MR, head_slices, slice_of
-from tests.fixtures.treating import CT, Treated, image, noise, opened, program, stored, treat
+from tests.fixtures.head import MR, enhanced, head_slices, slice_of
+from tests.fixtures.treating import CT, Treated, image, item_of, noise, opened, program, stored, treat
 
 #: A command that writes a mask of the front half of the volume.
 SCRIPT = """\
@@ -107,7 +108,7 @@ def test_what_makes_a_volume(change: Any, problem: str | None) -> None:
         return
     volume = volume_of(slices)
     assert volume.values.shape[0] >= 25
-    for slice_ in volume.places.values():
+    for (slice_,) in volume.places.values():
         plane, down, across = volume.cells_of(slice_)
         mask = np.zeros(volume.values.shape, bool)
         mask[plane, down[3], across[7]] = True
@@ -123,8 +124,8 @@ def test_what_makes_a_volume(change: Any, problem: str | None) -> None:
         ({"PixelSpacing": [0, 1]}, "says not where it lies"),
         ({"ImagePositionPatient": [1, 2]}, "says not where it lies"),
         ({"NumberOfFrames": 1}, None),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}, "no single CT or MR slice"),  # enhanced
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.128"}, "no single CT or MR slice"),  # PET
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}, "not say of each of its frames"),  # enhanced, and no groups
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.128"}, "no CT or MR slice"),  # PET
     ],
     ids=["whole", "nowhere", "parallel", "no-spacing", "flat", "one-frame", "enhanced", "pet"],
 )
@@ -134,11 +135,61 @@ def test_what_is_a_slice(values: dict[str, Any], problem: str | None, tmp_path: 
         setattr(source, keyword, value)
     with opened(stored(tmp_path, source)) as instance:
         if problem is None:
-            slice_, description = place_of(instance, 7)
+            (slice_,), description = places_of(instance, 7)
             assert (slice_.key, slice_.rows, description.rows) == (7, source.Rows, source.Rows)
         else:
             with pytest.raises(SeriesUnfit, match=problem):
-                place_of(instance, 7)
+                places_of(instance, 7)
+
+
+def _two_shared(source: Dataset) -> None:
+    source.SharedFunctionalGroupsSequence = [*source.SharedFunctionalGroupsSequence] * 2
+
+
+def _one_frame_less(source: Dataset) -> None:
+    del source.PerFrameFunctionalGroupsSequence[1]
+
+
+def _nowhere(source: Dataset) -> None:
+    del source.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
+
+
+def _own_spacing(source: Dataset) -> None:
+    groups = source.PerFrameFunctionalGroupsSequence[1]
+    groups.PixelMeasuresSequence = [item_of(PixelSpacing=[3, 3])]
+
+
+def _elsewhere(source: Dataset) -> None:
+    """At the top level, where only single slices have it."""
+    source.ImagePositionPatient = [9, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "spacing"),
+    [
+        (lambda _: None, None, 20),
+        (_elsewhere, None, 20),
+        (_own_spacing, None, 3),  # a frame's own group before the shared one
+        (_two_shared, "not say of each", 0),
+        (_one_frame_less, "not say of each", 0),
+        (_nowhere, "says not where it lies", 0),
+    ],
+    ids=["whole", "elsewhere", "own", "two-shared", "less", "nowhere"],
+)
+def test_where_frames_lie(change: Any, problem: str | None, spacing: float, tmp_path: Path) -> None:
+    slices = head_slices(pixels=20, gap=60)[:3]
+    source = enhanced(slices)
+    change(source)
+    with opened(stored(tmp_path, source)) as instance:
+        if problem is not None:
+            with pytest.raises(SeriesUnfit, match=problem):
+                places_of(instance, 7)
+            return
+        found, _ = places_of(instance, 7)
+    assert [one.frame for one in found] == [0, 1, 2]
+    assert [list(one.origin) for one in found] == [[float(n) for n in one.ImagePositionPatient] for one in slices]
+    assert [one.spacing[0] for one in found] == [20, spacing, 20]
+    assert {(one.slope, one.intercept) for one in found} == {(1, -1024)}
 
 
 def test_files_are_what_other_programs_read(head: SeriesVolume, tmp_path: Path) -> None:
@@ -309,7 +360,7 @@ def codecs() -> Iterator[Sandbox]:
 
 MASK = np.zeros((40, 60), bool)
 MASK[5:20, 10:33] = True
-BLANK = Face(kind="blank", reason="found", mask=packed(MASK))
+BLANK = Face(kind="blank", reason="found", mask=packed([MASK]))
 
 
 def treated(
@@ -404,10 +455,42 @@ def test_who_has_looked_decides(tmp_path: Path, codecs: Sandbox) -> None:
         assert "113102" not in codes(output)
 
 
-@pytest.mark.parametrize("sop_class", ["1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.128"])
-def test_other_kinds_are_held(sop_class: str, tmp_path: Path, codecs: Sandbox) -> None:
-    source = image(noise(40, 60), sop_class, Modality="CT", BodyPartExamined="HEAD")
-    with pytest.raises(FeaturesSuspected, match="series of single CT and MR slices"):
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEG2000Lossless])
+@pytest.mark.parametrize(("modality", "fill"), [("CT", (24, 24, 0)), ("MR", (0, 0, 0))])
+def test_a_face_is_blanked_in_frames(
+    modality: Any, fill: tuple[int, ...], syntax: str, tmp_path: Path, codecs: Sandbox
+) -> None:
+    """Each frame by its own mask, in its own units; the rest, and where the frames lie, as it was."""
+    slices = head_slices(modality, pixels=20, gap=60)[:3]
+    shape = slices[0].Rows, slices[0].Columns
+    masks = [np.zeros(shape, bool) for _ in slices]
+    masks[0][2:5, 1:7], masks[2][1:3, 2:9] = True, True
+    slices[2].RescaleIntercept = 0
+    source = enhanced(slices, BodyPartExamined="HEAD")
+    face = replace(BLANK, mask=packed(masks))
+    expected = np.frombuffer(source.PixelData, "<u2").reshape(3, *shape).copy()
+    output = treated(tmp_path, source, codecs, face, syntax=syntax, rules="  - find-text: {scan: risky}\n").dataset
+    if syntax != ExplicitVRLittleEndian:
+        output.decompress()
+    for frame, mask, value in zip(expected, masks, fill, strict=True):
+        frame[mask] = value
+    assert np.array_equal(output.pixel_array, expected)
+    assert "113102" in codes(output)
+    for was, is_ in zip(source.PerFrameFunctionalGroupsSequence, output.PerFrameFunctionalGroupsSequence, strict=True):
+        assert was.PlanePositionSequence == is_.PlanePositionSequence
+
+
+def test_frames_that_moved_are_found(tmp_path: Path, codecs: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.pixels.faces.places.Slice.lies_as", lambda self, other: self.frame == 1)
+    source = enhanced(head_slices(pixels=20, gap=60)[:3])
+    face = replace(BLANK, mask=packed([np.ones((source.Rows, source.Columns), bool)] * 3))
+    with pytest.raises(LeakSuspected, match="in another place"):
+        treated(tmp_path, source, codecs, face)
+
+
+def test_other_kinds_are_held(tmp_path: Path, codecs: Sandbox) -> None:
+    source = image(noise(40, 60), "1.2.840.10008.5.1.4.1.1.128", Modality="CT", BodyPartExamined="HEAD")  # PET
+    with pytest.raises(FeaturesSuspected, match="whole series of CT and MR slices alone"):
         treated(tmp_path, source, codecs, rules="  - pass: true\n    because: seen\n")
 
 
@@ -424,7 +507,7 @@ def test_areas_and_a_face_go_together(tmp_path: Path, codecs: Sandbox) -> None:
 
 
 def test_a_mask_of_another_image_is_refused(tmp_path: Path, codecs: Sandbox) -> None:
-    for wrong in (packed(np.ones((8, 8), bool)), b"no"):
+    for wrong in (packed([np.ones((8, 8), bool)]), packed([MASK, MASK]), b"no"):
         with pytest.raises(PixelsUnreadable, match="another image"):
             treated(tmp_path, image(noise(40, 60), CT, **CT_SLICE), codecs, replace(BLANK, mask=wrong))
 
@@ -432,9 +515,9 @@ def test_a_mask_of_another_image_is_refused(tmp_path: Path, codecs: Sandbox) -> 
 def test_a_face_that_is_not_blanked_is_found(tmp_path: Path, codecs: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second look shares nothing with the writing."""
 
-    def half(self: Blank, frame: NDArray[Any], black: int) -> NDArray[Any]:
+    def half(self: Blank, frame: NDArray[Any], number: int, black: int) -> NDArray[Any]:
         found = frame.copy()
-        found[self.mask & (np.arange(60) < 20)] = black
+        found[self.mask(number) & (np.arange(60) < 20)] = black
         return found
 
     monkeypatch.setattr(Blank, "apply", half)
