@@ -49,6 +49,7 @@ class AuditAction(StrEnum):
     DELIVERY_MOVED = "delivery-moved"
     INSTANCES_REDONE = "instances-redone"
     HISTORY_ARCHIVED = "history-archived"
+    INSTANCES_ARCHIVED = "instances-archived"
     TAMPERING_NOTICED = "tampering-noticed"
     ORIGINAL_SOUGHT = "original-sought"
     CROSSWALK_READ = "crosswalk-read"

@@ -223,6 +223,12 @@ class Storage(Section):
         "goes to a file in `history/` in the data; for ever by default",
         examples=["365d"],
     )
+    instances: Duration | None = Field(
+        None,
+        description="how long after its bytes were removed the rows of an instance stay in the ledger; then all that "
+        "is known of it goes to a file in `history/`, and a copy sent again is a new one; for ever by default",
+        examples=["1825d"],
+    )
     ledger: SecretUrl | None = Field(
         None,
         description="URL of the ledger's database, SQLite or PostgreSQL; by default `ledger.sqlite3` in the data",

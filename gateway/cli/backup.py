@@ -58,7 +58,7 @@ def backup(
     if passphrase is None:
         say("No passphrase: a restore cannot tell whether it was changed, and needs --unauthenticated.", error=True)
     for name in report.damaged:
-        say(f"damaged: {name} is not what was received", error=True)
+        say(f"damaged: {name} is missing, or not what it was", error=True)
     if report.damaged:
         raise typer.Exit(1)
 

@@ -79,11 +79,14 @@ def history(
     """Show everything that happened to an instance."""
     with opened_ledger(config) as ledger:
         entries = ledger.history(instance)
-        archive = None if entries else ledger.archive_of(instance)
-    if archive is not None:
-        from gateway.pipeline.archive import archive_folder, archived_history
+        if not entries:
+            from gateway.pipeline.archive import archive_folder, archived_history, departed_history
 
-        entries = archived_history(archive_folder(load_settings(config, os.environ)), archive, instance)
+            archive, folder = ledger.archive_of(instance), archive_folder(load_settings(config, os.environ))
+            if archive is not None:
+                entries = archived_history(folder, archive, instance)
+            else:
+                entries = departed_history(folder, ledger, instance)
     if not entries:
         raise ConfigurationError(place="history", problem=f"there is no instance {instance}")
     table = Table("when", "what", "from", "to", "by", "code", "detail", box=None, pad_edge=False)

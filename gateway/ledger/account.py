@@ -15,6 +15,8 @@ from gateway.ledger.redo import REDONE
 from gateway.ledger.schema import (
     archived_history,
     deliveries,
+    departed,
+    departed_deliveries,
     history,
     instances,
     is_state,
@@ -75,6 +77,8 @@ _WAS_CONFIRMED: Final = sa.or_(
         history.c.delivery_id == deliveries.c.id,
         _CONFIRMATION,
     ),
+    # Its delivery has left; how many of these there are is counted.
+    ~sa.exists().where(deliveries.c.id == receipts.c.delivery_id),
     # Its history is in an archive, of which the sums are here.
     sa.exists().where(
         deliveries.c.id == receipts.c.delivery_id,
@@ -89,6 +93,20 @@ _ARCHIVED_FLOWS: Final = sa.select(
     archived_history.c.state_after,
     sa.func.sum(archived_history.c.count).label("total"),
 ).group_by(archived_history.c.of_delivery, archived_history.c.state_before, archived_history.c.state_after)
+#: Instances and deliveries whose rows have left, as if they were here.
+_DEPARTED: Final = (
+    sa.select(
+        sa.func.nullif(departed.c.project, "").label("project"),
+        departed.c.state,
+        departed.c.code,
+        sa.func.sum(departed.c.count).label("total"),
+    )
+    .group_by(departed.c.project, departed.c.state, departed.c.code)
+    .order_by(departed.c.code)
+)
+_DEPARTED_DELIVERIES: Final = sa.select(
+    departed_deliveries.c.state, sa.func.sum(departed_deliveries.c.count).label("total")
+).group_by(departed_deliveries.c.state)
 _REJECTED: Final = is_state(instances.c.state, InstanceState.REJECTED)
 
 #: What must not be, in words -> the instances of which it is true.
@@ -128,14 +146,21 @@ class Accounts(OnDatabase):
 
 
 def _account(connection: Connection) -> Account:
-    totals = connection.execute(
+    received: Counter[str | None] = Counter()
+    for row in connection.execute(
         sa.select(instances.c.project, sa.func.count().label("total")).group_by(instances.c.project)
-    ).all()
-    reasons = connection.execute(
-        sa.select(instances.c.project, instances.c.state, instances.c.code, sa.func.count().label("total"))
-        .group_by(instances.c.project, instances.c.state, instances.c.code)
-        .order_by(instances.c.code)
-    ).all()
+    ):
+        received[row.project] += row.total
+    reasons = [
+        *connection.execute(
+            sa.select(instances.c.project, instances.c.state, instances.c.code, sa.func.count().label("total"))
+            .group_by(instances.c.project, instances.c.state, instances.c.code)
+            .order_by(instances.c.code)
+        ),
+        *connection.execute(_DEPARTED),
+    ]
+    for row in connection.execute(_DEPARTED):
+        received[row.project] += int(row.total)
     flows = connection.execute(
         sa.select(
             history.c.delivery_id.is_(None).label("of_instance"),
@@ -145,20 +170,21 @@ def _account(connection: Connection) -> Account:
         ).group_by(history.c.delivery_id.is_(None), history.c.state_before, history.c.state_after)
     ).all()
     flows = [*flows, *connection.execute(_ARCHIVED_FLOWS)]
-    by_delivery_state = connection.execute(
-        sa.select(deliveries.c.state, sa.func.count().label("total")).group_by(deliveries.c.state)
-    ).all()
+    by_delivery_state = [
+        *connection.execute(sa.select(deliveries.c.state, sa.func.count().label("total")).group_by(deliveries.c.state)),
+        *connection.execute(_DEPARTED_DELIVERIES),
+    ]
 
     projects = []
-    for project, received in sorted(((row.project, row.total) for row in totals), key=lambda pair: pair[0] or ""):
+    for project, total in sorted(received.items(), key=lambda pair: pair[0] or ""):
         codes: dict[InstanceState, Counter[str]] = {state: Counter() for state in InstanceState}
         for row in reasons:
             if row.project == project:
-                codes[row.state][row.code] += row.total
+                codes[row.state][row.code] += int(row.total)
         projects.append(
             ProjectAccount(
                 project=project,
-                received=received,
+                received=total,
                 in_progress=codes[InstanceState.RECEIVED].total(),
                 rejected=dict(codes[InstanceState.REJECTED]),
                 held=dict(codes[InstanceState.HELD]),
@@ -170,8 +196,10 @@ def _account(connection: Connection) -> Account:
 
     instance_counts: Counter[str] = Counter()
     for row in reasons:
-        instance_counts[row.state.value] += row.total
-    delivery_counts = Counter({row.state.value: row.total for row in by_delivery_state})
+        instance_counts[row.state.value] += int(row.total)
+    delivery_counts: Counter[str] = Counter()
+    for row in by_delivery_state:
+        delivery_counts[row.state.value] += int(row.total)
     instance_flow: Counter[str] = Counter()
     delivery_flow: Counter[str] = Counter()
     recorded = 0
@@ -228,11 +256,32 @@ def _unproven(connection: Connection) -> Iterator[str]:
                 f"project {project}: {written.get(project, 0)} receipts, but {expected} confirmations should have one"
                 " by the history"
             )
+    yield from _of_departed(connection)
     total, first = connection.execute(
         sa.select(sa.func.count(), sa.func.min(receipts.c.number)).where(~_WAS_CONFIRMED)
     ).one()
     if total:
         yield f"{total} receipts are of deliveries that were never confirmed (the first is number {first})"
+
+
+def _of_departed(connection: Connection) -> Iterator[str]:
+    """Receipts of deliveries that are not here: as many as left."""
+    found = connection.execute(
+        sa.select(receipts.c.project, sa.func.count().label("total"))
+        .where(~sa.exists().where(deliveries.c.id == receipts.c.delivery_id))
+        .group_by(receipts.c.project)
+    ).all()
+    left = connection.execute(
+        sa.select(departed.c.project, sa.func.sum(departed.c.receipts).label("total")).group_by(departed.c.project)
+    ).all()
+    counted = Counter({row.project: int(row.total) for row in left})
+    here = Counter({row.project: row.total for row in found})
+    for project in sorted({*counted, *here}):
+        if here[project] != counted[project]:
+            yield (
+                f"project {project}: {here[project]} receipts are of deliveries that are not in the ledger, but"
+                f" {counted[project]} of them left for an archive"
+            )
 
 
 def _disagreements(kind: str, counts: Counter[str], flow: Counter[str], states: list[str]) -> Iterator[str]:

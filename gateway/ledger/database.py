@@ -51,7 +51,8 @@ CHUNK: Final = 1000
 _PLACE: Final = "storage.ledger"
 _BUSY_SECONDS: Final = 30.0
 _TRIES: Final = 8
-_RACES: Final = {"40001", "40P01", "23505"}
+#: Of PostgreSQL: serialization, deadlock, a key that is there, and a row that is referred to and has just left.
+_RACES: Final = {"40001", "40P01", "23505", "23503"}
 _WRITES: Final = "ledger_writes"
 #: Execution option of connections: the events that somebody wants to be told of.
 WANTED: Final = "ledger_wanted"

@@ -20,12 +20,15 @@ from gateway.ledger.schema import (
     LEASED,
     WAITING,
     WITHOUT_TOKENS,
+    archives,
     deliveries,
+    departed,
+    departed_deliveries,
     instances,
     originals,
     outputs,
 )
-from gateway.ledger.selection import Selection, condition
+from gateway.ledger.selection import Selection, condition, departed_condition
 from gateway.ledger.states import DeliveryState, InstanceState
 
 __all__ = [
@@ -78,7 +81,15 @@ class StudyFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceGroup:
-    """Instances of a study that have project, source, state and code in common; ``first`` is the lowest row id."""
+    """Instances of a study that have project, source, state and code in common.
+
+    Attributes
+    ----------
+    first
+        The lowest row id; 0 of instances whose rows have left.
+    archive
+        The last file that rows of them left for; empty of those that are in the ledger.
+    """
 
     project: str | None
     source: str
@@ -86,6 +97,7 @@ class InstanceGroup:
     code: str
     count: int
     first: int
+    archive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +107,7 @@ class DeliveryGroup:
     Attributes
     ----------
     first
-        The lowest row id.
+        The lowest row id; 0 of deliveries whose rows have left.
     changed_at
         When the last of them came into this state.
     due_at
@@ -154,6 +166,15 @@ class StudyReport:
         for group in self.instances:
             if group.state is state:
                 found[group.code] += group.count
+        return dict(sorted(found.items()))
+
+    @property
+    def left(self) -> dict[str, int]:
+        """File -> how many instances have left the ledger whose last went there."""
+        found: defaultdict[str, int] = defaultdict(int)
+        for group in self.instances:
+            if group.archive:
+                found[group.archive] += group.count
         return dict(sorted(found.items()))
 
     def arrived(self) -> dict[str, tuple[int, int]]:
@@ -217,7 +238,8 @@ class Finding(OnDatabase):
         wanted = condition(selection)
         if association is not None:
             wanted = sa.and_(wanted, instances.c.association == association)
-        return self._database.read("find a study", lambda connection: _reports(connection, wanted))
+        gone = None if association is not None else departed_condition(selection)
+        return self._database.read("find a study", lambda connection: _reports(connection, wanted, gone=gone))
 
     def without_tokens(self, *, after: int, limit: int) -> list[tuple[int, str]]:
         """Instances that no tokens were made of and whose bytes are kept, by row id: row id and spool name.
@@ -325,7 +347,8 @@ def _find(connection: Connection, tokens: Tokens) -> tuple[dict[str, int], list[
         instances.c.original_id.in_(each_of("originals")),
         instances.c.id.in_(each_of("alone")),
     )
-    return matched, _reports(connection, either, {"originals": sorted(rows), "alone": sorted(alone)})
+    gone = departed.c.original_id.in_(each_of("originals"))
+    return matched, _reports(connection, either, {"originals": sorted(rows), "alone": sorted(alone)}, gone=gone)
 
 
 def _page(connection: Connection, which: StudyFilter, limit: int, before: int | None) -> list[StudyReport]:
@@ -338,7 +361,7 @@ def _page(connection: Connection, which: StudyFilter, limit: int, before: int | 
     if not page:
         return []
     parts = sa.select(originals.c.id).where(originals.c.study.in_([row.study for row in page]))
-    return _reports(connection, instances.c.original_id.in_(parts))
+    return _reports(connection, instances.c.original_id.in_(parts), gone=departed.c.original_id.in_(parts))
 
 
 #: A part of a study, in conditions on the study.
@@ -369,9 +392,16 @@ def _wanted(which: StudyFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def _reports(
-    connection: Connection, wanted: sa.ColumnElement[bool], parameters: Mapping[str, Any] | None = None
+    connection: Connection,
+    wanted: sa.ColumnElement[bool],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    gone: sa.ColumnElement[bool] | None = None,
 ) -> list[StudyReport]:
-    """The studies of the instances for which ``wanted`` is true, the newest first."""
+    """The studies of the instances for which ``wanted`` is true, the newest first.
+
+    Of those that have left, the rows of ``departed`` count for which ``gone`` is true.
+    """
     given = dict(parameters or {})
     by_state: defaultdict[str, list[Any]] = defaultdict(list)
     columns = (_STUDY, instances.c.project, instances.c.source, instances.c.state, instances.c.code)
@@ -395,6 +425,8 @@ def _reports(
         by_state[row.study].append(row._mapping)  # noqa: SLF001 - documented; count is a method of a row
     sent = _deliveries(connection, wanted, given)
     made = _outputs(connection, wanted, given)
+    if gone is not None:
+        _add_departed(connection, gone, given, by_state, sent, made)
     numbers: dict[str, int] = {"": 0}
     for part in chunks(sorted(by_state)):
         numbered = (
@@ -413,7 +445,7 @@ def _reports(
 
 def _deliveries(
     connection: Connection, wanted: sa.ColumnElement[bool], given: Mapping[str, Any]
-) -> dict[str, list[DeliveryGroup]]:
+) -> defaultdict[str, list[DeliveryGroup]]:
     columns = (_STUDY, deliveries.c.destination, deliveries.c.state, deliveries.c.code)
     query = (
         sa.select(
@@ -437,7 +469,7 @@ def _deliveries(
 
 def _outputs(
     connection: Connection, wanted: sa.ColumnElement[bool], given: Mapping[str, Any]
-) -> dict[str, tuple[list[str], list[str]]]:
+) -> defaultdict[str, tuple[list[str], list[str]]]:
     """Study -> the new Study Instance UIDs and Patient IDs."""
     query = (
         sa.select(_STUDY, outputs.c.study_uid, outputs.c.patient_id)
@@ -448,10 +480,61 @@ def _outputs(
     )
     found: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for row in connection.execute(query, given):
-        for values, value in zip(found[row.study], (row.study_uid, row.patient_id), strict=True):
-            if value and value not in values:
-                values.append(value)
+        _name(found[row.study], row)
     return found
+
+
+def _name(names: tuple[list[str], list[str]], row: Any) -> None:
+    for values, value in zip(names, (row.study_uid, row.patient_id), strict=True):
+        if value and value not in values:
+            values.append(value)
+
+
+def _add_departed(
+    connection: Connection,
+    gone: sa.ColumnElement[bool],
+    given: Mapping[str, Any],
+    by_state: defaultdict[str, list[Any]],
+    sent: defaultdict[str, list[DeliveryGroup]],
+    made: defaultdict[str, tuple[list[str], list[str]]],
+) -> None:
+    """Add what has left to what is here."""
+    joined = sa.outerjoin(departed, originals, originals.c.id == departed.c.original_id)
+    query = (
+        sa.select(departed, _STUDY, archives.c.file)
+        .select_from(joined.join(archives, archives.c.number == departed.c.archive))
+        .where(gone)
+        .order_by(departed.c.id)
+    )
+    for row in connection.execute(query, given):
+        by_state[row.study].append(
+            {
+                **row._mapping,  # noqa: SLF001 - documented
+                "project": row.project or None,
+                "first": 0,
+                "archive": row.file,
+                "first_association": None,
+                "last_association": None,
+            }
+        )
+        _name(made[row.study], row)
+    columns = (_STUDY, *(departed_deliveries.c[name] for name in ("destination", "state", "code")))
+    fates = (
+        sa.select(
+            *columns,
+            sa.func.sum(departed_deliveries.c.count).label("count"),
+            sa.func.max(departed_deliveries.c.changed_at).label("changed_at"),
+        )
+        .select_from(joined.join(departed_deliveries, departed_deliveries.c.departed_id == departed.c.id))
+        .where(gone)
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    for row in connection.execute(fates, given):
+        values = dict(row._mapping)  # noqa: SLF001 - documented
+        sent[values.pop("study")].append(
+            DeliveryGroup(**{**values, "count": int(values["count"])}, first=0, due_at=row.changed_at)
+        )
 
 
 def _report(number: int, rows: list[Any], made: tuple[list[str], list[str]], sent: list[DeliveryGroup]) -> StudyReport:
@@ -467,6 +550,8 @@ def _report(number: int, rows: list[Any], made: tuple[list[str], list[str]], sen
         first_received=min(row["first_received"] for row in rows),
         last_received=max(row["last_received"] for row in rows),
         last_event=max([*(row["last_event"] for row in rows), *(group.changed_at for group in sent)]),
-        instances=tuple(InstanceGroup(**{name: row[name] for name in names}) for row in rows),
+        instances=tuple(
+            InstanceGroup(**{name: row[name] for name in names}, archive=row.get("archive", "")) for row in rows
+        ),
         deliveries=tuple(sent),
     )

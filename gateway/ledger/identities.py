@@ -39,11 +39,12 @@ CONFLICTS: Final = {
 }
 _STANDING: Final = (
     sa.select(identities)
-    .join(instances, instances.c.id == identities.c.instance_id)
+    .outerjoin(instances, instances.c.id == identities.c.instance_id)
     .where(
         identities.c.project == sa.bindparam("of_project"),
         identities.c.what.in_(each_of("things", sa.Text())),
-        instances.c.state != InstanceState.REJECTED,
+        # What an instance has said stays when its row leaves, but for one that was rejected.
+        sa.or_(instances.c.id.is_(None), instances.c.state != InstanceState.REJECTED),
     )
 )
 _CLAIM: Final = spelt(

@@ -14,6 +14,7 @@ from gateway.ledger.audit import Audit
 from gateway.ledger.crosswalk import Crosswalk
 from gateway.ledger.database import Database, Synchronous
 from gateway.ledger.deliveries import Deliveries
+from gateway.ledger.departure import Departures
 from gateway.ledger.faces import Faces
 from gateway.ledger.figures import Figures
 from gateway.ledger.finding import Finding
@@ -48,6 +49,7 @@ class Ledger(
     Finding,
     Accounts,
     Archives,
+    Departures,
     Numbers,
     Receipts,
     Audit,

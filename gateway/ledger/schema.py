@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0017"
+SCHEMA_VERSION: Final = "0018"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -142,7 +142,8 @@ history: Final = sa.Table(
     metadata,
     sa.Column("id", RowId, sa.Identity(), primary_key=True),
     sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), nullable=False),
-    sa.Column("delivery_id", RowId, sa.ForeignKey("deliveries.id")),
+    # Of ``deliveries``; without a constraint, for which each delivery that leaves would be looked for in all history.
+    sa.Column("delivery_id", RowId),
     sa.Column("at", Moment, nullable=False),
     sa.Column("state_before", sa.Text),
     sa.Column("state_after", sa.Text, nullable=False),
@@ -151,7 +152,7 @@ history: Final = sa.Table(
     sa.Column("detail", Words(1000), nullable=False),
 )
 
-#: Files that history of long ago went into.
+#: Files that history of long ago went into, and whole instances; of those also the lowest and the highest row id.
 archives: Final = sa.Table(
     "archives",
     metadata,
@@ -160,6 +161,46 @@ archives: Final = sa.Table(
     sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("instances", sa.BigInteger, nullable=False),
     sa.Column("archived_at", Moment, nullable=False),
+    sa.Column("lowest", RowId),
+    sa.Column("highest", RowId),
+)
+
+#: Instances whose rows went into files, alike ones in one row: the account counts them, and who looks for their study
+#: is told where they are. What there is not is empty, an ``original_id`` 0. ``receipts`` counts those of their
+#: deliveries, which stay: they are links of a chain.
+departed: Final = sa.Table(
+    "departed",
+    metadata,
+    sa.Column("id", RowId, sa.Identity(), primary_key=True),
+    sa.Column("original_id", RowId, nullable=False),
+    sa.Column("project", Words(64), nullable=False),
+    sa.Column("source", Words(64), nullable=False),
+    sa.Column("state", Choice(InstanceState), nullable=False),
+    sa.Column("code", Words(64), nullable=False),
+    sa.Column("patient_id", Words(128), nullable=False),
+    sa.Column("study_uid", Words(128), nullable=False),
+    sa.Column("series_uid", Words(128), nullable=False),
+    sa.Column("archive", RowId, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("receipts", sa.BigInteger, nullable=False),
+    sa.Column("first_received", Moment, nullable=False),
+    sa.Column("last_received", Moment, nullable=False),
+    sa.Column("last_event", Moment, nullable=False),
+    sa.UniqueConstraint(
+        "original_id", "project", "source", "state", "code", "patient_id", "study_uid", "series_uid", name="alike"
+    ),
+)
+
+#: What had become of their deliveries.
+departed_deliveries: Final = sa.Table(
+    "departed_deliveries",
+    metadata,
+    sa.Column("departed_id", RowId, sa.ForeignKey("departed.id"), primary_key=True, autoincrement=False),
+    sa.Column("destination", Words(64), primary_key=True),
+    sa.Column("state", Choice(DeliveryState), primary_key=True),
+    sa.Column("code", Words(64), primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
 )
 
 #: How many transitions of each kind went into archives: the account counts them as if they were here. A project and a
@@ -182,7 +223,8 @@ receipts: Final = sa.Table(
     sa.Column("id", RowId, sa.Identity(), primary_key=True),
     sa.Column("project", Words(64), nullable=False),
     sa.Column("number", sa.BigInteger, nullable=False),
-    sa.Column("delivery_id", RowId, sa.ForeignKey("deliveries.id"), nullable=False),
+    # Of ``deliveries``, whose rows may leave before it.
+    sa.Column("delivery_id", RowId, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("document", sa.Text, nullable=False),
     sa.UniqueConstraint("project", "number"),
@@ -236,7 +278,7 @@ labels: Final = sa.Table(
 )
 
 #: What belongs to one patient: a study, and a Patient ID of one issuer; all are keyed tokens. ``instance_id`` is the
-#: first instance that said so.
+#: first instance that said so; its row may have left, what it said stays.
 identities: Final = sa.Table(
     "identities",
     metadata,
@@ -244,7 +286,7 @@ identities: Final = sa.Table(
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("what", sa.Text, primary_key=True),
     sa.Column("whose", sa.Text, primary_key=True),
-    sa.Column("instance_id", RowId, sa.ForeignKey("instances.id"), nullable=False),
+    sa.Column("instance_id", RowId, nullable=False),
 )
 
 #: The audit trail; ``digest`` is the SHA-256 of ``document``, which names the digest before it.
@@ -485,6 +527,8 @@ PURGEABLE: Final = sa.and_(
 )
 #: Instances whose bytes are gone, and whose history is here.
 UNARCHIVED: Final = sa.and_(instances.c.purged_at.is_not(None), instances.c.archived_in.is_(None))
+#: Instances whose bytes are gone.
+WITHOUT_BYTES: Final = instances.c.purged_at.is_not(None)
 #: Instances that have no tokens yet, and still the bytes to make them of.
 WITHOUT_TOKENS: Final = sa.and_(instances.c.instance_token.is_(None), instances.c.purged_at.is_(None))
 #: Deliveries that a deliverer takes when due.
@@ -520,6 +564,13 @@ _partial(
 _partial("instances_held", instances.c.state, instances.c.id, where=HELD)
 _partial("instances_purgeable", instances.c.changed_at, instances.c.id, where=PURGEABLE)
 _partial("instances_unarchived", instances.c.purged_at, instances.c.id, where=UNARCHIVED)
+_partial("instances_without_bytes", instances.c.purged_at, instances.c.id, where=WITHOUT_BYTES)
+# Who is deleted is looked for here.
+_partial("instances_duplicates", instances.c.duplicate_of, where=instances.c.duplicate_of.is_not(None))
+_partial("outputs_replacing", outputs.c.replaces, where=outputs.c.replaces.is_not(None))
+sa.Index("identities_instance", identities.c.instance_id)
+for _column in (departed.c.patient_id, departed.c.study_uid):
+    sa.Index(f"departed_{_column.key}", _column)
 _partial("instances_without_tokens", instances.c.id, where=WITHOUT_TOKENS)
 _partial("instances_token", instances.c.instance_token, where=instances.c.instance_token.is_not(None))
 _partial("instances_association", instances.c.association, where=instances.c.association.is_not(None))

@@ -8,10 +8,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from gateway.ledger.schema import deliveries, instances, is_state, outputs
+from gateway.ledger.schema import deliveries, departed, departed_deliveries, instances, is_state, outputs
 from gateway.ledger.states import InstanceState
 
-__all__ = ["Selection", "condition"]
+__all__ = ["Selection", "condition", "departed_condition"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,4 +106,33 @@ def condition(selection: Selection) -> sa.ColumnElement[bool]:
         made.append(
             columns.id.in_(sa.select(deliveries.c.instance_id).where(deliveries.c.destination == selection.destination))
         )
+    return sa.and_(sa.true(), *made)
+
+
+def departed_condition(selection: Selection) -> sa.ColumnElement[bool] | None:
+    """The selection as a condition on a query of ``departed``; None if it names single instances, which are not told
+    apart there.
+    """
+    if selection.instance_ids is not None or selection.sop_uid is not None:
+        return None
+    columns = departed.c
+    alike = {
+        columns.project: selection.project,
+        columns.source: selection.source,
+        columns.study_uid: selection.study_uid,
+        columns.series_uid: selection.series_uid,
+        columns.patient_id: selection.patient_id,
+    }
+    made: list[sa.ColumnElement[bool]] = [column == value for column, value in alike.items() if value is not None]
+    if selection.since is not None:
+        made.append(columns.last_received >= selection.since)
+    if selection.until is not None:
+        made.append(columns.first_received < selection.until)
+    if selection.states:
+        made.append(is_state(columns.state, *selection.states))
+    if selection.destination is not None:
+        of_destination = sa.select(departed_deliveries.c.departed_id).where(
+            departed_deliveries.c.destination == selection.destination
+        )
+        made.append(columns.id.in_(of_destination))
     return sa.and_(sa.true(), *made)

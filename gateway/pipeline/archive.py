@@ -1,4 +1,4 @@
-"""History of long ago as files: compressed, one line of JSON for each instance, beside the ledger's data."""
+"""History and instances of long ago as files: compressed, a line of JSON for each instance, beside the ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -18,7 +18,7 @@ from gateway.config import Settings
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import Archive, HistoryEntry, Ledger, Written
 
-__all__ = ["archive_folder", "archive_history", "archived_history"]
+__all__ = ["archive_folder", "archive_history", "archive_instances", "archived_history", "departed_history"]
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +49,58 @@ def archive_history(ledger: Ledger, folder: Path, *, keep_seconds: float, now: d
     before = now - timedelta(seconds=keep_seconds)
     archived = 0
     for _ in range(_FILES):
-        count = ledger.archive(before, _AT_ONCE, partial(_write, folder), now=now)
+        count = ledger.archive(before, _AT_ONCE, partial(_write, folder, "history"), now=now)
         archived += count
         if count < _AT_ONCE:
             break
     if archived:
         log.info("history archived", count=archived)
     return archived
+
+
+def archive_instances(ledger: Ledger, folder: Path, *, keep_seconds: float, now: datetime) -> int:
+    """Move all that is known of instances that were purged long enough ago into files; return of how many.
+
+    Parameters
+    ----------
+    ledger: whose
+    folder: where the files go; made if it is missing
+    keep_seconds: since the bytes of an instance were removed
+    now: timezone-aware
+
+    Raises
+    ------
+    LedgerUnavailable: the ledger cannot be written, or a file cannot; the ledger has everything as before
+    """
+    before = now - timedelta(seconds=keep_seconds)
+    left, after = 0, None
+    for _ in range(_FILES):
+        step = ledger.depart(before, _AT_ONCE, partial(_write, folder, "instances"), after=after, now=now)
+        left, after = left + step.count, step.until
+        if after is None:
+            break
+    if left:
+        log.info("instances archived", count=left)
+    return left
+
+
+def departed_history(folder: Path, ledger: Ledger, instance_id: int) -> list[HistoryEntry]:
+    """The history of an instance whose rows have left; none if it did not leave.
+
+    Raises
+    ------
+    LedgerUnavailable: a file is missing, or not what was written
+    """
+    for archive in ledger.archives_of_departed(instance_id):
+        document = _document(folder, archive, instance_id)
+        if document is None:
+            continue
+        earlier = document["history_in"]
+        entries = _entries(document)
+        if earlier is not None:
+            entries = archived_history(folder, ledger.archive_called(earlier), instance_id) + entries
+        return entries
+    return []
 
 
 def archived_history(folder: Path, archive: Archive, instance_id: int) -> list[HistoryEntry]:
@@ -65,6 +110,12 @@ def archived_history(folder: Path, archive: Archive, instance_id: int) -> list[H
     ------
     LedgerUnavailable: the file is missing, or not what was written
     """
+    document = _document(folder, archive, instance_id)
+    return [] if document is None else _entries(document)
+
+
+def _document(folder: Path, archive: Archive, instance_id: int) -> dict[str, Any] | None:
+    """What a file says of an instance."""
     try:
         content = (folder / archive.file).read_bytes()
     except OSError as error:
@@ -72,27 +123,31 @@ def archived_history(folder: Path, archive: Archive, instance_id: int) -> list[H
     if hashlib.sha256(content).hexdigest() != archive.sha256:
         raise _unreadable(f"{archive.file} is not what was written")
     for line in gzip.decompress(content).splitlines():
-        document = json.loads(line)
+        document: dict[str, Any] = json.loads(line)
         if document["instance"] == instance_id:
-            return [
-                HistoryEntry(
-                    at=datetime.fromisoformat(step["at"]),
-                    delivery_id=step["delivery"],
-                    destination=step["destination"],
-                    before=step["before"],
-                    after=step["after"],
-                    actor=step["actor"],
-                    code=step["code"],
-                    detail=step["detail"],
-                )
-                for step in document["history"]
-            ]
-    return []
+            return document
+    return None
 
 
-def _write(folder: Path, number: int, documents: Sequence[Mapping[str, object]]) -> Written:
+def _entries(document: Mapping[str, Any]) -> list[HistoryEntry]:
+    return [
+        HistoryEntry(
+            at=datetime.fromisoformat(step["at"]),
+            delivery_id=step["delivery"],
+            destination=step["destination"],
+            before=step["before"],
+            after=step["after"],
+            actor=step["actor"],
+            code=step["code"],
+            detail=step["detail"],
+        )
+        for step in document["history"]
+    ]
+
+
+def _write(folder: Path, kind: str, number: int, documents: Sequence[Mapping[str, object]]) -> Written:
     """Write a file, for this account alone, whole or not at all."""
-    name = f"history-{number:08}.jsonl.gz"
+    name = f"{kind}-{number:08}.jsonl.gz"
     lines = "".join(f"{json.dumps(one, sort_keys=True, ensure_ascii=False)}\n" for one in documents)
     content = gzip.compress(lines.encode("utf-8"), mtime=0)
     draft = folder / f".{name}.part"

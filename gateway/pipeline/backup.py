@@ -9,6 +9,7 @@ delivered and purged meanwhile; files that came after it get their rows when the
     <target>/SHA256SUMS          digest of every file, as ``sha256sum --check`` reads it
     <target>/ledger.sqlite3      or ledger.dump, made by pg_dump
     <target>/spool/...           originals and outputs
+    <target>/history/...         what left the ledger for files
     <target>/node                the name of this gateway
     <target>/secrets.sealed      only if asked for
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +29,21 @@ from gateway import checksum
 from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.config import Settings
 from gateway.errors import ConfigurationError, SpoolCorrupt, SpoolFull, SpoolUnavailable
-from gateway.ledger import SCHEMA_VERSION, Ledger
-from gateway.pipeline.backup_manifest import DUMP, FORM, LEDGER, MANIFEST, NODE, SECRETS, SPOOL, SUMS, Manifest, is_part
+from gateway.ledger import SCHEMA_VERSION, Archive, Ledger
+from gateway.pipeline.archive import archive_folder
+from gateway.pipeline.backup_manifest import (
+    DUMP,
+    FORM,
+    HISTORY,
+    LEDGER,
+    MANIFEST,
+    NODE,
+    SECRETS,
+    SPOOL,
+    SUMS,
+    Manifest,
+    is_part,
+)
 from gateway.pipeline.sealed_secrets import SECRET_NAME, seal_secrets
 from gateway.spool import Spool, SpoolRecord
 from gateway.spool.disk import make_directory
@@ -42,7 +56,9 @@ _CHUNK: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What was backed up: the manifest, and names of originals that are not what was received."""
+    """What was backed up: the manifest, and names of originals that are not what was received, and of files of history
+    that are missing or not what was written.
+    """
 
     manifest: Manifest
     damaged: tuple[str, ...]
@@ -127,12 +143,15 @@ class _Backup:
         self._size = self._total = 0
 
     def make(self, begun: datetime) -> BackupReport:
+        # Before the ledger is copied: what the copy names besides was written afterwards, and is not in it yet.
+        archived = self._ledger.all_archives()
         if self._order.dump is None:
             self._ledger.snapshot(self._target / LEDGER)
             self._add(LEDGER, digest_of_file(self._target / LEDGER))
         else:
             self._add(DUMP, copy_file(self._order.dump, self._target / DUMP))
         files = sum(1 for _ in self._copy_spool())
+        self._copy_history(archived)
         node = self._settings.data / NODE
         if node.exists():
             self._add(NODE, copy_file(node, self._target / NODE))
@@ -176,6 +195,22 @@ class _Backup:
                     self._size += copy.stat().st_size
                     self._add(f"{SPOOL}/{name}", digest)
                     yield name
+
+    def _copy_history(self, archived: Sequence[Archive]) -> None:
+        """Copy the files that the ledger's history went to; of one that is missing or was changed it is told."""
+        known = {archive.file: archive.sha256 for archive in archived}
+        folder = archive_folder(self._settings)
+        for path in _files(folder):
+            name = f"{HISTORY}/{path.relative_to(folder).as_posix()}"
+            if not is_part(name):
+                continue
+            copy = self._target / name
+            make_directory(copy.parent, durable=False)
+            digest = copy_file(path, copy)
+            self._add(name, digest)
+            if known.pop(path.name, digest) != digest:
+                self._damaged.append(name)
+        self._damaged += [f"{HISTORY}/{name}" for name in known]
 
     def _whole(self, path: Path) -> SpoolRecord | None:
         """The record of a received file; None for one that nobody was told of: still arriving, or gone."""

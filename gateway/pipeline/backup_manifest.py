@@ -31,13 +31,15 @@ DUMP: Final = "ledger.dump"
 NODE: Final = "node"
 SECRETS: Final = "secrets.sealed"
 SPOOL: Final = "spool"
+HISTORY: Final = "history"
 
 #: What a file of a backup may be called.
 _NAME: Final = re.compile(
     r"ledger\.sqlite3|ledger\.dump|node|secrets\.sealed"
     r"|spool/received/\d{4}-\d{2}-\d{2}/[0-9A-HJKMNP-TV-Z]{26}\.dcm"
     r"|spool/out/\d{4}-\d{2}-\d{2}/[0-9A-HJKMNP-TV-Z]{26}\.out"
-    r"|spool/damaged/[0-9A-HJKMNP-TV-Z]{26}\.(?:dcm|out)",
+    r"|spool/damaged/[0-9A-HJKMNP-TV-Z]{26}\.(?:dcm|out)"
+    r"|history/(?:history|instances)-\d{8}\.jsonl\.gz",
     re.ASCII,
 )
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([ -~]+)", re.ASCII)

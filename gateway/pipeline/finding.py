@@ -138,7 +138,8 @@ def next_steps(report: StudyReport) -> Iterator[Step]:
                 if group.count > 1:
                     yield Step("", command)
             case InstanceState.REJECTED:
-                yield Step(f"{of} rejected: {group.code}", f"gateway history {group.first}")
+                command = f"gateway history {group.first}" if group.first else ""
+                yield Step(f"{of} rejected: {group.code}", command)
     for sent in report.deliveries:
         of = f"{sent.count} {'delivery' if sent.count == 1 else 'deliveries'} to {sent.destination}"
         code = f": {sent.code}" if sent.code else ""
@@ -153,7 +154,10 @@ def next_steps(report: StudyReport) -> Iterator[Step]:
         elif sent.state is DeliveryState.CANCELLED:
             yield Step(f"{of} cancelled{code}")
     confirmed = {group.destination for group in report.deliveries if group.state is DeliveryState.CONFIRMED}
-    if confirmed and report.study_uids:
+    for file, count in report.left.items():
+        yield Step(f"{count} {_instances(count)} of these left the ledger: history/{file} has what is known of each")
+    # What has left cannot be sent again from here: its bytes are gone, and nothing says any more what they were.
+    if confirmed and report.study_uids and any(not group.archive for group in report.instances):
         to = f" --destination {shlex.quote(min(confirmed))}" if len(confirmed) == 1 else ""
         yield Step(
             "if the archive has lost it", f"gateway deliveries resend --study {report.study_uids[0]}{to} --if-missing"
@@ -181,6 +185,7 @@ def study_fields(report: StudyReport) -> dict[str, object]:
         ),
         "delivered": report.count(InstanceState.DELIVERED, InstanceState.PURGED),
         "purged": report.count(InstanceState.PURGED),
+        "left": report.left,
         "deliveries": [
             {
                 "destination": group.destination,

@@ -28,7 +28,7 @@ from gateway.ledger import Blamed, Ledger, SoleUse
 from gateway.notify import build_notifier
 from gateway.pipeline.again import orphaned
 from gateway.pipeline.api import doorkeeper, resources
-from gateway.pipeline.archive import archive_folder, archive_history
+from gateway.pipeline.archive import archive_folder, archive_history, archive_instances
 from gateway.pipeline.at_work import OVERRAN
 from gateway.pipeline.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
 from gateway.pipeline.conditions import Conditions
@@ -574,11 +574,11 @@ class Supervisor:
             return
         try:
             self._housekeeping.purge(datetime.now(UTC))
-            keep = self._settings.storage.history
-            if keep is not None:
-                archive_history(
-                    self._the_ledger, archive_folder(self._settings), keep_seconds=keep, now=datetime.now(UTC)
-                )
+            storage, folder, now = self._settings.storage, archive_folder(self._settings), datetime.now(UTC)
+            if storage.history is not None:
+                archive_history(self._the_ledger, folder, keep_seconds=storage.history, now=now)
+            if storage.instances is not None:
+                archive_instances(self._the_ledger, folder, keep_seconds=storage.instances, now=now)
             if self._originals is not None:
                 self._originals.fill(seconds=_FILLING_SECONDS)
             if self._sealer is not None and time.monotonic() >= self._sealing_due:

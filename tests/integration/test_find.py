@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pydicom
@@ -13,10 +14,12 @@ import pytest
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
 from gateway.ledger import Ledger
+from gateway.pipeline.archive import archive_history, archive_instances
 from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.ports import wait_until
+from tests.fixtures.sought import SECRET, seek_studies
 
 PROFILE = """
 profile: desk
@@ -110,6 +113,29 @@ def test_p14_a_held_and_a_delivered_study(tmp_path: Path) -> None:
     # Nothing that is kept beside the spool tells what was asked for.
     for path in (*running.data.glob("ledger.sqlite3*"), tmp_path / "gateway.log"):
         assert not re.search(rb"MRN-000|A26-000|1\.2\.826\.0\.1\.3680043\.2\.", path.read_bytes()), path.name
+
+
+def test_p14_a_study_that_left_the_ledger_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seek_studies(tmp_path)
+    now = datetime.now(UTC)
+    with Ledger.open(f"sqlite:///{tmp_path}/data/ledger.sqlite3") as ledger:
+        account = ledger.account()
+        assert len(ledger.purge(now, 9, now=now)) == 3
+        archive_history(ledger, tmp_path / "data" / "history", keep_seconds=0, now=now + timedelta(days=1))
+        archive_instances(ledger, tmp_path / "data" / "history", keep_seconds=0, now=now + timedelta(days=1))
+        assert ledger.account().received == account.received
+    environ = {"GATEWAY_SECRET": SECRET, "GATEWAY_CONFIG": str(tmp_path / "gateway.yaml"), "PATH": "/usr/bin"}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("A26-000123\n"))
+    found = gateway_command("find", "--original", environ=environ)
+    assert found.returncode == 0, found
+    assert "received       3, 2026-11-23" in found.stdout
+    assert "3 deliveries to research confirmed, the last at" in found.stdout
+    assert "3 instances of these left the ledger: history/instances-00000002.jsonl.gz has what" in found.stdout
+    # Nothing of it is here that could be sent again.
+    assert "resend" not in found.stdout
+    history = gateway_command("history", "1", environ=environ)
+    assert [line.split()[-1] for line in history.stdout.splitlines()][-1:] == ["retention"]
+    assert gateway_command("history", "99", environ=environ).returncode == 2
 
 
 def test_p14_another_key_finds_what_the_former_one_made(tmp_path: Path) -> None:

@@ -261,6 +261,8 @@ LATER = (
     "chain_seals",
     "archives",
     "archived_history",
+    "departed_deliveries",
+    "departed",
     "labels",
     "identities",
     "holds",
@@ -272,6 +274,9 @@ LATER = (
     "site_words",
 )
 LATER_INDEXES = (
+    "instances_without_bytes",
+    "instances_duplicates",
+    "outputs_replacing",
     "instances_unarchived",
     "instances_without_tokens",
     "instances_token",

@@ -16,6 +16,7 @@ from tests.unit.ledger.claims_contract import ClaimsContract
 from tests.unit.ledger.contract import LedgerContract
 from tests.unit.ledger.corrections_contract import CorrectionsContract
 from tests.unit.ledger.crash_contract import CrashContract
+from tests.unit.ledger.departure_contract import DepartureContract
 from tests.unit.ledger.faces_contract import FacesContract
 from tests.unit.ledger.finding_contract import FindingContract
 from tests.unit.ledger.holds_contract import HoldsContract
@@ -41,6 +42,7 @@ class TestSqlite(
     ClaimsContract,
     CorrectionsContract,
     CrashContract,
+    DepartureContract,
     FindingContract,
     FacesContract,
     HoldsContract,

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from gateway.dicom.file_meta import FileMeta
 from gateway.errors import BackupUnusable, ConfigurationError
 from gateway.ledger import DeidentifiedResult, Ledger
 from gateway.pipeline import sealed_secrets
+from gateway.pipeline.archive import archive_folder, archive_history, archive_instances, departed_history
 from gateway.pipeline.backup import BackupOrder, make_backup
 from gateway.pipeline.backup_manifest import read_manifest
 from gateway.pipeline.restore import RestoreOrder, check_backup, restore_backup
@@ -190,6 +191,37 @@ def test_an_original_that_rotted_is_told(tmp_path: Path, settings: Settings, led
     path.write_bytes(content)
     report = make_backup(settings, ledger, spool, BackupOrder(target=tmp_path / "backup"))
     assert report.damaged == (names[1],)
+
+
+def test_p3_what_left_the_ledger_for_files_is_backed_up(
+    tmp_path: Path, settings: Settings, ledger: Ledger, spool: Spool
+) -> None:
+    fill(spool, ledger)
+    ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in take(ledger, seconds=1e8)])
+    now = datetime.now(UTC) + timedelta(days=2)
+    for given_up in ledger.purge(now, 2, now=now):
+        spool.remove(given_up.spool_name)
+    folder, later = archive_folder(settings), now + timedelta(days=1)
+    history = ledger.history(1)
+    assert archive_history(ledger, folder, keep_seconds=0, now=later) == 1
+    assert archive_instances(ledger, folder, keep_seconds=0, now=later) == 1
+    (folder / "notes.txt").write_text("not the gateway's")
+    before = ledger.account()
+    target = backup(settings, ledger, spool, tmp_path / "backup")
+    restored = at(tmp_path / "elsewhere" / "data")
+    report = restore_backup(restored, ordered(target))
+    assert report.account == before
+    assert sorted(path.name for path in archive_folder(restored).iterdir()) == [
+        "history-00000001.jsonl.gz", "instances-00000002.jsonl.gz",
+    ]  # fmt: skip
+    with Ledger.open(restored.ledger_url) as opened:
+        assert departed_history(archive_folder(restored), opened, 1) == history
+    # A file that rotted, and one that is missing, are told.
+    path = folder / "history-00000001.jsonl.gz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (folder / "instances-00000002.jsonl.gz").unlink()
+    again = make_backup(settings, ledger, spool, BackupOrder(target=tmp_path / "again"))
+    assert set(again.damaged) == {"history/history-00000001.jsonl.gz", "history/instances-00000002.jsonl.gz"}
 
 
 Damage: TypeAlias = Callable[[Path], object]

@@ -1,0 +1,180 @@
+"""Whole instances of long ago leave: the account balances, chains hold, a study is still found. On any database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import LedgerUnavailable
+from gateway.ledger import InstanceState, Ledger, Selection, StudyFilter
+from gateway.ledger.audit import verify_trail
+from gateway.pipeline.archive import archive_history, archive_instances, archived_history, departed_history
+from gateway.pipeline.receipts import verify_chains
+from tests.unit.ledger.build import START, at, bring, claim, deidentified, finish, outcome, received, rejected, take
+from tests.unit.ledger.finding_contract import known
+from tests.unit.ledger.seals_contract import delivered, run
+
+
+class DepartureContract:
+    """Every test takes the fixture ``ledger``: an open, empty ledger."""
+
+    def test_p3_the_account_is_the_same_after_they_left(self, ledger: Ledger, tmp_path: Path) -> None:
+        folder = tmp_path / "history"
+        delivered(ledger, 4)
+        ledger.purge(at(5), 3, now=at(10))
+        waiting = bring(ledger, InstanceState.HELD, 5)
+        out = bring(ledger, InstanceState.REJECTED, 6)
+        ledger.purge(at(1), 1, now=at(10))
+        before, history = ledger.account(), ledger.history(1)
+        receipts = list(ledger.receipts())
+        assert before.problems == ()
+        # Of some the history has gone before.
+        assert archive_history(ledger, folder, keep_seconds=0, now=at(11)) == 4
+        assert archive_instances(ledger, folder, keep_seconds=60, now=at(60)) == 0
+        assert archive_instances(ledger, folder, keep_seconds=60, now=at(71)) == 4
+        assert archive_instances(ledger, folder, keep_seconds=60, now=at(99)) == 0
+        assert ledger.account() == before
+        # The rows are gone, and what is not purged is here.
+        assert {(one.state.value, one.count) for one in ledger.status().instances} == {("held", 1), ("delivered", 1)}
+        assert ledger.history(waiting)
+        assert ledger.history(1) == ledger.history(out) == []
+        assert ledger.archives_of_departed(waiting) == ledger.archives_of_departed(99) == []
+        assert departed_history(folder, ledger, 1) == history
+        # Receipts stay: they are the chain.
+        assert list(ledger.receipts()) == receipts
+        assert list(verify_chains(receipts, ledger.receipt_chains())) == []
+        assert list(verify_trail(ledger.audit_trail(), ledger.audit_end())) == []
+        assert [one.text("action") for one in ledger.audit_trail()] == ["history-archived", "instances-archived"]
+        # What is alike is added to what left before.
+        ledger.purge(at(5), 9, now=at(100))
+        before = ledger.account()
+        assert archive_instances(ledger, folder, keep_seconds=0, now=at(200)) == 1
+        assert ledger.account() == before
+        assert departed_history(folder, ledger, 4)
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "history-00000001.jsonl.gz", "instances-00000002.jsonl.gz", "instances-00000003.jsonl.gz",
+        ]  # fmt: skip
+
+    def test_p3_a_delivery_that_is_taken_away_besides_is_noticed(self, ledger: Ledger, tmp_path: Path) -> None:
+        delivered(ledger, 3)
+        ledger.purge(at(5), 2, now=at(10))
+        archive_instances(ledger, tmp_path, keep_seconds=0, now=at(11))
+        assert ledger.account().problems == ()
+        run(ledger, "DELETE FROM history", "DELETE FROM deliveries")
+        assert "project lungs: 3 receipts are of deliveries that are not in the ledger, but 2 of them left for an" in (
+            " ".join(ledger.account().problems)
+        )
+
+    def test_p14_a_study_that_left_is_found(self, ledger: Ledger, tmp_path: Path) -> None:
+        ledger.record_received(
+            [received(n, known_by=known("a", n)) for n in (1, 2)] + [received(3, known_by=known("b", 3))], now=at(0)
+        )
+        claim(ledger)
+        finish(
+            ledger,
+            deidentified(1, study="2.25.10"),
+            deidentified(2, study="2.25.10"),
+            rejected(3),
+        )
+        results = [outcome(one.delivery_id) for one in take(ledger)]
+        ledger.record_outcomes("deliverer", results, now=at(5))
+        # The rejected one, and one of the two.
+        ledger.purge(at(9), 2, now=at(10))
+        archive_instances(ledger, tmp_path, keep_seconds=0, now=at(11))
+        assert len(ledger.purge(at(9), 5, now=at(12))) == 1
+        before = [ledger.find({"accession": [f"accession-{study}"]}) for study in "ab"]
+        archive_instances(ledger, tmp_path, keep_seconds=0, now=at(13))
+        after = [ledger.find({"accession": [f"accession-{study}"]}) for study in "ab"]
+        for (matched, (was,)), (still, (is_now,)) in zip(before, after, strict=True):
+            assert still == matched
+            facts = ("number", "received", "study_uids", "patient_ids", "first_received", "last_received", "last_event")
+            assert [getattr(is_now, name) for name in facts] == [getattr(was, name) for name in facts]
+            assert is_now.arrived() == was.arrived()
+            assert is_now.codes(InstanceState.REJECTED) == was.codes(InstanceState.REJECTED)
+        reports = [report for _, (report,) in after]
+        assert [report.left for report in reports] == [
+            {"instances-00000002.jsonl.gz": 2}, {"instances-00000001.jsonl.gz": 1},
+        ]  # fmt: skip
+        # By what the gateway named it, where it came from, and in the list, too; by a single instance no more.
+        assert ledger.report_on(Selection(study_uid="2.25.10")) == ledger.report_on(Selection(patient_id="SUBJECT-1"))
+        assert ledger.report_on(Selection(study_uid="2.25.10")) == [reports[0]]
+        assert len(ledger.report_on(Selection(source="ct-scanner", since=at(0), destination="archive"))) == 1
+        assert ledger.report_on(Selection(since=at(50))) == ledger.report_on(Selection(sop_uid="2.25.91")) == []
+        assert [one.number for one in ledger.study_reports(StudyFilter(), limit=9)] == [reports[1].number, 1]
+        assert ledger.find({"instance": [1]}) == ({}, [])
+
+    def test_p6_a_copy_of_what_left_is_treated_anew(self, ledger: Ledger, tmp_path: Path) -> None:
+        bring(ledger, InstanceState.PURGED, 1)
+        archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1))
+        ledger.record_received([received(2)], now=START)
+        (claimed,) = claim(ledger)
+        (done,) = finish(ledger, deidentified(claimed.instance_id, sop_key="sop-1"))
+        assert done.duplicate_of is None
+        assert ledger.account().problems == ()
+
+    def test_what_a_row_speaks_of_stays_with_it(self, ledger: Ledger, tmp_path: Path) -> None:
+        first = bring(ledger, InstanceState.PURGED, 1)
+        # Another version of it; and a copy, which came later and is kept longer.
+        newer = bring(ledger, InstanceState.PURGED, 2, sop_key="sop-1", content_key="content-2")
+        ledger.record_received([received(3)], now=START)
+        (copy,) = claim(ledger)
+        (done,) = finish(ledger, deidentified(copy.instance_id, sop_key="sop-1"))
+        assert done.duplicate_of == first
+        assert archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1)) == 0
+        ledger.purge(at(9), 9, now=at(30))
+        assert archive_instances(ledger, tmp_path, keep_seconds=25, now=at(50)) == 0
+        assert ledger.history(newer)
+        # All at once.
+        before = ledger.account()
+        assert archive_instances(ledger, tmp_path, keep_seconds=0, now=at(50)) == 3
+        assert ledger.account() == before
+        assert before.problems == ()
+
+    def test_those_that_stay_keep_nobody_behind_them(self, ledger: Ledger) -> None:
+        bring(ledger, InstanceState.PURGED, 1)
+        bring(ledger, InstanceState.PURGED, 2)
+        ledger.record_received([received(3)], now=START)
+        (copy,) = claim(ledger)
+        finish(ledger, deidentified(copy.instance_id, sop_key="sop-1"))
+        written: list[int] = []
+
+        def write(number: int, documents: object) -> object:
+            written.append(number)
+            raise LedgerUnavailable(operation="x", reason="y")
+
+        step = ledger.depart(at(9), 1, write, now=at(9))  # type: ignore[arg-type]
+        assert (step.count, step.until is not None, written) == (0, True, [])
+        with pytest.raises(LedgerUnavailable):
+            ledger.depart(at(9), 1, write, after=step.until, now=at(9))  # type: ignore[arg-type]
+        # What could not be written is here.
+        assert ledger.history(2)
+        assert ledger.account().problems == ()
+
+    def test_whose_a_study_is_is_remembered(self, ledger: Ledger, tmp_path: Path) -> None:
+        claims = (("study", "study-token", "patient-1"),)
+        bring(ledger, InstanceState.PURGED, 1, identities=claims)  # type: ignore[arg-type]
+        ledger.record_received([received(2)], now=START)
+        (second,) = claim(ledger)
+        finish(ledger, rejected(second.instance_id))
+        ledger.purge(at(1), 9, now=START)
+        archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1))
+        ledger.record_received([received(3)], now=START)
+        (third,) = claim(ledger)
+        (done,) = finish(
+            ledger, deidentified(third.instance_id, identities=(("study", "study-token", "patient-2"),))
+        )  # fmt: skip
+        assert done.state is InstanceState.HELD
+
+    def test_a_file_that_was_changed_is_not_believed(self, ledger: Ledger, tmp_path: Path) -> None:
+        bring(ledger, InstanceState.PURGED, 1)
+        archive_history(ledger, tmp_path, keep_seconds=0, now=at(1))
+        archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1) + timedelta(seconds=1))
+        (archive,) = ledger.archives_of_departed(1)
+        assert archived_history(tmp_path, archive, 1) == []  # it is in the file before
+        assert len(departed_history(tmp_path, ledger, 1)) == 6
+        path = tmp_path / archive.file
+        path.write_bytes(path.read_bytes() + b"x")
+        with pytest.raises(LedgerUnavailable, match="is not what was written"):
+            departed_history(tmp_path, ledger, 1)
