@@ -1,7 +1,9 @@
 """What the people who own an instance know it by, read from its first elements and spelt one way.
 
 Patient ID, Accession Number and the Study and Series Instance UIDs stand among the first elements of a data set
-(groups 0008 to 0020). They are read without reading the rest: a value that is not wanted is stepped over.
+(groups 0008 to 0020). Further numbers of the patient stand beside them, and the accession numbers of each request in
+group 0040: an image that answers several has them nowhere else. They are read without reading the rest: a value that is
+not wanted is stepped over.
 """
 
 from __future__ import annotations
@@ -29,13 +31,22 @@ _ACCESSION_NUMBER: Final = 0x00080050
 _PATIENT_ID: Final = 0x00100020
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
+#: Retired; several values.
+_OTHER_PATIENT_IDS: Final = 0x00101000
 _WANTED: Final = {
     _SPECIFIC_CHARACTER_SET: b"CS",
     _ACCESSION_NUMBER: b"SH",
     _PATIENT_ID: b"LO",
     _STUDY_INSTANCE_UID: b"UI",
     _SERIES_INSTANCE_UID: b"UI",
+    _OTHER_PATIENT_IDS: b"LO",
 }
+#: Other Patient IDs, Request Attributes and Referenced Request Sequence -> what in their items is wanted.
+_NESTED: Final = {0x00101002: _PATIENT_ID, 0x00400275: _ACCESSION_NUMBER, 0x0040A370: _ACCESSION_NUMBER}
+_LAST: Final = max(_NESTED)
+_PIXEL_DATA: Final = 0x7FE00010
+#: An instance is known by so many further numbers of a kind at most.
+_MOST_FURTHER: Final = 16
 
 #: Bytes that are read at a time; nearly all data sets have the wanted elements in the first of them.
 _WINDOW: Final = 16 << 10
@@ -45,6 +56,10 @@ _ITEMS: Final = 0xFFFE
 _ENDS: Final = {ITEM_DELIMITATION: True, SEQUENCE_DELIMITATION: False}
 #: No value of the wanted elements is longer; what claims to be is none of them.
 _LONGEST: Final = 1024
+#: Of a sequence so much is looked into.
+_LONGEST_SEQUENCE: Final = 64 << 10
+#: Marks a tag as one of an item: no tag has as many bits.
+_IN_ITEMS: Final = 1 << 32
 #: Elements, items included, that are looked at; and how deep sequences of undefined length may nest.
 _MOST: Final = 100_000
 _DEEPEST: Final = 64
@@ -55,6 +70,12 @@ _EXPLICIT: Final = {False: Struct("<HH2sH").unpack_from, True: Struct(">HH2sH").
 _IMPLICIT: Final = {False: Struct("<HHI").unpack_from, True: Struct(">HHI").unpack_from}
 _LENGTH: Final = {False: Struct("<I").unpack_from, True: Struct(">I").unpack_from}
 
+#: The bytes of the tags of Pixel Data, and of the sequences that come behind the series.
+_LATE: Final = {
+    big_endian: [Struct(">HH" if big_endian else "<HH").pack(tag >> 16, tag & 0xFFFF) for tag in (_PIXEL_DATA, *late)]
+    for big_endian in (False, True)
+    for late in [[tag for tag in _NESTED if tag > _SERIES_INSTANCE_UID]]
+}
 #: Group, number, VR, and the length as it stands in 16 bits, or in 32 behind them.
 _EXPLICIT_HEAD: Final = {False: Struct("<HH2sHI").unpack_from, True: Struct(">HH2sHI").unpack_from}
 
@@ -71,6 +92,8 @@ class Identifiers:
     patient_id: Patient ID (0010,0020)
     accession_number: Accession Number (0008,0050)
     study_uid, series_uid, instance_uid: Study, Series and SOP Instance UID
+    other_patient_ids: Other Patient IDs (0010,1000) and those of its sequence (0010,1002)
+    other_accession_numbers: those of Request Attributes (0040,0275) and Referenced Request Sequence (0040,A370)
     """
 
     patient_id: str = ""
@@ -78,6 +101,8 @@ class Identifiers:
     study_uid: str = ""
     series_uid: str = ""
     instance_uid: str = ""
+    other_patient_ids: tuple[str, ...] = ()
+    other_accession_numbers: tuple[str, ...] = ()
 
 
 def normalised(text: str) -> str:
@@ -117,36 +142,54 @@ def read_identifiers(
         os.close(descriptor)
     sets = DEFAULT_REPERTOIRE
     if (declared := found.get(_SPECIFIC_CHARACTER_SET)) is not None:
-        sets = character_sets(declared)
+        sets = character_sets(declared[0])
     return Identifiers(
         patient_id=_text(found, _PATIENT_ID, sets),
         accession_number=_text(found, _ACCESSION_NUMBER, sets),
         study_uid=_text(found, _STUDY_INSTANCE_UID, DEFAULT_REPERTOIRE),
         series_uid=_text(found, _SERIES_INSTANCE_UID, DEFAULT_REPERTOIRE),
         instance_uid=instance_uid,
+        other_patient_ids=_further(found, _PATIENT_ID, sets),
+        other_accession_numbers=_further(found, _ACCESSION_NUMBER, sets),
     )
 
 
-def _text(found: dict[int, bytes], tag: int, sets: CharacterSets) -> str:
-    value = found.get(tag, b"").strip(b"\0 ")
+def _text(found: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> str:
+    values = found.get(tag)
+    return _decoded(values[0], tag, sets) if values else ""
+
+
+def _further(found: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> tuple[str, ...]:
+    """What stands in items, and beside it, that is not what the instance says first."""
+    if not found.keys() & {tag | _IN_ITEMS, _OTHER_PATIENT_IDS}:
+        return ()
+    texts = [_decoded(value, tag, sets) for value in found.get(tag | _IN_ITEMS, ())]
+    if tag == _PATIENT_ID:
+        texts += _text(found, _OTHER_PATIENT_IDS, sets).split("\\")
+    plain = dict.fromkeys(text.strip("\0 ") for text in texts)
+    return tuple(text for text in plain if text and text != _text(found, tag, sets))[:_MOST_FURTHER]
+
+
+def _decoded(value: bytes, tag: int, sets: CharacterSets) -> str:
+    value = value.strip(b"\0 ")
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
     return decode(value, _WANTED[tag], sets).text
 
 
-def _found(read: _Read, syntax: TransferSyntax | None) -> dict[int, bytes]:
-    """The wanted elements of a data set."""
+def _found(read: _Read, syntax: TransferSyntax | None) -> dict[int, list[bytes]]:
+    """The wanted elements of a data set; those of items under their tag with ``_IN_ITEMS``."""
     implicit, big_endian = (False, False) if syntax is None else (syntax.implicit, syntax.big_endian)
     if syntax is not None and syntax.deflated:
         plain = _inflate(read)
         implicit = inflated(syntax).implicit
         read = _reader(plain)
-    first: dict[int, bytes] = {}
+    first: dict[int, list[bytes]] = {}
     try:
         _walk(read, first, implicit=implicit, big_endian=big_endian)
     except (_Unreadable, struct_error):
         # Some senders write implicit VR under the name of an explicit syntax, and the other way round.
-        second: dict[int, bytes] = {}
+        second: dict[int, list[bytes]] = {}
         with suppress(_Unreadable, struct_error):
             _walk(read, second, implicit=not implicit, big_endian=big_endian)
         return max(first, second, key=len)
@@ -157,10 +200,10 @@ class _Unreadable(Exception):
     """The bytes are no data set in this encoding, as far as they were looked at."""
 
 
-def _walk(read: _Read, found: dict[int, bytes], *, implicit: bool, big_endian: bool) -> None:
-    """Collect the wanted elements of the top level into ``found``."""
+def _walk(read: _Read, found: dict[int, list[bytes]], *, implicit: bool, big_endian: bool) -> None:
+    """Collect the wanted elements into ``found``."""
     explicit_at, implicit_at = _EXPLICIT_HEAD[big_endian], _IMPLICIT[big_endian]
-    size_of, wanted, last = HEADER_SIZE.get, _WANTED, _SERIES_INSTANCE_UID
+    size_of, wanted, nested, last = HEADER_SIZE.get, _WANTED, _NESTED, _SERIES_INSTANCE_UID
     base, window = 0, read(0, _WINDOW)
     at, enough = 0, len(window) - 12
     if len(window) > 1 and window[big_endian] != 0x08:
@@ -170,6 +213,8 @@ def _walk(read: _Read, found: dict[int, bytes], *, implicit: bool, big_endian: b
             base, at, window = base + at, 0, read(base + at, _WINDOW)
             enough = len(window) - 12
             if enough < 0:
+                if _STUDY_INSTANCE_UID in found:
+                    return
                 # Read in another encoding than it has, a data set seems to end in its first elements.
                 raise _Unreadable
         if implicit:
@@ -184,17 +229,70 @@ def _walk(read: _Read, found: dict[int, bytes], *, implicit: bool, big_endian: b
                 raise _Unreadable
         tag = group << 16 | number
         if tag > last:
-            return
-        if length == UNDEFINED_LENGTH:
+            if last == _LAST or _has_all(window, at, big_endian=big_endian):
+                return
+            last = _LAST
+        start = at + size
+        if tag in wanted and length <= _LONGEST:
+            value = window[start : start + length]
+            found[tag] = [value if len(value) == length else read(base + start, length)]
+        elif length == UNDEFINED_LENGTH or tag in nested:
             # What VR UN hides is implicit (PS3.5 6.2.2).
             hidden = implicit or vr == b"UN"
-            at = _end_of_items(read, base + at + size, implicit=hidden, big_endian=big_endian) - base
+            at = _sequence(read, base + start, length, found, tag, implicit=hidden, big_endian=big_endian) - base
             continue
-        if tag in wanted and length <= _LONGEST:
-            value = window[at + size : at + size + length]
-            found[tag] = value if len(value) == length else read(base + at + size, length)
-        at += size + length
+        at = start + length
     raise _Unreadable
+
+
+def _sequence(
+    read: _Read,
+    start: int,
+    length: int,
+    found: dict[int, list[bytes]],
+    tag: int,
+    *,
+    implicit: bool,
+    big_endian: bool,
+) -> int:
+    """Collect what is wanted of the items of a sequence, if anything is; where the sequence ends."""
+    end = start + length
+    if length == UNDEFINED_LENGTH:
+        end = _end_of_items(read, start, implicit=implicit, big_endian=big_endian)
+    if tag in _NESTED:
+        content = read(start, min(end - start, _LONGEST_SEQUENCE))
+        with suppress(_Unreadable, struct_error):
+            _of_items(content, found, _NESTED[tag], implicit=implicit, big_endian=big_endian)
+    return end
+
+
+def _has_all(window: bytes, at: int, *, big_endian: bool) -> bool:
+    """Whether no sequence that is wanted comes between ``at`` and the pixel data; False if ``window`` cannot tell.
+
+    To search costs a hundredth of walking, and most images have none of them.
+    """
+    pixels, *sequences = _LATE[big_endian]
+    end = window.find(pixels, at)
+    return end >= 0 and all(window.find(one, at, end) < 0 for one in sequences)
+
+
+def _of_items(content: bytes, found: dict[int, list[bytes]], wanted: int, *, implicit: bool, big_endian: bool) -> None:
+    """Collect what is wanted of the items of a sequence, but for items of their own sequences."""
+    pos, inside = 0, False
+    while pos + 8 <= len(content):
+        tag, size, length = _header(content, pos, implicit=implicit, big_endian=big_endian)
+        pos += size
+        # An item of a given length is looked into as one of an undefined length is: nothing ends it but the next.
+        if tag == ITEM:
+            inside = True
+        elif tag in _ENDS:
+            inside = False
+        elif length == UNDEFINED_LENGTH:
+            pos = _end_of_items(_reader(content), pos, implicit=implicit, big_endian=big_endian)
+        else:
+            if inside and tag == wanted and length <= _LONGEST:
+                found.setdefault(wanted | _IN_ITEMS, []).append(content[pos : pos + length])
+            pos += length
 
 
 def _end_of_items(read: _Read, pos: int, *, implicit: bool, big_endian: bool) -> int:

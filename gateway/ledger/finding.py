@@ -20,6 +20,7 @@ from gateway.ledger.schema import (
     LEASED,
     WAITING,
     WITHOUT_TOKENS,
+    aliases,
     archives,
     deliveries,
     departed,
@@ -48,6 +49,7 @@ _IDS_OF: Final = sa.select(originals.c.fingerprint, originals.c.id).where(
     originals.c.fingerprint.in_(each_of("fingerprints", sa.Text()))
 )
 _ADD: Final = spelt(lambda insert: insert(originals).on_conflict_do_nothing(index_elements=["fingerprint"]))
+_ADD_ALIAS: Final = spelt(lambda insert: insert(aliases).on_conflict_do_nothing())
 _TELL: Final = ForEach(
     sa.update(instances)
     .where(instances.c.id == sa.bindparam("row_id"))
@@ -299,7 +301,8 @@ class Finding(OnDatabase):
 def fingerprint(known_by: KnownBy) -> str:
     """Stands for what instances have in common that are known by the same."""
     parts = (known_by.patient, known_by.accession, known_by.study, known_by.series)
-    return blake2b("\0".join(parts).encode("ascii"), digest_size=16).hexdigest()
+    also = tuple(f"{kind} {token}" for kind, token in known_by.also)
+    return blake2b("\0".join(parts + also).encode("ascii"), digest_size=16).hexdigest()
 
 
 def original_ids(connection: Connection, known_by: Iterable[KnownBy]) -> dict[str, int]:
@@ -323,6 +326,13 @@ def original_ids(connection: Connection, known_by: Iterable[KnownBy]) -> dict[st
         ]  # fmt: skip
         connection.execute(_ADD[connection.dialect.name], new)
         found |= ids(missing)
+        further = [
+            {"kind": kind, "token": token, "original_id": found[one]}
+            for one in missing
+            for kind, token in rows[one].also
+        ]
+        if further:
+            connection.execute(_ADD_ALIAS[connection.dialect.name], further)
     return found
 
 
@@ -331,7 +341,10 @@ def _find(connection: Connection, tokens: Tokens) -> tuple[dict[str, int], list[
     rows: set[int] = set()
     for kind in _KINDS:
         if wanted := tokens.get(kind):
-            query = sa.select(originals.c.id).where(originals.c[kind].in_(wanted))
+            query = sa.union(
+                sa.select(originals.c.id).where(originals.c[kind].in_(wanted)),
+                sa.select(aliases.c.original_id).where(aliases.c.kind == kind, aliases.c.token.in_(wanted)),
+            )
             found = connection.scalars(query).all()
             rows.update(found)
             if found:

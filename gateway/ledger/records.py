@@ -39,6 +39,8 @@ class KnownBy:
         Of Patient ID, Accession Number, Study and Series Instance UID: 32 hexadecimal digits; empty without a value.
     instance
         Of the SOP Instance UID: a signed 64-bit number; None without one.
+    also
+        Further ones, each with its kind: of other Patient IDs (``patient``) and accession numbers (``accession``).
     """
 
     patient: str = ""
@@ -46,6 +48,7 @@ class KnownBy:
     study: str = ""
     series: str = ""
     instance: int | None = None
+    also: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from gateway.ledger.columns import Choice, Moment, RowId, Words
 from gateway.ledger.states import OPEN, STANDING, UNCONFIRMED, DeliveryState, InstanceState
 
 #: The migration that this code is written for: the last file of ``migrations/versions``.
-SCHEMA_VERSION: Final = "0018"
+SCHEMA_VERSION: Final = "0019"
 
 _NAMES: Final = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
@@ -47,6 +47,15 @@ originals: Final = sa.Table(
     sa.Column("accession", sa.Text, nullable=False),
     sa.Column("study", sa.Text, nullable=False),
     sa.Column("series", sa.Text, nullable=False),
+)
+
+#: Further identifiers of theirs: other Patient IDs, accession numbers of each request.
+aliases: Final = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("original_id", RowId, primary_key=True, autoincrement=False),
 )
 
 instances: Final = sa.Table(

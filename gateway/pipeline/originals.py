@@ -1,7 +1,8 @@
 """Tokens of what the owner of an instance knows it by, so that it is found again and nothing of it is readable.
 
-Patient ID, Accession Number and the UIDs of study, series and instance are keyed with the gateway's own secret when an
-instance is recorded: its project is not known yet at that time, and an instance without one must be found as well.
+Patient ID, Accession Number (further ones of either, too) and the UIDs of study, series and instance are keyed with the
+gateway's own secret when an instance is recorded: its project is not known yet at that time, and an instance without
+one must be found as well.
 Each kind has its label, so that equal texts of two kinds have nothing in common. Whoever has the ledger alone cannot
 try guesses; whoever has the secret as well can, as with every pseudonym.
 """
@@ -89,6 +90,12 @@ class Originals:
             study=token("study", found.study_uid),
             series=token("series", found.series_uid),
             instance=_instance_token(self._key, found.instance_uid),
+            also=tuple(
+                (kind, token(kind, text))
+                for kind, texts in (("patient", found.other_patient_ids), ("accession", found.other_accession_numbers))
+                for text in texts
+                if normalised(text)
+            ),
         )
 
     def rebuild(self, names: Iterable[str]) -> int:

@@ -42,6 +42,10 @@ def radiograph(folder: Path, patient: str, number: int) -> Path:
     one.SeriesInstanceUID = f"{one.StudyInstanceUID}.3"
     one.AccessionNumber = ACCESSION[patient]
     one.PatientID = patient
+    # The number of the request, and the one that the patient had in another house.
+    request, former = pydicom.Dataset(), pydicom.Dataset()
+    request.AccessionNumber, former.PatientID = f"{ACCESSION[patient]}-R", f"{patient}-OLD"
+    one.RequestAttributesSequence, one.OtherPatientIDsSequence = [request], [former]
     one.PatientName = "MOCKBURY^TESTARIO"
     one.Modality = "CR"
     one.file_meta = pydicom.dataset.FileMetaDataset()
@@ -91,6 +95,8 @@ def test_p14_a_held_and_a_delivered_study(tmp_path: Path) -> None:
             ("1.2.826.0.1.3680043.2.2", 4),  # the study
             ("1.2.826.0.1.3680043.2.1.3", 0),  # a series
             ("1.2.826.0.1.3680043.2.1.3.2", 0),  # an instance
+            ("A26-000124-R", 4),
+            ("mrn-0001-old", 0),
             ("A26-000199", 1),
         ):
             assert ask(running, "find", "--original", typed=typed).returncode == status, typed
@@ -108,7 +114,7 @@ def test_p14_a_held_and_a_delivered_study(tmp_path: Path) -> None:
         assert ask(running, "studies", "--unfinished", "--json").stdout.count("\n") == 1
 
         audited = ask(running, "audit", "list", "--action", "original-sought").stdout
-        assert audited.count("original-sought") == 8
+        assert audited.count("original-sought") == 10
         assert running.process.stop() == 0
     # Nothing that is kept beside the spool tells what was asked for.
     for path in (*running.data.glob("ledger.sqlite3*"), tmp_path / "gateway.log"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -99,6 +100,50 @@ def test_every_encoding(tmp_path: Path, syntax: str, undefined: bool) -> None:
 )
 def test_another_encoding_than_agreed(tmp_path: Path, syntax: str, declared: str) -> None:
     assert read(written(tmp_path / "one.dcm", syntax), declared) == KNOWN
+
+
+def items(keyword: str, *values: str, undefined: bool = False) -> Sequence:
+    """A sequence of items with a number each, behind a sequence of their own that has another."""
+    made = []
+    for value in values:
+        one = Dataset()
+        setattr(one, keyword, value)
+        inner = Dataset()
+        inner.AccessionNumber = inner.PatientID = "INNER"
+        one.ReferencedStudySequence = Sequence([inner])
+        one["ReferencedStudySequence"].is_undefined_length = undefined
+        one.is_undefined_length_sequence_item = undefined
+        made.append(one)
+    found = Sequence(made)
+    found.is_undefined_length = undefined
+    return found
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+def test_further_numbers(tmp_path: Path, syntax: str, undefined: bool) -> None:
+    sequences: dict[str, Any] = {
+        # The group case: one image answers two requests, and has no accession number of its own.
+        "RequestAttributesSequence": items("AccessionNumber", "A26-000124", "A26-000125", undefined=undefined),
+        "ReferencedRequestSequence": items("AccessionNumber", "A26-000126", "A26-000124", undefined=undefined),
+        "OtherPatientIDsSequence": items("PatientID", "OLD-7", KNOWN.patient_id, undefined=undefined),
+    }
+    path = tmp_path / "one.dcm"
+    one = pydicom.dcmread(written(path, syntax, AccessionNumber="", **sequences))
+    for keyword in sequences:
+        one[keyword].is_undefined_length = undefined
+    one.add_new(0x00101000, "LO", ["OLD-8", "OLD-9"])
+    one.save_as(path)
+    found = read(path)
+    assert found.other_accession_numbers == ("A26-000124", "A26-000125", "A26-000126")
+    assert found.other_patient_ids == ("OLD-7", "OLD-8", "OLD-9")
+    assert (found.accession_number, found.patient_id, found.series_uid) == ("", KNOWN.patient_id, KNOWN.series_uid)
+
+
+def test_p7_of_numbers_without_end_there_is_one(tmp_path: Path) -> None:
+    many = items("AccessionNumber", *map(str, range(5000)))
+    path = written(tmp_path / "one.dcm", uid.ExplicitVRLittleEndian, RequestAttributesSequence=many)
+    assert read(path).other_accession_numbers == tuple(map(str, range(16)))
 
 
 def test_what_is_not_there_is_empty(tmp_path: Path) -> None:

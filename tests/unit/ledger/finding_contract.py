@@ -65,6 +65,23 @@ class FindingContract:
         assert whole.codes(InstanceState.REJECTED) == {"no-reports": 1}
         assert (whole.study_uids, whole.deliveries) == ((), ())
 
+    def test_p14_further_numbers_lead_to_the_study_as_well(self, ledger: Ledger) -> None:
+        requests = (("accession", "request-1"), ("accession", "request-2"), ("patient", "old"))
+        both = KnownBy(patient="patient", study="g", series="series-g", instance=7, also=requests)
+        other = KnownBy(patient="patient", study="g", series="series-h", instance=8, also=requests[:1])
+        ledger.record_received(
+            [received(n, known_by=one) for n, one in enumerate((both, both, other), 1)], now=at(0)
+        )  # fmt: skip
+        for tokens, count in (
+            ({"accession": ["request-1"]}, 3),
+            ({"accession": ["request-2"]}, 2),  # of the series that says so
+            ({"patient": ["old"], "accession": ["old"]}, 2),
+            ({"patient": ["patient"]}, 3),
+            ({"patient": ["request-1"]}, 0),  # of another kind
+        ):
+            _, reports = ledger.find(tokens)
+            assert [report.received for report in reports] == [count] * bool(count), tokens
+
     def test_a_patient_has_several_studies_the_newest_first(self, ledger: Ledger) -> None:
         story(ledger)
         _, reports = ledger.find({"patient": ["patient"]})

@@ -262,6 +262,7 @@ LATER = (
     "archives",
     "archived_history",
     "departed_deliveries",
+    "aliases",
     "departed",
     "labels",
     "identities",
