@@ -57,13 +57,13 @@ class Reports:
 
 @contextmanager
 def listening(
-    *, host: str = "127.0.0.1", networks: Sequence[str] = (), report: object = None
+    *, host: str = "127.0.0.1", port: int = 0, networks: Sequence[str] = (), report: object = None
 ) -> Iterator[CommitmentListener]:
     node = Node(destination="pacs", host=host, port=104, called_ae="ARCHIVE", calling_ae="GATEWAY")
     listener = CommitmentListener(
         node,
         host=None,
-        port=0,
+        port=port,
         networks=[ipaddress.ip_network(one) for one in networks],
         report=report or Reports(),  # type: ignore[arg-type]
     )
@@ -103,6 +103,16 @@ def test_it_listens_where_the_node_is_reached_from() -> None:
     with listening() as listener, socket.socket() as elsewhere:
         # The port is free on every other address of the machine.
         elsewhere.bind(("127.0.0.9", listener.port))
+
+
+def test_a_port_that_is_taken_fails_the_delivery_and_not_the_process() -> None:
+    with (
+        listening() as listener,
+        pytest.raises(DeliveryFailed, match="the port for its reports") as caught,
+        listening(port=listener.port),
+    ):
+        pass
+    assert caught.value.facts["code"] == "commitment-port"
 
 
 def test_a_node_that_cannot_be_resolved() -> None:

@@ -1,0 +1,1 @@
+"""Mutations: how much of what could be broken the tests notice."""
