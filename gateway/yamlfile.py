@@ -35,8 +35,6 @@ _PREFIX: Final = "tag:yaml.org,2002:"
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_VARIABLE = re.compile(r"\$\$|\$\{([^}]*)\}")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _SENSITIVE: Final = r"\w*(?:secret|passw|passphrase|token|credential|private_?key)\w*"
 _SENSITIVE_KEY = re.compile(_SENSITIVE, re.IGNORECASE)
@@ -95,7 +93,6 @@ def load_yaml(
     model: type[ModelT],
     *,
     error: type[GatewayError],
-    environ: Mapping[str, str] | None = None,
     name: str = "<text>",
 ) -> ModelT:
     """Read a YAML file into ``model``.
@@ -105,14 +102,13 @@ def load_yaml(
     source: a file, or the text itself
     model: the model; keys that it does not have are errors, whatever its configuration says
     error: class of the errors, with the facts ``place`` and ``problem``; ``excerpt`` shows the line
-    environ: if given, ``${NAME}`` in text stands for its variables and ``$$`` for a dollar sign
     name: what errors call a text
 
     Raises
     ------
     error: the file cannot be read, is no YAML, or does not fit the model. All problems are reported, the first first.
     """
-    return read_yaml(source, model, error=error, environ=environ, name=name).model
+    return read_yaml(source, model, error=error, name=name).model
 
 
 def read_yaml(
@@ -120,7 +116,6 @@ def read_yaml(
     model: type[ModelT],
     *,
     error: type[GatewayError],
-    environ: Mapping[str, str] | None = None,
     name: str = "<text>",
 ) -> Document[ModelT]:
     """Like ``load_yaml``, keeping the positions for later checks."""
@@ -128,7 +123,7 @@ def read_yaml(
     read = _Source(str(source) if isinstance(source, Path) else name, text, error)
     if len(text) > MAXIMUM_BYTES:
         raise read.error([_Problem(read.place(()), f"the file is longer than {MAXIMUM_BYTES} bytes")])
-    data = _Builder(read, environ).build()
+    data = _Builder(read).build()
     try:
         validated = model.model_validate({} if data is None else data, extra="forbid")
     except ValidationError as failed:
@@ -216,9 +211,8 @@ def _text(path: Path, error: type[GatewayError]) -> str:
 class _Builder:
     """Composes the nodes of a text and builds plain values from them, noting where each one stands."""
 
-    def __init__(self, source: _Source, environ: Mapping[str, str] | None) -> None:
+    def __init__(self, source: _Source) -> None:
         self._source = source
-        self._environ = environ
         self._values = 0
         self._open: list[int] = []
 
@@ -312,7 +306,7 @@ class _Builder:
             place = self._source.at(node.start_mark)
             raise self._fail(place, f"tags are not allowed: {node.tag.removeprefix(_PREFIX)}")
         if node.style is not None:
-            return self._substituted(node)
+            return str(text)
         if text in ("", "~", "null", "Null", "NULL"):
             return None
         if text in _BOOLEANS:
@@ -321,25 +315,7 @@ class _Builder:
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text) if len(text) < 4000 else text
         if _NUMBER.fullmatch(text):
             return float(text)
-        return self._substituted(node)
-
-    def _substituted(self, node: ScalarNode) -> str:
-        environ, text = self._environ, str(node.value)
-        if environ is None or "$" not in text:
-            return text
-        place = self._source.at(node.start_mark)
-
-        def variable(match: re.Match[str]) -> str:
-            name = match.group(1)
-            if name is None:
-                return "$"
-            if not _VARIABLE_NAME.fullmatch(name):
-                raise self._fail(place, f'"{name}" is no name of an environment variable')
-            if name not in environ:
-                raise self._fail(place, f"the environment variable {name} is not set{suggestion(name, environ)}")
-            return environ[name]
-
-        return _VARIABLE.sub(variable, text)
+        return str(text)
 
 
 def _explain(failed: Any, model: type[BaseModel], source: _Source) -> _Problem:

@@ -78,7 +78,7 @@ _prepare_environment() {
         "$python" -m venv --clear "$venv"
     fi
     printf 'installing the gateway with its dependencies\n' >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extras]"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$root${extras:+[$extras]}"
     case ,$extras, in
         # Of this wheel only its models are used, so that it goes without what it depends on.
         *,ocr,*)

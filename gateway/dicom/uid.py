@@ -41,8 +41,3 @@ def _registered() -> frozenset[str]:
     others: dict[str, str] = yaml.safe_load((data / "registered-uids.yaml").read_text(encoding="ascii"))
     found = {uid for listed in others.values() for uid in listed.split()}
     return frozenset(found).union(row["uid"] for row in csv.DictReader(text.splitlines()))
-
-
-def is_instance_uid(text: str) -> bool:
-    """Whether ``text`` is a UID outside the standard's own: it names an instance, a private class or a device."""
-    return is_valid_uid(text) and not is_well_known(text)

@@ -31,7 +31,6 @@ BITS_STORED: Final = 0x00280101
 HIGH_BIT: Final = 0x00280102
 PIXEL_REPRESENTATION: Final = 0x00280103
 PIXEL_PADDING_VALUE: Final = 0x00280120
-PIXEL_PADDING_RANGE_LIMIT: Final = 0x00280121
 
 #: Photometric Interpretation -> Samples per Pixel (PS3.3 C.7.6.3.1.2).
 _SAMPLES: Final = {
@@ -74,7 +73,7 @@ class PixelDescription:
     frames: number of frames
     transfer_syntax: UID of the encoding of the mapped bytes
     encapsulated: whether Pixel Data is a sequence of fragments
-    padding_value, padding_range_limit: Pixel Padding Value (0028,0120) and Range Limit (0028,0121), None if absent
+    padding_value: Pixel Padding Value (0028,0120), None if absent
     palette: the look-up table of PALETTE COLOR; None for others, and where it is segmented
     """
 
@@ -91,7 +90,6 @@ class PixelDescription:
     transfer_syntax: str
     encapsulated: bool
     padding_value: int | None = None
-    padding_range_limit: int | None = None
     palette: Palette | None = None
 
     @property
@@ -255,7 +253,6 @@ def _read(instance: Instance) -> PixelDescription:
         transfer_syntax=instance.transfer_syntax,
         encapsulated=syntax.encapsulated,
         padding_value=_padding(instance, PIXEL_PADDING_VALUE, allocated, signed=representation == 1),
-        padding_range_limit=_padding(instance, PIXEL_PADDING_RANGE_LIMIT, allocated, signed=representation == 1),
         palette=read_palette(instance) if photometric == "PALETTE COLOR" else None,
     )
 

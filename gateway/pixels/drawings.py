@@ -16,8 +16,8 @@ from gateway.dicom.encoded import find
 from gateway.dicom.instance import Instance
 from gateway.errors import BurnedInTextSuspected
 from gateway.pixels.areas import Area
-from gateway.pixels.finding import TextBox, TextFinder
 from gateway.pixels.overlays import OVERLAY_DATA, OverlayPlane, overlay_groups
+from gateway.pixels.text import TextBox, TextFinder
 from gateway.profile import Program, Verb
 from gateway.profile.pixels import FindText
 

@@ -28,7 +28,6 @@ from gateway.pixels.drawings import Drawings, drawings_of, keeps_overlays_in_pix
 from gateway.pixels.editing import Edit, EditedFrames, edit_of, has_hidden_bits, name_of
 from gateway.pixels.faces.blanking import Face, blank_of
 from gateway.pixels.faces.places import is_part_of_volume
-from gateway.pixels.finding import Findings, Remains, TextBox, TextFinder
 from gateway.pixels.frames import open_frames
 from gateway.pixels.measured import is_measured
 from gateway.pixels.review import Review
@@ -45,6 +44,7 @@ from gateway.pixels.sampling import (
 )
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.syntaxes import output_syntax
+from gateway.pixels.text import Findings, Remains, TextBox, TextFinder
 from gateway.pixels.writing import FrameWriter
 from gateway.profile import Program
 from gateway.profile.pixels import FindText, HoldPixels, Pass

@@ -194,30 +194,7 @@ def test_secrets_are_not_shown(text: str) -> None:
     assert "***" in str(error)
 
 
-def test_environment() -> None:
-    environ = {"PORT": "104", "HOME_": "x: {y}"}
-    top = load("dicom: {port: '${PORT}'}\nnames: ['a${HOME_}b', '$${PORT}', plain]\n", environ=environ)
-    assert top.dicom is not None
-    assert top.dicom.port == 104
-    assert top.names == ["ax: {y}b", "${PORT}", "plain"]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("names: ['${POTR}']\n", 'the environment variable POTR is not set; did you mean "PORT"?'),
-        ("names: ['${}']\n", "is no name of an environment variable"),
-        ("names: ['${a b}']\n", '"a b" is no name of an environment variable'),
-    ],
-)
-def test_environment_errors(text: str, words: str) -> None:
-    error = fails(text, environ={"PORT": "hunter2"})
-    assert words in str(error)
-    assert error.facts["place"] == "gateway.yaml:1:9"
-    assert "hunter2" not in str(error)
-
-
-def test_without_environ_nothing_is_replaced() -> None:
+def test_nothing_is_replaced_by_the_environment() -> None:
     assert load("names: ['${PORT}']\n").names == ["${PORT}"]
 
 
@@ -256,7 +233,7 @@ PIECES = ["dicom", "names", ": ", ":", "- ", "\n", "  ", "\t", "[", "]", "{", "}
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_whatever_is_read_fails_as_it_should_or_fits(text: str) -> None:
     try:
-        found: Top | ConfigurationError = load(text, environ={})
+        found: Top | ConfigurationError = load(text)
     except ConfigurationError as error:
         found = error
     assert isinstance(found, Top) or str(found.facts["place"]).startswith("gateway.yaml:")

@@ -13,7 +13,7 @@ from pydicom.uid import UID
 
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES, inflated, transfer_syntax
-from gateway.dicom.uid import is_instance_uid, is_valid_uid, is_well_known
+from gateway.dicom.uid import is_valid_uid, is_well_known
 from gateway.dicom.vr import HEADER_SIZE, VALUE_REPRESENTATIONS, pad
 from gateway.errors import UnsupportedEncoding
 
@@ -145,7 +145,6 @@ def test_valid_uid(text: str, valid: bool) -> None:
 )
 def test_everything_registered_is_well_known(uid: str) -> None:
     assert is_well_known(uid)
-    assert not is_instance_uid(uid)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +168,6 @@ def test_everything_registered_is_well_known(uid: str) -> None:
 )
 def test_everything_else_is_not(uid: str) -> None:
     assert not is_well_known(uid)
-    assert is_instance_uid(uid)
 
 
 def test_the_table_is_what_its_generator_writes(tmp_path: Path) -> None:
@@ -178,7 +176,6 @@ def test_the_table_is_what_its_generator_writes(tmp_path: Path) -> None:
     assert written.read_bytes() == (ROOT / "gateway" / "dicom" / "data" / "uids.csv").read_bytes()
 
 
-def test_what_is_no_uid_is_no_instance_uid() -> None:
-    assert not is_instance_uid("PATIENT")
+def test_what_is_no_uid_is_not_well_known() -> None:
     assert not is_well_known("1.2.840.10008.PATIENT")
     assert not is_well_known("1.2.840.10008.1.02")

@@ -30,11 +30,11 @@ from gateway.errors import (
 from gateway.pixels.areas import Area
 from gateway.pixels.check import check_pixels
 from gateway.pixels.description import PixelDescription
-from gateway.pixels.editing import Edit, Frames
+from gateway.pixels.editing import Edit
 from gateway.pixels.fill import Frame
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
-from gateway.pixels.treatment import PixelOutcome, PixelTreatment, TextBox
+from gateway.pixels.treatment import PixelOutcome, PixelTreatment, TextBox, TextFinder
 from gateway.profile.pixels import FindText, Rectangle
 from tests.fixtures.treating import (
     CT,
@@ -55,14 +55,11 @@ from tests.unit.pixels.test_regions import region
 MASK = "pixels:\n  - mask: [[0, 0, 20, 10]]\n"
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(TextBox):
     """A place with text, as a finder tells it."""
 
-    x: int
-    y: int
-    width: int
-    height: int
+    def __init__(self, x: int, y: int, width: int, height: int) -> None:
+        super().__init__(x=x, y=y, width=width, height=height, confidence=1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Left:
 
 
 @dataclass
-class Finder:
+class Finder(TextFinder):
     """A finder that says what it is told to say, and remembers what it saw."""
 
     says: Found = Found()
@@ -93,14 +90,14 @@ class Finder:
     thorough: list[bool] = field(default_factory=list)
     names: tuple[Box, ...] = ()
 
-    def named(self, frames: Frames, description: PixelDescription, words: frozenset[str]) -> tuple[Box, ...]:
+    def named(self, frames: Any, description: PixelDescription, words: frozenset[str]) -> tuple[Box, ...]:
         self.seen.append(frames.frame(0))
         self.words.append(words)
         return self.names
 
     def find(
         self,
-        frames: Frames,
+        frames: Any,
         description: PixelDescription,
         options: FindText,
         words: frozenset[str],
@@ -115,7 +112,7 @@ class Finder:
 
     def check(
         self,
-        frames: Frames,
+        frames: Any,
         description: PixelDescription,
         options: FindText,
         words: frozenset[str],
