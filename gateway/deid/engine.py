@@ -40,6 +40,7 @@ from gateway.deid.numbers import NumberSource
 from gateway.deid.outcome import Deidentified
 from gateway.deid.patient import PATIENT_ID, Patient, claims
 from gateway.deid.plan import Plan
+from gateway.deid.prepared import Prepared
 from gateway.deid.private import PrivateElement
 from gateway.deid.recording import item_numbers, numbers_of_items, record, record_new
 from gateway.deid.sequences import clean_sequence
@@ -88,7 +89,7 @@ class Deidentifier:
     def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
         self._program = program
         self._names = frozenset(name for condition in program.conditions for name in condition.keywords)
-        self._plans: dict[tuple[bool, ...], Plan] = {}
+        self._plans: dict[tuple[bool, ...], Prepared] = {}
         self.key = key
         self.numbers = numbers
         self.values = ValueRules(key, numbers)
@@ -126,12 +127,12 @@ class Deidentifier:
             truths = self._program.truths(situation(instance, self._names, sender))
         return _Run(self, self._plan(truths).of(instance), instance, trace, pixels).output()
 
-    def _plan(self, truths: tuple[bool, ...]) -> Plan:
+    def _plan(self, truths: tuple[bool, ...]) -> Prepared:
         plan = self._plans.get(truths)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[truths] = Plan(self._program.specialise(truths))
+            plan = self._plans[truths] = Prepared(Plan(self._program.specialise(truths)))
         return plan
 
 
@@ -141,13 +142,14 @@ class _Run:
     def __init__(
         self,
         deidentifier: Deidentifier,
-        plan: Plan,
+        prepared: Prepared,
         instance: Instance,
         trace: Trace | None,
         pixels: PixelChange | None,
     ) -> None:
         self._deidentifier = deidentifier
-        self._plan = plan
+        self._prepared = prepared
+        self._plan = plan = prepared.plan
         self._instance = instance
         self._trace = trace
         self._pixels = pixels
@@ -214,7 +216,7 @@ class _Run:
         top = Level(elements, path=(), numbers=(), implicit=instance.implicit, outer=self._plan.outer)
         writer = Writer(self._plan, instance, top, patient=lambda: self._patient, pixels=self._pixels)
         # A traced run remembers nothing.
-        inserts, written = self._plan.writings.of(writer, instance.make if self._trace is None else None)
+        inserts, written = self._prepared.writings.of(writer, instance.make if self._trace is None else None)
         self._counts.update(written)
         layout = self._layout(top, inserts)
         if layout is None:
@@ -348,7 +350,7 @@ class _Run:
             return None
         tags = tuple([insert.tag for insert in inserts])
         iod = self._sop_class, self._lists_references
-        layout = self._plan.layouts.find(make, self.buffer, top.elements, tags, iod)
+        layout = self._prepared.layouts.find(make, self.buffer, top.elements, tags, iod)
         return layout if layout is not None and self._fits(layout, top) else None
 
     def _fits(self, layout: Layout, top: Level) -> bool:

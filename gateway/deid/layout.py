@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.deid.guard import Guard
 from gateway.deid.memory import is_repeatable
+from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement, staying
 from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.profile import Action, Unnamed, Verb
 from gateway.remembering import remember
-
-if TYPE_CHECKING:
-    from gateway.deid.plan import Plan
 
 __all__ = ["CLEAN", "KEEP", "PUT", "REWRITE", "RULE", "SEQUENCE", "Layout", "Layouts", "Step"]
 

@@ -12,14 +12,12 @@ from gateway.deid.context import Context, Contexts
 from gateway.deid.elders import is_elder
 from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
-from gateway.deid.layout import Layouts
 from gateway.deid.memory import Items, Memory
 from gateway.deid.numbers import NumberSource
 from gateway.deid.patient import Patient, identify, patient_key
 from gateway.deid.private import PrivateElements
 from gateway.deid.sequences import also_cleaned
 from gateway.deid.stamp import Stamp
-from gateway.deid.writer import Writings
 from gateway.dicom.dictionary import VR_OF
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type
@@ -61,8 +59,6 @@ class Plan:
     top: as ``rules``, for places: what overrides them at the top level
     inserts: tag -> action, for elements that are written at the top level whether received or not
     outer: the character sets around a data set that declares none
-    layouts: what becomes of data sets of one make
-    writings: what the engine writes itself at the top level
     cleaning: the action of what is cleaned although no rule names it
     coding: the same of coded entries
     guards: what looks at elements that stay
@@ -90,8 +86,6 @@ class Plan:
         self.top = self.at(())
         self.guards = Guards(program, self.action)
         self._unchanged: dict[tuple[object, ...], Items] = {}
-        self.layouts = Layouts(self)
-        self.writings = Writings(self)
         self._patients: dict[tuple[object, ...], Patient] = {}
         self._contexts = Contexts(program)
         self._cleaners: dict[Context, Cleaner] = {}

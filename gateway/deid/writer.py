@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.deid.dummies import dummy_document
 from gateway.deid.insert import Insert, changed, declared_sets
 from gateway.deid.level import Level, check_length, value_of
 from gateway.deid.patient import PATIENT_ID, PATIENT_NAME, Patient
+from gateway.deid.plan import Plan
 from gateway.deid.stamp import DEIDENTIFICATION_METHOD, DEIDENTIFICATION_METHOD_CODE_SEQUENCE
 from gateway.deid.values import encode_value, read_values, written_vr
 from gateway.dicom import encode
@@ -24,9 +25,6 @@ from gateway.dicom.tag import show
 from gateway.errors import RuleFailed
 from gateway.profile import Action, Origin, Source, Verb
 from gateway.remembering import remember
-
-if TYPE_CHECKING:
-    from gateway.deid.plan import Plan
 
 __all__ = ["Writer", "Writings", "Written"]
 

@@ -5,26 +5,15 @@ or verifies an instance works on this tree and copies what it keeps. Explicit or
 other forms, big endian and implicit elements inside explicit VR, are read only by ``reencode``, which brings them to
 explicit VR little endian first.
 
-Trees are plain tuples because a CT image has hundreds of elements and this runs for every instance:
-
-- an **element** is ``(tag, vr, start, value, end, items)``: its header begins at ``start``, its value at ``value``,
-  the next element at ``end``. ``items`` is None unless the value is a sequence. Encapsulated pixel data has
-  ``items`` None and ``value`` at its first fragment item.
-- an **item** is ``(start, value, end, implicit, elements)``: the item's header begins at ``start``, its content at
-  ``value``; ``end`` lies behind its delimiter, if any. ``implicit`` tells how its content is encoded, which differs
-  from the data set's own encoding inside VR UN (PS3.5 6.2.2).
-
-Elements of a level are sorted by tag, whatever the order of the bytes.
+The tree is that of ``gateway.dicom.tree``. Elements of a level are sorted by tag, whatever the order of the bytes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise, repeat
-from mmap import mmap
 from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
@@ -40,9 +29,9 @@ from gateway.dicom.tag import (
     UNDEFINED_LENGTH,
     show,
 )
+from gateway.dicom.tree import Buffer, Element, Item, Limits
 from gateway.dicom.vr import HEADER_SIZE, VALUE_REPRESENTATIONS
 from gateway.errors import (
-    ConfigurationError,
     DuplicateElement,
     IrregularEncoding,
     LimitExceeded,
@@ -52,9 +41,6 @@ from gateway.errors import (
     UnsupportedEncoding,
 )
 
-Element: TypeAlias = tuple[int, bytes, int, int, int, "list[Item] | None"]
-Item: TypeAlias = tuple[int, int, int, bool, list[Element]]
-Buffer: TypeAlias = "bytes | bytearray | memoryview | mmap"
 #: Tags, those of sequences negative, and shapes of runs.
 Make: TypeAlias = "tuple[int, ...] | None"
 #: Neighbouring elements of the top level and, if they are a run that is familiar, their bytes; empty otherwise.
@@ -97,25 +83,6 @@ class Form(Enum):
     REGULAR = "explicit VR little endian"
     BIG_ENDIAN = "explicit VR big endian"
     MIXED = "explicit VR little endian with implicit elements in between"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a data set may hold before it is refused (promise P7).
-
-    Attributes
-    ----------
-    depth: sequences inside sequences, 1 to 100; the walk recurses, so that more would endanger the interpreter's stack
-    elements: data elements and items at all depths together
-    """
-
-    depth: int = 32
-    elements: int = 500_000
-
-    def __post_init__(self) -> None:
-        """Refuse a depth that the walk cannot honour."""
-        if not 1 <= self.depth <= 100:
-            raise ConfigurationError(place="limits.depth", problem=f"{self.depth} is not between 1 and 100")
 
 
 def index(

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import count, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from gateway.dicom.tree import Buffer, Element, Item, Limits
 from gateway.remembering import remember
-
-if TYPE_CHECKING:
-    from gateway.dicom.encoded import Buffer, Element, Item, Limits
 
 __all__ = ["HEAD", "Familiar", "Head", "Run", "Runs"]
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from gateway.profile.condition import Condition
-
-if TYPE_CHECKING:
-    from gateway.profile.program import Origin
+from gateway.profile.origin import Origin
 
 __all__ = [
     "Crop",

@@ -16,6 +16,7 @@ from gateway.dicom.tag import is_beyond_repeating, is_group_length, is_private
 from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
 from gateway.profile.options import Options
+from gateway.profile.origin import Origin
 from gateway.profile.pixels import PixelProgram
 from gateway.profile.verb import Verb
 
@@ -45,24 +46,6 @@ Times: TypeAlias = Literal["keep", "hour", "remove"]
 Step: TypeAlias = int | Literal["*", "**"]
 #: What a test of a profile gives to an element: a text, several, or the items of a sequence.
 GivenValue: TypeAlias = "str | tuple[str, ...] | tuple[Mapping[str, GivenValue], ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an action comes from.
-
-    Attributes
-    ----------
-    layer: name of the profile that holds the rule
-    clause: clause of the standard that the rule follows, empty if it follows none
-    file: the file as it was found, empty for what the standard itself fixes
-    line: line of the rule in that file, from 1; 0 without a file
-    """
-
-    layer: str
-    clause: str
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
-    """Modules of the gateway that ``path`` imports when it is loaded."""
+    """Modules of the gateway that ``path`` imports when it is loaded or its types are checked."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in _loaded(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gateway":
@@ -52,11 +52,9 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 
 def _loaded(node: ast.AST) -> Iterator[ast.AST]:
-    """Statements that run at import: not the bodies of functions, nor what is for type checkers."""
+    """Statements that run at import, and what is for type checkers alone: not the bodies of functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         yield child
         yield from _loaded(child)
