@@ -3,19 +3,23 @@
 Outputs are not synced to disk: they can be recomputed. After a power loss one may be missing or torn; the same program,
 key and original give the same bytes. With another program the instance has to go through the workers again: its output
 may differ in more than its bytes, and whether it may go at all is decided anew.
+
+Most of an output lies in its original, which was compared with its checksum when it was treated. One that has waited
+for long since, as in an outage, is compared again before it goes: what has rotted meanwhile does not go out.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 
 from gateway.config import Settings
 from gateway.errors import InstanceError, PermanentError, RejectedByRule, SpoolCorrupt, TransientError
-from gateway.ledger import DeliveryClaim, Ledger, Remaking
+from gateway.ledger import DeliveryClaim, DeliveryState, Ledger, Remaking
 from gateway.pipeline.numbers import LedgerNumbers
 from gateway.pipeline.pixels import PixelStage, review_of
 from gateway.pipeline.projects import Project, make_projects
@@ -26,6 +30,10 @@ from gateway.profile import Program
 from gateway.spool import Output
 
 log = structlog.get_logger(__name__)
+
+
+#: Since it was received; to compare costs as much as reading it once more.
+_LONG: Final = timedelta(hours=1)
 
 
 class OutputLost(PermanentError):
@@ -71,12 +79,25 @@ class Outputs:
         """
         self._require_current(claim)
         try:
-            return self._spool.output(claim.spool_name)
+            return self._checked(claim, self._spool.output(claim.spool_name))
         except SpoolCorrupt as error:
             log.warning("output remade", instance=claim.instance_id, detail=error.message)
         with self._lock:
             self._remake(claim)
             return self._spool.output(claim.spool_name)
+
+    def _checked(self, claim: DeliveryClaim, output: Output) -> Output:
+        """The output, if the original that it refers to is what was received; what was sent is only asked for."""
+        if claim.state is DeliveryState.SENT or datetime.now(UTC) - claim.received_at <= _LONG:
+            return output
+        original = self._spool.path(claim.spool_name)
+        if any(part.path == original for part in output.ranges):
+            try:
+                self._spool.check(claim.spool_name)
+            except SpoolCorrupt as error:
+                reason = f"its original is damaged: {error.message}"
+                raise OutputLost(instance=claim.instance_id, reason=reason) from None
+        return output
 
     def _require_current(self, claim: DeliveryClaim) -> None:
         program, configured = self._programs.get(claim.project), self._settings.projects.get(claim.project)
