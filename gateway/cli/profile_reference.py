@@ -16,6 +16,8 @@ from gateway.profile.language import KEYS_OF_VERBS, PIXEL_KEYS, PixelRuleForm, P
 from gateway.profile.load import load_layers
 from gateway.profile.methods import METHODS
 from gateway.profile.pseudonym import ALPHABETS
+from gateway.profile.safe_private import SAFE_PRIVATE
+from gateway.profile.safe_private import edition as safe_edition
 from gateway.profile.table import BASIC, VERB_OF_CODE, Row, edition, rows
 from gateway.profile.verb import resolve
 from gateway.profile.wording import VERBS
@@ -401,6 +403,8 @@ def coverage_reference() -> str:
         "",
         f"DICOM PS3.15 Annex E, Table E.1-1, edition {edition()}: {len(rows())} rows. Each column is one shipped",
         "layer; `use: [basic, retain-uids]` in a profile enables it. A test compares every layer with its column.",
+        f"The private elements that `retain-safe-private` keeps are those of Table E.3.10-1, edition {safe_edition()}:",
+        f"{len(SAFE_PRIVATE)} rows.",
         "",
         "| profile or option | code | layer | rows | in the table | rules of the layer |",
         "|---|---|---|---|---|---|",

@@ -12,7 +12,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-__all__ = ["SAFE_PRIVATE", "SafeElement"]
+__all__ = ["SAFE_PRIVATE", "SafeElement", "edition"]
 
 
 class SafeElement(NamedTuple):
@@ -23,13 +23,21 @@ class SafeElement(NamedTuple):
     meaning: str
 
 
+def _lines() -> list[str]:
+    return (files("gateway.profile") / "data" / "e3-10-1.csv").read_text(encoding="utf-8").splitlines()
+
+
+def edition() -> str:
+    """The edition of the standard that the table is of, such as ``2025b``: not always that of Table E.1-1."""
+    return _lines()[0].rsplit(" ", 1)[1]
+
+
 def _table() -> dict[tuple[int, int, str], SafeElement]:
-    lines = (files("gateway.profile") / "data" / "e3-10-1.csv").read_text(encoding="utf-8").splitlines()
     return {
         (int(row["group"], 16), int(row["offset"], 16), row["creator"].upper()): SafeElement(
             row["vr"], row["vm"], row["meaning"]
         )
-        for row in csv.DictReader(lines[1:])
+        for row in csv.DictReader(_lines()[1:])
     }
 
 
