@@ -61,7 +61,18 @@ class Search:
     _outsized: list[TextBox] = field(default_factory=list)
 
     def look(self, view: Views) -> None:
-        """Add the text of one projection."""
+        """Add the text of one projection, and of those frames of which it shows text that others have not."""
+        certain, slanted = len(self._certain), len(self._slanted)
+        self._look(view)
+        if view.alone is not None:
+            rows, columns = view.contrast.shape
+            places = self._certain[certain:]
+            for line in self._slanted[slanted:]:
+                places.extend(line.cover(rows=rows, columns=columns))
+            for frame in view.alone.views_of(places):
+                self._look(frame)
+
+    def _look(self, view: Views) -> None:
         known = len(self._certain), len(self._doubtful), len(self._slanted)
         self._sort(view, look(self.detector, view, first_scales(*view.contrast.shape), wholly=self.wholly))
         for line in lines((*self._certain[known[0] :], *self._doubtful[known[1] :])):
@@ -76,6 +87,9 @@ class Search:
         """Why what was found may not be all, or not be text; None if there is no reason."""
         if self._doubts() or self._slanted_doubts():
             return "what looks like text cannot be read for certain"
+        if any(line.faint for line in self._slanted):
+            # The thorough look goes along the rows alone.
+            return "text at an angle is so faint that more of it is easily overlooked"
         if any(not _is_known(box, self._certain) for box in self._outsized):
             return "what looks like very large text cannot be read"
         return None

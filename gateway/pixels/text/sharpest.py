@@ -8,13 +8,14 @@ in the same place, where something moves, but not in fine strokes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["sharpest"]
+__all__ = ["Sharpest", "sharpest"]
 
 #: Edge of the blocks of pixels for which a frame is chosen, and of the neighbourhood of blocks by which it is.
 _BLOCK: Final = 8
@@ -28,7 +29,28 @@ _STEP: Final = 4
 _FEWEST: Final = 3
 
 
-def sharpest(frames: Sequence[NDArray[Any]]) -> NDArray[np.uint8] | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sharpest:
+    """What frames have that others have not.
+
+    Attributes
+    ----------
+    picture: the absolute differences, of the shape of a frame: 255 is the range of the median, at least many times what
+        frames deviate by grain, and all above
+    chosen: of which frame they are, by blocks of pixels
+    """
+
+    picture: NDArray[np.uint8]
+    chosen: NDArray[np.intp]
+
+    def frames_at(self, y: int, x: int, bottom: int, right: int) -> NDArray[np.intp]:
+        """The frames of which a part of the picture is, those that have most of it first."""
+        part = self.chosen[y // _BLOCK : -(-bottom // _BLOCK), x // _BLOCK : -(-right // _BLOCK)]
+        numbers, counts = np.unique(part, return_counts=True)
+        return numbers[np.argsort(-counts, kind="stable")]
+
+
+def sharpest(frames: Sequence[NDArray[Any]]) -> Sharpest | None:
     """In each place the deviation from the median of that frame whose deviation has most fine structure there.
 
     Parameters
@@ -37,8 +59,7 @@ def sharpest(frames: Sequence[NDArray[Any]]) -> NDArray[np.uint8] | None:
 
     Returns
     -------
-    The absolute differences, of the same shape, 255 being the range of the median, at least many times what frames
-    deviate by grain, and all above; None of fewer than three frames.
+    None of fewer than three frames.
     """
     if len(frames) < _FEWEST:
         return None
@@ -50,19 +71,21 @@ def sharpest(frames: Sequence[NDArray[Any]]) -> NDArray[np.uint8] | None:
     scale = np.float32(255 / max(high - low, _GRAINS * grain, 1.0))
     rows, columns = middle.shape
     best: NDArray[np.float32] | None = None
-    chosen = np.zeros((rows, columns), dtype=np.uint8)
-    for frame in frames:
+    picture = np.zeros((rows, columns), dtype=np.uint8)
+    chosen = np.zeros((-(-rows // _BLOCK), -(-columns // _BLOCK)), dtype=np.intp)
+    for number, frame in enumerate(frames):
         deviation = np.minimum(np.abs(frame - middle) * scale, 255).astype(np.uint8)
         structure = _structure(deviation)
         if best is None:
-            best, chosen = structure, deviation
+            best, picture = structure, deviation
             continue
         sharper = structure > best
         if sharper.any():
             best = np.where(sharper, structure, best)
             here = np.repeat(np.repeat(sharper, _BLOCK, axis=0), _BLOCK, axis=1)[:rows, :columns]
-            chosen = np.where(here, deviation, chosen)
-    return chosen
+            picture = np.where(here, deviation, picture)
+            chosen[sharper] = number
+    return Sharpest(picture, chosen)
 
 
 def _structure(deviation: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
-from gateway.pixels.text.sharpest import sharpest
+from gateway.pixels.text.box import TextBox
+from gateway.pixels.text.sharpest import Sharpest, sharpest
 
 __all__ = ["Frames", "Views", "pictures", "views"]
 
@@ -23,6 +24,9 @@ _MEAN: Final = 2
 #: Frames from which there is a deviation from a median, and pixels of all frames that are kept for it.
 _FEWEST: Final = 3
 _KEPT: Final = 48 * 1024**2
+#: Of a place with text that single frames have, and of a projection, so many frames are looked at as a whole.
+_OF_A_PLACE: Final = 2
+_MOST_ALONE: Final = 4
 #: Percentiles of the stored values that a window spans.
 _LOW: Final = 0.5
 _HIGH: Final = 99.5
@@ -62,11 +66,35 @@ class Views:
     contrast: each pixel against its neighbourhood, of shape (rows, columns)
     closely: whether a second look takes it in one scale more, and a thorough one goes over all of it: what stays over
         the frames, and what is in one of them alone
+    alone: of the projection of what single frames have, these
     """
 
     shown: NDArray[np.uint8] | None
     contrast: NDArray[np.uint8]
     closely: bool
+    alone: Alone | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone:
+    """The frames of a projection that in each place has what one frame has beside the others.
+
+    Where one of them has text, more may stand in it that another frame's strokes hide.
+    """
+
+    frames: Sequence[NDArray[Any]]
+    found: Sharpest
+
+    def views_of(self, places: Iterable[TextBox]) -> Iterator[Views]:
+        """The frames that text in ``places`` of the projection is in, each as it is."""
+        taken: list[int] = []
+        for box in places:
+            numbers = self.found.frames_at(box.y, box.x, box.bottom, box.right)
+            taken += [int(number) for number in numbers[:_OF_A_PLACE]]
+        for number in list(dict.fromkeys(taken))[:_MOST_ALONE]:
+            frame = self.frames[number]
+            if frame.min() < frame.max():
+                yield _windows(frame, closely=True)
 
 
 def pictures(frames: Frames, description: PixelDescription) -> Iterator[NDArray[np.uint8]]:
@@ -111,16 +139,19 @@ def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
             if total is not None:
                 total += _grey(values)
         projections: list[NDArray[Any]] = [highest]
+        alone: Sharpest | None = None
         if total is not None and not np.array_equal(highest, lowest):
             projections += [lowest, total / (end - start)]
             alone = sharpest(kept) if kept else None
-            projections += [] if alone is None else [alone]
+            projections += [] if alone is None else [alone.picture]
         still = len(projections) == 1
-        del total, kept
+        del total
         for number, projection in enumerate(projections):
             # A still picture is the same in every block.
             if projection.min() < projection.max() and not any(np.array_equal(projection, other) for other in seen):
-                yield _windows(projection, closely=still or number >= _MEAN)
+                view = _windows(projection, closely=still or number >= _MEAN)
+                yield replace(view, alone=Alone(kept, alone)) if number > _MEAN and alone is not None else view
+        del kept
         seen = projections
 
 

@@ -223,6 +223,17 @@ def test_faint_text_is_told(finder: TextFinder, fill: int, *, faint: bool) -> No
     assert findings.faint is faint
 
 
+def test_faint_text_at_an_angle_is_not_all_for_certain(finder: TextFinder) -> None:
+    """The look for words that nothing can read goes along the rows."""
+    picture, glyphs = slanted("MOCKBURY TESTARIO", 30)
+    picture[glyphs] = 120
+    picture[380:, :60] = np.arange(60) * 4
+    clip = Clip(picture[None])
+    findings = finder.find(clip, clip.description, ALL, WORDS)
+    assert mask_of(findings.boxes, picture.shape)[glyphs].mean() > 0.98
+    assert findings.unsure == "text at an angle is so faint that more of it is easily overlooked"
+
+
 class Blind:
     """A detector that sees next to nothing."""
 

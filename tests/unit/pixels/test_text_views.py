@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gateway.dicom.transfer_syntax import EXPLICIT_VR_LITTLE_ENDIAN
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.palette import Palette
+from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.views import Views, pictures, views
 
 
@@ -201,3 +202,24 @@ def test_palette_gives_the_colours(bits: int, factor: int) -> None:
     assert first[0, 0].tolist() == [0, 31, 0]
     assert first[0, 15].tolist() == [5, 26, 0]
     assert first[0, 63].tolist() == [31, 0, 0]
+
+
+def test_a_frame_that_has_text_is_seen_as_a_whole() -> None:
+    """Of text in one frame the end is hidden where another frame has more strokes; the frame itself has it."""
+    random = np.random.default_rng(8)
+    clip = Clip((120 + random.normal(0, 2, (12, 96, 160))).clip(0, 255).astype(np.uint8))
+    text = np.zeros((96, 160), dtype=bool)
+    text[40:52, 30:130:4] = True
+    clip.values[7][text] = 170
+    clip.values[2][:, 90:] = 120 + 135 * random.integers(0, 2, (96, 70))
+    last = list(views(clip, clip.description))[-1]
+    assert last.alone is not None
+    hidden = text.copy()
+    hidden[:, :110] = False
+    place = TextBox(x=30, y=38, width=50, height=16, confidence=1)
+    seen = list(last.alone.views_of([place, place]))
+    assert len(seen) <= 2
+    for view, apart in ((last, False), (seen[0], True)):
+        row = view.contrast[44, 110:130].astype(int)
+        assert (row[hidden[44, 110:130]].min() > row[~hidden[44, 110:130]].max() + 40) == apart
+    assert not list(last.alone.views_of([]))
