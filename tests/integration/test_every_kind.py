@@ -63,9 +63,9 @@ def stage() -> Iterator[PixelStage]:
 
 def burned() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """An image of clouds with a name in it, and where the name is."""
-    clouds = ndimage.gaussian_filter(np.random.default_rng(5).random((256, 320)), 12)
+    clouds = ndimage.gaussian_filter(np.random.default_rng(5).random((150, 320)), 12)
     pixels = ((clouds - clouds.min()) / np.ptp(clouds) * 2200 + 200).astype("uint16")
-    drawn = Image.new("L", (320, 256), 0)
+    drawn = Image.new("L", (320, 150), 0)
     ImageDraw.Draw(drawn).text((20, 18), "MOCKBURY TESTARIO", fill=255, font=ImageFont.load_default(22))
     name = np.asarray(drawn) > 100
     pixels[name] = 4000
