@@ -19,11 +19,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-import cel
-
 from gateway.dicom.dictionary import entry, tag_of
 from gateway.dicom.dictionary import keywords as dictionary_keywords
 from gateway.errors import GatewayError, ProfileError, RuleFailed
+from gateway.profile.expression_language import cel
 from gateway.yamlfile import suggestion
 
 #: Names that are not attributes: the configured source, the AE titles of the association, the route's name.

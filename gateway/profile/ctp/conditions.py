@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
-import cel
-
 from gateway.dicom.dictionary import Entry, entry, keyword_of, tag_of
 from gateway.dicom.tag import show
 from gateway.profile.ctp.names import PrivateName, Reference
+from gateway.profile.expression_language import cel
 
 _INTEGERS: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"))
 _DECIMALS: Final = frozenset(("DS", "FD", "FL"))

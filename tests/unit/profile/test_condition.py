@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import cel
@@ -223,3 +225,11 @@ def test_the_library_has_no_functions_that_reach_outside() -> None:
     for function in ("open", "env", "now", "uuid", "random"):
         with pytest.raises(RuntimeError):
             cel.evaluate(f'{function}("x")')
+
+
+def test_the_engine_comes_without_its_command_line() -> None:
+    """Each process of the gateway and each command would wait for it and keep it in memory."""
+    listing = "import gateway.profile, sys; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
+    assert "'cel'" in loaded
+    assert "prompt_toolkit" not in loaded
