@@ -1,6 +1,7 @@
 """The glance at a data set's beginning."""
 
 import io
+import struct
 import zlib
 
 import pydicom
@@ -52,6 +53,12 @@ LANGUAGE[0].CodeValue = "es"
 UNDEFINED = b"\x08\0\x06\0SQ\0\0\xff\xff\xff\xff"
 
 
+IMPLICIT_BIG = b"".join(
+    struct.pack(">HHI", 0x0008, number, len(value)) + value
+    for number, value in ((0x0016, CT.encode() + b"\0"), (0x0018, UID.encode() + b"\0"))
+)
+
+
 @pytest.mark.parametrize(
     ("head", "syntax", "whole"),
     [
@@ -97,6 +104,9 @@ def test_good_heads(head: bytes, syntax: str, whole: bool) -> None:
         (encoded(SOPClassUID=MR), EXPLICIT, True, 0xA900),
         (encoded(SOPInstanceUID="2.25.4712"), EXPLICIT, True, 0xA900),
         (encoded(BIG, SOPInstanceUID="2.25.4712"), BIG, True, 0xA900),
+        # behind a sequence whose length is known
+        (encoded(LanguageCodeSequence=LANGUAGE, SOPInstanceUID="2.25.4712"), EXPLICIT, True, 0xA900),
+        (IMPLICIT_BIG, BIG, True, 0xC000),  # there is no implicit VR in big endian
         (encoded(IMPLICIT, SOPInstanceUID="2.25.4712"), IMPLICIT, True, 0xA900),
         (encoded(IMPLICIT, SOPInstanceUID="2.25.4712"), EXPLICIT, True, 0xC000),  # not the instance either way
         (encoded(DEFLATED, SOPInstanceUID="2.25.4712"), DEFLATED, True, 0xA900),
