@@ -53,15 +53,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="which mutations are tried first")
     parser.add_argument("--only", default="", help="mutations whose line in the report holds this")
     parser.add_argument("--at-least", type=float, default=0, help="percentage below which the script fails")
+    parser.add_argument("--modules", nargs="+", default=[], help="break these instead of parts, and")
+    parser.add_argument("--tests", nargs="+", default=[], help="have these notice")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if bool(options.modules) != bool(options.tests):
+        parser.error("--modules and --tests go together")
     if options.alone:
-        return _alone(options.parts[0], options)
+        given = Part(tuple(options.modules), tuple(options.tests))
+        return _alone(given if options.modules else PARTS[options.parts[0]], options)
     found: list[tuple[str, dict[Mutation, str], int]] = []
-    for part in options.parts or PARTS:
-        arguments = [f"--seconds={options.seconds}", f"--seed={options.seed}", f"--only={options.only}"]
+    arguments = [f"--seconds={options.seconds}", f"--seed={options.seed}", f"--only={options.only}"]
+    if options.modules:
+        arguments += ["--modules", *options.modules, "--tests", *options.tests]
+    for part in [""] if options.modules else options.parts or PARTS:
         ended = subprocess.run(
-            [sys.executable, "-m", "tests.mutation", part, "--alone", *arguments],
+            [sys.executable, "-m", "tests.mutation", *([part] if part else []), "--alone", *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -80,8 +87,7 @@ def _read(row: list[Any]) -> Mutation:
     return Mutation(path, line, function, before, after, (place[0], place[1]))
 
 
-def _alone(name: str, options: argparse.Namespace) -> int:
-    part = PARTS[name]
+def _alone(part: Part, options: argparse.Namespace) -> int:
     paths = [
         str(path.relative_to(ROOT))
         for module in part.modules
@@ -108,7 +114,9 @@ def _report(found: list[tuple[str, dict[Mutation, str], int]], at_least: float) 
     for part, outcomes, total in found:
         counts = {kind: sum(what == kind for what in outcomes.values()) for kind in (KILLED, SURVIVED, UNTESTED)}
         of = sum(counts.values())
-        _say(f"{part}: {counts[KILLED]} of {of} killed ({counts[KILLED] / max(of, 1):.1%}); {total} possible")
+        _say(
+            f"{part or 'these'}: {counts[KILLED]} of {of} killed ({counts[KILLED] / max(of, 1):.1%}); {total} possible"
+        )
         killed, tried = killed + counts[KILLED], tried + of
         survivors += sorted(one for one, what in outcomes.items() if what not in (KILLED, SKIPPED))
     for one in survivors:

@@ -77,19 +77,18 @@ class Trials:
         items: Sequence[pytest.Item],
     ) -> list[pytest.Item]:
         lines = covering.get(mutation.path, {})
-        if mutation.function:
-            names = set(lines.get(str(mutation.line), ()))
-        else:
-            # A constant is read wherever the module is used.
-            names = {name for line in lines.values() for name in line}
-        chosen = sorted((one for one in items if one.nodeid in names), key=lambda one: seconds[one.nodeid])
-        total = 0.0
+        whole = {name for line in lines.values() for name in line}
+        # A constant is read wherever the module is used.
+        first = set(lines.get(str(mutation.line), ())) if mutation.function else whole
         found: list[pytest.Item] = []
-        for item in chosen:
-            total += seconds[item.nodeid]
-            if found and total > MOST_SECONDS:
-                break
-            found.append(item)
+        # What a line made for one test may be remembered for others, of which coverage does not tell.
+        for names, most in ((first, MOST_SECONDS), (whole - first, MOST_SECONDS / 3 if first else 0)):
+            total = 0.0
+            for item in sorted((one for one in items if one.nodeid in names), key=lambda one: seconds[one.nodeid]):
+                total += seconds[item.nodeid]
+                if total > most and not (names is first and not found):
+                    break
+                found.append(item)
         return found
 
     def _trial(self, mutation: Mutation, items: Sequence[pytest.Item], seconds: dict[str, float]) -> str:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deid.dates import PLACEHOLDERS, patient_shift, shift_value, truncate_value
+from gateway.deid.dates import PLACEHOLDERS, dated_value, patient_shift, shift_value, truncate_value
 from gateway.deid.identity import ProjectKey
-from gateway.profile import Shift
+from gateway.profile import Action, Origin, Shift, TimeOfDay, Truncation, Verb
 from gateway.verify import words
 
 KEY = ProjectKey(b"k" * 32)
@@ -80,6 +80,12 @@ KEY = ProjectKey(b"k" * 32)
         (b"LO", b"2024022910", 1, b"2024030110"),  # with the hour alone
         (b"LO", b"2024+0100", 1, b"2024+0100"),  # with the year and an offset, which is more than a number
         (b"LO", b"2024022", 1, None),  # seven digits are none
+        (b"LT", b"20240229", 1, b"20240301"),  # all VRs of text
+        (b"ST", b"20240229", 1, b"20240301"),
+        (b"UC", b"20240229", 1, b"20240301"),
+        (b"UT", b"20240229", 1, b"20240301"),
+        (b"UN", b"20240229", 1, b"20240301"),
+        (b"SH", b"20240229", 1, b"20240301"),
         (b"LO", b"seen 20240229", 1, None),  # text is for clean
         (b"OB", b"20240229", 1, None),
     ],
@@ -105,6 +111,22 @@ def test_shifted(vr: bytes, value: bytes, days: int, expected: bytes | None) -> 
 )
 def test_truncated(vr: bytes, value: bytes, to: str, expected: bytes | None) -> None:
     assert truncate_value(vr, value, to) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "vr", "expected"),
+    [
+        (Verb.SHIFT_DATE, None, b"DT", b"20240301101112"),
+        (Verb.SHIFT_DATE, TimeOfDay("hour"), b"DT", b"2024030110"),  # moved, and cut
+        (Verb.TRUNCATE_DATE, Truncation("month"), b"DT", b"202402"),
+        (Verb.TRUNCATE_DATE, None, b"DT", b"2024"),  # to the year, if nothing is said
+        (Verb.KEEP, TimeOfDay("remove"), b"DT", b"20240229"),
+        (Verb.KEEP, TimeOfDay("hour"), b"OB", b"20240229101112"),  # no VR of times: as it is, without padding
+    ],
+)
+def test_what_a_rule_makes_of_a_value(verb: Verb, options: object, vr: bytes, expected: bytes) -> None:
+    rule = Action(verb, Origin("tested", "", "", 1), options=options)  # type: ignore[arg-type]
+    assert dated_value(rule, vr, b"20240229101112\0", 1) == expected
 
 
 def test_placeholders_are_known_to_the_verifier() -> None:

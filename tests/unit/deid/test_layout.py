@@ -153,7 +153,11 @@ def test_the_vr_of_a_private_element_tells_makes_apart(tmp_path: Path, before: s
     using = program(tmp_path, 'attributes:\n  - {keep: ["(0029,xxxx) ACME"], because: needed}')
     deidentifier = Deidentifier(using, ProjectKey(b"k" * 32))
     name = encode.element(0x00100010, b"PN", b"MOCKBURY", implicit=True)
-    values = {"LO": "plain text that stays", "OB": b"plain bytes that stay!", "UN": encode.item_header(len(name)) + name}
+    values = {
+        "LO": "plain text that stays",
+        "OB": b"plain bytes that stay!",
+        "UN": encode.item_header(len(name)) + name,
+    }
     # The first files of a make are walked element by element.
     for vr in (before, before, before, "UN", "UN", "UN"):
         dataset = next(variants())

@@ -4,9 +4,11 @@ import ipaddress
 
 import pytest
 
+from gateway.association.acceptor import Standing
 from gateway.association.refusal import Refusal
 from gateway.errors import ConfigurationError
-from gateway.receive.access import ANY_SOURCE, AccessRules, Source
+from gateway.receive.access import ANY_SOURCE, AccessRules, CertificateRule, Source
+from gateway.tls import PeerCertificate
 
 
 def networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -61,3 +63,42 @@ def test_without_sources_everybody_is_any() -> None:
 def test_a_name_must_fit_the_spool_record(name: str) -> None:
     with pytest.raises(ConfigurationError):
         Source(name=name)
+
+
+SHOWN = PeerCertificate(subject="CN=ct1", names=frozenset({"ct1.example"}), fingerprint="ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("rule", "accepted"),
+    [
+        (CertificateRule(), True),  # any
+        (CertificateRule(subjects=frozenset({"CN=ct1", "CN=ct2"})), True),
+        (CertificateRule(subjects=frozenset({"CN=ct2"})), False),
+        (CertificateRule(names=frozenset({"ct1.example", "ct2.example"})), True),
+        (CertificateRule(names=frozenset({"ct2.example"})), False),
+        (CertificateRule(fingerprints=frozenset({"ab" * 32})), True),
+        (CertificateRule(fingerprints=frozenset({"cd" * 32})), False),
+        # all that is asked for has to fit
+        (CertificateRule(subjects=frozenset({"CN=ct1"}), names=frozenset({"ct2.example"})), False),
+        (CertificateRule(names=frozenset({"ct1.example"}), fingerprints=frozenset({"cd" * 32})), False),
+        (CertificateRule(subjects=frozenset({"CN=ct1"}), names=frozenset({"ct1.example"}),
+                         fingerprints=frozenset({"ab" * 32})), True),
+    ],
+)  # fmt: skip
+def test_what_a_certificate_must_say(rule: CertificateRule, *, accepted: bool) -> None:
+    assert rule.accepts(SHOWN) is accepted
+    assert not rule.accepts(None)
+
+
+@pytest.mark.parametrize(
+    ("rules", "address", "standing"),
+    [
+        (RULES, "192.0.2.3", Standing.KNOWN),
+        (RULES, "203.0.113.1", Standing.POSSIBLE),  # one source asks for no address
+        (RULES, "no address", Standing.POSSIBLE),
+        (AccessRules([Source(name="ct", addresses=networks("192.0.2.0/28"))]), "203.0.113.1", Standing.UNEXPECTED),
+        (AccessRules(), "203.0.113.1", Standing.POSSIBLE),  # everybody may send
+    ],
+)
+def test_what_an_address_alone_tells(rules: AccessRules, address: str, standing: Standing) -> None:
+    assert rules.standing(address) is standing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dicom.identifying import Kind
-from gateway.verify.dates import dates_in
+from gateway.verify.dates import Dates, date_digits, dates_in
 from gateway.verify.needles import needles
 
 BIRTH = "19310427"
@@ -120,3 +120,64 @@ def test_three_numbers_are_no_sure_date() -> None:
     assert needle.is_among(dates_in("15.3.24"))
     assert not needle.is_among(dates_in("15.3.24 2024-03-15"), surely=True)
     assert needle.is_among(dates_in("15 March 2024"), surely=True)
+
+
+@pytest.mark.parametrize("number", range(1, 13))
+def test_roman_months_have_whole_years(number: int) -> None:
+    roman = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")[number - 1]
+    assert f"1931{number:02d}04" in dates_in(f"4 {roman} 1931").plain
+    # Two letters and two numbers are anything: "4 I 31", "3 V 12".
+    assert dates_in(f"4 {roman} 31").plain == frozenset()
+    # Nor does a month in Roman numerals stand first.
+    assert f"1931{number:02d}04" not in dates_in(f"{roman} 4 1931").plain
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18000101", {"18000101"}),  # the first year that counts
+        ("17991231", set()),
+        ("19311231", {"19311231"}),  # the last day
+        ("19311301", set()),  # no such month
+        ("19311232", set()),  # no such day
+        ("19310001", set()),
+        ("19310100", set()),
+        ("1 April 31", {"19310401", "20310401"}),  # both centuries
+    ],
+)
+def test_plain_dates(text: str, expected: set[str]) -> None:
+    assert dates_in(text).plain == expected
+
+
+def test_short_dates_behind_others() -> None:
+    """A row of numbers in front is no date, what comes behind it may be one."""
+    assert dates_in("1.2.3.04 and 27.4.31").loose >= {"19310427", "20310427"}
+    assert dates_in("a.27.4.31").loose >= {"19310427"}  # a letter before the separator
+    assert dates_in("127.4.31").loose == frozenset()
+
+
+def test_dates_of_two_texts() -> None:
+    both = Dates(frozenset("a"), frozenset("b"), frozenset("c")) | Dates(frozenset("d"), frozenset("e"), frozenset("f"))
+    assert both == Dates(frozenset("ad"), frozenset("be"), frozenset("cf"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("19310427", "19310427"),
+        ("1931.04.27", "19310427"),  # ACR-NEMA
+        ("1931-04-27T0930", "19310427"),  # ISO 8601
+        ("1931/04/27", "19310427"),
+        ("193104270930", "19310427"),  # what stands behind it
+        ("1931-4-27 0", ""),  # without zeros it is not whole
+        ("19311301", ""),
+        ("19310432", ""),
+        ("19310400", ""),
+        ("19310012", ""),
+        ("1931042", ""),
+        ("1931042x", ""),
+        ("", ""),
+    ],
+)
+def test_the_date_that_a_value_begins_with(text: str, expected: str) -> None:
+    assert date_digits(text) == expected
