@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.mutation.__main__ import REASONS, ROOT
 from tests.mutation.operators import mutations
 from tests.mutation.patch import apply
 
@@ -85,3 +87,14 @@ def test_a_change_is_made_in_what_is_loaded(
     apply(tmp_path, next(one for one in mutations(tmp_path, "broken_on_purpose.py") if one.before == before))
     assert small(number) is expected
     assert ("a" in module._NAMES) is (before != "'a': 1")
+
+
+def test_what_survives_for_a_reason_can_be_tried() -> None:
+    """No reason is kept for code that has changed since."""
+    with REASONS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["reason"] for row in rows)
+    possible = {
+        (one.path, one.before, one.after) for path in {row["module"] for row in rows} for one in mutations(ROOT, path)
+    }
+    assert [row for row in rows if (row["module"], row["before"], row["after"]) not in possible] == []

@@ -129,6 +129,14 @@ def test_what_a_rule_makes_of_a_value(verb: Verb, options: object, vr: bytes, ex
     assert dated_value(rule, vr, b"20240229101112\0", 1) == expected
 
 
+def test_placeholders_neither_move_nor_are_cut() -> None:
+    assert sorted(PLACEHOLDERS) == [
+        "00010101", "11111111", "16010101", "17530101", "18000101", "18581117", "18991230", "19000101",
+    ]  # fmt: skip
+    for one in PLACEHOLDERS:
+        assert shift_value(b"DA", one.encode(), 5) == truncate_value(b"DA", one.encode(), "year") == one.encode()
+
+
 def test_placeholders_are_known_to_the_verifier() -> None:
     assert [one for one in PLACEHOLDERS if not words.is_placeholder_date(one)] == []
 

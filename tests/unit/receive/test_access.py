@@ -102,3 +102,14 @@ def test_what_a_certificate_must_say(rule: CertificateRule, *, accepted: bool) -
 )
 def test_what_an_address_alone_tells(rules: AccessRules, address: str, standing: Standing) -> None:
     assert rules.standing(address) is standing
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"), [("", False), ("a", True), ("a" * 64, True), ("a" * 65, False), ("ñ" * 33, False)]
+)
+def test_names_of_sources_fit_into_a_record(name: str, *, fits: bool) -> None:
+    if fits:
+        assert Source(name=name).name == name
+        return
+    with pytest.raises(ConfigurationError, match="1 to 64 bytes"):
+        Source(name=name)
