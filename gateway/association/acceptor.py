@@ -39,8 +39,9 @@ from gateway.tls import PeerCertificate, handshake_failure, peer_certificate
 
 _log = structlog.get_logger(__name__)
 
-#: Connections that have been cut and are not gone yet: more are not waited for.
+#: Connections that have been cut and are not gone yet: more are not waited for, but for those who have none here.
 _LEAVING: Final = 64
+_LEAVING_AT_MOST: Final = 4 * _LEAVING
 _LAST_WORD_SECONDS: Final = 5.0
 #: An association that has been of no use for longer gives way where there are too many.
 _USELESS_SECONDS: Final = 10.0
@@ -339,7 +340,7 @@ class Acceptor:
         with self._lock:
             pending = [other for other, its in self._peers.items() if its.party is None and not other.displaced]
             afforded, leaving = displaced(connection, pending, self._places)
-            afforded &= len(self._peers) - len(pending) < self._settings.capacity.associations + _LEAVING
+            afforded = afforded and self._has_room(connection, len(self._peers) - len(pending))
             afforded &= not self._stopping
             if afforded:
                 self._peers[connection] = _Peer(connection)
@@ -356,6 +357,18 @@ class Acceptor:
                 leaving.cut()
             self._refused(Refusal.DISPLACED, address=leaving.address)
         self._first_byte.add(accepted, connection)
+
+    def _has_room(self, connection: Connection, beyond: int) -> bool:
+        """Whether there is room beyond the places: for associations, and for what has been cut and is not gone yet.
+
+        A flood that is cut faster than its threads end must not shut out who is not part of it: an address that has
+        nothing here is let in where one that has is not.
+        """
+        associations = self._settings.capacity.associations
+        if beyond < associations + _LEAVING:
+            return True
+        is_new = connection.is_known or all(other.network != connection.network for other in self._peers)
+        return is_new and beyond < associations + _LEAVING_AT_MOST
 
     def _serve(self, connection: Connection) -> None:
         """Something has come on a connection, or its end: serve it in a thread."""

@@ -146,6 +146,27 @@ def test_p10_a_flood_from_an_address_of_no_source_is_dropped_unread(
     assert 0 < sum("unexpected-address" in line for line in logged) <= 31
 
 
+def test_p7_a_flood_that_is_cut_faster_than_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a processor that is busy with it: what was cut stays.
+    monkeypatch.setattr("gateway.association.connection.Connection.cut", lambda *_: None)
+    monkeypatch.setattr("gateway.association.acceptor._LEAVING", 4)
+    monkeypatch.setattr("gateway.association.acceptor._LEAVING_AT_MOST", 8)
+    with receiving(tmp_path, associations=1, pending=1, request_seconds=3) as (receiver, _, witness):
+        held = []
+        for _ in range(20):
+            held.append(socket.create_connection(("127.0.0.1", receiver.port), 30, source_address=("127.0.0.2", 0)))
+            with suppress(OSError):
+                held[-1].sendall(REQUEST[:50])
+            if ("refused", "connections") in witness.events:
+                break
+            time.sleep(0.02)
+        # Who floods has to wait; somebody else is answered.
+        witness.wait_for("refused", "connections")
+        assert echoscu(receiver.port).status == 0
+        for connection in held:
+            connection.close()
+
+
 def test_p7_a_flood_without_tls_at_the_door_of_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
     issued = authority.issue("gateway", names=["localhost", "127.0.0.1"])
