@@ -22,23 +22,71 @@ _GAP: Final = 2
 _HALF: Final = 0.4
 #: Probability from which a character is one.
 _SURE: Final = 0.5
+#: Parts of a letter of a stack by which the next one is looked for, probability from which it is one, and the most.
+_STEPS: Final = 4
+_CLEAR: Final = 0.8
+_MOST_LETTERS: Final = 60
 #: Times that a line is followed to one side: more is a page.
 _STRETCHES: Final = 8
 
 
 def to_its_ends(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> TextBox:
-    """``line`` of ``view``, with the characters that stand beyond it at its level.
+    """``line`` of ``view``, with the characters that stand beyond it at its level, or above and below an upright one.
 
     Parameters
     ----------
-    line: what a detector drew; one that stands upright stays as it is
+    line: what a detector drew
     view: 8 bits, of shape (rows, columns) or (rows, columns, 3)
     reader: finds the characters
     """
     if line.height > line.width:
-        return line
+        for turns in (1, 3):
+            line = _turned_back(to_its_ends(_turned(line, view, turns), np.rot90(view, turns), reader), view, turns)
+        return _to_the_ends_of_the_stack(line, view, reader)
     left, right = _start(line, view, reader), _end(line, view, reader)
     return replace(line, x=left, width=right - left)
+
+
+def _turned(line: TextBox, view: NDArray[np.uint8], turns: int) -> TextBox:
+    """``line`` in the view that is turned to the left, so many times a quarter: 1 or 3."""
+    rows, columns = view.shape[:2]
+    x, y = (line.y, columns - line.right) if turns == 1 else (rows - line.bottom, line.x)
+    return replace(line, x=x, y=y, width=line.height, height=line.width)
+
+
+def _turned_back(line: TextBox, view: NDArray[np.uint8], turns: int) -> TextBox:
+    """A line of the turned view in ``view`` itself."""
+    rows, columns = view.shape[:2]
+    x, y = (columns - line.bottom, line.x) if turns == 1 else (line.y, rows - line.right)
+    return replace(line, x=x, y=y, width=line.height, height=line.width)
+
+
+def _to_the_ends_of_the_stack(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> TextBox:
+    """An upright line with the letters that stand above and below it, each of them level: a stack."""
+    rows = view.shape[0]
+    top, bottom, step = line.y, line.bottom, max(1, line.width // _STEPS)
+    for _ in range(_MOST_LETTERS):
+        places = range(bottom, min(bottom + 2 * line.width, rows - step), step)
+        below = next((y for y in places if _is_letter(line, y, view, reader)), None)
+        if below is None:
+            break
+        bottom = min(rows, below + line.width)
+    for _ in range(_MOST_LETTERS):
+        ends = range(top, max(top - 2 * line.width, step), -step)
+        above = next((y for y in ends if _is_letter(line, y - line.width, view, reader)), None)
+        if above is None:
+            break
+        top = max(0, above - line.width)
+    return replace(line, y=top, height=bottom - top)
+
+
+def _is_letter(line: TextBox, y: int, view: NDArray[np.uint8], reader: Reader) -> bool:
+    """Whether one clear letter or digit stands in the square of the line's width from row ``y`` on."""
+    top, bottom = max(0, y), min(view.shape[0], y + line.width)
+    if bottom - top < line.width // 2:
+        return False
+    found = reader.characters(view, replace(line, y=top, height=bottom - top))
+    return len(found) == 1 and found[0].sign.isalnum() and found[0].confidence >= _CLEAR
 
 
 def _end(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> int:

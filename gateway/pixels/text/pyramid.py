@@ -2,7 +2,8 @@
 
 The network sees a trace of nearly every line in the coarsest scale; what is finer makes the trace a line with exact
 edges. Most images have no text, and end with the first pass. Large images are looked at in half their size first, in
-which the smallest text is lost: there, fine strokes that stand out are a trace as well.
+which the smallest text is lost, and in small ones there may be text of six or seven pixels: fine strokes that stand out
+are a trace as well.
 
 The network takes colours. It is given the image as it is displayed as one of them, and its local contrast as the two
 others: what shows in either of them it sees in one pass.
@@ -61,8 +62,12 @@ def look(detector: Detector, view: Views, scales: Scales, *, sensitive: bool = F
     coarsest, *finer = scales
     picture = _coloured(view)
     found = detector.detect(picture, coarsest, sensitive=sensitive)
-    traces = [*found.traces, *(_strokes(view.contrast) if coarsest < 1 else ())]
-    patches = _patches(traces, round(_AROUND / coarsest), picture.shape)
+    around = round(_AROUND / coarsest)
+    strokes = list(_strokes(view.contrast))
+    if coarsest >= 1 and _is_all(_patches(strokes, around, picture.shape), picture.shape):
+        # Where all is fine strokes, as in slices of a body, they tell nothing; text of any usual size leaves a trace.
+        strokes = []
+    patches = _patches([*found.traces, *strokes], around, picture.shape)
     for number, scale in enumerate(finer, start=1):
         for patch in [None] if number < wholly else patches:
             found.add(detector.detect(picture, scale, sensitive=sensitive, within=patch))
@@ -104,6 +109,10 @@ def _patches(traces: Iterable[TextBox], around: int, shape: Sequence[int]) -> li
     if covered_share(patches, rows=rows, columns=columns) > _MOST:
         return [TextBox(x=0, y=0, width=columns, height=rows, confidence=0)]
     return patches
+
+
+def _is_all(patches: Sequence[TextBox], shape: Sequence[int]) -> bool:
+    return len(patches) == 1 and (patches[0].height, patches[0].width) == tuple(shape[:2])
 
 
 def _around(trace: TextBox, by: int, *, rows: int, columns: int) -> TextBox:

@@ -29,6 +29,8 @@ _GROWTH: Final = 1.3
 #: Grey levels of 255 between text and its background below which it is faint; rounds in which they are told apart.
 _FAINT: Final = 100
 _ROUNDS: Final = 8
+#: The same of text at an angle below which other such text is easily overlooked: a quarter of the displayed range.
+_DIM: Final = 65
 #: How far beyond a slanted line its ends are looked for, in heights.
 _BEYOND: Final = 24
 #: How many times as long as high it is from which what is too large for a line of text may be one: anatomy is rounder.
@@ -59,6 +61,7 @@ class Search:
     _slanted: list[SlantedBox] = field(default_factory=list)
     _slanted_doubtful: list[SlantedBox] = field(default_factory=list)
     _outsized: list[TextBox] = field(default_factory=list)
+    _dim: bool = False
 
     def look(self, view: Views) -> None:
         """Add the text of one projection, and of those frames of which it shows text that others have not."""
@@ -87,7 +90,7 @@ class Search:
         """Why what was found may not be all, or not be text; None if there is no reason."""
         if self._doubts() or self._slanted_doubts():
             return "what looks like text cannot be read for certain"
-        if any(line.faint for line in self._slanted):
+        if self._dim:
             # The thorough look goes along the rows alone.
             return "text at an angle is so faint that more of it is easily overlooked"
         if any(not _is_known(box, self._certain) for box in self._outsized):
@@ -159,8 +162,10 @@ class Search:
         sure = is_slanted_text(line, reading, strict=self.strict)
         if sure is None:
             return False
-        faint = view.shown is None or _separation(level_view(view.shown, line)[0]) < _FAINT
-        line = replace(line, confidence=reading.confidence, identifying=reading.text in self.words, faint=faint)
+        apart = 0.0 if view.shown is None else _separation(level_view(view.shown, line)[0])
+        self._dim = self._dim or apart < _DIM
+        identifying = reading.text in self.words
+        line = replace(line, confidence=reading.confidence, identifying=identifying, faint=apart < _FAINT)
         (self._slanted if sure else self._slanted_doubtful).append(line)
         return True
 

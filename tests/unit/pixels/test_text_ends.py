@@ -68,6 +68,42 @@ def test_text_far_away_is_another_line(reader: Reader) -> None:
     assert to_its_ends(found, picture((20, "MOCKBURY"), (400, "TESTARIO")), reader) == found
 
 
-def test_upright_line_stays_as_it_is(reader: Reader) -> None:
-    found = line(200, 20, height=60)
-    assert to_its_ends(found, picture((200, "MOCKBURY TESTARIO")), reader) == found
+def stack(word: str, *, rows: int = 700) -> NDArray[np.uint8]:
+    """A word of which each letter stands level below the one before, from row 20 on, around column 40."""
+    grain = np.random.default_rng(7).normal(90, 4, (rows, 90))
+    canvas = Image.fromarray(grain.astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    for number, letter in enumerate(word):
+        draw.text((40, 32 + 28 * number), letter, fill=200, font=ImageFont.load_default(24), anchor="mm")
+    return np.asarray(canvas)
+
+
+@pytest.mark.parametrize(
+    ("view", "found", "start", "end"),
+    [
+        # A line that is turned, of which the detector saw the middle, its beginning, or its end: in both directions.
+        (np.rot90(picture((200, "MOCKBURY TESTARIO")), 1), (26, 380, 28, 60), 270, 500),
+        (np.rot90(picture((200, "MOCKBURY TESTARIO")), 1), (26, 270, 28, 90), 270, 500),
+        (np.rot90(picture((200, "MOCKBURY TESTARIO")), 3), (36, 200, 28, 90), 200, 430),
+        (np.rot90(picture((200, "MOCKBURY TESTARIO")), 3), (36, 380, 28, 50), 200, 430),
+        # A stack of letters of which it saw the first ones, the middle, or the last ones.
+        (stack("MOCKBURYTESTARIO"), (27, 20, 26, 160), 20, 464),
+        (stack("MOCKBURYTESTARIO"), (27, 160, 26, 140), 20, 464),
+        (stack("MOCKBURYTESTARIO"), (27, 330, 26, 136), 20, 464),
+        # Nothing is above or below.
+        (stack("MOCKBURY"), (27, 18, 26, 224), 18, 242),
+        # What is beside it is another line.
+        (picture((200, "MOCKBURY TESTARIO")), (200, 20, 20, 60), 20, 80),
+    ],
+    ids=["middle", "begin", "end-3", "begin-3", "stack", "stack-middle", "stack-end", "stack-whole", "beside"],
+)
+def test_upright_line_grows_to_its_ends(
+    reader: Reader, view: NDArray[np.uint8], found: tuple[int, int, int, int], start: int, end: int
+) -> None:
+    x, y, width, height = found
+    whole = to_its_ends(TextBox(x=x, y=y, width=width, height=height, confidence=0.9), view, reader)
+    assert whole.y <= start + 6
+    assert whole.bottom >= end - 8
+    assert whole.y >= start - 40
+    assert whole.bottom <= end + 60
+    assert (whole.x, whole.width) == (x, width)

@@ -107,9 +107,17 @@ def test_strokes_in_a_large_image_are_a_trace() -> None:
     assert patch.y <= 800
     assert patch.bottom >= 814
     assert patch.height < 320
-    # In their own size, small images need none.
+    # In small ones as well: of text of six pixels the network sees nothing in their own size.
+    small = view(600, 600)
+    small.contrast[300:306, 200:280:3] = 240
     detector = Asked([])
-    looked(detector, view(400, 400), (1.0, 2.0))
+    looked(detector, small, (1.0, 2.0))
+    (patch,) = [within for _, within in detector.calls if within is not None]
+    assert patch.x <= 200 <= 280 <= patch.right
+    # Where all is fine strokes they tell nothing.
+    small.contrast[:, ::3] = 240
+    detector = Asked([])
+    looked(detector, small, (1.0, 2.0))
     assert len(detector.calls) == 1
 
 
