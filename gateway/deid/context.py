@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, TypeAlias
 
 from gateway.deid.words import Words, fold, words_of
@@ -39,6 +40,9 @@ _MOST_VALUES: Final = 5_000
 _MOST_CONTEXTS: Final = 64
 _LONGEST_KEY: Final = 65_536
 _MOST_PARTS: Final = 256
+_MOST_SILENT: Final = 4096
+#: What may hold items.
+_NESTING: Final = frozenset((b"SQ", b"UN"))
 #: Instead of a VR: character sets, and where those of an item begin and end to hold.
 _SETS, _BEGIN, _END = b"sets", b"(", b")"
 #: Shorter ones are compared with whole values.
@@ -94,28 +98,41 @@ class Contexts:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._known: dict[tuple[_Told, ...], Context] = {}
+        self._known: dict[tuple[tuple[_Told, ...], ...], Context] = {}
         #: What stretches of the top level tell, which many instances have.
         self._parts: dict[bytes, tuple[_Told, ...]] = {}
+        #: Tags with VRs that tell nothing, whatever the value is.
+        self._silent: set[tuple[int, bytes]] = set()
 
     def of(self, instance: Instance) -> Context:
         """As ``study_context``."""
         gatherer = _Gatherer(instance.buffer, self._program)
-        told: list[_Told] = []
+        told: list[tuple[_Told, ...]] = []
+        parts, silent = self._parts, self._silent
         for raw, elements in instance.parts:
-            found = self._parts.get(raw) if raw and not instance.implicit else None
+            found = parts.get(raw) if raw and not instance.implicit else None
             if found is None:
+                if not raw and silent.issuperset([element[:2] for element in elements]):
+                    continue
                 found = gatherer.of(elements)
                 if raw and not instance.implicit:
-                    remember(self._parts, raw, found, most=_MOST_PARTS)
-            told += found
+                    remember(parts, raw, found, most=_MOST_PARTS)
+                elif not found:
+                    self._add_silent(gatherer, elements)
+            if found:
+                told.append(found)
         place = tuple(told)
         context = self._known.get(place)
         if context is None:
-            context = _context_of(place)
-            if sum(len(raw) for _, _, raw in told) <= _LONGEST_KEY:
+            together = tuple(chain.from_iterable(place))
+            context = _context_of(together)
+            if sum(len(raw) for _, _, raw in together) <= _LONGEST_KEY:
                 remember(self._known, place, context, most=_MOST_CONTEXTS)
         return context
+
+    def _add_silent(self, gatherer: _Gatherer, elements: list[Element]) -> None:
+        if len(self._silent) < _MOST_SILENT:
+            self._silent.update(element[:2] for element in elements if gatherer.is_silent(element))
 
 
 class _Gatherer:
@@ -150,6 +167,14 @@ class _Gatherer:
             elif kind in _COLLECTED and value != end and not self._stays(tag):
                 vr = vr_of(tag) if coded_vr == b"UN" else coded_vr  # PS3.5 6.2.2
                 self._found.append((kind, vr, bytes(buffer[value : min(end, value + 64 * _LONGEST)])))
+
+    def is_silent(self, element: Element) -> bool:
+        """Whether elements with this tag and VR tell nothing."""
+        tag, vr = element[:2]
+        if tag == _SPECIFIC_CHARACTER_SET or vr in _NESTING:
+            return False
+        kind = KINDS[tag] if tag in KINDS else KIND_OF_VR.get(vr)
+        return kind not in _COLLECTED or self._stays(tag)
 
     def _stays(self, tag: int) -> bool:
         return self._program.action(tag).verb in (Verb.KEEP, Verb.CLEAN)

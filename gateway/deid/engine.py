@@ -35,10 +35,10 @@ from gateway.deid.level import (
     joined,
     value_of,
 )
-from gateway.deid.memory import LONGEST_REMEMBERED, ItemKey, Items, Memory
+from gateway.deid.memory import LONGEST_REMEMBERED, LONGEST_SEQUENCE, STUDY, ItemKey, Items, Memories
 from gateway.deid.numbers import NumberSource
 from gateway.deid.outcome import Deidentified
-from gateway.deid.patient import PATIENT_ID, Patient, claims
+from gateway.deid.patient import PATIENT_ID, Patient
 from gateway.deid.plan import Plan
 from gateway.deid.prepared import Prepared
 from gateway.deid.private import PrivateElement
@@ -178,14 +178,14 @@ class _Run:
         return self._plan.cleaner(self._instance)
 
     @cached_property
-    def _rewritten(self) -> Memory:
-        """What came of values that no other element has a say in."""
-        return self._plan.memory(self._make)
+    def _memories(self) -> Memories:
+        """What came of values in which no other element has a say."""
+        return self._plan.memories(self._make)
 
     @cached_property
-    def _cleaned(self) -> Memory:
+    def _of_study(self) -> Memories:
         """What came of values that are cleaned by what identifies the study."""
-        return self._plan.memory((*self._make, self.cleaner))
+        return self._plan.memories((self._memories, self.cleaner))
 
     @cached_property
     def _make(self) -> tuple[object, ...]:
@@ -241,8 +241,8 @@ class _Run:
             transfer_syntax=self._transfer_syntax,
             sop_key=self.key.token("instance", sop_uid),
             actions=dict(self._counts),
-            identities=claims(instance, self.key, self._patient.subject),
-            unknown_words=frozenset(self.cleaner.unknown) if "cleaner" in vars(self) else frozenset(),
+            identities=self._plan.claims(instance, self.key, self._patient),
+            unknown_words=frozenset(self._study_cleaner.unknown) if "_study_cleaner" in vars(self) else frozenset(),
         )
 
     # What the modules that rewrite sequences call.
@@ -380,13 +380,13 @@ class _Run:
             element = elements[first]
             tag, vr, start, value, end, items = element
             if kind == SEQUENCE:
-                replaced = self._items(element, items or [], level)
+                replaced = self._sequence(element, items or [], level)
             else:
                 assert rule is not None
                 if kind == RULE or end - value > LONGEST_REMEMBERED:
                     replaced = self._carry_out(verb, rule, element, level)
                 else:
-                    memory = self._rewritten if kind == REWRITE else self._cleaned
+                    memory = (self._memories if kind == REWRITE else self._of_study).values
                     key = tag, vr, buffer[value:end]
                     known = memory.get(key)
                     if known is None:
@@ -400,6 +400,33 @@ class _Run:
                 pieces += replaced
         self._counts.update(layout.counts)
         return pieces
+
+    def _sequence(self, element: Element, items: list[Item], level: Level) -> list[Piece] | None:
+        """As ``_items``, of a sequence at the top level of a known make: the same became of the same bytes before."""
+        tag, vr, start, _value, end, _items = element
+        if end - start > LONGEST_SEQUENCE or self._within or not self._plan.repeats_sequences:
+            return self._items(element, items, level)
+        key = tag, vr, self.buffer[start:end]
+        sequences = self._memories.sequences
+        known = sequences.get(key)
+        if known is STUDY:
+            known = self._of_study.sequences.get(key)
+        if known is not None and known is not STUDY:
+            replaced, changed = known
+            if changed:
+                self._counts.update(changed)
+            return replaced
+        consulted, before = self._consulted, Counter(self._counts)
+        replaced = self._items(element, items, level)
+        if replaced is not None:
+            replaced = [b"".join(bytes_of(piece, self.buffer) for piece in replaced)]
+        made = replaced, self._counts - before
+        if consulted == self._consulted:
+            sequences.put(key, made)
+        else:
+            sequences.put(key, STUDY)
+            self._of_study.sequences.put(key, made)
+        return replaced
 
     def _coded(self, level: Level, inserts: Sequence[Insert]) -> Sequence[Insert]:
         """``inserts`` with what takes the place of the elements of a coded entry, where a rule does not say it."""
@@ -476,7 +503,7 @@ class _Run:
         """The items that were left as they are under this level's sequences; None where each has to be looked at."""
         if self._trace is not None or self._known or level.cleaned:
             return None
-        return self._plan.unchanged((self._make, level.sets(self.buffer)))
+        return self._memories.unchanged(level.sets(self.buffer))
 
     def _kept(self, element: Element, level: Level) -> list[Piece] | None:
         """What becomes of an element that the rules keep; None if it stays as it is."""

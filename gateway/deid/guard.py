@@ -176,9 +176,16 @@ class Guards:
                 if tag & 0x00010000:
                     continue
                 guard = known[tag] if tag in known else at((), tag)
+                if guard is None:
+                    continue
+                if not raw and not guard.technical and tag != icc.ICC_PROFILE:
+                    # What changes from instance to instance is not worth remembering.
+                    if not self.has_form(guard, buffer, element):
+                        return False
+                    continue
                 # Only what is short is in there; pixel data is not to be read for it.
                 short = items is None and end - value <= _LONGEST_REMEMBERED
-                if guard is None or (short and (tag, vr, buffer[value:end]) in fit):
+                if short and (tag, vr, buffer[value:end]) in fit:
                     continue
                 if not self.fits(guard, buffer, element, sets):
                     return False

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, Literal, TypeAlias
 
 from gateway.deid.level import Piece
+from gateway.dicom.charset import CharacterSets
 from gateway.profile import Action, Pseudonym
 from gateway.remembering import remember
 
-__all__ = ["LONGEST_REMEMBERED", "ItemKey", "Items", "Memory", "is_repeatable"]
+__all__ = [
+    "LONGEST_REMEMBERED",
+    "LONGEST_SEQUENCE",
+    "STUDY",
+    "ItemKey",
+    "Items",
+    "Memories",
+    "Memory",
+    "Sequences",
+    "is_repeatable",
+]
 
 #: Tag, VR and value as received.
 Key: TypeAlias = "tuple[int, bytes, bytes]"
@@ -21,6 +34,10 @@ ItemKey: TypeAlias = "tuple[tuple[int, ...], bool, bytes]"
 #: A longer value is hardly met twice, in bytes.
 LONGEST_REMEMBERED: Final = 128
 _MOST: Final = 512
+#: The same of a whole sequence, and how many of one make are kept.
+LONGEST_SEQUENCE: Final = 1024
+_MOST_SEQUENCES: Final = 64
+_MOST_SETS: Final = 8
 #: Bytes that the items of one make may take, and what one takes besides its own.
 _MOST_BYTES: Final = 1 << 20
 _ITEM_BYTES: Final = 256
@@ -40,6 +57,31 @@ class Memory:
         if made is not None and not all(isinstance(piece, bytes) for piece in made):
             return
         remember(self._made, key, (made,), most=_MOST)
+
+
+class Study(Enum):
+    """In place of what was made of a sequence: it is another thing in each study."""
+
+    STUDY = "study"
+
+
+STUDY: Final = Study.STUDY
+#: What is in a sequence's place, None where it stays, and how many elements in it were changed by which verb.
+MadeSequence: TypeAlias = "tuple[list[Piece] | None, Mapping[str, int]]"
+
+
+class Sequences:
+    """What became of short sequences of the top level, such as codes; when it is full it forgets the oldest."""
+
+    __slots__ = ("_made", "get")
+
+    def __init__(self) -> None:
+        self._made: dict[Key, MadeSequence | Literal[Study.STUDY]] = {}
+        self.get = self._made.get
+
+    def put(self, key: Key, made: MadeSequence | Literal[Study.STUDY]) -> None:
+        """Remember what was made of a sequence: of bytes that are nobody's."""
+        remember(self._made, key, made, most=_MOST_SEQUENCES)
 
 
 class Items:
@@ -67,6 +109,22 @@ class Items:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._bytes -= len(oldest[2]) + _ITEM_BYTES
+
+
+class Memories:
+    """What became of values and sequences in data sets of which everything else that counts is the same."""
+
+    __slots__ = ("_items", "sequences", "values")
+
+    def __init__(self) -> None:
+        self.values = Memory()
+        self.sequences = Sequences()
+        self._items: dict[CharacterSets, Items] = {}
+
+    def unchanged(self, sets: CharacterSets) -> Items:
+        """The items that were left as they were where these character sets hold."""
+        items = self._items.get(sets)
+        return remember(self._items, sets, Items(), most=_MOST_SETS) if items is None else items
 
 
 def is_repeatable(rule: Action) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "claims",
     "identify",
     "patient_key",
+    "said_of",
     "subject_of",
 ]
 
@@ -66,6 +67,11 @@ def patient_key(instance: Instance, identity: Identity) -> tuple[str, ...]:
     return ("instance", instance.text(_SOP_INSTANCE_UID) or instance.meta.sop_instance_uid)
 
 
+def said_of(instance: Instance) -> tuple[str, str]:
+    """Study Instance UID and Issuer of Patient ID, which ``claims`` is about."""
+    return instance.text(_STUDY_INSTANCE_UID), instance.text(ISSUER_OF_PATIENT_ID)
+
+
 def claims(instance: Instance, key: ProjectKey, subject: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
     """What an instance says that only one may say: its study of whom it is, its Patient ID of who gave it.
 
@@ -80,7 +86,7 @@ def claims(instance: Instance, key: ProjectKey, subject: tuple[str, ...]) -> tup
     Kind, token of what is spoken of, token of what is said of it. Of one study there is one patient, of one Patient ID
     one issuer.
     """
-    study, issuer = instance.text(_STUDY_INSTANCE_UID), instance.text(ISSUER_OF_PATIENT_ID)
+    study, issuer = said_of(instance)
     token = key.token("patient", *subject)
     found = [("study", key.uid(study), token)] if study else []
     if issuer and subject[0] == "id":

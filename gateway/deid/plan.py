@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from gateway.deid import uids
 from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
 from gateway.deid.elders import is_elder
 from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
-from gateway.deid.memory import Items, Memory
+from gateway.deid.memory import Memories, is_repeatable
 from gateway.deid.numbers import NumberSource
-from gateway.deid.patient import Patient, identify, patient_key
+from gateway.deid.patient import Patient, identify, patient_key, said_of
+from gateway.deid.patient import claims as claims_of
 from gateway.deid.private import PrivateElements
 from gateway.deid.sequences import also_cleaned
 from gateway.deid.stamp import Stamp
@@ -25,6 +25,7 @@ from gateway.dicom.repertoire import output_sets
 from gateway.dicom.tag import is_private
 from gateway.profile import Action, Origin, Program, RetainedUid, TimeOfDay, Unnamed, Verb, resolve
 from gateway.profile.elders import age_limit, without_birth_dates
+from gateway.profile.retained import retaining
 from gateway.remembering import remember
 
 __all__ = ["Place", "Plan"]
@@ -62,6 +63,7 @@ class Plan:
     cleaning: the action of what is cleaned although no rule names it
     coding: the same of coded entries
     guards: what looks at elements that stay
+    repeats_sequences: whether the rules make the same of the same sequence every time
     """
 
     coding: Final = Action(Verb.CLEAN, Origin("standard", "PS3.3 8", "", 0))
@@ -85,11 +87,13 @@ class Plan:
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())
         self.guards = Guards(program, self.action)
-        self._unchanged: dict[tuple[object, ...], Items] = {}
         self._patients: dict[tuple[object, ...], Patient] = {}
         self._contexts = Contexts(program)
         self._cleaners: dict[Context, Cleaner] = {}
-        self._memories: dict[tuple[object, ...], Memory] = {}
+        self._memories: dict[tuple[object, ...], Memories] = {}
+        self._claims: dict[tuple[object, ...], tuple[tuple[str, str, str], ...]] = {}
+        placed = *(rule.action for rule in program.paths), *(rule.action for rule in program.private_elements)
+        self.repeats_sequences = all(map(is_repeatable, (*program.actions.values(), *placed)))
         self._age_limit = age_limit(program)
         self._of_elders: Plan | None = None
 
@@ -126,19 +130,20 @@ class Plan:
             cleaner = remember(self._cleaners, context, Cleaner(self.program, context), most=_MOST_STUDIES)
         return cleaner
 
-    def memory(self, key: tuple[object, ...]) -> Memory:
-        """What the rules made of values so far, where everything else that counts is ``key``."""
-        memory = self._memories.get(key)
-        if memory is None:
-            memory = remember(self._memories, key, Memory(), most=_MOST_STUDIES)
-        return memory
+    def claims(self, instance: Instance, key: ProjectKey, patient: Patient) -> tuple[tuple[str, str, str], ...]:
+        """As ``claims_of``, made once for the instances of a study."""
+        told = key, patient.subject, *said_of(instance)
+        claims = self._claims.get(told)
+        if claims is None:
+            claims = remember(self._claims, told, claims_of(instance, key, patient.subject), most=_MOST_STUDIES)
+        return claims
 
-    def unchanged(self, key: tuple[object, ...]) -> Items:
-        """Items that the rules left as they were, where everything else that counts is ``key``."""
-        items = self._unchanged.get(key)
-        if items is None:
-            items = remember(self._unchanged, key, Items(), most=_MOST_STUDIES)
-        return items
+    def memories(self, key: tuple[object, ...]) -> Memories:
+        """What the rules made of values and sequences so far, where everything else that counts is ``key``."""
+        memories = self._memories.get(key)
+        if memories is None:
+            memories = remember(self._memories, key, Memories(), most=_MOST_STUDIES)
+        return memories
 
     def rule(self, tag: int) -> Action | None:
         """The action for ``tag`` wherever nothing overrides it, None to keep it."""
@@ -151,7 +156,7 @@ class Plan:
 
     def _unless_kept(self, tag: int, action: Action) -> Action | None:
         # What stays is looked at by its guard; only a name in it has to be taken out, and UIDs are looked at here.
-        rule = uids.rule_of(self.program, tag, action)
+        rule = retaining(self.program, tag, action)
         return None if rule.verb is Verb.KEEP and not isinstance(rule.options, _LOOKED_AT) else rule
 
     def rule_at_top(self, tag: int) -> Action | None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace as changed
 from datetime import date
 from functools import lru_cache
 from typing import Final
 
 from gateway.deid.identity import ProjectKey
 from gateway.dicom import encode
-from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Element
-from gateway.dicom.identifying import KINDS, Kind
 from gateway.dicom.uid import is_well_known
-from gateway.profile import Action, Program, RetainedUid, Verb
+from gateway.profile import Action, RetainedUid
 
-__all__ = ["holds_date", "made", "replace", "replaced_element", "retained", "rule_of"]
+__all__ = ["holds_date", "made", "replace", "replaced_element", "retained"]
 
 #: As the form of VR UI has it: with or without zeros in front of components, of any length.
 _UID: Final = re.compile(r"[0-2](?:\.[0-9]+)*", re.ASCII)
@@ -70,18 +67,6 @@ def holds_date(uid: str) -> bool:
             continue
         return True
     return False
-
-
-def rule_of(program: Program, tag: int, action: Action) -> Action:
-    """``action``, which keeps an element, with what is to be done with the UIDs of instances and the like.
-
-    A UID with a date in it has the time as well, so that it stays only where both leave as they are.
-    """
-    if action.verb is not Verb.KEEP or action.options is not None or vr_of(tag) != b"UI":
-        return action
-    if KINDS.get(tag, Kind.UID) is not Kind.UID:
-        return action
-    return changed(action, options=RetainedUid(dates=program.longitudinal == "UNMODIFIED"))
 
 
 def made(original: str, key: ProjectKey, rule: Action | None) -> str:

@@ -25,6 +25,9 @@ class Kind(StrEnum):
     INSTITUTION_CODE = "institution-code"
     NONE = "none"
 
+    # Of an enumeration it is Python code, and kinds are looked up for every element.
+    __hash__ = str.__hash__
+
 
 def _table() -> dict[int, Kind]:
     text = (files("gateway.dicom") / "data" / "identifying.csv").read_text(encoding="utf-8")

@@ -86,6 +86,7 @@ class Instance:
     reencoded: bool
     _work: WorkFile | None = None
     _sets: CharacterSets | None = field(default=None, repr=False)
+    _texts: dict[int, str] = field(default_factory=dict, repr=False)
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +118,12 @@ class Instance:
 
         Empty if the element is absent, a sequence or a byte string.
         """
+        text = self._texts.get(tag)
+        if text is None:
+            text = self._texts[tag] = self._text(tag)
+        return text
+
+    def _text(self, tag: int) -> str:
         found = find(self.elements, tag)
         if found is None:
             return ""

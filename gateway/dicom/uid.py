@@ -38,6 +38,8 @@ def _registered() -> frozenset[str]:
     """By ``scripts/generate-uids``, and by hand what others register."""
     data = files("gateway.dicom") / "data"
     text = (data / "uids.csv").read_text(encoding="ascii")
-    others: dict[str, str] = yaml.safe_load((data / "registered-uids.yaml").read_text(encoding="ascii"))
-    found = {uid for listed in others.values() for uid in listed.split()}
+    others: dict[str, str | dict[str, str]] = yaml.safe_load(
+        (data / "registered-uids.yaml").read_text(encoding="ascii")
+    )
+    found = {uid for one in others.values() for uid in (one.split() if isinstance(one, str) else one.values())}
     return frozenset(found).union(row["uid"] for row in csv.DictReader(text.splitlines()))

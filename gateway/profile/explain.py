@@ -20,6 +20,7 @@ from gateway.profile.element import ElementName
 from gateway.profile.options import Believing
 from gateway.profile.pixel_wording import key_of, pixels_in_words
 from gateway.profile.program import Action, Program
+from gateway.profile.retained import retaining
 from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.profile.verb import Verb, resolve
 from gateway.profile.wording import VERBS, in_words, is_patient_pseudonym, patient_in_words, place_of
@@ -190,6 +191,7 @@ def _when_safe(element: ElementName, *, believes: bool) -> str:
 
 def _reason(program: Program, element: ElementName, action: Action, *, sop_class_uid: str) -> Reason:
     pseudonym = is_patient_pseudonym(element.tag, action) and not element.path
+    action = retaining(program, element.tag, action)
     return Reason(
         words=f"is replaced by {patient_in_words(program)}" if pseudonym else in_words(action),
         verb=action.verb.value,

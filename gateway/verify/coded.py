@@ -32,15 +32,14 @@ from gateway.errors import LimitExceeded
 from gateway.verify.fold import squash_bytes
 from gateway.verify.needle import Mode, Needle
 from gateway.verify.output import Output
+from gateway.verify.sparse import SHORTEST, first_marker, text_runs
 from gateway.verify.surplus import UNMARKED, pixel_values
 
 __all__ = ["coded_kinds"]
 
 #: Shorter needles are met by chance in coded data; in segments and at ends.
-_SHORTEST_CODED: Final = 6
+_SHORTEST_CODED: Final = SHORTEST
 _SHORTEST: Final = 4
-_LETTER: Final = rb"[0-9A-Za-z]"
-_TEXT: Final = rb"[0-9A-Za-z ^=,._\-]"
 
 
 def _bytes_options() -> re2.Options:
@@ -52,12 +51,6 @@ def _bytes_options() -> re2.Options:
 
 
 _OPTIONS: Final = _bytes_options()
-#: Text in coded data: single bytes, UTF-16 in either order.
-_CODED_RUN: Final = re2.compile(
-    rb"%s{%d,}|(?:%s\x00){%d,}|(?:\x00%s){%d,}"
-    % (_TEXT, _SHORTEST_CODED, _TEXT, _SHORTEST_CODED, _TEXT, _SHORTEST_CODED),
-    _OPTIONS,
-)
 _RUN: Final = re.compile(
     rb"[\x20-\x7e]{%d,}|(?:[\x20-\x7e]\0){%d,}|(?:\0[\x20-\x7e]){%d,}" % (_SHORTEST, _SHORTEST, _SHORTEST)
 )
@@ -67,6 +60,8 @@ _END_RUN: Final = re.compile(
 #: What may stand behind the last text of coded data.
 _PADDING: Final = b"\0\xff\r\n "
 _LOOKED_AT: Final = 256
+#: What may stand between the letters of a word amid coded data; NUL in UTF-16.
+_SEPARATORS: Final = b"\0 ^=,._-"
 #: Codes in a row, as ``456789:`` in the tables of Huffman codes that most JPEG images have.
 _ROW: Final = 5
 _CHUNK: Final = 1 << 20
@@ -80,8 +75,6 @@ _JPEG: Final = b"\xff\xd8"
 _JPEG_2000: Final = b"\xff\x4f"
 #: EOI and EOC.
 _END: Final = b"\xff\xd9"
-#: The next marker behind coded data, restarts excepted (ISO/IEC 10918-1 B.1.1.5, ISO/IEC 14495-1 A.1).
-_MARKER: Final = re.compile(rb"\xff[^\x00-\x7f\xff\xd0-\xd7]")
 #: Markers without a length: SOI, EOI, TEM, RST0 to RST7.
 _STANDALONE: Final = frozenset((0x01, *range(0xD0, 0xDA)))
 _SOS: Final = 0xDA
@@ -96,6 +89,8 @@ class _Wanted(NamedTuple):
     #: In segments and at ends; those of them that count in coded data as well.
     short: tuple[Needle, ...]
     long: tuple[Needle, ...]
+    #: The same, with the letters of each, without what separates them.
+    joined: tuple[tuple[str, Needle], ...]
     #: Encodings of text outside ASCII: form and needle.
     raw: tuple[tuple[bytes, Needle], ...]
     #: Those of them that are long enough for coded data, as one pattern; None if there are none.
@@ -110,7 +105,8 @@ def _wanted(needles: frozenset[Needle]) -> _Wanted:
     raw = tuple((form, one) for form, one in encodings if len(form) >= _SHORTEST and not form.isascii())
     forms = sorted({form for form, _ in raw if len(form) >= _SHORTEST_CODED})
     pattern = re2.compile(b"|".join(map(re.escape, forms)), _OPTIONS) if forms else None
-    return _Wanted(short, long, raw, pattern)
+    joined = tuple((one.form.replace(" ", ""), one) for one in long)
+    return _Wanted(short, long, joined, raw, pattern)
 
 
 def coded_kinds(
@@ -156,16 +152,23 @@ class _Search:
         while start < stop:
             end = min(stop, start + _CHUNK)
             chunk = bytes(buffer[start:end])
-            runs = _CODED_RUN.findall(chunk)
-            if runs:
-                self._text(runs, self._wanted.long, anywhere=True)
+            runs = text_runs(chunk)
+            met = self._met(runs) if runs else ()
+            if met:
+                self._text(runs, met, anywhere=True)
             pattern = self._wanted.pattern
             if pattern is not None:
-                met = set(pattern.findall(chunk))
-                self.found.update(needle for form, needle in self._wanted.raw if form in met)
+                forms = set(pattern.findall(chunk))
+                self.found.update(needle for form, needle in self._wanted.raw if form in forms)
             if end == stop:
                 return
             start = end - _OVERLAP
+
+    def _met(self, runs: list[bytes]) -> tuple[Needle, ...]:
+        """The needles that ``runs`` may hold, whatever separates their letters."""
+        text = b"\n".join(runs).lower().translate(None, _SEPARATORS).decode("ascii")
+        self._add_work(len(text) * len(self._wanted.long))
+        return tuple(needle for joined, needle in self._wanted.joined if joined in text)
 
     def segments(self, found: Iterable[tuple[bytes, bool]]) -> None:
         """Search segments, and ends of coded data."""
@@ -189,9 +192,7 @@ class _Search:
         lines = [squash_bytes(_without_rows(run.replace(b"\0", b""))) for run in runs]
         text = " \n ".join(lines)
         joined = "\n".join(line.replace(" ", "") for line in lines) if anywhere else ""
-        self._work += len(text) * len(needles)
-        if self._work > _MOST_WORK:
-            raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan of Pixel Data")
+        self._add_work(len(text) * len(needles))
         for needle in needles:
             if needle not in self.found and (
                 needle.form in text or needle.form in joined
@@ -199,6 +200,11 @@ class _Search:
                 else needle.may_be_in(text)
             ):
                 self.found.add(needle)
+
+    def _add_work(self, work: int) -> None:
+        self._work += work
+        if self._work > _MOST_WORK:
+            raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan of Pixel Data")
 
 
 def _without_rows(run: bytes) -> bytes:
@@ -252,9 +258,9 @@ def _unsigned(content: bytes) -> bytes:
 def _next_marker(buffer: Bytes, pos: int, stop: int) -> int:
     while pos < stop:
         chunk = bytes(buffer[pos : min(stop, pos + _CHUNK)])
-        found = _MARKER.search(chunk)
-        if found is not None:
-            return pos + found.start()
+        found = first_marker(chunk)
+        if found >= 0:
+            return pos + found
         if pos + len(chunk) >= stop:
             break
         pos += len(chunk) - 1

@@ -77,6 +77,12 @@ def variants() -> Iterator[Dataset]:
         inner.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
         inner.ReferencedSOPInstanceUID = choose.choice(["1.2.3.900", "1.2.3.901"])
         found.ReferencedImageSequence = Sequence([inner] * choose.randint(0, 2))
+        # What becomes of a private code depends on whose study it is.
+        code = Dataset()
+        code.CodeValue = choose.choice(["P1", "TORAX"])
+        code.CodingSchemeDesignator = "99ACME"
+        code.CodeMeaning = choose.choice(["TORAX PA", "TORAX", "AX"])
+        found.ProcedureCodeSequence = Sequence([code])
         block = choose.choice([0x10, 0x11])
         for group in (0x0019, 0x0043):
             found.add_new((group, block), "LO", choose.choice(CREATORS))
@@ -249,3 +255,17 @@ def test_what_the_engine_writes_depends_on_more_than_the_make(tmp_path: Path) ->
     assert not any(isinstance(one, str) for one in expected)
     for _ in range(2):
         assert [made(deidentifier, path, tmp_path) for path in paths] == expected
+
+
+def test_words_that_nobody_knows_are_told_of_every_instance(tmp_path: Path) -> None:
+    """Also of those whose values were cleaned before: the site's vocabulary counts the patients who have them."""
+    deidentifier = Deidentifier(load_profile("basic", search=[shipped_profiles()]), ProjectKey(b"k" * 32))
+    dataset = next(variants())
+    for patient in ("4711", "4712", "4711"):
+        dataset.PatientID = patient
+        dataset.SeriesDescription = dataset.ProcedureCodeSequence[0].CodeMeaning = "TORAX FLURBOMAT"
+        dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+        with open_instance(
+            tmp_path / "one.dcm", work=tmp_path, limits=Limits(), max_reencode_bytes=1 << 26
+        ) as instance:
+            assert "flurbomat" in deidentifier.apply(instance).unknown_words, patient

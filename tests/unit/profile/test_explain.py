@@ -178,3 +178,27 @@ def test_candidates_agree_with_the_specialised_program(program: Program) -> None
             element = parse_element(f"{tag:08X}")
             first = next(one for one in candidates(program, element) if one.when is None or one.when in true)
             assert first == special.action(tag)
+
+
+@pytest.mark.parametrize(
+    ("dates", "element", "words"),
+    [
+        # one with a date goes where dates are shifted, and what is about UIDs says so
+        ("retain-longitudinal-modified-dates", "StudyInstanceUID", "another is replaced"),
+        # at any depth
+        (
+            "retain-longitudinal-modified-dates",
+            "ReferencedImageSequence/ReferencedSOPInstanceUID",
+            "another is replaced",
+        ),
+        # what is no UID is not spoken of
+        ("retain-longitudinal-modified-dates", "Modality", "stays as it is"),
+    ],
+)
+def test_retained_uids_with_a_date_are_told(tmp_path: Path, dates: str, element: str, words: str) -> None:
+    file = tmp_path / "retains.yaml"
+    file.write_text(
+        f"profile: retains\nuse: [basic, retain-uids, {dates}]\ndates: {{shift: per-patient, days: -730..-1}}\n"
+    )
+    reasons = explain(load_profile(file), parse_element(element)).reasons
+    assert words in reasons[0].words
