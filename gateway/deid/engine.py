@@ -21,7 +21,7 @@ from gateway.deid.dates import dated_value, is_dating, patient_shift
 from gateway.deid.dummies import dummy_sequence, dummy_value
 from gateway.deid.guard import Guard
 from gateway.deid.identity import ProjectKey
-from gateway.deid.insert import NO_MORE, Insert, changed_items, declared_sets
+from gateway.deid.insert import NO_MORE, Insert, changed_items, with_declared_sets
 from gateway.deid.layout import KEEP, PUT, REWRITE, RULE, SEQUENCE, Layout
 from gateway.deid.level import (
     COPY_LIMIT,
@@ -33,6 +33,8 @@ from gateway.deid.level import (
     check_length,
     content_length,
     joined,
+    length_field,
+    may_be_sequence,
     value_of,
 )
 from gateway.deid.memory import LONGEST_REMEMBERED, LONGEST_SEQUENCE, STUDY, ItemKey, Items, Memories
@@ -55,7 +57,7 @@ from gateway.dicom.file_meta import FileMeta, write_file_meta
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type, lists_references
 from gateway.dicom.pixel_change import PixelChange
-from gateway.dicom.tag import ITEM, UNDEFINED_LENGTH, is_private, show
+from gateway.dicom.tag import UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, WrongValue
 from gateway.profile import Action, Program, RetainedUid, TimeOfDay, Truncation, Unnamed, Verb
@@ -70,7 +72,6 @@ _MOST_PLANS: Final = 64
 _ODD_GROUP: Final = 0x00010000
 #: Longer items are hardly met twice, in bytes.
 _LONGEST_ITEM: Final = 2048
-_ITEM_TAG: Final = (ITEM >> 16).to_bytes(2, "little") + (ITEM & 0xFFFF).to_bytes(2, "little")
 _CLEANED_TEXT: Final = frozenset((b"LO", b"LT", b"SH", b"ST", b"UC", b"UT"))
 #: Codes, their scheme, version, and meaning (PS3.3 8.8).
 _CODED: Final = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080122))
@@ -297,7 +298,7 @@ class _Run:
         if coded.has_code(level.elements):
             inserts = self._coded(level, inserts)
         if level.path and level.elements and level.elements[0][0] <= SPECIFIC_CHARACTER_SET:
-            inserts = self._declared(level, inserts)
+            inserts = with_declared_sets(inserts, level, self.buffer)
         private = self._private(level) if plan.private.active else {}
         rope, removed = Rope(), 0
         waiting = iter(inserts)
@@ -442,13 +443,6 @@ class _Run:
         self._counts[Verb.CLEAN.value] += len(added)
         return sorted((*inserts, *added))
 
-    def _declared(self, level: Level, inserts: Sequence[Insert]) -> Sequence[Insert]:
-        """``inserts`` with the character sets of an item that declares its own, where the output declares others."""
-        declared = declared_sets(level, self.buffer)
-        if declared is None or find(level.elements, SPECIFIC_CHARACTER_SET) is None:
-            return inserts
-        return sorted((declared, *(insert for insert in inserts if insert.tag != SPECIFIC_CHARACTER_SET)))
-
     def _put(self, rope: Rope, insert: Insert, level: Level, received: Element | None) -> None:
         if insert.element:
             rope.put([insert.element, *insert.rest])
@@ -468,7 +462,7 @@ class _Run:
         unchanged = self._unchanged(level)
         for item in items:
             start, content, item_end, item_implicit, nested = item
-            delimited = self._length_field(content) == UNDEFINED_LENGTH
+            delimited = length_field(self.buffer, content) == UNDEFINED_LENGTH
             stop = item_end - 8 if delimited else item_end
             known: ItemKey | None = None
             if unchanged is not None and stop - content <= _LONGEST_ITEM and start not in self._within:
@@ -495,7 +489,7 @@ class _Run:
             body.extend(pieces)
             if delimited:
                 body.append(encode.ITEM_END)
-        if self._length_field(value) == UNDEFINED_LENGTH:
+        if length_field(self.buffer, value) == UNDEFINED_LENGTH:
             return [encode.header(tag, vr, UNDEFINED_LENGTH, implicit=level.implicit), *body, encode.SEQUENCE_END]
         return [encode.header(tag, vr, content_length(body), implicit=level.implicit), *body]
 
@@ -531,10 +525,6 @@ class _Run:
         empty = encode.element(tag, vr_of(tag), b"", implicit=level.implicit)
         return [empty] if needed in ("2", "2C") else []
 
-    def _length_field(self, value: int) -> int:
-        """The 32-bit length that stands right before a sequence's or item's content."""
-        return int.from_bytes(self.buffer[value - 4 : value], "little")
-
     # Private elements.
 
     def _private(self, level: Level) -> dict[int, tuple[list[Piece] | None, Action]]:
@@ -557,7 +547,7 @@ class _Run:
 
     def _private_element(self, element: Element, private: PrivateElement, level: Level) -> list[Piece] | None:
         tag, vr, start, value, end, items = element
-        if items is None and self._may_be_sequence(private.vr, value, end):
+        if items is None and may_be_sequence(self.buffer, private.vr, value, end):
             items = index_items(self.buffer, value, end, tag=tag, implicit=level.implicit)
             element = tag, vr, start, value, end, items
             if self._trace is not None:
@@ -572,12 +562,6 @@ class _Run:
         if items is None and isinstance(private.action.options, TimeOfDay):
             return self._apply(private.action, element, level, private=private)
         return None if items is None else self._items(element, items, level)
-
-    def _may_be_sequence(self, vr: bytes, value: int, end: int) -> bool:
-        """Whether a value must be read as items, lest they hide from the rules (PS3.5 6.2.2)."""
-        if value == end:
-            return False
-        return vr == b"SQ" or (vr == b"UN" and bytes(self.buffer[value : value + 4]) == _ITEM_TAG)
 
     # Verbs.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gateway.deid.level import SPECIFIC_CHARACTER_SET, Level
 from gateway.dicom import encode
-from gateway.dicom.encoded import Buffer
+from gateway.dicom.encoded import Buffer, find
 from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.repertoire import declaration
 from gateway.dicom.segments import Segment
@@ -14,7 +15,7 @@ from gateway.dicom.tag import show
 from gateway.errors import InstanceError
 from gateway.profile import Action, Origin, Verb
 
-__all__ = ["NO_MORE", "Insert", "changed", "changed_items", "declared_sets"]
+__all__ = ["NO_MORE", "Insert", "changed", "changed_items", "declared_sets", "with_declared_sets"]
 
 _PIXELS: Final = Origin("standard", "PS3.15 E.3.1", "", 0)
 _WRITTEN: Final = Action(Verb.INSERT, _PIXELS)
@@ -42,6 +43,14 @@ def declared_sets(level: Level, buffer: Buffer) -> Insert | None:
     value = declaration(output)
     element = encode.element(SPECIFIC_CHARACTER_SET, b"CS", value, implicit=level.implicit) if value else b""
     return Insert(SPECIFIC_CHARACTER_SET, element, _DECLARED if value else _GONE)
+
+
+def with_declared_sets(inserts: Sequence[Insert], level: Level, buffer: Buffer) -> Sequence[Insert]:
+    """``inserts`` with the character sets of an item that declares its own, where the output declares others."""
+    declared = declared_sets(level, buffer)
+    if declared is None or find(level.elements, SPECIFIC_CHARACTER_SET) is None:
+        return inserts
+    return sorted((declared, *(insert for insert in inserts if insert.tag != SPECIFIC_CHARACTER_SET)))
 
 
 #: Stands behind the last one: no tag is greater.

@@ -10,7 +10,7 @@ from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.repertoire import output_sets
 from gateway.dicom.segments import FileRange, Segment
-from gateway.dicom.tag import show
+from gateway.dicom.tag import ITEM, show
 from gateway.errors import UnsupportedEncoding
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "check_length",
     "content_length",
     "joined",
+    "length_field",
+    "may_be_sequence",
     "sets_of",
     "value_of",
 ]
@@ -34,6 +36,7 @@ Piece: TypeAlias = "bytes | tuple[int, int] | FileRange"
 #: Unchanged stretches up to this many bytes are copied into the output's own bytes; longer ones stay in the file.
 COPY_LIMIT: Final = 64 * 1024
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
+_ITEM_TAG: Final = (ITEM >> 16).to_bytes(2, "little") + (ITEM & 0xFFFF).to_bytes(2, "little")
 
 
 class Level:
@@ -142,6 +145,18 @@ def check_length(element: Element) -> None:
     length = element[4] - element[3]
     if length > COPY_LIMIT:
         raise UnsupportedEncoding(reason=f"{show(element[0])} is rewritten by a rule but has {length} bytes")
+
+
+def length_field(buffer: Buffer, value: int) -> int:
+    """The 32-bit length that stands right before a sequence's or item's content."""
+    return int.from_bytes(buffer[value - 4 : value], "little")
+
+
+def may_be_sequence(buffer: Buffer, vr: bytes, value: int, end: int) -> bool:
+    """Whether a private value must be read as items, lest they hide from the rules (PS3.5 6.2.2)."""
+    if value == end:
+        return False
+    return vr == b"SQ" or (vr == b"UN" and bytes(buffer[value : value + 4]) == _ITEM_TAG)
 
 
 def content_length(pieces: list[Piece]) -> int:

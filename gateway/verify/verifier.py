@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode, split_values
-from gateway.dicom.encoded import Element
+from gateway.dicom.encoded import Element, find
 from gateway.dicom.identifying import Kind
 from gateway.dicom.instance import Instance
 from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import Segment
 from gateway.dicom.tag import PIXEL_DATA, show
+from gateway.dicom.uid import is_well_known
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Mapping_, Program, Verb
@@ -35,6 +36,7 @@ __all__ = ["Verifier"]
 
 #: UIDs that stand for no instance: the gateway's own dummy.
 _DUMMY_UIDS: Final = frozenset(("2.25.0",))
+_SOP_CLASS_UID: Final = 0x00080016
 _DATES: Final = frozenset((Kind.DATE, Kind.BIRTH_DATE))
 #: Studies that come at the same time, and needles of a usual one.
 _MOST_STUDIES: Final = 64
@@ -132,6 +134,7 @@ class Checks:
         if telling and any(hit.kind is Kind.UID for hit in hits):
             hits = [*(hit for one in telling.values() for hit in one), *hits]
         hits += coded
+        hits += _in_class(output, wanted)
         if self._clocks is not None:
             hits += self._clocks.hits(instance, output)
         if hits:
@@ -202,6 +205,16 @@ class Checks:
         """Attribute and squashed value of what a rule that looks at values let stay in the output."""
         tags = self._changing & {finding.tag for finding in harvested.findings}
         return set(_values(output.buffer, output.elements, tags, DEFAULT_REPERTOIRE)) if tags else set()
+
+
+def _in_class(output: Output, wanted: frozenset[Needle]) -> list[Hit]:
+    """What a SOP Class UID that nobody registered tells: it stays, since without it nobody can read the instance."""
+    found = find(output.elements, _SOP_CLASS_UID)
+    own = {output.meta.sop_class_uid}
+    if found is not None:
+        own.add(output.buffer[found[3] : found[4]].decode("latin-1").strip("\0 "))
+    kinds = {kind for uid in own if not is_well_known(uid) for kind in kinds_in_uid(uid, wanted)}
+    return [Hit(show(_SOP_CLASS_UID), kind) for kind in sorted(kinds)]
 
 
 def _is_maker(needle: Needle) -> bool:

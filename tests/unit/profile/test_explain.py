@@ -192,7 +192,7 @@ def test_candidates_agree_with_the_specialised_program(program: Program) -> None
             "another is replaced",
         ),
         # what is no UID is not spoken of
-        ("retain-longitudinal-modified-dates", "Modality", "stays as it is"),
+        ("retain-longitudinal-modified-dates", "Rows", "stays as it is"),
     ],
 )
 def test_retained_uids_with_a_date_are_told(tmp_path: Path, dates: str, element: str, words: str) -> None:

@@ -196,3 +196,29 @@ def test_a_range_beyond_its_file(instance: Instance, basic: Program, tmp_path: P
     for segment in (FileRange(instance.path, 0, len(instance.buffer) + 1), FileRange(other, 2, 4)):
         with pytest.raises(GatewayError, match="is not what was stored"):
             Verifier(basic).check(instance, [segment])
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "kind"),
+    [
+        # a class that nobody registered stays, but not with the patient's number or a date of the header
+        ("1.2.276.7391846.1", "id"),
+        ("1.2.276.20240315.1", "date"),
+        # nothing of the header in it, and a class that Siemens publishes
+        ("1.2.276.4711.1", ""),
+        ("1.3.12.2.1107.5.9.1", ""),
+    ],
+)
+def test_classes_that_tell_of_the_patient(
+    tmp_path: Path, basic: Program, deidentifier: Deidentifier, sop_class: str, kind: str
+) -> None:
+    dataset = original(SOPClassUID=sop_class, PatientID="HC-7391846", StudyDate="20240315")
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3.1", "1.2.3.2"
+    with opened(write(tmp_path / "one.dcm", dataset)) as instance:
+        output = deidentifier.apply(instance).segments
+        if not kind:
+            Verifier(basic).check(instance, output)
+            return
+        with pytest.raises(LeakSuspected) as caught:
+            Verifier(basic).check(instance, output)
+    assert caught.value.facts["hits"] == (f"(0008,0016): {kind}",)
