@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import _lru_cache_wrapper
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import Final
 
 from tests.mutation.operators import Mutation, mutated
+
+_PLAIN: Final = (int, float, str, bytes, tuple, list, set, frozenset, Mapping, re.Pattern)
 
 
 class NotPatched(Exception):
     """Nothing that is loaded could be changed."""
 
 
-def apply(root: Path, mutation: Mutation) -> None:
-    """Make the change, and forget what was made before it."""
+def apply(root: Path, mutation: Mutation) -> list[tuple[object, object]]:
+    """Make the change, and forget what was made before it; returns constants as they were, and as they are."""
+    changed: list[tuple[object, object]] = []
     path = str(root / mutation.path)
     code = compile(mutated(root, mutation), path, "exec", dont_inherit=True)
     if mutation.function:
         _change_function(code, path, mutation)
     else:
-        _change_constants(code, path)
+        changed = _change_constants(code, path)
     for one in gc.get_objects():
         if isinstance(one, _lru_cache_wrapper):
             one.cache_clear()
+    return changed
 
 
 def _change_function(code: CodeType, path: str, mutation: Mutation) -> None:
@@ -49,7 +55,7 @@ def _inside(code: CodeType) -> Iterator[CodeType]:
             yield from _inside(constant)
 
 
-def _change_constants(code: CodeType, path: str) -> None:
+def _change_constants(code: CodeType, path: str) -> list[tuple[object, object]]:
     module = next(one for one in list(sys.modules.values()) if getattr(one, "__file__", None) == path)
     again = ModuleType(module.__name__)
     again.__file__ = path
@@ -59,10 +65,11 @@ def _change_constants(code: CodeType, path: str) -> None:
         exec(code, vars(again))
     finally:
         sys.modules[module.__name__] = module
-    done = False
+    changed: list[tuple[object, object]] = []
     for name, new in vars(again).items():
         old = vars(module).get(name)
-        if name.startswith("__") or isinstance(new, FunctionType | ModuleType | type) or _same(old, new):
+        # What is made of others, such as a statement of SQL, is in what was made of it in turn.
+        if name.startswith("__") or not isinstance(new, _PLAIN) or old == new:
             continue
         # Who imported it has it under the same name; what begins with an underscore is imported by nobody.
         holders = [module]
@@ -71,13 +78,7 @@ def _change_constants(code: CodeType, path: str) -> None:
         for one in holders:
             if old is not None and vars(one).get(name) is old:
                 setattr(one, name, new)
-                done = True
-    if not done:
+                changed.append((old, new))
+    if not changed:
         raise NotPatched(path)
-
-
-def _same(old: object, new: object) -> bool:
-    try:
-        return bool(old == new)
-    except Exception:  # noqa: BLE001 - what cannot be compared is no constant
-        return True
+    return changed

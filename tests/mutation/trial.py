@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,9 @@ class Trials:
     ) -> list[pytest.Item]:
         lines = covering.get(mutation.path, {})
         whole = {name for line in lines.values() for name in line}
+        if not lines and not mutation.function:
+            # Nothing but constants: no line of the module runs in any test, and any may read them.
+            whole = set(seconds)
         # A constant is read wherever the module is used.
         first = set(lines.get(str(mutation.line), ())) if mutation.function else whole
         found: list[pytest.Item] = []
@@ -97,11 +101,13 @@ class Trials:
         if child == 0:
             _silence()
             try:
-                apply(self.root, mutation)
+                changed = apply(self.root, mutation)
             except NotPatched:
                 os._exit(3)
             except BaseException:  # noqa: BLE001 - a module that does not load is noticed by everything
                 os._exit(1)
+            for item in items:
+                _give(item, changed)
             os._exit(int(any(_fails(item) for item in items)))
         return {0: SURVIVED, 3: SKIPPED}.get(_ended(child, limit), KILLED)
 
@@ -148,13 +154,25 @@ def _survey(root: Path, paths: Sequence[str], items: Sequence[pytest.Item]) -> t
             failed.append(item.nodeid)
         seconds[item.nodeid] = time.perf_counter() - begun
     coverage.stop()
-    data = coverage.get_data()
+    with warnings.catch_warnings():
+        # Of modules of constants there is nothing to tell.
+        warnings.simplefilter("ignore")
+        data = coverage.get_data()
     covering = {
         path: {str(line): [one for one in names if one] for line, names in data.contexts_by_lineno(file).items()}
         for path in paths
         if (file := str(root / path)) in data.measured_files()
     }
     return covering, seconds, failed
+
+
+def _give(item: pytest.Item, changed: Sequence[tuple[object, object]]) -> None:
+    """Have a test that was made with a constant, as one of its parameters, get the changed one."""
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    for name, value in list(parameters.items()):
+        for old, new in changed:
+            if value is old and not isinstance(old, int | str | bytes):
+                parameters[name] = new
 
 
 def _fails(item: pytest.Item) -> bool:
