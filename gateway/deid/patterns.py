@@ -27,6 +27,7 @@ _WHO: Final = (
 _HALF: Final = r"[ap](?:\.\s?)?m\b\.?"
 _CLOCK: Final = r"(?:h|hrs|hs|horas|uhr|uur)\b"
 _YEAR: Final = r"(?:1[89]|20)\d\d"
+_ROMAN: Final = r"(?:xi{0,2}|ix|iv|vi{0,3}|i{1,3})"
 
 #: Digits in words.
 _DIGIT: Final = (
@@ -55,6 +56,11 @@ _PATTERNS: Final = tuple(
         rf"\b[0-3]?\d(?:st|nd|rd|th|[ºª])?[\s._/-]*(?:de\s+|of\s+)?{_MONTH}\b\.?(?:[\s._,/-]*(?:del?\s+)?(?:{_YEAR}|\d\d)\b)?",
         rf"\b{_MONTH}\b\.?[\s._/-]*[0-3]?\d(?:st|nd|rd|th)?\b(?:[\s._,/-]*{_YEAR}\b)?",
         rf"\b{_MONTH}\b\.?[\s._,/'-]*(?:del?\s+)?(?:{_YEAR}|'?\d\d)\b",
+        # with the month as a Roman number: 27.IV.1931, 12-XI-58, 12 II 1958
+        rf"(?<![\w.])[0-3]?\d\s?([-/.])\s?{_ROMAN}\s?\1\s?(?:\d\d){{1,2}}(?!\d)",
+        rf"(?<![\w.])[0-3]?\d\s{_ROMAN}\s{_YEAR}(?!\d)",
+        # a word whose letters stand apart: Z_A_B_A_L, A-N-N-A
+        r"(?<![^\W_])[^\W\d_]([_-])[^\W\d_](?:\1[^\W\d_]){2,}(?![^\W_])",
         # times: 12:30, 12:30:15, 14 : 30, 9.30 h, 0930 h, 14,30 Uhr, 14h30, 14 h 30, 14 Uhr, 3 pm, 2.30 p. m.,
         # um 14.30; not 24 h, 3 h 30 min, 2 o'clock (of a breast), at 2.50 mm
         rf"(?<!\d)[0-2]?\d(?::|(?<=\d\d)\s:\s)[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?:\s?(?:{_HALF}|{_CLOCK}))?",
@@ -77,6 +83,10 @@ _PATTERNS: Final = tuple(
         r"(?<![\d.,])\d{1,3}\s?y(?:\.|\b(?=\s*(?:$|[,;)]|[mf]\b)))",
         rf"\b{_WHO}\s+(?:is\s+|of\s+|de\s+|di\s+|von\s+|van\s+)?(?:\d{{2,3}})\b(?![.,]\d)",
         r"(?<![\w.,])\d{2,3}\s?[mf]\b(?=\s*(?:$|[,;)/]))",
+        # F/45, 91/M; above 89 also F-91, F91, M 93, for F-18 is an isotope
+        r"(?<![\w.,/-])[mfhvw]\s?/\s?\d{2,3}(?![\w.,/-])",
+        r"(?<![\w.,/-])\d{2,3}\s?/\s?[mfhvw](?![\w/-])",
+        r"(?<![\w.,/-])[mfhvw]\s?-?\s?(?:9\d|1[01]\d)(?![\w.,/-])",
         # rooms and beds that look like an examination: RM 412
         r"\b(?:rm|zi|zimmer|sala|hab)\.?\s\d{3}\b(?!\s?(?:ms|mm|t)\b)",
         # streets: C/ Mayor 3, but not "c/contraste"
@@ -84,7 +94,7 @@ _PATTERNS: Final = tuple(
     )
 )
 #: Without any of these no pattern matches.
-_POSSIBLE: Final = re.compile(rf"\d|@|://|www\.|\b{_DIGIT}\b", re.IGNORECASE)
+_POSSIBLE: Final = re.compile(rf"\d|@|://|www\.|[_-][^\W\d_][_-]|\b{_DIGIT}\b", re.IGNORECASE)
 #: Groups of digits that together are too few for a number of somebody.
 _FEWEST_DIGITS: Final = 6
 #: Groups of digits that are no measurement: 489/213/77, 98 44 12, (415) 555-2671, 96-318-22-45, 489_213_77; but not

@@ -90,8 +90,17 @@ def test_descriptors_stay(cleaner: Cleaner, text: str) -> None:
         ("EHPAD LES TILLEULS THORAX LIT", "THORAX LIT"),
         # dates with a preposition between
         ("TORAX 12 DE 03 DE 31", "TORAX"),
+        # the month as a Roman number
+        ("TORAX 27.IV.1931", "TORAX"),
+        ("TORAX 12-XI-58", "TORAX"),
+        ("TORAX 3 II 1958", "TORAX"),
         # ages
         ("CHEST 93 y.o.", "CHEST"),
+        # with the sex before or behind
+        ("F/91 TORAX", "TORAX"),
+        ("TORAX 45/M", "TORAX"),
+        ("H-94 TORAX", "TORAX"),
+        ("M 93 CHEST", "CHEST"),
         ("CT HD 91 Y/O", "CT HD"),
         ("XR HIP 95YO F", "XR HIP"),
         ("CHEST PT 93", "CHEST"),
@@ -100,6 +109,8 @@ def test_descriptors_stay(cleaner: Cleaner, text: str) -> None:
         ("X-bekken vrouw 94 jaar", "X-bekken"),
         # letters that spell a name, initials, letters in circles
         ("TORAX M A R I S O L", "TORAX"),
+        ("TORAX M_A_R_I_S_O_L", "TORAX"),
+        ("A-N-N-A TORAX", "TORAX"),
         ("TORAX L.Z.I.", "TORAX"),
         ("TORAX Ⓜⓐⓡⓘⓢⓞⓛ", "TORAX"),
         # a street and its number
