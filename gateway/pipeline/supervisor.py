@@ -209,6 +209,12 @@ class Supervisor:
                 for post in self._posts:
                     self._fill(post)
                 log.info("started", dicom_port=settings.dicom.port, http_port=server.port, ae=settings.dicom.ae_title)
+                if ledger.is_large:
+                    # What is found then ends the gateway as it would have kept it from starting. Before this it would
+                    # take the disk and a processor from those who start.
+                    threading.Thread(
+                        target=self._look_for_damage, args=(ledger,), name="ledger-check", daemon=True
+                    ).start()
                 self._watch()
             finally:
                 self._stop()
@@ -273,10 +279,8 @@ class Supervisor:
         settings = self._settings
         ledger = self._ledger = open_ledger(settings)
         stack.callback(ledger.close)
-        if ledger.is_large:
-            # It is read meanwhile; what is found then ends the gateway as it would have kept it from starting.
-            threading.Thread(target=self._look_for_damage, args=(ledger,), name="ledger-check", daemon=True).start()
-        else:
+        # A large one is read when everything runs.
+        if not ledger.is_large:
             ledger.check()
         self._node = node_name(settings.data)
         sole_use = self._sole_use = ledger.sole_use(self._node)

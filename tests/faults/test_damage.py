@@ -9,11 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from gateway.config import Settings
 from gateway.errors import LedgerDamaged
 from gateway.ledger import Ledger
+from gateway.pipeline.supervisor import Supervisor
 from tests.faults.books import SUCCESS, Books, Sender, arrived
 from tests.fixtures.gateway import gateway_server
+from tests.fixtures.ports import free_port
 from tests.unit.ledger.build import received
 
 PAGE = 4096
@@ -46,6 +50,24 @@ def test_damage_is_found(tmp_path: Path, damage: Callable[[Path], None]) -> None
     damage(path)
     with pytest.raises(LedgerDamaged, match="Stop the gateway"), Ledger.open(f"sqlite:///{path}") as ledger:
         ledger.check()
+
+
+def test_a_large_ledger_is_read_when_everything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ledger.history._LARGE", 0)
+    settings = Settings.model_validate(
+        {"data": tmp_path / "data", "dicom": {"port": free_port()}, "http": {"port": 0}, "workers": {"deidentify": 1}}
+    )
+    # Whoever looks finds damage; that everything runs by then is seen by what was logged.
+    error = LedgerDamaged(operation="be trusted", server="x", state="x", reason="x")
+
+    def check(_ledger: Ledger) -> None:
+        raise error
+
+    monkeypatch.setattr(Ledger, "check", check)
+    with capture_logs() as logged, pytest.raises(LedgerDamaged):
+        Supervisor(settings).run()
+    events = [one["event"] for one in logged]
+    assert events.index("started") < events.index("ledger damaged") < events.index("stopped")
 
 
 def test_damage_at_run_time_is_told_apart_from_a_passing_fault(tmp_path: Path) -> None:
