@@ -24,6 +24,7 @@ def test_seeds(target: str) -> None:
         TARGETS[target].run(data)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", _EXPOSED)
 def test_short_run(target: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """``scripts/fuzz`` runs longer."""
