@@ -162,7 +162,7 @@ def test_example_is_correct_when_uncommented(tmp_path: Path) -> None:
     assert settings.http.model_copy(update={"tls": None, "trusted_proxies": ()}) == defaults.http
     for section in ("limits", "retry", "log"):
         assert getattr(settings, section) == getattr(defaults, section), f"the example's {section} is not the default"
-    assert settings.storage.model_copy(update={"ledger": None, "history": None}) == defaults.storage
+    assert settings.storage.model_copy(update={"ledger": None, "history": None, "instances": None}) == defaults.storage
 
 
 def test_example_has_every_key() -> None:
