@@ -16,7 +16,7 @@ _GAP: Final = 1.2
 #: Boxes of the same height at the same level are one line that is unreadable in between, up to a gap of this many times
 #: their height: each height differs from the other by at most this part.
 _FADED: Final = 8
-_SAME: Final = 0.3
+_SAME: Final = 0.4
 #: Heights of the windows in which every place of an image is looked at, and the same of images whose shorter edge is
 #: longer than the third; width and overlap of windows, in heights.
 _HEIGHTS: Final = (24, 48)

@@ -29,6 +29,8 @@ def places(found: list[TextBox]) -> list[tuple[int, int, int, int]]:
         ([box(0, 0, 40, 20), box(0, 24, 40, 20)], [(0, 0, 40, 20), (0, 24, 40, 20)]),
         # The ends of a line that fades in between.
         ([box(0, 0, 60, 20), box(200, 1, 60, 20)], [(0, 0, 260, 21)]),
+        # Of which the detector drew one end a third higher than the other.
+        ([box(0, 0, 166, 36), box(266, 5, 88, 27)], [(0, 0, 354, 36)]),
         # Left and right of the image.
         ([box(0, 0, 60, 20), box(400, 0, 60, 20)], [(0, 0, 60, 20), (400, 0, 60, 20)]),
         # Neighbours of another height are another line.
