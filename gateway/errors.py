@@ -15,7 +15,7 @@ GatewayError
 │   ├── DecoderUnavailable          the process that runs the image codecs cannot be started
 │   ├── ConnectionFailed            there is no connection to a peer
 │   ├── DeliveryFailed              the destination is down, slow, or answered something that may pass
-│   ├── OutputOutdated              pipeline.outputs: the output is of a profile that is active no more
+│   ├── OutputOutdated              service.outputs: the output is of a profile that is active no more
 │   ├── NotifyFailed                notify.base: a person could not be told
 │   └── NotRunning                  cli.health: no gateway answers
 ├── PermanentError                  another try with the same input gives the same result
@@ -45,9 +45,9 @@ GatewayError
 │   │   │   ├── WaitsForSeries      nobody has to look: it waits until its series is complete
 │   │   │   └── HeldByPixelRule
 │   │   ├── LeakSuspected           an identifying value of the original was found in the output
-│   │   ├── NoRoute                 pipeline.routing: no route takes it
-│   │   ├── NoDestination           pipeline.routing: the conditions of all destinations exclude it
-│   │   └── IdentifiedRefused       pipeline.routing: a destination does not say that it takes identified ones
+│   │   ├── NoRoute                 treatment.routing: no route takes it
+│   │   ├── NoDestination           treatment.routing: the conditions of all destinations exclude it
+│   │   └── IdentifiedRefused       treatment.routing: a destination does not say that it takes identified ones
 │   ├── RejectedByRule              an accept rule of the profile keeps this instance out
 │   ├── SeriesUnfit                 a series is no volume: faces are not taken out of it
 │   ├── InstanceUnusable            the receiver refuses it (C-STORE status 0xA900 or 0xC000)
@@ -57,13 +57,13 @@ GatewayError
 │   ├── BackupUnusable              a backup is incomplete, changed, or of a gateway that this one does not know
 │   ├── IllegalTransition           the ledger was asked for a change of state that its states do not allow
 │   ├── SpoolCorrupt                stored bytes are not what was stored
-│   ├── OutputLost                  pipeline.outputs: an output is gone and cannot be made again
-│   ├── IdentifiedRefused           pipeline.dispatcher: an identified output waits for a destination that takes none
+│   ├── OutputLost                  service.outputs: an output is gone and cannot be made again
+│   ├── IdentifiedRefused           service.dispatcher: an identified output waits for a destination that takes none
 │   ├── LedgerInUse                 ledger.sole_use: another gateway works with the same ledger
-│   ├── StartFailed                 pipeline.supervisor: a process ended at once
-│   └── StillRunning                pipeline.supervisor: processes of an earlier gateway do not end
-├── ThreadEnded                     pipeline.dispatcher: a thread of the delivering process ended by an error
-└── NotifierEnded                   pipeline.notifying: the thread that tells people ended by an error
+│   ├── StartFailed                 service.supervisor: a process ended at once
+│   └── StillRunning                service.supervisor: processes of an earlier gateway do not end
+├── ThreadEnded                     service.dispatcher: a thread of the delivering process ended by an error
+└── NotifierEnded                   service.notifying: the thread that tells people ended by an error
 
 What one module tells the next inside a room, and what never leaves it, is no error of the gateway:
 

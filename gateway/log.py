@@ -17,12 +17,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
-from gateway.config import Log
 from gateway.errors import GatewayError
 
 #: Names whose texts are logged, with what they hold.
@@ -84,11 +83,12 @@ _UID: Final = re.compile(r"\b[0-2](?:\.\d+){5,}\b|\b2\.25\.\d{8,}")
 _WARNING: Final = re.compile(r"(?P<path>[^\n]*?):(?P<line>\d+): (?P<kind>\w+): ")
 
 
-def configure_logging(settings: Log, *, stream: TextIO | None = None) -> None:
+def configure_logging(*, format: Literal["console", "json"], level: str, stream: TextIO | None = None) -> None:  # noqa: A002  (the setting's name)
     """Log to ``stream``, standard error by default, in this process: our own entries, libraries, uncaught exceptions.
 
     Args:
-        settings: format and level.
+        format: for people, or one JSON object per line.
+        level: least severity that is logged, such as ``info``.
         stream: where to.
     """
     stream = stream or sys.stderr
@@ -112,7 +112,7 @@ def configure_logging(settings: Log, *, stream: TextIO | None = None) -> None:
     )
     renderer: Processor = (
         structlog.processors.JSONRenderer(sort_keys=True)
-        if settings.format == "json"
+        if format == "json"
         else structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_no_traceback)
     )
     handler = _QuietHandler(stream)
@@ -129,7 +129,7 @@ def configure_logging(settings: Log, *, stream: TextIO | None = None) -> None:
         if isinstance(old, _QuietHandler):
             root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(settings.level.upper())
+    root.setLevel(level.upper())
     # A level below the root's keeps the libraries from formatting what is thrown away.
     for library in ("pynetdicom", "pydicom", "alembic", "sqlalchemy", "urllib3", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)

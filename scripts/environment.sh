@@ -65,7 +65,7 @@ prepare_environment() (
 
 _prepare_environment() {
     local extras=$1 python stamp=$venv/.installed wanted
-    wanted="$extras $(cksum <"$root/pyproject.toml") $(cksum <"$root/gateway/ocr.py") $(cksum <"$root/gateway/deface.py")"
+    wanted="$extras $(cksum <"$root/pyproject.toml") $(cksum <"$root/gateway/extras/ocr.py") $(cksum <"$root/gateway/extras/deface.py")"
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return 0
     fi

@@ -73,7 +73,7 @@ def _engine_of_straw() -> None:
 
 
 def _errors_pass() -> None:
-    from gateway.pipeline.treatment import holding
+    from gateway.treatment.treatment import holding
 
     _replace(holding, "__exit__", lambda *_arguments: None)
 
@@ -160,7 +160,7 @@ def _a_name_in_the_log() -> None:
     """Somebody logs a value of a data element under a name that is let through."""
     import structlog
 
-    from gateway.pipeline.treatment import Treatment
+    from gateway.treatment.treatment import Treatment
 
     admit = Treatment.admit
 
@@ -202,7 +202,7 @@ def _everybody_may_send() -> None:
 
 
 def _one_that_starves_stops_all() -> None:
-    from gateway.pipeline.worker import Worker
+    from gateway.service.worker import Worker
 
     def give_up(_worker: Any, _claim: Any, error: Exception) -> float:
         raise error
@@ -212,7 +212,7 @@ def _one_that_starves_stops_all() -> None:
 
 def _leases_run_out() -> None:
     """What was under way when the ledger failed waits until its lease ends."""
-    from gateway.pipeline.worker import Worker
+    from gateway.service.worker import Worker
 
     _replace(Worker, "_unfinished", property(lambda _worker: False, lambda _worker, _value: None))
 
@@ -261,7 +261,7 @@ SABOTAGES: Final = {
     "engine-of-straw": Sabotage("P2", "outputs are the originals, and nobody looks", _engine_of_straw,
                                 points=("verified",)),
     "errors-pass": Sabotage("P2", "an error of a rule or a codec does not hold", _errors_pass,
-                            ("tests/unit/pipeline/test_holding.py",)),
+                            ("tests/unit/service/test_holding.py",)),
     "a-destination-forgotten": Sabotage("P3", "an output without all its deliveries", _a_destination_forgotten,
                                         (_LEDGER, "-k", "deliver")),
     "leases-run-out": Sabotage("P3", "what a database's restart interrupted waits", _leases_run_out,

@@ -25,17 +25,17 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.access import network_of
+from gateway.association.addresses import network_of
 from gateway.association.admission import Places, displaced
 from gateway.association.connection import Connection, ConnectionSettings
 from gateway.association.first_byte import FirstByte
 from gateway.association.listener import Listener, drop
 from gateway.association.pdu import APPLICATION_CONTEXT, AnsweredContext, AssociationRequest, ContextResult
 from gateway.association.refusal import Refusal
+from gateway.association.tls import PeerCertificate, handshake_failure, peer_certificate
 from gateway.association.transfer import AcceptedContext, DataTransfer, End, Operations, TransferSettings
 from gateway.errors import ConfigurationError
 from gateway.log import Throttle
-from gateway.tls import PeerCertificate, handshake_failure, peer_certificate
 
 _log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ class Guest(Protocol):
     """Somebody who is connected.
 
     Attributes:
-        network: what stands for its address where addresses are counted (``gateway.access.network_of``)
+        network: what stands for its address where addresses are counted (``gateway.association.addresses.network_of``)
         is_known: whether the configuration names the address
         opened: when it came, monotonic seconds
     """

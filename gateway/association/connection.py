@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.access import network_of
+from gateway.association.addresses import network_of
 from gateway.association.admission import has_unread
 from gateway.association.pdu import (
     A_ABORT,

@@ -7,9 +7,9 @@ import sys
 
 import typer
 
-from gateway.access import hash_password, make_token, token_digest
 from gateway.cli.options import ConfigFile
 from gateway.errors import ConfigurationError
+from gateway.settings.accounts import hash_password, make_token, token_digest
 
 access = typer.Typer(help="Passwords, tokens and keys.", no_args_is_help=True)
 
@@ -42,8 +42,8 @@ def token() -> None:
 def keys(config: ConfigFile = None) -> None:
     """List the versions of every project's key that the gateway has used, by an identifier that tells no secret."""
     from gateway.cli.ledger import opened_ledger
-    from gateway.config import load_settings
-    from gateway.secret import GATEWAY
+    from gateway.custody.secret import GATEWAY
+    from gateway.settings.configuration import load_settings
 
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:

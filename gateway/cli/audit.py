@@ -13,7 +13,7 @@ from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_table
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
+from gateway.settings.configuration import load_settings
 
 audit = typer.Typer(help="The audit trail: who did what, and why.", no_args_is_help=True)
 
@@ -69,8 +69,8 @@ def verify(
     config: ConfigFile = None,
 ) -> None:
     """Check that no entry was changed, inserted or removed, nor the end of a chain written anew. Exit code 1 if so."""
+    from gateway.custody.sealing import broken_seals, missing_from_log, seal_keys
     from gateway.ledger.audit import compare_trail, read_trail, verify_trail
-    from gateway.pipeline.seals import broken_seals, missing_from_log, seal_keys
 
     flaws: list[str] = []
     with opened_ledger(config) as ledger:

@@ -11,11 +11,11 @@ import typer
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import say
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
+from gateway.settings.configuration import load_settings
 
 if TYPE_CHECKING:
-    from gateway.pipeline.backup_manifest import Manifest
+    from gateway.custody.backup_manifest import Manifest
 
 PassphraseFile: TypeAlias = Annotated[
     Path | None, typer.Option("--passphrase-file", metavar="FILE", help="File with the passphrase of the backup.")
@@ -41,9 +41,9 @@ def backup(
     config: ConfigFile = None,
 ) -> None:
     """Back up ledger and spool, also of a running gateway. Exit code 1 if an original is not what was received."""
-    from gateway.pipeline.backup import BackupOrder, make_backup
-    from gateway.pipeline.resources import open_spool
-    from gateway.pipeline.sealed_secrets import read_passphrase
+    from gateway.custody.backup import BackupOrder, make_backup
+    from gateway.custody.sealed_secrets import read_passphrase
+    from gateway.treatment.resources import open_spool
 
     if secrets and passphrase_file is None:
         raise ConfigurationError(place="backup", problem="--secrets needs --passphrase-file")
@@ -85,8 +85,8 @@ def restore(
     config: ConfigFile = None,
 ) -> None:
     """Restore a backup into the empty data directory of the configuration, and check that it is whole."""
-    from gateway.pipeline.restore import RestoreOrder, check_backup, restore_backup
-    from gateway.pipeline.sealed_secrets import read_passphrase
+    from gateway.custody.restore import RestoreOrder, check_backup, restore_backup
+    from gateway.custody.sealed_secrets import read_passphrase
 
     passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
     settings = load_settings(config, os.environ)
@@ -107,7 +107,7 @@ def restore(
 
 
 def _say_unchecked(manifest: Manifest) -> None:
-    from gateway.pipeline.backup_manifest import NOT_CHECKED
+    from gateway.custody.backup_manifest import NOT_CHECKED
 
     if not manifest.mac:
         say(f"Not authenticated: {NOT_CHECKED}.", error=True)

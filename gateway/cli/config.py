@@ -7,7 +7,7 @@ import os
 import typer
 
 from gateway.cli.options import ConfigFile
-from gateway.config import Settings, load_settings
+from gateway.settings.configuration import Settings, load_settings
 
 config = typer.Typer(help="Check and explain the configuration.", no_args_is_help=True)
 
@@ -69,8 +69,8 @@ def example() -> None:
 def _orphaned(settings: Settings) -> list[str]:
     """What the ledger holds for destinations that are gone, if the gateway has run."""
     from gateway.errors import TransientError
-    from gateway.pipeline.again import orphaned
-    from gateway.pipeline.resources import open_ledger
+    from gateway.service.again import orphaned
+    from gateway.treatment.resources import open_ledger
 
     if settings.storage.ledger is None and not (settings.data / "ledger.sqlite3").exists():
         return []
@@ -83,8 +83,8 @@ def _orphaned(settings: Settings) -> list[str]:
 
 def _load_profiles(settings: Settings) -> list[str]:
     """What is missing of what the profiles use and can be without."""
-    from gateway.pipeline.review.activation import lacks_of_faces, require_passing
     from gateway.profile.load import load_profile, shipped_profiles
+    from gateway.rehearsal.activation import lacks_of_faces, require_passing
 
     lacks = []
     for name in dict.fromkeys(project.profile for project in settings.projects.values()):
@@ -120,7 +120,7 @@ def _find_text(settings: Settings) -> None:
 
 
 def _read_secrets(settings: Settings) -> None:
-    from gateway.secret import previous_secrets, project_secret, secret_path
+    from gateway.custody.secret import previous_secrets, project_secret, secret_path
 
     for name, project in settings.projects.items():
         own = secret_path(settings, name, version=project.key_version)
@@ -130,9 +130,9 @@ def _read_secrets(settings: Settings) -> None:
 
 
 def _open_doors(settings: Settings) -> None:
-    from gateway.pipeline.api import doorkeeper
-    from gateway.pipeline.custody import check_custody
-    from gateway.pipeline.reception import receiver_settings
+    from gateway.custody.ownership import check_custody
+    from gateway.service.api import doorkeeper
+    from gateway.service.reception import receiver_settings
 
     check_custody(settings)
     receiver_settings(settings)

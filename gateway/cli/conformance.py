@@ -8,11 +8,11 @@ from typing import Final
 from gateway.association.command import Status
 from gateway.association.refusal import Refusal
 from gateway.cli.reference import GENERATED
-from gateway.config import Dicom, DicomDestination
 from gateway.deliver.store_status import STORE_STATUSES
 from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
+from gateway.settings.configuration import Dicom, DicomDestination
 from gateway.version import __version__
 
 _APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"

@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 
 from gateway.cli.options import ConfigFile
-from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError
 from gateway.printing import cell, terminal
+from gateway.settings.configuration import Settings, load_settings
 
 if TYPE_CHECKING:
-    from gateway.pipeline.offline import OfflineResult
+    from gateway.service.offline import OfflineResult
 
 
 def deid(
@@ -42,8 +42,8 @@ def deid(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from gateway.pipeline.offline import OfflineTask, deidentify_files, input_files
-    from gateway.secret import project_secret
+    from gateway.custody.secret import project_secret
+    from gateway.service.offline import OfflineTask, deidentify_files, input_files
 
     settings = load_settings(config, os.environ)
     name = project or _only_project(settings)

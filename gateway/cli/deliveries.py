@@ -25,10 +25,10 @@ from gateway.cli.choice import (
 )
 from gateway.cli.ledger import opened_ledger, print_or
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.ledger import DeliveryState
 from gateway.ledger.states import OPEN
-from gateway.pipeline.again import cancel, resend
+from gateway.service.again import cancel, resend
+from gateway.settings.configuration import load_settings
 
 deliveries = typer.Typer(help="Deliveries to the destinations.", no_args_is_help=True)
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.options import ConfigFile
-from gateway.config import Destination as DestinationSettings
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
-from gateway.yamlfile import suggestion
+from gateway.settings.configuration import Destination as DestinationSettings
+from gateway.settings.configuration import load_settings
+from gateway.settings.yamlfile import suggestion
 
 if TYPE_CHECKING:
     from gateway.deliver import Parcel

@@ -16,13 +16,13 @@ from gateway.cli.choice import Chosen, ProjectName, Since, Source, Until, chosen
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_fields, print_table, say
 from gateway.cli.options import ConfigFile
-from gateway.config import Settings, load_settings
+from gateway.custody.original_tokens import KINDS, Originals
+from gateway.custody.secret import GATEWAY, project_secret
 from gateway.errors import ConfigurationError
 from gateway.ledger import InstanceState, Ledger, Selection, StudyFilter, StudyReport
-from gateway.pipeline.finding import find_new, find_original, next_steps, study_fields, verdict
-from gateway.pipeline.originals import KINDS, Originals
-from gateway.pipeline.resources import open_spool
-from gateway.secret import GATEWAY, project_secret
+from gateway.service.enquiry import find_new, find_original, next_steps, study_fields, verdict
+from gateway.settings.configuration import Settings, load_settings
+from gateway.treatment.resources import open_spool
 
 _MOST_SHOWN = 50
 

@@ -10,8 +10,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 import typer
 
 from gateway.cli.options import ConfigFile
-from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError, TransientError
+from gateway.settings.configuration import Settings, load_settings
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 

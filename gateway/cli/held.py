@@ -17,13 +17,13 @@ from gateway.audit import acting_person
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_fields, print_table, say
 from gateway.cli.options import ConfigFile
-from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError
 from gateway.ledger import HeldFilter, HeldInstance, Ledger
+from gateway.settings.configuration import Settings, load_settings
 
 if TYPE_CHECKING:
-    from gateway.pipeline.decisions import Selection
-    from gateway.pipeline.reviewing import Box, HeldImage, ReviewTable
+    from gateway.review.decisions import Selection
+    from gateway.review.held_instance import Box, HeldImage, ReviewTable
 
 held = typer.Typer(help="Instances that wait for a human.", no_args_is_help=True)
 
@@ -87,7 +87,7 @@ def list_held(
     config: ConfigFile = None,
 ) -> None:
     """List held instances with the reason, oldest first; of a series that is held for faces the first one."""
-    from gateway.pipeline.contact_sheet import once_for_each_series
+    from gateway.review.contact_sheet import once_for_each_series
 
     chosen = _selection(
         None, like=like, series=series, study=study, project=project, code=code, device=device, size=size,
@@ -192,7 +192,7 @@ def deface(instance: Number, *, because: Because, config: ConfigFile = None) -> 
 
     All of its held instances go on with it blanked, and say that no face is recognised.
     """
-    from gateway.pipeline import decisions
+    from gateway.review import decisions
 
     reason = _reason(because)
     with opened_ledger(config) as ledger:
@@ -221,7 +221,7 @@ def sheet(
     config: ConfigFile = None,
 ) -> None:
     """Write contact sheets: forty images to a picture, with their numbers and boxes. That it was written is audited."""
-    from gateway.pipeline.contact_sheet import contact_sheets, once_for_each_series
+    from gateway.review.contact_sheet import contact_sheets, once_for_each_series
 
     chosen = _selection(
         instances, like=like, series=series, study=study, project=project, code=code, device=device, size=size,
@@ -249,7 +249,7 @@ def rule(
     config: ConfigFile = None,
 ) -> None:
     """Write the pixel rule for images like a held one, and say how many held instances it frees."""
-    from gateway.pipeline.rule_writing import add_to_profile, propose
+    from gateway.review.rule_writing import add_to_profile, propose
 
     with _table(config) as (ledger, table):
         proposed = propose(
@@ -290,7 +290,7 @@ def retry(
     config: ConfigFile = None,
 ) -> None:
     """Let instances go through the rules of today: nobody declares anything, and every rule and check applies."""
-    from gateway.pipeline import decisions
+    from gateway.review import decisions
 
     reason = _reason(because)
     chosen = _selection(
@@ -313,7 +313,7 @@ def release(
     same. A word about faces counts for the whole series. An instance that is held for another reason than its pixels is
     only tried again.
     """
-    from gateway.pipeline import decisions
+    from gateway.review import decisions
 
     reason = _reason(because)
     with opened_ledger(config) as ledger:
@@ -342,7 +342,7 @@ def mask(
     config: ConfigFile = None,
 ) -> None:
     """Blacken boxes on all frames and let instances go on: those found in each, less --without, and those of --box."""
-    from gateway.pipeline import decisions
+    from gateway.review import decisions
 
     reason, drawn = _reason(because), _boxes(box)
     with _table(config) as (ledger, table):
@@ -368,7 +368,7 @@ def keep_region(
     config: ConfigFile = None,
 ) -> None:
     """Blacken everything outside the regions of --box on all frames, and let instances go on."""
-    from gateway.pipeline import decisions
+    from gateway.review import decisions
 
     reason, regions = _reason(because), _boxes(box)
     with opened_ledger(config) as ledger:
@@ -382,7 +382,7 @@ def reject(
     instances: Numbers = None, *, because: Because, like: Like = None, series: Series = None, config: ConfigFile = None
 ) -> None:
     """Keep instances out for good. Their bytes go when the retention is over."""
-    from gateway.pipeline import decisions
+    from gateway.review import decisions
 
     reason = _reason(because)
     with opened_ledger(config) as ledger:
@@ -393,7 +393,7 @@ def reject(
 
 @contextmanager
 def _table(config: Path | None) -> Iterator[tuple[Ledger, ReviewTable]]:
-    from gateway.pipeline.reviewing import ReviewTable
+    from gateway.review.held_instance import ReviewTable
 
     with opened_ledger(config) as ledger, ReviewTable(_settings(config)) as table:
         yield ledger, table
@@ -404,33 +404,33 @@ def _settings(config: Path | None) -> Settings:
 
 
 def _found(ledger: Ledger, number: int) -> HeldInstance:
-    from gateway.pipeline.decisions import held_one
+    from gateway.review.decisions import held_one
 
     return held_one(ledger, number)
 
 
 def _selection(numbers: Sequence[int] | None, *, since: str | None = None, **choice: object) -> Selection:
-    from gateway.pipeline.decisions import Selection
+    from gateway.review.decisions import Selection
 
     moment = None if since is None else _moment(since)
     return Selection(numbers=tuple(dict.fromkeys(numbers or ())), since=moment, **choice)  # type: ignore[arg-type]
 
 
 def _filter(ledger: Ledger, config: Path | None, chosen: Selection) -> HeldFilter:
-    from gateway.pipeline.decisions import which
+    from gateway.review.decisions import which
 
     return which(ledger, _settings(config), chosen)
 
 
 def _chosen(ledger: Ledger, config: Path | None, chosen: Selection) -> list[HeldInstance]:
-    from gateway.pipeline.decisions import choose
+    from gateway.review.decisions import choose
 
     return choose(ledger, _settings(config), chosen)
 
 
 def _about_pixels(found: list[HeldInstance], named: Sequence[int] | None) -> list[HeldInstance]:
     """Those that wait for a look at their pixels; of those that were named none is left out."""
-    from gateway.pipeline.reviewing import is_about_pixels
+    from gateway.review.held_instance import is_about_pixels
 
     return found if named else [one for one in found if is_about_pixels(one.code)]
 
@@ -455,7 +455,7 @@ def _reason(because: str) -> str:
 
 
 def _boxes(texts: Sequence[str] | None) -> tuple[Box, ...]:
-    from gateway.pipeline.reviewing import Box
+    from gateway.review.held_instance import Box
 
     found = []
     for text in texts or ():

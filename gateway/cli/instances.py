@@ -23,7 +23,7 @@ from gateway.cli.choice import (
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.options import ConfigFile
 from gateway.ledger import InstanceState
-from gateway.pipeline.again import redo
+from gateway.service.again import redo
 
 instances = typer.Typer(help="Instances: make them anew.", no_args_is_help=True)
 

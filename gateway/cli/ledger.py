@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.ledger import Ledger
-from gateway.pipeline.resources import open_ledger
+from gateway.settings.configuration import load_settings
+from gateway.treatment.resources import open_ledger
 
 deliveries = typer.Typer(help="Deliveries to the destinations.", no_args_is_help=True)
 #: What is piped into another program is not cut to the width of a terminal.
@@ -80,7 +80,7 @@ def history(
     with opened_ledger(config) as ledger:
         entries = ledger.history(instance)
         if not entries:
-            from gateway.pipeline.archive import archive_folder, archived_history, departed_history
+            from gateway.custody.history_archive import archive_folder, archived_history, departed_history
 
             archive, folder = ledger.archive_of(instance), archive_folder(load_settings(config, os.environ))
             if archive is not None:

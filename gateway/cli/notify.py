@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
-from gateway.yamlfile import suggestion
+from gateway.settings.configuration import load_settings
+from gateway.settings.yamlfile import suggestion
 
 notify = typer.Typer(help="Telling people what happens.", no_args_is_help=True)
 

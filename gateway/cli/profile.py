@@ -14,17 +14,17 @@ import typer
 
 from gateway.cli.listing import print_fields, print_table, say
 from gateway.cli.options import ConfigFile
-from gateway.config import Settings, load_settings
 from gateway.errors import ConfigurationError, ProfileError
 from gateway.profile import Program, shipped_profiles
 from gateway.profile.language import ProfileFile
 from gateway.profile.load import Loaded, load_layers
 from gateway.profile.wording import file_name
-from gateway.yamlfile import read_yaml, suggestion
+from gateway.settings.configuration import Settings, load_settings
+from gateway.settings.yamlfile import read_yaml, suggestion
 
 if TYPE_CHECKING:
-    from gateway.pipeline.review.comparison import ChangedSample
     from gateway.profile.check import Finding
+    from gateway.rehearsal.comparison import ChangedSample
 
 profile = typer.Typer(help="Read, check, explain, compare and test profiles.", no_args_is_help=True)
 
@@ -233,7 +233,7 @@ def run_profile_tests(
     config: ConfigFile = None,
 ) -> None:
     """Run a profile's own tests through the real engine and verifier. Exit code 1 if one fails."""
-    from gateway.pipeline.review.trial import run_tests
+    from gateway.rehearsal.profile_tests import run_tests
 
     search = _search(config)
     failed, documents = False, []
@@ -285,7 +285,7 @@ def report(
     config: ConfigFile = None,
 ) -> None:
     """Write the profile as a document for a data protection impact assessment."""
-    from gateway.pipeline.review.report import report as document_of
+    from gateway.rehearsal.report import report as document_of
 
     suffix = output.suffix.lower() if output is not None else ""
     wanted = form or Format(_FORMATS.get(suffix, "markdown"))
@@ -364,9 +364,9 @@ def _load(name: str, search: list[Path]) -> Loaded:
 
 
 def _key(project: str | None, config: Path | None) -> Any:
+    from gateway.custody.secret import project_secret
     from gateway.deid import ProjectKey
-    from gateway.pipeline.review.rehearsal import DEMONSTRATION_KEY
-    from gateway.secret import project_secret
+    from gateway.rehearsal.rehearsal import DEMONSTRATION_KEY
 
     if project is None:
         return DEMONSTRATION_KEY
@@ -451,7 +451,7 @@ def _explain_all(program: Program, *, as_json: bool) -> None:
 def _explain_file(
     program: Program, path: Path, *, key: Any, sender: dict[str, str], changed: bool, as_json: bool
 ) -> None:
-    from gateway.pipeline.review.preview import preview
+    from gateway.rehearsal.preview import preview
 
     found = preview(program, path, key=key, sender=sender)
     rows = [row for row in found.rows if row.changed or not changed]
@@ -492,7 +492,7 @@ def _print_finding(finding: Finding, *, kind: str = "") -> None:
 
 
 def _samples(before: Program, after: Program) -> tuple[int, tuple[ChangedSample, ...]]:
-    from gateway.pipeline.review.comparison import changed_samples
+    from gateway.rehearsal.comparison import changed_samples
 
     return changed_samples(before, after)
 

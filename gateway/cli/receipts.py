@@ -12,9 +12,9 @@ import typer
 from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.ledger import AUDIT
+from gateway.settings.configuration import load_settings
 
 receipts = typer.Typer(help="Receipts: the proof of every confirmed delivery.", no_args_is_help=True)
 
@@ -55,8 +55,8 @@ def verify(
     config: ConfigFile = None,
 ) -> None:
     """Check that no receipt was changed, inserted or removed. Exit code 1 if one was."""
-    from gateway.pipeline.receipts import Flaw, compare_export, read_export, verify_chains
-    from gateway.pipeline.seals import broken_seals, seal_keys
+    from gateway.custody.sealing import broken_seals, seal_keys
+    from gateway.treatment.receipt_chain import Flaw, compare_export, read_export, verify_chains
 
     flaws: list[tuple[str, Flaw]] = []
     with opened_ledger(config) as ledger:

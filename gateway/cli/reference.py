@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gateway.config import OVERRIDES, Settings
 from gateway.metrics import METERS
-from gateway.setting import Form
+from gateway.settings.configuration import OVERRIDES, Settings
+from gateway.settings.kinds import Form
 
 GENERATED: Final = "<!-- Made by scripts/generate-docs from the code: edit that instead. -->"
 _INDEFINITE: Final = {

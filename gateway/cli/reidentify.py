@@ -13,8 +13,8 @@ from gateway.audit import acting_person
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_fields, say
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
+from gateway.settings.configuration import load_settings
 
 
 def reidentify(
@@ -34,7 +34,7 @@ def reidentify(
     config: ConfigFile = None,
 ) -> None:
     """Tell who a pseudonym is. The look-up is audited before it is answered. Exit code 1 if nothing is known."""
-    from gateway.pipeline.crosswalk import LookUp, crosswalk_keys, look_up
+    from gateway.treatment.correspondence import LookUp, crosswalk_keys, look_up
 
     because = because.strip()
     if not because:

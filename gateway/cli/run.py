@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
 from gateway.log import configure_logging
+from gateway.settings.configuration import load_settings
 
 
 def run(config: ConfigFile = None) -> None:
     """Receive, de-identify and deliver until told to stop (SIGTERM or Ctrl-C)."""
-    from gateway.pipeline.supervisor import Supervisor
+    from gateway.service.supervisor import Supervisor
 
     settings = load_settings(config, os.environ)
-    configure_logging(settings.log)
+    configure_logging(format=settings.log.format, level=settings.log.level)
     Supervisor(settings).run()

@@ -11,8 +11,8 @@ from gateway.audit import acting_person
 from gateway.cli.ledger import opened_ledger
 from gateway.cli.listing import print_table, say
 from gateway.cli.options import ConfigFile
-from gateway.config import load_settings
-from gateway.vocabulary import WordState
+from gateway.ledger.site_words import WordState
+from gateway.settings.configuration import load_settings
 
 vocabulary = typer.Typer(help="Words of the house that cleaned descriptors lose.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def list_words(
     config: ConfigFile = None,
 ) -> None:
     """List words that many patients' texts have and no list of names: candidates, the newest first."""
-    from gateway.pipeline.vocabulary import proposed_words
+    from gateway.treatment.site_vocabulary import proposed_words
 
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:
@@ -65,7 +65,7 @@ def reject(words: _Words, *, project: _Project, because: _Because = "", config: 
 
 
 def _decide(words: list[str], project: str, because: str, *, state: WordState, config: ConfigFile) -> int:
-    from gateway.pipeline.vocabulary import decide
+    from gateway.treatment.site_vocabulary import decide
 
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:

@@ -26,13 +26,15 @@ from urllib.parse import parse_qsl
 
 import structlog
 
-from gateway.access import WINDOW_SECONDS, Authenticator, Denial, Role, network_of
+from gateway.association.addresses import network_of
 from gateway.association.admission import Places, displaced, has_unread
 from gateway.association.listener import normal_address
+from gateway.association.tls import handshake_failure
+from gateway.console.authentication import WINDOW_SECONDS, Authenticator, Denial
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.log import Throttle
 from gateway.metrics import CONTENT_TYPE
-from gateway.tls import handshake_failure
+from gateway.settings.accounts import Role
 
 _log = structlog.get_logger()
 

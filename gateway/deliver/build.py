@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 
-from gateway import destination_settings
 from gateway.association.requestor import Node
 from gateway.deliver.base import Destination
 from gateway.deliver.books import Books
@@ -14,6 +13,7 @@ from gateway.deliver.folder import FolderDestination
 from gateway.deliver.stow import StowDestination, StowOptions
 from gateway.deliver.xnat import LabelTemplates, XnatDestination, XnatOptions
 from gateway.errors import ConfigurationError
+from gateway.settings import destination_settings
 
 
 def build_destination(

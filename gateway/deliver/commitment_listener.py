@@ -22,10 +22,10 @@ from gateway.association.listener import normal_address
 from gateway.association.pdu import AnsweredContext, AssociationRequest, ContextResult, ProposedContext
 from gateway.association.refusal import Refusal
 from gateway.association.requestor import Node
+from gateway.association.tls import PeerCertificate
 from gateway.association.transfer import AcceptedContext, TransferSettings
 from gateway.deliver.commitment import PUSH_MODEL
 from gateway.errors import ConfigurationError
-from gateway.tls import PeerCertificate
 
 _log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway.crosswalk import CrosswalkRow
+from gateway.ledger.crosswalk_row import CrosswalkRow
 from gateway.ledger.database import OnDatabase, insert
 from gateway.ledger.schema import crosswalk
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from gateway.crosswalk import CrosswalkRow
+from gateway.ledger.crosswalk_row import CrosswalkRow
+from gateway.ledger.site_words import WordSighting
 from gateway.ledger.states import DeliveryState, InstanceState
-from gateway.vocabulary import WordSighting
 
 #: The rule that rejects a second copy of an instance's content.
 DUPLICATE: Final = "duplicate"

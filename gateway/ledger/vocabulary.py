@@ -12,7 +12,7 @@ from gateway.audit import AuditEntry
 from gateway.ledger.audit import append as append_audit
 from gateway.ledger.database import OnDatabase, insert
 from gateway.ledger.schema import site_words, word_sightings
-from gateway.vocabulary import SiteWord, WordSighting, WordState
+from gateway.ledger.site_words import SiteWord, WordSighting, WordState
 
 
 class Vocabulary(OnDatabase):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from gateway.custody.secret import SHORTEST, read_secret
 from gateway.errors import ConfigurationError
-from gateway.notification_settings import Notification, SmtpNotification
 from gateway.notify.base import Notifier
 from gateway.notify.smtp import Mailer
 from gateway.notify.webhook import Webhook
-from gateway.secret import SHORTEST, read_secret
+from gateway.settings.notification_settings import Notification, SmtpNotification
 
 __all__ = ["build_notifier"]
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from gateway.ledger.tally import Tally, moment
-from gateway.notification_settings import Event
+from gateway.settings.notification_settings import Event
 
 __all__ = ["Message"]
 

@@ -15,9 +15,9 @@ from typing import Final
 
 import structlog
 
-from gateway.notification_settings import SmtpNotification
 from gateway.notify.base import NotifyFailed
 from gateway.notify.message import Message
+from gateway.settings.notification_settings import SmtpNotification
 
 __all__ = ["Mailer"]
 

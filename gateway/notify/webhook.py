@@ -14,9 +14,9 @@ from typing import Final
 
 import requests
 
-from gateway.notification_settings import WebhookNotification
 from gateway.notify.base import NotifyFailed
 from gateway.notify.message import Message
+from gateway.settings.notification_settings import WebhookNotification
 from gateway.version import __version__
 
 __all__ = ["Webhook", "signature"]

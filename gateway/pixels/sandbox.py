@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.errors import ConfigurationError, DecoderUnavailable, DecodingTooLong, PixelsUnreadable
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels import confinement, decoder
 from gateway.pixels.confinement import Confinement, missing
 from gateway.pixels.decoder import ANSWER, READY, READY_MARK, REQUEST, Codec, Operation, Outcome
+from gateway.settings.pixel_settings import PixelSettings
 
 _PIPE: Final = 1 << 20
 #: Time for the interpreter and the codecs to load, in seconds, on a busy machine.

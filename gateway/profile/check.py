@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway import deface, ocr
 from gateway.dicom.dictionary import entry, is_known
 from gateway.dicom.tag import show
 from gateway.errors import ProfileError
+from gateway.extras import deface, ocr
 from gateway.profile.check_times import lost
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
 from gateway.profile.pixel_wording import key_of

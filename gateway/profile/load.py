@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
-from gateway import ocr
 from gateway.errors import ConfigurationError, GatewayError, ProfileError
+from gateway.extras import ocr
 from gateway.profile.action import Reading, read_actions
 from gateway.profile.condition import Condition
 from gateway.profile.digest import digest_of
@@ -32,7 +32,7 @@ from gateway.profile.setting import read_dates, read_identity, read_times, read_
 from gateway.profile.target import Target
 from gateway.profile.times import claimed, coarsened, own_names
 from gateway.profile.verb import Verb
-from gateway.yamlfile import Document, read_yaml, suggestion
+from gateway.settings.yamlfile import Document, read_yaml, suggestion
 
 _SUFFIX: Final = ".yaml"
 #: Codes of CID 7050: the basic profile, and the two options that exclude each other.

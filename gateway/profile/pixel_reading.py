@@ -23,7 +23,7 @@ from gateway.profile.pixels import (
     UltrasoundRegions,
 )
 from gateway.profile.program import Origin
-from gateway.yamlfile import Document, KeyPath
+from gateway.settings.yamlfile import Document, KeyPath
 
 __all__ = ["read_pixels"]
 

@@ -9,9 +9,9 @@ from typing import Final, TypeAlias
 
 from gateway.association.acceptor import Standing
 from gateway.association.refusal import Refusal
+from gateway.association.tls import PeerCertificate
 from gateway.errors import ConfigurationError
 from gateway.spool.record import SOURCE_BYTES
-from gateway.tls import PeerCertificate
 
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
@@ -24,8 +24,8 @@ class CertificateRule:
     """What a certificate must say. What is empty is not asked for.
 
     Attributes:
-        subjects: distinguished names in the form of ``gateway.tls.normal_subject``
-        names: subject alternative names in the form of ``gateway.tls.normal_name``
+        subjects: distinguished names in the form of ``gateway.association.tls.normal_subject``
+        names: subject alternative names in the form of ``gateway.association.tls.normal_name``
         fingerprints: SHA-256, 64 lower-case hexadecimal digits
     """
 

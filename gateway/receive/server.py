@@ -13,6 +13,7 @@ import structlog
 from gateway.association.acceptor import Acceptor, AcceptorSettings, Caller, Capacity, Party, Standing
 from gateway.association.pdu import AnsweredContext, AssociationRequest
 from gateway.association.refusal import Refusal
+from gateway.association.tls import PeerCertificate
 from gateway.association.transfer import Operations, TransferSettings
 from gateway.errors import ConfigurationError
 from gateway.ledger.records import KnownBy, Received
@@ -21,7 +22,6 @@ from gateway.receive.contexts import negotiate
 from gateway.receive.observer import NullObserver, ReceiveObserver
 from gateway.receive.store import Reception, StoreService
 from gateway.spool import Spool, SpoolRecord
-from gateway.tls import PeerCertificate
 
 _log = structlog.get_logger(__name__)
 

@@ -13,13 +13,13 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from gateway.config import FolderDestination, Settings, load_settings
 from gateway.errors import ConfigurationError
 from gateway.printing import terminal
 from gateway.samples.archive import Archive, DicomWebArchive, FolderArchive
 from gateway.samples.check import check, print_report
 from gateway.samples.send import SendReport, send
 from gateway.samples.study import generate
+from gateway.settings.configuration import FolderDestination, Settings, load_settings
 
 __all__ = ["Run", "run_samples"]
 

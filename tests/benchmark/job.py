@@ -16,14 +16,14 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final, cast
 
-from gateway.config import load_settings
 from gateway.log import configure_logging
 from gateway.metrics import Metrics
-from gateway.pipeline.dispatcher import dispatch
-from gateway.pipeline.process import Child, Job, spare_collector
-from gateway.pipeline.projects import activate_profiles
-from gateway.pipeline.reception import receive
-from gateway.pipeline.worker import work
+from gateway.service.dispatcher import dispatch
+from gateway.service.process import Child, Job, spare_collector
+from gateway.service.projects import activate_profiles
+from gateway.service.reception import receive
+from gateway.service.worker import work
+from gateway.settings.configuration import load_settings
 
 ROLES: Final[dict[str, Job]] = {"receive": receive, "deidentify": work, "deliver": dispatch}
 
@@ -48,7 +48,7 @@ class _Timing(Metrics):
 def main(role: str, configuration: Path, latencies: Path) -> None:
     """Run the job."""
     settings = load_settings(configuration, os.environ)
-    configure_logging(settings.log)
+    configure_logging(format=settings.log.format, level=settings.log.level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stopping = threading.Event()
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.config import load_settings
-from gateway.secret import GATEWAY, project_secret
+from gateway.custody.secret import GATEWAY, project_secret
+from gateway.settings.configuration import load_settings
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gateway.cli.app import main
-from gateway.pipeline import supervisor
+from gateway.service import supervisor
 from tests.crash.points import CONTROL, install
 
 # For what the environment asks it to break.

@@ -77,7 +77,7 @@ POINTS: Final = (
     # Delivering. What was sent may be sent again, as the same; what was confirmed has its receipt.
     Point("after a claim of deliveries", "deliver", "gateway.ledger.deliveries:Deliveries.claim_deliveries", "after",
           ("P3", "P4")),
-    Point("before the output is opened", "deliver", "gateway.pipeline.outputs:Outputs.open", "before", ("P4",)),
+    Point("before the output is opened", "deliver", "gateway.service.outputs:Outputs.open", "before", ("P4",)),
     Point("file copied, without its name", "deliver", "gateway.deliver.folder:_copy", "after", ("P2", "P4")),
     Point("before the folder's flush", "deliver", "gateway.deliver.folder:_sync_directory", "before", ("P4",)),
     Point("after the folder's flush", "deliver", "gateway.deliver.folder:_sync_directory", "after", ("P4", "P6")),
@@ -91,12 +91,12 @@ POINTS: Final = (
     # Starting, and tidying up. Both are repeated from wherever they were.
     Point("before the migration", "supervisor", "gateway.ledger.migrate:_upgrade", "before", ("P12",), at_start=True),
     Point("inside the migration", "supervisor", "gateway.ledger.migrate:_upgrade", "after", ("P12",), at_start=True),
-    Point("before the recovery", "supervisor", "gateway.pipeline.supervisor:recover", "before", ("P1",), at_start=True),
+    Point("before the recovery", "supervisor", "gateway.service.supervisor:recover", "before", ("P1",), at_start=True),
     Point("swept", "supervisor", f"{_SPOOL}:Spool.sweep", "after", ("P1",), at_start=True),
     Point("before a row is rebuilt", "supervisor", f"{_LEDGER}:Instances.record_received", "before", ("P1", "P3"),
           at_start=True),
     Point("a row rebuilt", "supervisor", f"{_LEDGER}:Instances.record_received", "after", ("P1", "P3"), at_start=True),
-    Point("recovered", "supervisor", "gateway.pipeline.supervisor:recover", "after", ("P1",), at_start=True),
+    Point("recovered", "supervisor", "gateway.service.supervisor:recover", "after", ("P1",), at_start=True),
     Point("row marked purged, bytes there", "supervisor", "gateway.ledger.retention:Retention.purge", "after", ("P3",)),
     Point("bytes purged", "supervisor", f"{_SPOOL}:Spool.remove", "after", ("P3",)),
     Point("a dead child's leases released", "supervisor", "gateway.ledger.deliveries:Deliveries.release", "after",

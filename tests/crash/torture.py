@@ -20,12 +20,12 @@ from typing import Final
 import pydicom
 import requests
 
-from gateway.config import Settings, load_settings
+from gateway.custody.secret import project_secret
 from gateway.deid import ProjectKey
 from gateway.errors import SpoolUnavailable
 from gateway.ledger import DUPLICATE, DeliveryState, InstanceState, Ledger
-from gateway.pipeline.resources import open_spool
-from gateway.secret import project_secret
+from gateway.settings.configuration import Settings, load_settings
+from gateway.treatment.resources import open_spool
 from tests.crash.points import BEFORE_THE_ROW, CONTROL, POINTS, REBUILDING, Point, Scope, fired, order
 from tests.crash.traffic import CORRECTED, FIRST, Sent, Traffic, pixels_of
 from tests.fixtures.dcmtk import storescp

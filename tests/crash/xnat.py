@@ -15,9 +15,9 @@ from typing import Final
 
 import requests
 
-from gateway.config import load_settings
 from gateway.ledger import DeliveryState
-from gateway.pipeline.resources import open_ledger
+from gateway.settings.configuration import load_settings
+from gateway.treatment.resources import open_ledger
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.ports import free_ports, wait_until
 from tests.fixtures.xnat import xnat_server

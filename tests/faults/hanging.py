@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from gateway.cli.app import main
-from gateway.pipeline.treatment import Treatment
+from gateway.treatment.treatment import Treatment
 
 #: Calling AE title of whoever sends what nobody comes to an end with.
 HANGS: Final = "HANGS"

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from gateway.ledger import DeliveryState, Ledger
-from gateway.pipeline.receipts import verify_chains
+from gateway.treatment.receipt_chain import verify_chains
 from tests.faults.archive import (
     Archive,
     Lie,

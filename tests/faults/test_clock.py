@@ -13,8 +13,8 @@ import pytest
 
 from gateway.dicom.file_meta import FileMeta
 from gateway.ledger import InstanceState, Ledger
-from gateway.pipeline.housekeeping import Housekeeping
 from gateway.receive import received_of
+from gateway.service.housekeeping import Housekeeping
 from gateway.spool import Spool
 from gateway.spool.ulid import UlidSource
 from tests.fixtures.ledgers import new_ledger

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.config import Settings
 from gateway.errors import LedgerDamaged
 from gateway.ledger import Ledger
-from gateway.pipeline.supervisor import Supervisor
+from gateway.service.supervisor import Supervisor
+from gateway.settings.configuration import Settings
 from tests.faults.books import SUCCESS, Books, Sender, arrived
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_port

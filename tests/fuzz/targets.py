@@ -19,7 +19,6 @@ from gateway.association.acceptor import Caller
 from gateway.association.command import encode_response, parse_command
 from gateway.association.pdu import ContextResult, acceptance, parse_acceptance, parse_request
 from gateway.association.transfer import AcceptedContext, DataTransfer, End, TransferSettings
-from gateway.config import load_settings
 from gateway.console.http import Health, StatusServer
 from gateway.deid import Deidentifier, ProjectKey
 from gateway.deliver.commitment import PUSH_MODEL, Commitments
@@ -41,6 +40,7 @@ from gateway.pixels.description import describe
 from gateway.profile import load_profile, shipped_profiles
 from gateway.receive.contexts import is_uid, negotiate
 from gateway.receive.store import Reception, StoreService
+from gateway.settings.configuration import load_settings
 from gateway.spool import Durability, Spool
 from gateway.spool.output import read_parts
 from gateway.verify import Verifier
@@ -364,7 +364,7 @@ TARGETS: Final = {
         Target("command", command, "gateway.association"),
         Target("report", report, "gateway.association"),
         Target("profile", profile, "gateway.profile"),
-        Target("configuration", configuration, "gateway.config"),
+        Target("configuration", configuration, "gateway.settings.configuration"),
         Target("answer", answer, "gateway.deliver"),
         Target("output", stored, "gateway.spool"),
         Target("request", request, "gateway.console"),

@@ -16,9 +16,9 @@ import pytest
 from pydicom.uid import generate_uid
 from pynetdicom.ae import ApplicationEntity
 
+from gateway.association.tls import ClientCertificates, server_context
 from gateway.receive import CertificateRule, Receiver, Source
 from gateway.spool import Spool
-from gateway.tls import ClientCertificates, server_context
 from tests.fixtures.asking import ASKING
 from tests.fixtures.authority import Authority, Issued
 from tests.fixtures.tools import tool

@@ -17,9 +17,9 @@ from gateway.deid import ProjectKey
 from gateway.dicom.encoded import Limits
 from gateway.dicom.segments import copy_to
 from gateway.errors import InstanceError
-from gateway.pipeline.treatment import OpeningRules, Treatment, holding
 from gateway.profile import load_profile, shipped_profiles
 from gateway.samples.study import generate
+from gateway.treatment.treatment import OpeningRules, Treatment, holding
 from tests.fixtures.corpus import corpus_files
 from tests.scorer.dates import day, is_date
 from tests.scorer.reading import Place, leaves, read

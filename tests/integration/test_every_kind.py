@@ -15,17 +15,17 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from gateway import ocr
 from gateway.deid import ProjectKey
 from gateway.dicom.encoded import Limits
 from gateway.dicom.segments import Segment, copy_to
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.errors import BurnedInTextSuspected, RejectedByRule
-from gateway.pipeline.pixels import PixelStage
-from gateway.pipeline.treatment import OpeningRules, Treatment
-from gateway.pixel_settings import PixelSettings
+from gateway.extras import ocr
 from gateway.pixels.looking import Fate, kinds
 from gateway.profile import load_profile
+from gateway.settings.pixel_settings import PixelSettings
+from gateway.treatment.pixel_stage import PixelStage
+from gateway.treatment.treatment import OpeningRules, Treatment
 from tests.fixtures.treating import image, stored
 
 EXAMPLES: Final = ("chest-radiographs", "full-dates-cohort", "research-default", "share-with-industry")

@@ -13,8 +13,8 @@ import pydicom
 import pytest
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
+from gateway.custody.history_archive import archive_history, archive_instances
 from gateway.ledger import Ledger
-from gateway.pipeline.archive import archive_history, archive_instances
 from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server

@@ -16,7 +16,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.tag import Tag
 
-from gateway import ocr
+from gateway.extras import ocr
 from gateway.profile import shipped_profiles
 from gateway.samples.study import generate
 from tests.fixtures.corpus import corpus_files, corpus_name

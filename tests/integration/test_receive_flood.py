@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from gateway.association.tls import server_context
 from gateway.receive import Receiver, Source
-from gateway.tls import server_context
 from tests.fixtures.authority import Authority
 from tests.fixtures.dcmtk import echoscu
 from tests.integration.raw_peer import CT, EXPLICIT, Witness, associate_rq, receiving

@@ -20,18 +20,18 @@ import sqlalchemy as sa
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
-from gateway.config import load_settings
+from gateway.custody.backup import BackupOrder, make_backup
+from gateway.custody.restore import RestoreOrder, check_backup, restore_backup
+from gateway.custody.sealed_secrets import read_passphrase
 from gateway.dicom.file_meta import read_file_meta
 from gateway.errors import BackupUnusable, ConfigurationError
 from gateway.ledger import DeliveryResult, Ledger
 from gateway.ledger.audit import verify_trail
-from gateway.pipeline.backup import BackupOrder, make_backup
-from gateway.pipeline.receipts import verify_chains
-from gateway.pipeline.resources import open_spool
-from gateway.pipeline.restore import RestoreOrder, check_backup, restore_backup
-from gateway.pipeline.sealed_secrets import read_passphrase
 from gateway.receive import received_of
+from gateway.settings.configuration import load_settings
 from gateway.spool import Spool, SpoolRecord
+from gateway.treatment.receipt_chain import verify_chains
+from gateway.treatment.resources import open_spool
 from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import StoreScp, storescp, storescu
 from tests.fixtures.gateway import gateway_server

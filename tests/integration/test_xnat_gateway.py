@@ -15,9 +15,9 @@ import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
-from gateway.config import load_settings
 from gateway.ledger import DeliveryEntry, DeliveryState, Ledger
-from gateway.pipeline.resources import open_ledger
+from gateway.settings.configuration import load_settings
+from gateway.treatment.resources import open_ledger
 from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import GatewayProcess, gateway_server

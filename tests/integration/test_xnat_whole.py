@@ -10,9 +10,9 @@ import threading
 import time
 from pathlib import Path
 
-from gateway.config import load_settings
 from gateway.ledger import DeliveryState
-from gateway.pipeline.resources import open_ledger
+from gateway.settings.configuration import load_settings
+from gateway.treatment.resources import open_ledger
 from tests.fixtures.commands import gateway_command
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.gateway import gateway_server

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.access import Authenticator, Person, Role
-from gateway.config import load_settings
+from gateway.console.authentication import Authenticator, Person
 from gateway.metrics import METERS
+from gateway.settings.accounts import Role
+from gateway.settings.configuration import load_settings
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

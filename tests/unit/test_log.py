@@ -18,7 +18,6 @@ import pytest
 import structlog
 
 import gateway.log
-from gateway.config import Log
 from gateway.errors import SpoolFull
 from gateway.log import SAFE, WITHHELD, configure_logging, place_of
 
@@ -69,7 +68,7 @@ def stream() -> Iterator[io.StringIO]:
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook, sys.unraisablehook)
     handlers, level, raising = list(root.handlers), root.level, logging.raiseExceptions
     stream = io.StringIO()
-    configure_logging(Log(format="json", level="info"), stream=stream)
+    configure_logging(format="json", level="info", stream=stream)
     yield stream
     sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     root.handlers[:] = handlers
@@ -172,7 +171,7 @@ def test_errors_of_the_gateway_keep_their_message(stream: io.StringIO) -> None:
 
 
 def test_place_of_an_error_inside_a_library_names_our_line_too() -> None:
-    from gateway.setting import parse_size
+    from gateway.settings.kinds import parse_size
 
     class Trap(str):
         __slots__ = ()
@@ -182,7 +181,7 @@ def test_place_of_an_error_inside_a_library_names_our_line_too() -> None:
 
     with pytest.raises(json.JSONDecodeError) as caught:
         parse_size(Trap("1"))
-    assert re.fullmatch(r"gateway/setting\.py:\d+ json/decoder\.py:\d+", place_of(caught.value))
+    assert re.fullmatch(r"settings/kinds\.py:\d+ json/decoder\.py:\d+", place_of(caught.value))
 
 
 def test_libraries_lose_their_text(stream: io.StringIO) -> None:
@@ -231,14 +230,14 @@ def test_an_entry_that_cannot_be_written_stops_nothing(stream: io.StringIO, capf
 
 
 def test_configuring_again_does_not_log_twice(stream: io.StringIO) -> None:
-    configure_logging(Log(format="json", level="warning"), stream=stream)
+    configure_logging(format="json", level="warning", stream=stream)
     structlog.get_logger().warning("x")
     structlog.get_logger().info("y")
     assert [entry["event"] for entry in entries(stream)] == ["x"]
 
 
 def test_console_format(stream: io.StringIO) -> None:
-    configure_logging(Log(format="console", level="info"), stream=stream)
+    configure_logging(format="console", level="info", stream=stream)
     try:
         raise_foreign()
     except ValueError:

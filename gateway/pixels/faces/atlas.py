@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gateway.deface import ATLAS, FACE, HEAD, atlas_path
+from gateway.extras.deface import ATLAS, FACE, HEAD, atlas_path
 from gateway.pixels.faces.nifti import Cells, read
 
 __all__ = ["NO_HEAD", "UNSURE", "NoHead", "Unsure", "find_face", "main"]

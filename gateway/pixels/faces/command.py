@@ -34,12 +34,12 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway import deface
 from gateway.errors import SpoolUnavailable
-from gateway.pixel_settings import FaceSettings
+from gateway.extras import deface
 from gateway.pixels.faces import confine
 from gateway.pixels.faces.nifti import NiftiError, read_cells, write_volume
 from gateway.pixels.faces.volume import SeriesVolume
+from gateway.settings.pixel_settings import FaceSettings
 
 __all__ = ["Finding", "Stopped", "find_face", "missing"]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 from gateway.pixels.text.slanted import SlantedBox, narrowest
+from gateway.settings.pixel_settings import PixelSettings
 
 __all__ = ["Detected", "Detector"]
 

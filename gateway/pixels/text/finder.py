@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway import ocr
 from gateway.errors import ConfigurationError
-from gateway.pixel_settings import PixelSettings
+from gateway.extras import ocr
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.text.box import Findings, Remains, TextBox, covered_share
 from gateway.pixels.text.identifying import HeaderWords, IdentifyingWords
 from gateway.profile.pixels import FindText
+from gateway.settings.pixel_settings import PixelSettings
 
 if TYPE_CHECKING:
     # They need the extra.

@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from gateway import ocr
 from gateway.errors import ConfigurationError
-from gateway.pixel_settings import PixelSettings, TextProvider
+from gateway.extras import ocr
+from gateway.settings.pixel_settings import PixelSettings, TextProvider
 
 __all__ = ["Network", "provider_name"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.models import Network
 from gateway.pixels.text.slanted import SlantedBox, level_view
+from gateway.settings.pixel_settings import PixelSettings
 
 __all__ = ["Character", "Reader", "Reading"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.access import network_of
+from gateway.association.addresses import network_of
 from gateway.association.admission import Places, displaced
 
 

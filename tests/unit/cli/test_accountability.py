@@ -13,9 +13,9 @@ import pytest
 
 from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.cli.app import main
-from gateway.config import load_settings
-from gateway.crosswalk import Correspondence, CrosswalkKey, CrosswalkKind
+from gateway.custody.crosswalk_key import Correspondence, CrosswalkKey, CrosswalkKind
 from gateway.ledger import Ledger
+from gateway.settings.configuration import load_settings
 from tests.unit.ledger.build import deidentified, finish, one
 
 SECRET = "0123456789abcdef" * 4

@@ -16,8 +16,8 @@ import pytest
 from gateway.cli.app import main
 from gateway.errors import BurnedInTextSuspected, HeldByPixelRule, HeldByRule, LeakSuspected, PixelsUnreadable
 from gateway.ledger import HeldInstance, HeldResult, Received
-from gateway.pipeline.reviewing import Box, HeldImage, is_about_pixels
 from gateway.pixels.description import PixelDescription
+from gateway.review.held_instance import Box, HeldImage, is_about_pixels
 from tests.fixtures.ledgers import new_ledger
 
 Run = Callable[..., tuple[int, str]]

@@ -13,15 +13,16 @@ import pytest
 
 from gateway.audit import AuditAction
 from gateway.cli.app import main
-from gateway.config import Settings, load_settings
+from gateway.custody.vocabulary_key import VocabularyKey, word_of
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context
 from gateway.deid.people import is_name
 from gateway.errors import ConfigurationError
 from gateway.ledger import Ledger
-from gateway.pipeline.projects import activate_profiles
-from gateway.pipeline.vocabulary import Sightings, decide, proposed_words
-from gateway.vocabulary import VocabularyKey, WordState, word_of
+from gateway.ledger.site_words import WordState
+from gateway.service.projects import activate_profiles
+from gateway.settings.configuration import Settings, load_settings
+from gateway.treatment.site_vocabulary import Sightings, decide, proposed_words
 from tests.unit.ledger.build import deidentified, finish, one
 
 SECRET = "0123456789abcdef" * 4

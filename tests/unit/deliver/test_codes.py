@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gateway.deliver
-import gateway.pipeline
 from gateway.deliver.codes import UNDELIVERED
-from gateway.pipeline.breaker import OUTAGES
+from gateway.service.breaker import OUTAGES
 
 ENDINGS = {"failed", "dead"}
 #: Functions that make an error of the code that is their first argument.

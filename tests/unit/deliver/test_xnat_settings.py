@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway import destination_settings
-from gateway.config import Settings
 from gateway.deliver import Destination, XnatDestination, build_destination
 from gateway.errors import ConfigurationError
-from gateway.setting import reading
+from gateway.settings import destination_settings
+from gateway.settings.configuration import Settings
+from gateway.settings.kinds import reading
 from tests.fixtures.xnat import xnat_server
 from tests.unit.deliver.peers import make_parcel
 

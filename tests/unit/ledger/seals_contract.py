@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.audit import AuditAction, AuditEntry
+from gateway.custody.sealing import Sealer, broken_seals, guard_trail, missing_from_log
 from gateway.deid import ProjectKey
 from gateway.ledger import AUDIT, DeliveryResult, InstanceState, Ledger, chain_of
 from gateway.ledger.audit import verify_trail
 from gateway.ledger.chain import digest_of, facts_of, link_document
 from gateway.ledger.schema import APPEND_ONLY
-from gateway.pipeline.seals import Sealer, broken_seals, guard_trail, missing_from_log
 from tests.unit.ledger.build import at, bring, claim, deidentified, finish, received, take
 
 KEYS = {AUDIT: (ProjectKey(b"g" * 32),), chain_of("lungs"): (ProjectKey(b"l" * 32),)}

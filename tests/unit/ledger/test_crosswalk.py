@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.crosswalk import Correspondence, CrosswalkKey, CrosswalkKind, CrosswalkRow, opened
+from gateway.custody.crosswalk_key import Correspondence, CrosswalkKey, CrosswalkKind, opened
 from gateway.errors import CrosswalkUnreadable, LedgerUnavailable, ReasonNamesPatient
 from gateway.ledger import InstanceState, Ledger
-from gateway.pipeline.crosswalk import LookUp, look_up
+from gateway.ledger.crosswalk_row import CrosswalkRow
+from gateway.treatment.correspondence import LookUp, look_up
 from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import bring, deidentified, finish, one
 

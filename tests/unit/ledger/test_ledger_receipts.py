@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.ledger import DeliveryResult, InstanceState, Ledger, Whole
-from gateway.pipeline.receipts import compare_export, read_export, verify_chains
+from gateway.treatment.receipt_chain import compare_export, read_export, verify_chains
 from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import START, at, bring, claim, deidentified, finish, one, received, take
 

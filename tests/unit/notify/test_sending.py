@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from gateway.config import load_settings
 from gateway.errors import ConfigurationError
 from gateway.ledger.tally import Tally
-from gateway.notification_settings import Event, Notification
 from gateway.notify import Message, NotifyFailed, build_notifier
 from gateway.notify.codes import REASONS
+from gateway.settings.configuration import load_settings
+from gateway.settings.notification_settings import Event, Notification
 from tests.fixtures.authority import Authority
 from tests.fixtures.ports import free_port
 from tests.unit.notify.servers import PASSWORD, mail_server, web_server

@@ -16,13 +16,13 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from gateway.config import Settings
 from gateway.errors import ConfigurationError, DecoderUnavailable
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels import confinement, decoder
 from gateway.pixels.confinement import MACHINES, Confinement, filter_of
 from gateway.pixels.decoder import Codec
 from gateway.pixels.sandbox import FrameClaims, Sandbox, check_confinement, confinement_notes
+from gateway.settings.configuration import Settings
+from gateway.settings.pixel_settings import PixelSettings
 from tests.unit.pixels import confined
 from tests.unit.pixels.stored import noise
 

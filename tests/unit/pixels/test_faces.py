@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
-from gateway import deface
 from gateway.errors import FeaturesSuspected, LeakSuspected, PixelsUnreadable, SeriesUnfit, WaitsForSeries
-from gateway.pixel_settings import FaceSettings
+from gateway.extras import deface
 from gateway.pixels.faces.blanking import Blank, Face, packed
 from gateway.pixels.faces.checking import doubt_about
 from gateway.pixels.faces.command import Finding, Stopped, find_face, missing
@@ -29,6 +28,7 @@ from gateway.pixels.faces.rendering import preview
 from gateway.pixels.faces.volume import SeriesVolume, build
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
+from gateway.settings.pixel_settings import FaceSettings
 from tests.fixtures.head import MR, enhanced, head_slices, slice_of
 from tests.fixtures.treating import CT, Treated, image, item_of, noise, opened, program, stored, treat
 

@@ -13,10 +13,10 @@ import pytest
 from pydicom.encaps import encapsulate, encapsulate_extended
 
 from gateway.errors import InstanceError, LimitExceeded, PixelsUnreadable
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels.description import describe
 from gateway.pixels.frames import open_frames
 from gateway.pixels.sandbox import Sandbox
+from gateway.settings.pixel_settings import PixelSettings
 from tests.unit.pixels.stored import (
     HTJ2K,
     JPEG,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import ocr
 from gateway.errors import ProfileError
+from gateway.extras import ocr
 from gateway.pixels.looking import Fate, in_lines, kinds, unlooked, unlooked_in_words
 from gateway.profile import load_profile
 from gateway.profile.check import check_profile

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from gateway.errors import DecoderUnavailable, PixelsUnreadable
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels import decoder
 from gateway.pixels import sandbox as sandbox_module
 from gateway.pixels.decoder import ANSWER, REQUEST, Codec, Operation, Outcome, load, serve
 from gateway.pixels.sandbox import FrameClaims, Sandbox
+from gateway.settings.pixel_settings import PixelSettings
 from tests.unit.pixels.stored import noise
 
 PIXELS = noise((16, 24), "u1")

@@ -14,7 +14,6 @@ import pytest
 from gateway.dicom.encoded import Limits
 from gateway.dicom.segments import FileRange
 from gateway.errors import DecodersDisagree, DecodingTooLong, LeakSuspected, PixelsUnreadable
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels import decoder
 from gateway.pixels.areas import Area
 from gateway.pixels.check import check_pixels
@@ -23,6 +22,7 @@ from gateway.pixels.editing import Edit
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.transcode import TranscodingWord, transcode
 from gateway.pixels.treatment import PixelOutcome
+from gateway.settings.pixel_settings import PixelSettings
 from tests.fixtures.treating import image, noise, opened, program, stored, treat
 from tests.unit.pixels.stored import JPEG_LS
 

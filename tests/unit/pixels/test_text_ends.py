@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gateway.pixel_settings import PixelSettings
 from gateway.pixels.text.box import TextBox
 from gateway.pixels.text.ends import to_its_ends
 from gateway.pixels.text.reader import Reader
+from gateway.settings.pixel_settings import PixelSettings
 
 
 @pytest.fixture(scope="module")

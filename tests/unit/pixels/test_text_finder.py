@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gateway import ocr
 from gateway.errors import ConfigurationError
-from gateway.pixel_settings import PixelSettings, TextProvider
+from gateway.extras import ocr
 from gateway.pixels.text import TextBox, TextFinder
 from gateway.pixels.text.detector import Detected
 from gateway.pixels.text.models import Network
 from gateway.profile.pixels import FindText
 from gateway.profile.program import Origin
+from gateway.settings.pixel_settings import PixelSettings, TextProvider
 from tests.unit.pixels.test_text_views import Clip
 
 WORDS = frozenset({"MOCKBURY^TESTARIO"})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import ocr
 from gateway.errors import ProfileError
+from gateway.extras import ocr
 from gateway.profile import Program, check_profile, load_profile
 from gateway.profile.diff import compare
 from gateway.profile.element import parse_element

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.association.acceptor import Standing
 from gateway.association.refusal import Refusal
+from gateway.association.tls import PeerCertificate
 from gateway.errors import ConfigurationError
 from gateway.receive.access import ANY_SOURCE, AccessRules, CertificateRule, Source
-from gateway.tls import PeerCertificate
 
 
 def networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

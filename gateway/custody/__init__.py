@@ -1,0 +1,1 @@
+"""Keys and what is kept safe: secrets of projects, what they seal, who may read files, backup and restore."""

@@ -1,0 +1,100 @@
+"""Running a profile's own tests: small instances through the real engine and verifier."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gateway.profile import Origin, Program
+from gateway.profile.own import Rule, own_rules
+from gateway.profile.program import ProfileTest
+from gateway.rehearsal.expectation import problems
+from gateway.rehearsal.given_instance import write_instance
+from gateway.rehearsal.rehearsal import DEMONSTRATION_KEY, Rehearsal, Rehearser, opening
+
+__all__ = ["Trial", "Verdict", "run_tests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one test.
+
+    Attributes
+    ----------
+    test: the test
+    outcome: what became of its instance
+    reason: why it was held or rejected
+    problems: how that differs from what the test expects, with the values; empty if it passed
+    """
+
+    test: ProfileTest
+    outcome: Literal["accepted", "rejected", "held"]
+    reason: str
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The tests of a profile.
+
+    Attributes
+    ----------
+    verdicts: one per test, in order
+    rules: the rules of the profile itself, without those of its layers
+    unused: those that applied in no test
+    """
+
+    verdicts: tuple[Verdict, ...]
+    rules: tuple[Rule, ...]
+    unused: tuple[Rule, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every test passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+def run_tests(program: Program) -> Trial:
+    """Run the tests of ``program``'s profile.
+
+    Each test is by itself: all have the same demonstration key, and numbers begin at 1 in each.
+    """
+    rules = own_rules(program)
+    fired: set[Rule] = set()
+    verdicts = []
+    with tempfile.TemporaryDirectory(prefix="profile-test-") as folder:
+        for number, test in enumerate(program.tests):
+            path = Path(folder) / f"{number}.dcm"
+            try:
+                write_instance(path, test.given)
+            except ValueError as failed:
+                verdicts.append(Verdict(test, "held", "", (str(failed),)))
+                continue
+            # Numbers are given anew.
+            with opening(Path(folder)).open(path) as instance, Rehearser(program, DEMONSTRATION_KEY) as rehearser:
+                outcome = rehearser.rehearse(instance, test.sender)
+                verdicts.append(Verdict(test, outcome.state, outcome.reason, tuple(problems(test, outcome))))
+                fired |= _fired(rules, outcome)
+    return Trial(tuple(verdicts), rules, tuple(rule for rule in rules if rule not in fired))
+
+
+def _fired(rules: Iterable[Rule], outcome: Rehearsal) -> set[Rule]:
+    """Those of ``rules`` that applied to the instance of ``outcome``."""
+    met = {(entry.tag, entry.action.origin) for entry in outcome.trace.entries}
+    origins = {origin for _, origin in met}
+    return {
+        rule for rule in rules if (rule.origin == outcome.rule if rule.action is None else _met(rule, met, origins))
+    }
+
+
+def _met(rule: Rule, met: set[tuple[int, Origin]], origins: set[Origin]) -> bool:
+    """Whether the trace names the rule; several elements may have rules in one line."""
+    return rule.origin in origins if rule.tag is None else (rule.tag, rule.origin) in met

@@ -1,0 +1,223 @@
+"""The read-only JSON interface: what the gateway holds, by role. No answer holds identity (promise P9).
+
+``/api/status`` and ``/api/account`` are for viewers, ``/api/held``, ``/api/audit``, ``/api/studies`` and ``/api/find``
+for data protection officers. The last one takes original identifiers, so it is asked by POST, and audited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.console import ASKED_BY, Answer, BadQuery, Doorkeeper, Query, Resource, number, only
+from gateway.console.authentication import Authenticator
+from gateway.errors import ConfigurationError
+from gateway.ledger import InstanceState, Ledger, Selection, StudyFilter
+from gateway.service.enquiry import find_new, find_original, study_fields, verdict
+from gateway.settings.accounts import Role
+from gateway.settings.configuration import Settings
+
+_LONGEST_LIST: Final = 1000
+
+
+def doorkeeper(
+    settings: Settings, *, own_token: str = "", refused: Callable[[str], None] = lambda _reason: None
+) -> Doorkeeper:
+    """Who may ask over HTTP, and by which kind of connection.
+
+    Parameters
+    ----------
+    settings: the configuration
+    own_token: the gateway's own, which counts without users
+    refused: told the reason of each refusal
+
+    Raises
+    ------
+    ConfigurationError: a file of ``http.tls`` cannot be used
+    """
+    http, users = settings.http, settings.users or {}
+    return Doorkeeper(
+        authenticator=Authenticator(tuple(user.user(name) for name, user in users.items()), own_token=own_token),
+        tls=None if http.tls is None else http.tls.context(place="http.tls"),
+        trusted_proxies=tuple(http.trusted_proxies),
+        clients=http.max_connections,
+        clients_per_address=http.max_connections_per_address,
+        request_seconds=http.request_timeout_seconds,
+        refused=refused,
+    )
+
+
+def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
+    """Path -> what it gives, read from ``ledger`` at every request."""
+
+    def status(query: Query) -> Answer:
+        only(query)
+        found = ledger.status()
+        return Answer.of(
+            {
+                "instances": [
+                    {
+                        "project": row.project,
+                        "state": row.state.value,
+                        "count": row.count,
+                        "bytes": row.size,
+                        "oldest": _moment(row.oldest),
+                    }
+                    for row in found.instances
+                ],
+                "reasons": [
+                    {"project": row.project, "state": row.state.value, "code": row.code, "count": row.count}
+                    for row in found.reasons
+                ],
+                "deliveries": [
+                    {
+                        "destination": row.destination,
+                        "state": row.state.value,
+                        "count": row.count,
+                        "bytes": row.size,
+                        "oldest": _moment(row.oldest),
+                    }
+                    for row in found.deliveries
+                ],
+            }
+        )
+
+    def account(query: Query) -> Answer:
+        only(query)
+        found = ledger.account()
+        return Answer.of(
+            {
+                "balanced": found.balanced,
+                "problems": list(found.problems),
+                "projects": [
+                    {
+                        "project": row.project,
+                        "received": row.received,
+                        "in_progress": row.in_progress,
+                        "rejected": dict(row.rejected),
+                        "held": dict(row.held),
+                        "deidentified": row.deidentified,
+                        "delivered": row.delivered,
+                        "purged": row.purged,
+                    }
+                    for row in found.projects
+                ],
+            }
+        )
+
+    def held(query: Query) -> Answer:
+        only(query, "limit", "after")
+        rows = ledger.held(
+            limit=number(query, "limit", default=100, most=_LONGEST_LIST),
+            after=number(query, "after", default=0, least=0, most=999_999_999),
+        )
+        return Answer.of(
+            {
+                "held": [
+                    {
+                        "instance": row.instance_id,
+                        "project": row.project,
+                        "source": row.source,
+                        "code": row.code,
+                        "detail": row.detail,
+                        "received_at": _moment(row.received_at),
+                        "held_at": _moment(row.held_at),
+                    }
+                    for row in rows
+                ]
+            }
+        )
+
+    def audit(query: Query) -> Answer:
+        only(query, "limit")
+        limit = number(query, "limit", default=100, most=_LONGEST_LIST)
+        names = ("at", "actor", "action", "subject", "because")
+        return Answer.of(
+            {
+                "entries": [
+                    {
+                        "number": record.number,
+                        "digest": record.digest,
+                        **{name: record.text(name) for name in names},
+                        "facts": record.facts,
+                    }
+                    for record in ledger.audit_trail(newest=limit)
+                ]
+            }
+        )
+
+    def studies(query: Query) -> Answer:
+        only(query, "limit", "before", "source", "project", "destination", "pseudonym", "state", "since", "until",
+             "unfinished")  # fmt: skip
+        limit = number(query, "limit", default=100, most=_LONGEST_LIST)
+        selection = Selection(
+            source=query.get("source"),
+            project=query.get("project"),
+            destination=query.get("destination"),
+            patient_id=query.get("pseudonym"),
+            since=_asked_moment(query, "since"),
+            until=_asked_moment(query, "until"),
+            states=_asked_states(query),
+        )
+        which = StudyFilter(selection=selection, unfinished=query.get("unfinished") == "true")
+        before = number(query, "before", default=999_999_999, most=999_999_999)
+        found = ledger.study_reports(which, limit=limit + 1, before=before)
+        shown = [study_fields(report) for report in found[:limit]]
+        return Answer.of({"studies": shown, "before": found[limit - 1].number if len(found) > limit else None})
+
+    def find(query: Query) -> Answer:
+        asked_by = query[ASKED_BY]
+        query = {name: value for name, value in query.items() if name != ASKED_BY}
+        only(query, "original", "as", "pseudonym", "uid", "association")
+        wanted = [name for name in ("original", "pseudonym", "uid", "association") if name in query]
+        if len(wanted) != 1 or ("as" in query and wanted != ["original"]):
+            raise BadQuery("say one of original, pseudonym, uid and association; as goes with original")
+        try:
+            if wanted == ["original"]:
+                found = find_original(
+                    settings, ledger, query["original"], by=f"{asked_by} over HTTP", kind=query.get("as")
+                )
+            else:
+                association = number(query, "association", default=1, most=1 << 53) if "association" in query else None
+                found = find_new(
+                    ledger, pseudonym=query.get("pseudonym"), uid=query.get("uid"), association=association
+                )
+        except ConfigurationError as error:
+            raise BadQuery(str(error.facts["problem"])) from None
+        return Answer.of(
+            {"verdict": verdict(found).value, "studies": [study_fields(report) for report in found[:_LONGEST_LIST]],
+             "count": len(found)}
+        )  # fmt: skip
+
+    return {
+        "/api/status": Resource(status, Role.VIEWER),
+        "/api/account": Resource(account, Role.VIEWER),
+        "/api/held": Resource(held, Role.DATA_PROTECTION_OFFICER),
+        "/api/audit": Resource(audit, Role.DATA_PROTECTION_OFFICER),
+        "/api/studies": Resource(studies, Role.DATA_PROTECTION_OFFICER),
+        "/api/find": Resource(find, Role.DATA_PROTECTION_OFFICER, is_posted=True),
+    }
+
+
+def _asked_moment(query: Query, name: str) -> datetime | None:
+    if name not in query:
+        return None
+    try:
+        found = datetime.fromisoformat(query[name])
+    except ValueError:
+        raise BadQuery(f"{name} is a moment: 2026-05-01T08:00") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _asked_states(query: Query) -> tuple[InstanceState, ...]:
+    if "state" not in query:
+        return ()
+    try:
+        return (InstanceState(query["state"]),)
+    except ValueError:
+        raise BadQuery(f"state is one of {', '.join(InstanceState)}") from None
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
