@@ -97,7 +97,8 @@ class Departures(OnDatabase):
     ) -> Left:
         """Move instances whose bytes were removed earlier than ``before`` into a file, with all that is theirs.
 
-        One that a row speaks of that stays (a copy, an older version) stays with it.
+        One that a row speaks of that stays (a copy, an older version) stays with it. So do the last instance and the
+        one of the last delivery: no number is given twice, for receipts and history name instances by it.
 
         Parameters
         ----------
@@ -166,7 +167,7 @@ def _depart(
         query = query.where(sa.tuple_(columns.purged_at, columns.id) > sa.tuple_(moment, sa.literal(after[1])))
     looked_at = connection.execute(query).all()
     until = (looked_at[-1].purged_at, looked_at[-1].id) if len(looked_at) == limit else None
-    leaving = _unspoken_of(connection, {row.id for row in looked_at})
+    leaving = _unspoken_of(connection, {row.id for row in looked_at} - _newest(connection))
     rows = [row for row in looked_at if row.id in leaving]
     if not rows:
         return Left(count=0, until=until)
@@ -214,6 +215,17 @@ def _depart(
 
 def _select(table: sa.Table) -> sa.Select[Any]:
     return sa.select(table).where(table.c.instance_id.in_(_IDS))
+
+
+def _newest(connection: Connection) -> set[int]:
+    """The instances of the last row and of the last delivery: SQLite gives a number again once the last one is gone."""
+    last = sa.select(sa.func.max(deliveries.c.id)).scalar_subquery()
+    found = connection.execute(
+        sa.union_all(
+            sa.select(sa.func.max(instances.c.id)), sa.select(deliveries.c.instance_id).where(deliveries.c.id == last)
+        )
+    )
+    return {number for number in found.scalars() if number is not None}
 
 
 def _unspoken_of(connection: Connection, ids: set[int]) -> set[int]:

@@ -27,6 +27,7 @@ class DepartureContract:
         waiting = bring(ledger, InstanceState.HELD, 5)
         out = bring(ledger, InstanceState.REJECTED, 6)
         ledger.purge(at(1), 1, now=at(10))
+        bring(ledger, InstanceState.DELIVERED, 7)
         before, history = ledger.account(), ledger.history(1)
         receipts = list(ledger.receipts())
         assert before.problems == ()
@@ -37,7 +38,7 @@ class DepartureContract:
         assert archive_instances(ledger, folder, keep_seconds=60, now=at(99)) == 0
         assert ledger.account() == before
         # The rows are gone, and what is not purged is here.
-        assert {(one.state.value, one.count) for one in ledger.status().instances} == {("held", 1), ("delivered", 1)}
+        assert {(one.state.value, one.count) for one in ledger.status().instances} == {("held", 1), ("delivered", 2)}
         assert ledger.history(waiting)
         assert ledger.history(1) == ledger.history(out) == []
         assert ledger.archives_of_departed(waiting) == ledger.archives_of_departed(99) == []
@@ -80,10 +81,12 @@ class DepartureContract:
         )
         results = [outcome(one.delivery_id) for one in take(ledger)]
         ledger.record_outcomes("deliverer", results, now=at(5))
+        # The newest stays.
+        bring(ledger, InstanceState.DELIVERED, 4, study="2.25.11", patient_id="SUBJECT-4")
         # The rejected one, and one of the two.
         ledger.purge(at(9), 2, now=at(10))
         archive_instances(ledger, tmp_path, keep_seconds=0, now=at(11))
-        assert len(ledger.purge(at(9), 5, now=at(12))) == 1
+        assert len(ledger.purge(at(9), 5, now=at(12))) == 2
         before = [ledger.find({"accession": [f"accession-{study}"]}) for study in "ab"]
         archive_instances(ledger, tmp_path, keep_seconds=0, now=at(13))
         after = [ledger.find({"accession": [f"accession-{study}"]}) for study in "ab"]
@@ -100,13 +103,14 @@ class DepartureContract:
         # By what the gateway named it, where it came from, and in the list, too; by a single instance no more.
         assert ledger.report_on(Selection(study_uid="2.25.10")) == ledger.report_on(Selection(patient_id="SUBJECT-1"))
         assert ledger.report_on(Selection(study_uid="2.25.10")) == [reports[0]]
-        assert len(ledger.report_on(Selection(source="ct-scanner", since=at(0), destination="archive"))) == 1
+        assert len(ledger.report_on(Selection(source="ct-scanner", since=at(0), destination="archive"))) == 2
         assert ledger.report_on(Selection(since=at(50))) == ledger.report_on(Selection(sop_uid="2.25.91")) == []
-        assert [one.number for one in ledger.study_reports(StudyFilter(), limit=9)] == [reports[1].number, 1]
+        assert {one.number for one in ledger.study_reports(StudyFilter(), limit=9)} >= {reports[1].number, 1}
         assert ledger.find({"instance": [1]}) == ({}, [])
 
     def test_p6_a_copy_of_what_left_is_treated_anew(self, ledger: Ledger, tmp_path: Path) -> None:
         bring(ledger, InstanceState.PURGED, 1)
+        bring(ledger, InstanceState.DELIVERED, 9)
         archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1))
         ledger.record_received([received(2)], now=START)
         (claimed,) = claim(ledger)
@@ -124,6 +128,7 @@ class DepartureContract:
         assert done.duplicate_of == first
         assert archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1)) == 0
         ledger.purge(at(9), 9, now=at(30))
+        bring(ledger, InstanceState.DELIVERED, 9)
         assert archive_instances(ledger, tmp_path, keep_seconds=25, now=at(50)) == 0
         assert ledger.history(newer)
         # All at once.
@@ -138,6 +143,7 @@ class DepartureContract:
         ledger.record_received([received(3)], now=START)
         (copy,) = claim(ledger)
         finish(ledger, deidentified(copy.instance_id, sop_key="sop-1"))
+        bring(ledger, InstanceState.DELIVERED, 9)
         written: list[int] = []
 
         def write(number: int, documents: object) -> object:
@@ -167,8 +173,27 @@ class DepartureContract:
         )  # fmt: skip
         assert done.state is InstanceState.HELD
 
-    def test_a_file_that_was_changed_is_not_believed(self, ledger: Ledger, tmp_path: Path) -> None:
+    def test_no_number_is_given_twice(self, ledger: Ledger, tmp_path: Path) -> None:
+        """Receipts and history name instances and deliveries by their numbers."""
+        delivered(ledger, 3)
+        rejected_last = bring(ledger, InstanceState.REJECTED, 4)
+        ledger.purge(at(5), 9, now=at(10))
+        # Everything that is there is of long ago.
+        assert archive_instances(ledger, tmp_path, keep_seconds=0, now=at(11)) == 2
+        assert ledger.archives_of_departed(3) == ledger.archives_of_departed(rejected_last) == []
+        taken = {one.delivery_id for one in ledger.receipts()}
+        (new,) = ledger.record_received([received(5)], now=at(12))
+        assert new > rejected_last
+        (claimed,) = claim(ledger)
+        finish(ledger, deidentified(claimed.instance_id, sop_key="sop-5"))
+        (sent,) = take(ledger)
+        assert sent.delivery_id not in taken
+        ledger.record_outcomes("deliverer", [outcome(sent.delivery_id)], now=at(13))
+        assert ledger.account().problems == ()
+
+    def test_a_file_of_instances_that_was_changed_is_not_believed(self, ledger: Ledger, tmp_path: Path) -> None:
         bring(ledger, InstanceState.PURGED, 1)
+        bring(ledger, InstanceState.DELIVERED, 2)
         archive_history(ledger, tmp_path, keep_seconds=0, now=at(1))
         archive_instances(ledger, tmp_path, keep_seconds=0, now=at(1) + timedelta(seconds=1))
         (archive,) = ledger.archives_of_departed(1)
