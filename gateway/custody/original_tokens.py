@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Final
@@ -63,12 +62,22 @@ class Originals:
         key = ProjectKey(secret)
         self._key = key
         self._token = lru_cache(_REMEMBERED)(partial(_token, key))
+        self._common = lru_cache(_REMEMBERED)(self._tokens_of)
         #: The last instance that was looked at for want of tokens.
         self._after = 0
 
-    def known_by(self, record: SpoolRecord) -> KnownBy | None:
+    def known_by(self, record: SpoolRecord, head: bytes = b"") -> KnownBy | None:
         """The tokens of an instance; what cannot be read of it has none, and nothing is refused for it.
 
+        Parameters
+        ----------
+        record
+            Of its spool file.
+        head
+            The first bytes of its data set, if they are at hand: then its file is mostly not read.
+
+        Returns
+        -------
         None if none could be made: that is tried again later.
         """
         instance_uid = record.meta.sop_instance_uid
@@ -79,20 +88,43 @@ class Originals:
                 length=record.length,
                 syntax=transfer_syntax(record.meta.transfer_syntax),
                 instance_uid=instance_uid,
+                head=head,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, an instance that is kept can be delivered
             log.warning("no tokens made", kind=type(error).__name__)
             return None
-        token = self._token
+        patient, accession, study, series, also = self._common(
+            found.patient_id, found.accession_number, found.study_uid, found.series_uid,
+            found.other_patient_ids, found.other_accession_numbers,
+        )  # fmt: skip
         return KnownBy(
-            patient=token("patient", found.patient_id),
-            accession=token("accession", found.accession_number),
-            study=token("study", found.study_uid),
-            series=token("series", found.series_uid),
+            patient=patient,
+            accession=accession,
+            study=study,
+            series=series,
             instance=_instance_token(self._key, found.instance_uid),
-            also=tuple(
+            also=also,
+        )
+
+    def _tokens_of(
+        self,
+        patient: str,
+        accession: str,
+        study: str,
+        series: str,
+        other_patients: tuple[str, ...],
+        other_accessions: tuple[str, ...],
+    ) -> tuple[str, str, str, str, tuple[tuple[str, str], ...]]:
+        """The tokens of what the instances of a series have in common."""
+        token = self._token
+        return (
+            token("patient", patient),
+            token("accession", accession),
+            token("study", study),
+            token("series", series),
+            tuple(
                 (kind, token(kind, text))
-                for kind, texts in (("patient", found.other_patient_ids), ("accession", found.other_accession_numbers))
+                for kind, texts in (("patient", other_patients), ("accession", other_accessions))
                 for text in texts
                 if normalised(text)
             ),
@@ -116,7 +148,7 @@ class Originals:
                 if self._spool.path(name).exists():
                     rows.append(unread(name))
             else:
-                rows.append(replace(received_of(record), known_by=self.known_by(record)))
+                rows.append(received_of(record, self.known_by(record)))
         return len(self._ledger.record_received(rows))
 
     def fill(self, *, seconds: float | None = None) -> int:

@@ -12,7 +12,7 @@ import os
 import unicodedata
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -24,7 +24,7 @@ from gateway.dicom.tag import ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, UN
 from gateway.dicom.transfer_syntax import TransferSyntax, inflated
 from gateway.dicom.vr import HEADER_SIZE
 
-__all__ = ["Identifiers", "normalised", "read_identifiers"]
+__all__ = ["WINDOW", "Identifiers", "normalised", "read_identifiers"]
 
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _ACCESSION_NUMBER: Final = 0x00080050
@@ -49,7 +49,7 @@ _PIXEL_DATA: Final = 0x7FE00010
 _MOST_FURTHER: Final = 16
 
 #: Bytes that are read at a time; nearly all data sets have the wanted elements in the first of them.
-_WINDOW: Final = 16 << 10
+WINDOW: Final = 16 << 10
 #: Items and delimitations are of this group; they have no VR.
 _ITEMS: Final = 0xFFFE
 #: What ends an item, True, or a sequence, False.
@@ -60,6 +60,10 @@ _LONGEST: Final = 1024
 _LONGEST_SEQUENCE: Final = 64 << 10
 #: Marks a tag as one of an item: no tag has as many bits.
 _IN_ITEMS: Final = 1 << 32
+#: Every image has these, empty or not; once they are there, only sequences are still to come.
+_EXPECTED: Final = {_ACCESSION_NUMBER, _PATIENT_ID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID}
+#: The longest header of an element.
+_HEADER: Final = 12
 #: Elements, items included, that are looked at; and how deep sequences of undefined length may nest.
 _MOST: Final = 100_000
 _DEEPEST: Final = 64
@@ -70,14 +74,36 @@ _EXPLICIT: Final = {False: Struct("<HH2sH").unpack_from, True: Struct(">HH2sH").
 _IMPLICIT: Final = {False: Struct("<HHI").unpack_from, True: Struct(">HHI").unpack_from}
 _LENGTH: Final = {False: Struct("<I").unpack_from, True: Struct(">I").unpack_from}
 
+
+def _bytes_of(tag: int, *, big_endian: bool) -> bytes:
+    return Struct(">HH" if big_endian else "<HH").pack(tag >> 16, tag & 0xFFFF)
+
+
 #: The bytes of the tags of Pixel Data, and of the sequences that come behind the series.
 _LATE: Final = {
-    big_endian: [Struct(">HH" if big_endian else "<HH").pack(tag >> 16, tag & 0xFFFF) for tag in (_PIXEL_DATA, *late)]
+    big_endian: [_bytes_of(tag, big_endian=big_endian) for tag in (_PIXEL_DATA, *late)]
     for big_endian in (False, True)
     for late in [[tag for tag in _NESTED if tag > _SERIES_INSTANCE_UID]]
 }
-#: Group, number, VR, and the length as it stands in 16 bits, or in 32 behind them.
-_EXPLICIT_HEAD: Final = {False: Struct("<HH2sHI").unpack_from, True: Struct(">HH2sHI").unpack_from}
+#: The tag as it stands there, VR, and the length as it stands in 16 bits, or in 32 behind them.
+_EXPLICIT_HEAD: Final = {False: Struct("<I2sHI").unpack_from, True: Struct(">I2sHI").unpack_from}
+#: The tag as it stands there, and the length.
+_IMPLICIT_HEAD: Final = {False: Struct("<II").unpack_from, True: Struct(">II").unpack_from}
+#: Which bits of a tag as it stands there are its group; and what they are at most while something wanted may come.
+_GROUP: Final = {False: 0x0000FFFF, True: 0xFFFF0000}
+_LAST_GROUP: Final = {False: _LAST >> 16, True: _LAST & 0xFFFF0000}
+#: What is wanted, of items too, as bytes; and the numbers that these are where they stand.
+_SPELT: Final = {
+    big_endian: {tag: _bytes_of(tag, big_endian=big_endian) for tag in (*_WANTED, *_NESTED)}
+    for big_endian in (False, True)
+}
+_SOUGHT: Final = {
+    big_endian: {int.from_bytes(spelt, "big" if big_endian else "little"): tag for tag, spelt in tags.items()}
+    for big_endian, tags in _SPELT.items()
+}
+#: VRs whose length stands in 16 bits, and in 32.
+_SHORT: Final = frozenset(vr for vr, size in HEADER_SIZE.items() if size == 8)
+_LONG: Final = frozenset(vr for vr, size in HEADER_SIZE.items() if size == 12)
 
 #: Gives the bytes of the data set from a position, as many as are wanted or as there are.
 _Read = Callable[[int, int], bytes]
@@ -116,30 +142,39 @@ def normalised(text: str) -> str:
 
 
 def read_identifiers(
-    path: Path, *, offset: int, length: int, syntax: TransferSyntax | None, instance_uid: str
+    path: Path, *, offset: int, length: int, syntax: TransferSyntax | None, instance_uid: str, head: bytes = b""
 ) -> Identifiers:
     """Read the identifiers of the instance in a file; what cannot be read stays empty, nothing of it raises.
 
     Parameters
     ----------
-    path: the file
+    path: the file; it is opened only if ``head`` is not enough
     offset, length: byte range of its data set
     syntax: the transfer syntax; None for one that is not known, which is tried as explicit VR little endian
     instance_uid: SOP Instance UID, as the file meta information has it
+    head: the first bytes of the data set, if they are at hand: ``WINDOW`` of them are enough for nearly all
 
     Raises
     ------
     OSError: the file cannot be read
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    known = len(head)
+    with ExitStack() as opened:
+        descriptor = -1
 
         def read(position: int, size: int) -> bytes:
-            return os.pread(descriptor, min(size, length - position), offset + position) if position < length else b""
+            nonlocal descriptor
+            size = min(size, length - position)
+            if position + size <= known:
+                return head[position : position + size] if size > 0 else b""
+            if size <= 0:
+                return b""
+            if descriptor < 0:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                opened.callback(os.close, descriptor)
+            return os.pread(descriptor, size, offset + position)
 
         found = _found(read, syntax)
-    finally:
-        os.close(descriptor)
     sets = DEFAULT_REPERTOIRE
     if (declared := found.get(_SPECIFIC_CHARACTER_SET)) is not None:
         sets = character_sets(declared[0])
@@ -201,45 +236,56 @@ class _Unreadable(Exception):
 
 
 def _walk(read: _Read, found: dict[int, list[bytes]], *, implicit: bool, big_endian: bool) -> None:
-    """Collect the wanted elements into ``found``."""
-    explicit_at, implicit_at = _EXPLICIT_HEAD[big_endian], _IMPLICIT[big_endian]
-    size_of, wanted, nested, last = HEADER_SIZE.get, _WANTED, _NESTED, _SERIES_INSTANCE_UID
-    base, window = 0, read(0, _WINDOW)
-    at, enough = 0, len(window) - 12
+    """Collect the wanted elements into ``found``.
+
+    Every instance passes here before it is acknowledged, so elements that are not wanted cost as little as can be.
+    """
+    explicit_at, implicit_at = _EXPLICIT_HEAD[big_endian], _IMPLICIT_HEAD[big_endian]
+    short, long, sought = _SHORT, _LONG, _SOUGHT[big_endian]
+    of_group, last = _GROUP[big_endian], _LAST_GROUP[big_endian]
+    base, at, window = 0, 0, read(0, WINDOW)
     if len(window) > 1 and window[big_endian] != 0x08:
         raise _Unreadable
     for _ in range(_MOST):
-        if at > enough:
-            base, at, window = base + at, 0, read(base + at, _WINDOW)
-            enough = len(window) - 12
-            if enough < 0:
-                if _STUDY_INSTANCE_UID in found:
-                    return
-                # Read in another encoding than it has, a data set seems to end in its first elements.
-                raise _Unreadable
-        if implicit:
-            group, number, length = implicit_at(window, at)
-            size = 8
-        else:
-            group, number, vr, length, long = explicit_at(window, at)
-            size = size_of(vr, 0)
-            if size == 12:
-                length = long
-            elif not size:
-                raise _Unreadable
-        tag = group << 16 | number
-        if tag > last:
-            if last == _LAST or _has_all(window, at, big_endian=big_endian):
+        try:
+            if implicit:
+                tag, length = implicit_at(window, at)
+                start = at + 8
+            else:
+                tag, vr, length, whole = explicit_at(window, at)
+                if vr in short:
+                    start = at + 8
+                elif vr in long:
+                    start, length = at + 12, whole
+                else:
+                    raise _Unreadable
+        except struct_error:
+            base, at, window = base + at, 0, read(base + at, WINDOW)
+            if len(window) >= _HEADER:
+                continue
+            if _STUDY_INSTANCE_UID in found:
                 return
-            last = _LAST
-        start = at + size
-        if tag in wanted and length <= _LONGEST:
+            # Read in another encoding than it has, a data set seems to end in its first elements.
+            raise _Unreadable from None
+        if tag in sought and sought[tag] in _WANTED and length <= _LONGEST:
+            wanted = sought[tag]
             value = window[start : start + length]
-            found[tag] = [value if len(value) == length else read(base + start, length)]
-        elif length == UNDEFINED_LENGTH or tag in nested:
+            found[wanted] = [value if len(value) == length else read(base + start, length)]
+            if (
+                wanted == _SERIES_INSTANCE_UID
+                and found.keys() >= _EXPECTED
+                and _has_all(window, at, big_endian=big_endian)
+            ):
+                return
+        elif tag & of_group > last:
+            return
+        elif length == UNDEFINED_LENGTH or (tag in sought and sought[tag] in _NESTED):
             # What VR UN hides is implicit (PS3.5 6.2.2).
             hidden = implicit or vr == b"UN"
-            at = _sequence(read, base + start, length, found, tag, implicit=hidden, big_endian=big_endian) - base
+            at = (
+                _sequence(read, base + start, length, found, sought.get(tag), implicit=hidden, big_endian=big_endian)
+                - base
+            )
             continue
         at = start + length
     raise _Unreadable
@@ -250,7 +296,7 @@ def _sequence(
     start: int,
     length: int,
     found: dict[int, list[bytes]],
-    tag: int,
+    tag: int | None,
     *,
     implicit: bool,
     big_endian: bool,
@@ -261,6 +307,9 @@ def _sequence(
         end = _end_of_items(read, start, implicit=implicit, big_endian=big_endian)
     if tag in _NESTED:
         content = read(start, min(end - start, _LONGEST_SEQUENCE))
+        # Most say nothing of what is wanted, and to look for its tag costs less than to walk.
+        if _SPELT[big_endian][_NESTED[tag]] not in content:
+            return end
         with suppress(_Unreadable, struct_error):
             _of_items(content, found, _NESTED[tag], implicit=implicit, big_endian=big_endian)
     return end
@@ -297,13 +346,13 @@ def _of_items(content: bytes, found: dict[int, list[bytes]], wanted: int, *, imp
 
 def _end_of_items(read: _Read, pos: int, *, implicit: bool, big_endian: bool) -> int:
     """Where a sequence of undefined length ends whose first item begins at ``pos``."""
-    base, window = pos, read(pos, _WINDOW)
+    base, window = pos, read(pos, WINDOW)
     #: For each level whether its elements are those of an item, True, or the items of a sequence, False.
     levels = [False]
     for _ in range(_MOST):
         at = pos - base
         if at + 12 > len(window):
-            base, at, window = pos, 0, read(pos, _WINDOW)
+            base, at, window = pos, 0, read(pos, WINDOW)
         tag, size, length = _header(window, at, implicit=implicit, big_endian=big_endian)
         pos += size
         if tag in _ENDS:
@@ -342,7 +391,7 @@ def _inflate(read: _Read) -> bytes:
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     plain, pos = bytearray(), 0
     try:
-        while len(plain) < _INFLATED and not stream.eof and (part := read(pos, _WINDOW)):
+        while len(plain) < _INFLATED and not stream.eof and (part := read(pos, WINDOW)):
             pos += len(part)
             plain += stream.decompress(part, _INFLATED - len(plain))
     except zlib.error:

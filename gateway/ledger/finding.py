@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -57,6 +58,8 @@ _TELL: Final = ForEach(
     ("row_id", "original_id", "instance_token"),
 )
 _KINDS: Final = ("patient", "accession", "study", "series")
+#: Fingerprints that are remembered: the instances of a series come together.
+_REMEMBERED: Final = 1024
 #: The study that an instance is of; empty where that is not known.
 _STUDY: Final = sa.func.coalesce(originals.c.study, "").label("study")
 _INSTANCES: Final = sa.outerjoin(instances, originals, originals.c.id == instances.c.original_id)
@@ -300,9 +303,13 @@ class Finding(OnDatabase):
 
 def fingerprint(known_by: KnownBy) -> str:
     """Stands for what instances have in common that are known by the same."""
-    parts = (known_by.patient, known_by.accession, known_by.study, known_by.series)
-    also = tuple(f"{kind} {token}" for kind, token in known_by.also)
-    return blake2b("\0".join(parts + also).encode("ascii"), digest_size=16).hexdigest()
+    return _fingerprint((known_by.patient, known_by.accession, known_by.study, known_by.series), known_by.also)
+
+
+@lru_cache(_REMEMBERED)
+def _fingerprint(parts: tuple[str, ...], also: tuple[tuple[str, str], ...]) -> str:
+    further = tuple(f"{kind} {token}" for kind, token in also)
+    return blake2b("\0".join(parts + further).encode("ascii"), digest_size=16).hexdigest()
 
 
 def original_ids(connection: Connection, known_by: Iterable[KnownBy]) -> dict[str, int]:

@@ -16,12 +16,12 @@ from gateway.association.refusal import Refusal
 from gateway.association.tls import PeerCertificate
 from gateway.association.transfer import Operations, TransferSettings
 from gateway.errors import ConfigurationError
-from gateway.ledger.records import KnownBy, Received
+from gateway.ledger.records import Received
 from gateway.receive.access import AccessRules, Source
 from gateway.receive.contexts import negotiate
 from gateway.receive.observer import NullObserver, ReceiveObserver
-from gateway.receive.store import Reception, StoreService
-from gateway.spool import Spool, SpoolRecord
+from gateway.receive.store import KnownByMaker, Reception, StoreService
+from gateway.spool import Spool
 
 _log = structlog.get_logger(__name__)
 
@@ -97,7 +97,7 @@ class Receiver:
         record: takes what is on stable storage into the ledger's care, or raises; called from many threads
         observer: counts; nobody by default
         sources: who may send; everybody if there are none
-        known_by: makes the tokens by which an instance is found again; None for none
+        known_by: makes the tokens by which an instance is found again, see ``StoreService``; None for none
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Receiver:
         record: Callable[[Received], object],
         observer: ReceiveObserver | None = None,
         sources: Sequence[Source] = (),
-        known_by: Callable[[SpoolRecord], KnownBy | None] | None = None,
+        known_by: KnownByMaker | None = None,
     ) -> None:
         self._settings = settings
         observer = observer or NullObserver()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -14,6 +14,7 @@ from gateway.association.acceptor import Caller
 from gateway.association.command import C_STORE_RQ, Command, Status
 from gateway.association.transfer import AcceptedContext
 from gateway.dicom.file_meta import FileMeta
+from gateway.dicom.identifiers import WINDOW
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import GatewayError, InstanceError, InstanceUnusable, LimitExceeded, SpoolFull, TransientError
 from gateway.ledger.records import KnownBy, Received
@@ -26,6 +27,9 @@ _log = structlog.get_logger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+#: Makes the tokens of an instance, of its record and the first bytes of its data set.
+KnownByMaker: TypeAlias = Callable[[SpoolRecord, bytes], KnownBy | None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreService:
@@ -37,7 +41,8 @@ class StoreService:
         observer: counts
         max_instance_bytes: longest data set
         accept_unknown: take SOP classes that the gateway does not know
-        known_by: makes the tokens by which an instance is found again; None for none
+        known_by: makes the tokens by which an instance is found again, of its record and the first bytes of its data
+            set; None for none
     """
 
     spool: Spool
@@ -45,7 +50,7 @@ class StoreService:
     observer: ReceiveObserver
     max_instance_bytes: int
     accept_unknown: bool
-    known_by: Callable[[SpoolRecord], KnownBy | None] | None = None
+    known_by: KnownByMaker | None = None
 
 
 class Reception:
@@ -71,7 +76,7 @@ class Reception:
         self._service.observer.echoed(self._caller.source)
 
 
-def received_of(record: SpoolRecord) -> Received:
+def received_of(record: SpoolRecord, known_by: KnownBy | None = None) -> Received:
     """The ledger's row for a spool file: the same at reception and when it is made again from the file."""
     return Received(
         spool_name=record.name,
@@ -85,6 +90,7 @@ def received_of(record: SpoolRecord) -> Received:
         sop_class_uid=record.meta.sop_class_uid,
         transfer_syntax=record.meta.transfer_syntax,
         association=record.association,
+        known_by=known_by,
     )
 
 
@@ -180,10 +186,10 @@ class Store:
         self._length += sum(map(len, spans))
         if self._length > self._service.max_instance_bytes:
             raise LimitExceeded(limit=self._service.max_instance_bytes, unit="bytes", where="its end")
-        if not self._checked:
+        if len(self._head) < WINDOW:
             for span in spans:
-                self._head += span[: HEAD_LENGTH - len(self._head)]
-            if len(self._head) == HEAD_LENGTH:
+                self._head += span[: WINDOW - len(self._head)]
+            if not self._checked and len(self._head) >= HEAD_LENGTH:
                 self._check_head(whole=False)
         assert self._incoming is not None
         self._incoming.write(spans)
@@ -197,10 +203,8 @@ class Store:
             source=self._caller.source, peer_address=self._caller.address, association=self._caller.association
         )
         try:
-            received = received_of(stored)
-            if self._service.known_by is not None:
-                received = replace(received, known_by=self._service.known_by(stored))
-            self._service.record(received)
+            make = self._service.known_by
+            self._service.record(received_of(stored, None if make is None else make(stored, bytes(self._head))))
         except BaseException:
             # Nothing that was refused may be processed. Should the file survive this, the next start finds it, and
             # the sender's next try is its duplicate: accepted, delivered once.
@@ -211,7 +215,7 @@ class Store:
     def _check_head(self, *, whole: bool) -> None:
         self._checked = True
         check_head(
-            bytes(self._head),
+            bytes(self._head[:HEAD_LENGTH]),
             whole=whole,
             syntax=transfer_syntax(self._syntax),
             sop_class_uid=self._class_uid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,49 @@ def test_further_numbers(tmp_path: Path, syntax: str, undefined: bool) -> None:
     assert found.other_accession_numbers == ("A26-000124", "A26-000125", "A26-000126")
     assert found.other_patient_ids == ("OLD-7", "OLD-8", "OLD-9")
     assert (found.accession_number, found.patient_id, found.series_uid) == ("", KNOWN.patient_id, KNOWN.series_uid)
+
+
+@pytest.mark.parametrize(
+    "at_hand",
+    [
+        0,  # nothing
+        100,  # less than the first elements
+        30_000,  # all but the numbers of the patient
+        1 << 20,  # the whole
+    ],
+)
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian])
+def test_first_bytes_at_hand_say_the_same(tmp_path: Path, syntax: str, at_hand: int) -> None:
+    further = items("AccessionNumber", "A26-000124", undefined=True)
+    path = written(tmp_path / "one.dcm", syntax, RequestAttributesSequence=further)
+    meta, offset = read_file_meta(path.read_bytes())
+    content = path.read_bytes()[offset:]
+    if at_hand > len(content):
+        path.unlink()  # it is not opened for what is at hand
+    found = read_identifiers(
+        path,
+        offset=offset,
+        length=len(content),
+        syntax=transfer_syntax(meta.transfer_syntax),
+        instance_uid=KNOWN.instance_uid,
+        head=content[:at_hand],
+    )
+    assert found == replace(KNOWN, other_accession_numbers=("A26-000124",))
+
+
+@pytest.mark.parametrize("first", ["SeriesInstanceUID", "PatientID"])
+def test_elements_out_of_order(tmp_path: Path, first: str) -> None:
+    path = written(tmp_path / "one.dcm", uid.ExplicitVRLittleEndian)
+    content = path.read_bytes()
+    one = pydicom.dcmread(path)
+    tag = one[first].tag
+    element = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + one[first].VR.encode()
+    start = content.rindex(element)  # the last: those before are somebody else's
+    end = start + 8 + int.from_bytes(content[start + 6 : start + 8], "little")
+    before = content.index(b"\x08\x00\x50\x00SH")
+    moved = content[:before] + content[start:end] + content[before:start] + content[end:]
+    path.write_bytes(moved)
+    assert read(path) == KNOWN
 
 
 def test_p7_of_numbers_without_end_there_is_one(tmp_path: Path) -> None:
