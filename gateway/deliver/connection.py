@@ -99,7 +99,14 @@ class Connection:
         return self.request("POST", target, fields, segments, length=length)
 
     def request(
-        self, method: str, target: str, fields: Mapping[str, str], segments: Sequence[Segment] = (), *, length: int = 0
+        self,
+        method: str,
+        target: str,
+        fields: Mapping[str, str],
+        segments: Sequence[Segment] = (),
+        *,
+        length: int = 0,
+        again: bool = True,
     ) -> Answer:
         """Send a request and read its answer.
 
@@ -110,6 +117,8 @@ class Connection:
         fields: header fields besides Host and Content-Length
         segments: the body
         length: bytes of the body
+        again: whether it may be sent once more when a kept connection breaks off without an answer; not so where the
+            server may still be at work on what it has got
 
         Raises
         ------
@@ -133,7 +142,7 @@ class Connection:
                 except DeliveryFailed as error:
                     # A server may close a kept connection at any moment, and storing twice is storing once: one more
                     # try on a connection of its own tells whether the server is really gone.
-                    if error.facts["code"] != "connection-lost":
+                    if error.facts["code"] != "connection-lost" or not again:
                         raise
                     self.close()
             self._socket = self._connect()

@@ -27,6 +27,10 @@ _USER_AGENT: Final = f"deid-gateway/{__version__}"
 _SESSION: Final = re.compile(r"[A-Za-z0-9._!-]{8,256}", re.ASCII)
 _LONGEST_RETRY_AFTER: Final = 24 * 3600.0
 
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+#: Those that an import, or archiving, is never answered with; 301 and 303 may tell a place.
+_ELSEWHERE: Final = _REDIRECTS - {301, 303}
+
 Query: TypeAlias = "Mapping[str, str]"
 
 
@@ -126,13 +130,23 @@ class XnatClient:
             self.log_in()
         target = self._endpoint.target(path) + (f"?{urlencode(query)}" if query else "")
         named = {"Content-Type": content_type} if content_type else {}
-        answer = self._connection.request(method, target, self._fields(**named), body, length=length)
+
+        def ask() -> Answer:
+            # What was sent into a session that XNAT is at work on may be lost: it is looked at before.
+            return self._connection.request(
+                method, target, self._fields(**named), body, length=length, again=not length
+            )
+
+        answer = ask()
         if answer.status == 401 and not fresh:
             self.log_in()
-            answer = self._connection.request(method, target, self._fields(**named), body, length=length)
+            answer = ask()
         if answer.status == 401:
             self._session = ""
             raise self.failure("credentials", "status 401: it does not accept the session that it has just given")
+        if answer.status in (_REDIRECTS if method == "GET" else _ELSEWHERE) or is_page(answer):
+            # To a session that has ended some servers, and proxies that log in for them, show the way to the login.
+            self._session = ""
         return answer
 
     def get(self, path: str, *, query: Query | None = None) -> Any:
@@ -142,7 +156,11 @@ class XnatClient:
         ------
         DeliveryFailed: no answer, or no such answer; with the fact ``code``
         """
-        answer = self.request("GET", path, query={**(query or {}), "format": "json"})
+        asked = {**(query or {}), "format": "json"}
+        had = bool(self._session)
+        answer = self.request("GET", path, query=asked)
+        if had and not self._session:
+            answer = self.request("GET", path, query=asked)
         if answer.status == 404:
             return None
         if answer.status != 200:
@@ -193,6 +211,11 @@ class XnatClient:
         if self._session:
             fields["Cookie"] = f"JSESSIONID={self._session}"
         return fields
+
+
+def is_page(answer: Answer) -> bool:
+    """Whether it is a page for people instead of what was asked for: nothing that is read here begins so."""
+    return answer.status == 200 and answer.body[:1024].lstrip()[:1] == b"<"
 
 
 def _seconds(value: str) -> float | None:

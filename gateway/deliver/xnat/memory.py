@@ -28,6 +28,8 @@ class _Study:
     times: int = 0
     #: Deliveries that XNAT has taken, whose state may not be in the books yet.
     taken: set[int] = field(default_factory=set)
+    #: Deliveries of instances that XNAT had before, and of which it did not say that it took the new version.
+    doubted: set[int] = field(default_factory=set)
     noted: bool = False
 
 
@@ -67,14 +69,29 @@ class Memory:
     def ended(self, study_uid: str, outcomes: Iterable[Outcome]) -> None:
         """Note which deliveries XNAT has taken, and which are to be sent again."""
         with self._lock:
-            taken = self._of(study_uid).taken
+            study = self._of(study_uid)
+            taken = study.taken
             for outcome in outcomes:
+                if outcome.state != "sent":
+                    study.doubted.discard(outcome.delivery_id)
                 (taken.add if outcome.state in ("sent", "confirmed") else taken.discard)(outcome.delivery_id)
 
     def taken(self, study_uid: str) -> Collection[int]:
         """Deliveries of the study that XNAT has taken."""
         with self._lock:
             return frozenset(self._of(study_uid).taken)
+
+    def doubt(self, study_uid: str, delivery_ids: Iterable[int], *, sure: Iterable[int]) -> None:
+        """Note of which deliveries a file of their name proves nothing, and which XNAT has said that it took."""
+        with self._lock:
+            doubted = self._of(study_uid).doubted
+            doubted.update(delivery_ids)
+            doubted.difference_update(sure)
+
+    def doubted(self, study_uid: str) -> Collection[int]:
+        """Deliveries of the study of which a file of their name proves nothing."""
+        with self._lock:
+            return frozenset(self._of(study_uid).doubted)
 
     def note(self, study_uid: str) -> bool:
         """Whether this is the first time that it is asked for."""

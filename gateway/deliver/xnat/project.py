@@ -16,6 +16,7 @@ from gateway.deliver.xnat.options import XnatOptions
 
 #: How long rights and settings that were found to be right are not asked for again.
 _GOOD_SECONDS: Final = 60.0
+_MANUAL: Final = "0"
 #: Settings of a project by which it archives what lies in its prearchive (PrearchiveCode.java).
 _AUTO_ARCHIVE: Final = ("4", "5")
 
@@ -66,4 +67,8 @@ class ProjectCheck:
         """
         if self._options.into != "prearchive" or self._options.allow_auto_archive:
             return False
-        return listing.prearchive_code(client, self._options.project) in _AUTO_ARCHIVE
+        code = listing.prearchive_code(client, self._options.project)
+        if code not in (_MANUAL, *_AUTO_ARCHIVE):
+            how = "does not tell the project's prearchive setting: a person archives only if it is manual; "
+            raise client.unreadable(how + "allow_auto_archive: true sends without that")
+        return code in _AUTO_ARCHIVE

@@ -69,10 +69,8 @@ class UploadQueue:
     def note(self, uploads: Sequence[Upload]) -> None:
         """Learn from what came of a batch."""
         for one in uploads:
-            if one.accepted and one.missing is verdict.MISSING:
-                largest = max(one.parcels, key=lambda parcel: parcel.length)
-                if self.witness is None or largest.length > self.witness.length:
-                    self.witness = largest
+            if one.taken:
+                self.found([one])
             elif one.unread and len(one.parcels) == 1:
                 self.suspects += one.parcels
                 self._from_end = self.witness is None and not self._from_end
@@ -82,6 +80,12 @@ class UploadQueue:
             self.stopped = last.missing
         elif self.witness is None and len(self.suspects) >= _REFUSED_ALONE:
             self.stopped = verdict.UNREAD
+
+    def found(self, uploads: Sequence[Upload]) -> None:
+        """Learn what XNAT has taken, by its answer or by its listings."""
+        for parcel in (parcel for one in uploads for parcel in one.parcels):
+            if self.witness is None or parcel.length > self.witness.length:
+                self.witness = parcel
 
 
 def _batches(parcels: Sequence[Parcel], options: XnatOptions) -> list[list[Parcel]]:

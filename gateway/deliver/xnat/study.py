@@ -114,7 +114,12 @@ class StudyDelivery:
             return [unverified.of(parcel) for parcel in parcels]
         if more is not None:
             return [self._gathering(more).of(parcel) for parcel in parcels]
-        outcomes = self._judge([Upload(tuple(parcels), accepted=True, missing=verdict.MISSING)], asking=True)[1]
+        doubted = self._memory.doubted(self._study_uid)
+        sure = tuple(parcel for parcel in parcels if parcel.delivery_id not in doubted)
+        others = tuple(parcel for parcel in parcels if parcel.delivery_id in doubted)
+        asked = [Upload(sure, accepted=True, missing=verdict.MISSING)] if sure else []
+        asked += [Upload(others, accepted=False, missing=verdict.EARLIER)] if others else []
+        outcomes = self._judge(asked, asking=True)[1]
         if self._options.other_modality_session is not None and self.stopped is None:
             outcomes = self._confirmed_beside(parcels, outcomes)
         return self._finished(outcomes)
@@ -208,39 +213,65 @@ class StudyDelivery:
         outcomes: list[Outcome] = []
         gathered: list[Upload] = []
         queue = UploadQueue(parcels, self._options)
+        # Whether something is to be sent again: what is archived without it may be of another type.
+        behind = False
         while batch := queue.next():
             if not queue and more is None:
                 # The study may have grown meanwhile.
                 more = self._more_now(parcels)
-            last = not queue and more is None
+            last = not queue and more is None and not behind
             uploads = upload(self._client, self._options, self._labels, batch, aim=self._aim(last=last))
             self._memory.answered(self._study_uid, clear=not any(one.unclear for one in uploads))
+            self._remember(uploads)
             queue.note(uploads)
-            if last:
+            if last and all(one.filed for one in uploads):
                 taken = gathered
                 gathered = []
                 again, done = self._judge([*taken, *uploads])
             else:
-                good = [one for one in uploads if one.accepted and one.missing is verdict.MISSING]
+                good = [one for one in uploads if one.taken]
                 gathered += good
                 again, done = self._judge([one for one in uploads if one not in good], gathered=gathered)
+                queue.found(gathered)
             outcomes += done
+            behind = behind or _is_behind(done) or bool(queue.suspects)
             queue.again(again)
             self.stopped = self.stopped or queue.stopped
             if self.stopped is not None:
                 outcomes += [self.stopped.of(parcel) for parcel in queue.rest()]
-        taken, done = self._suspected(queue, last=more is None)
+        taken, done = self._suspected(queue)
         gathered += taken
         outcomes += done
-        if gathered and more is None and self.stopped is None:
+        if gathered and more is None and self.stopped is None and not _is_behind(outcomes):
             outcomes += self._judge(gathered)[1]
         elif gathered:
+            if self._options.mode != "zip" or _is_behind(outcomes):
+                self._close()
             taken_parcels = [parcel for one in gathered for parcel in one.parcels]
             waiting = self._gathering(self._options.ask_seconds if more is None else more)
             outcomes += [waiting.of(parcel) for parcel in taken_parcels]
         return outcomes
 
-    def _suspected(self, queue: UploadQueue, *, last: bool) -> tuple[list[Upload], list[Outcome]]:
+    def _remember(self, uploads: Sequence[Upload]) -> None:
+        """Note of which instances a file that is listed may be an earlier version, since XNAT has not answered."""
+        unclear = {parcel.delivery_id for one in uploads if one.unclear for parcel in one.parcels}
+        doubted = [one for one in unclear if one not in self._shared.newcomers]
+        sure = [parcel.delivery_id for one in uploads if one.accepted for parcel in one.parcels]
+        self._memory.doubt(self._study_uid, doubted, sure=sure)
+
+    def _close(self) -> None:
+        """Have XNAT build what is to gather: what is left open a project may archive after some minutes (rebuilder)."""
+        if self._options.into != "archive" or not self._memory.is_clear(self._study_uid):
+            return
+        try:
+            for uid, row in listing.prearchive(self._client, project=self._options.project):
+                if self._is_of_study(uid, row) and row.is_open:
+                    self._ask(row.path, {"action": "build"})
+        except DeliveryFailed:
+            # Nothing is lost by that.
+            return
+
+    def _suspected(self, queue: UploadQueue) -> tuple[list[Upload], list[Outcome]]:
         """What becomes of instances that XNAT says it cannot read: is it their own fault, or that of a full disk?
 
         They are sent once more, one by one, between two uploads of an instance that XNAT has taken before: if it takes
@@ -255,14 +286,11 @@ class StudyDelivery:
         refused: list[Parcel] = []
         for parcel in suspects:
             [one] = upload(self._client, self._options, self._labels, [parcel], aim=self._aim(last=False))
-            if one.accepted and one.missing is verdict.MISSING:
+            if one.taken:
                 taken.append(one)
             else:
                 refused.append(parcel)
         takes = bool(refused) and self._takes(witness)
-        if last and not taken:
-            # The session of the witness has been opened again.
-            self._judge([Upload((witness,), accepted=True, missing=verdict.MISSING)])
         # A disk that is nearly full takes a small one.
         unfit = {parcel.delivery_id for parcel in refused if takes and parcel.length <= 2 * witness.length}
         found = [verdict.UNFIT if parcel.delivery_id in unfit else verdict.UNREAD for parcel in refused]
@@ -311,7 +339,7 @@ class StudyDelivery:
         if not sent:
             return [], []
         unclear = any(one.unclear for one in uploads)
-        settles = gathered is None and not unclear and any(one.accepted for one in uploads)
+        settles = gathered is None and not unclear and (asking or any(one.accepted for one in uploads))
         try:
             sight = self._settled(sent, asking=asking) if settles else self._look(sent)
             held = {parcel.delivery_id: self._arrival(parcel, one, sight) for one in uploads for parcel in one.parcels}
@@ -323,7 +351,7 @@ class StudyDelivery:
             self.stopped = verdict.unanswered(error)
             outcomes = []
             for one in uploads:
-                taken = one.accepted or one.unclear
+                taken = asking or one.accepted or one.unclear
                 seconds = self._options.ask_seconds
                 missing = verdict.unverified(error, ask_seconds=seconds) if taken else one.missing
                 outcomes += [missing.of(parcel) for parcel in one.parcels]
@@ -381,18 +409,28 @@ class StudyDelivery:
         waits = sight.waiting.hold(parcel) or sight.waiting_proof.is_same(parcel)
         if sight.hidden and one.accepted and not waits:
             return verdict.QUARANTINED
-        if waits and not sight.is_unlike(parcel) and (one.accepted or one.missing is verdict.UNASSIGNED):
+        if (
+            waits
+            and not sight.is_unlike(parcel)
+            and (one.accepted or one.missing in (verdict.UNASSIGNED, verdict.EARLIER))
+        ):
             return self._later(verdict.PROCESSING)
-        if one.missing is not verdict.MISSING:
+        if one.missing not in (verdict.MISSING, verdict.EARLIER):
             return one.missing
         if not sight.is_ready and not (sight.is_resting and self._memory.is_clear(self._study_uid)):
             return self._later(verdict.PROCESSING)
+        if one.missing is verdict.EARLIER:
+            return verdict.EARLIER
         if astray:
             return verdict.MISROUTED
         if sight.is_unlike(parcel):
             return verdict.ALTERED
-        some = any(held.values())
-        if self._options.mode == "stow" and not some and sight.count - self._files_before >= len(one.parcels):
+        some = any(held.values()) or len(sight.waiting) > 0
+        if (
+            self._options.mode == "stow"
+            and not any(held.values())
+            and sight.count - self._files_before >= len(one.parcels)
+        ):
             return verdict.UNRECOGNISED
         return verdict.PARTIAL if some else verdict.MISSING
 
@@ -416,10 +454,10 @@ class StudyDelivery:
             if not self._memory.has_rested(self._study_uid, likeness(sight.rows, sight.count)):
                 return sight
             self._memory.answered(self._study_uid, clear=True)
-            if not all(sight.waiting.hold(parcel) or sight.archived.hold(parcel) for parcel in parcels):
+            if not self._is_whole(sight, parcels):
                 return sight
         for _ in range(_STEPS - 1):
-            moved = [self._advance(row, parcels) for row in sight.rows]
+            moved = [self._advance(row, parcels, whole=self._is_whole(sight, parcels)) for row in sight.rows]
             if not any(moved):
                 break
             sight = self._look(parcels)
@@ -439,13 +477,25 @@ class StudyDelivery:
         listed = listing.prearchive(self._client)
         return any(self._is_of_study(uid, row) and row.project != self._options.project for uid, row in listed)
 
-    def _advance(self, row: PrearchiveRow, parcels: Sequence[Parcel]) -> bool:
-        """Take a session of the prearchive one step further; whether anything was asked for."""
+    def _is_whole(self, sight: Sight, parcels: Sequence[Parcel]) -> bool:
+        """Whether everything that was sent is there, as far as names tell."""
+        there = [sight.waiting.hold(parcel) or sight.archived.hold(parcel) for parcel in parcels]
+        # By STOW-RS names may tell nothing; then their number does.
+        untold = self._options.mode == "stow" and not any(there)
+        return all(there) or (untold and sight.count - self._files_before >= len(parcels))
+
+    def _advance(self, row: PrearchiveRow, parcels: Sequence[Parcel], *, whole: bool) -> bool:
+        """Take a session of the prearchive one step further; whether anything was asked for.
+
+        What is not whole is not archived: XNAT might take no more into it.
+        """
+        if row.is_open and self._options.into == "project" and not whole:
+            return False
         if row.is_open:
             # A commit archives if the project's setting says so, and under labels that may not be ours.
             action = "commit" if self._options.into == "project" else "build"
             return self._ask(row.path, {"action": action})
-        if not row.is_ready or self._options.into != "archive":
+        if not row.is_ready or not whole or self._options.into != "archive":
             return False
         session = listing.session(self._client, self._path)
         # This service merges whatever the UIDs are.
@@ -525,3 +575,8 @@ class StudyDelivery:
                 # It is noticed when more of the study comes.
                 return outcomes
         return outcomes
+
+
+def _is_behind(outcomes: Sequence[Outcome]) -> bool:
+    """Whether something is to be sent again, or may be."""
+    return any(one.state in ("failed", "sent") for one in outcomes)

@@ -17,7 +17,7 @@ from gateway.deliver.base import Parcel, Verdict
 from gateway.deliver.connection import Answer
 from gateway.deliver.multipart import Multipart, multipart
 from gateway.deliver.xnat import verdict
-from gateway.deliver.xnat.client import XnatClient, path_of
+from gateway.deliver.xnat.client import XnatClient, is_page, path_of
 from gateway.deliver.xnat.file_names import file_name
 from gateway.deliver.xnat.labels import Labels
 from gateway.deliver.xnat.options import XnatOptions
@@ -35,6 +35,8 @@ Aim: TypeAlias = Literal["archive", "build", "commit", "wait"]
 _IMPORT: Final = path_of("data", "services", "import")
 #: Project of a place that an import names.
 _PLACE: Final = re.compile(r"/(?:data/(?:prearchive|archive)/projects|xapi/direct-archive)/([^/]+)/")
+#: A line of a list of places.
+_LINE: Final = re.compile(rb"^(?:/|https?://)", re.MULTILINE)
 #: Words of XNAT's own in the answers that it gives with status 400 for several reasons (DicomZipImporter).
 _CONCURRENT: Final = b"oncurrent file sends"
 _UNABLE_TO_ARCHIVE: Final = (b"nable to archive", b"ailed to archive")
@@ -67,6 +69,16 @@ class Upload:
     unclear: bool = False
     unread: bool = False
 
+    @property
+    def taken(self) -> bool:
+        """Whether XNAT said that it took them, and where."""
+        return self.accepted and self.missing is verdict.MISSING
+
+    @property
+    def filed(self) -> bool:
+        """Whether they are in the prearchive or in the archive, by what XNAT said."""
+        return self.taken or self.missing is verdict.UNASSIGNED
+
 
 def upload(
     client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel], *, aim: Aim
@@ -89,6 +101,9 @@ def upload(
             position = error.facts["parcel"]
             assert isinstance(position, int)
             broken.append(_unreadable(left.pop(position), error))
+            if isinstance(error, SpoolUnavailable):
+                # It is sent later: nothing is archived without it.
+                aim = "build" if aim == "archive" else "wait" if aim == "commit" else aim
         except DeliveryFailed as error:
             return [*broken, _failed(tuple(left), error)]
     return broken
@@ -165,7 +180,7 @@ def _send_multipart(client: XnatClient, options: XnatOptions, parcels: Sequence[
     body = multipart(parcels)
     path = path_of("xapi", "dicomweb", "projects", options.project, "studies")
     answer = _post(client, path, query={}, body=body, content_type=body.content_type)
-    if answer.status in (200, 202):
+    if answer.status in (200, 202) and not is_page(answer):
         # The plug-in lists what it has taken up, not what it will keep: only the listings tell that.
         return Upload(tuple(parcels), accepted=True, missing=verdict.MISSING)
     return _judged(client, tuple(parcels), answer, options)
@@ -196,6 +211,9 @@ def _post(
 def _judged(client: XnatClient, parcels: tuple[Parcel, ...], answer: Answer, options: XnatOptions) -> Upload:
     """What an import's answer says of those that will not be found."""
     status = answer.status
+    if status == 200 and answer.body.strip() and not _LINE.search(answer.body):
+        # To a session that has ended some servers show a page: that says nothing of what was taken.
+        return _failed(parcels, client.unreadable("names no place where it put them"))
     if status == 200 and not answer.early:
         projects = {unquote(project) for project in _PLACE.findall(answer.body.decode("utf-8", "replace"))}
         if projects - {options.project}:
@@ -222,7 +240,7 @@ def _failed(parcels: tuple[Parcel, ...], error: DeliveryFailed) -> Upload:
     """No answer, or one that concerns the server and not these instances."""
     missing = verdict.unanswered(error)
     setback = missing.code in ("server-error", "connection-lost", "answer-unreadable")
-    unclear = missing.code in ("proxy", "timeout", "busy", "connection-lost")
+    unclear = missing.code in ("proxy", "timeout", "busy", "connection-lost", "answer-unreadable")
     return Upload(
         parcels, accepted=False, missing=missing, divisible=setback, setback=setback, stop=not setback, unclear=unclear
     )

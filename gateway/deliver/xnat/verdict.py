@@ -12,7 +12,7 @@ code                    state      meaning
 ``waits-for-a-person``  failed     the same, before anything was sent. No attempt is counted
 ``partial``             failed     XNAT holds other instances that were sent with it, but not this one
 ``missing``             failed     XNAT said that it took the study, and holds nothing of it
-``altered``             failed     XNAT lists a file of its name that is not what was sent
+``altered``             failed     XNAT lists a file of its name that is not what was sent, or may be an earlier one
 ``no-project``          failed     there is no such project, or the user may not see it
 ``no-rights``           failed     the user may not create subjects in the project
 ``auto-archive``        failed     a project that archives by itself, where a person was to archive
@@ -96,6 +96,9 @@ ALTERED: Final = Verdict(
     "again. If that repeats itself: does a script change some instances of a series only? Then set compare: "
     "name",
 )
+EARLIER: Final = Verdict(
+    "failed", "altered", "XNAT did not say that it took this version, and had one of its name before; it is sent again"
+)  # fmt: skip
 MISROUTED: Final = Verdict(
     "dead", "misrouted", "XNAT put it into the prearchive of another project or of none: move or delete that session "
     f"in XNAT, check the project's ID and the user's rights, {_THEN}",
