@@ -8,7 +8,7 @@ own books are asked: two pseudonyms that differ by case only may be on their way
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from time import monotonic
 from typing import Final, Generic, TypeVar
@@ -61,7 +61,7 @@ class Directory:
         self._known: dict[tuple[str, str], float] = {}
 
     def collision(
-        self, client: XnatClient, labels: Labels, *, patient_id: str, study_uid: str, rows: Iterable[PrearchiveRow]
+        self, client: XnatClient, labels: Labels, *, patient_id: str, study_uid: str, rows: Sequence[PrearchiveRow]
     ) -> Verdict | None:
         """Why these labels cannot be used; None if they can, and then they are this patient's and this study's.
 
@@ -87,7 +87,7 @@ class Directory:
                 self._know("subject", labels.subject)
             if not self._is_known("session", labels.session):
                 entries = self._sessions.get(lambda: listing.sessions(client, self._project))
-                found = _other(labels.session, [entry.label for entry in entries])
+                found = _other(labels.session, [entry.label for entry in entries] + [row.label for row in rows])
                 if found is not None:
                     return verdict.collision("session", labels.session, found)
                 if any(entry.label == labels.session and _is_of_another(entry, labels) for entry in entries):

@@ -407,7 +407,7 @@ class StudyDelivery:
         if conflict is not None:
             return conflict
         waits = sight.waiting.hold(parcel) or sight.waiting_proof.is_same(parcel)
-        if sight.hidden and one.accepted and not waits:
+        if sight.hidden and one.accepted:
             return verdict.QUARANTINED
         if (
             waits
@@ -442,6 +442,8 @@ class StudyDelivery:
         for row in sight.rows:
             if row.is_in_conflict:
                 found = reason_of(self._client, self._path, row, parcels)
+        if found is verdict.OTHER_MODALITY and self._options.other_modality_session is not None:
+            found = verdict.OTHER_MODALITY_ALL_THE_SAME
         return self._later(found) if found is verdict.WORKFLOW else found
 
     # Looking, and moving on ------------------------------------------------------------------------------------
@@ -457,7 +459,9 @@ class StudyDelivery:
             if not self._is_whole(sight, parcels):
                 return sight
         for _ in range(_STEPS - 1):
-            moved = [self._advance(row, parcels, whole=self._is_whole(sight, parcels)) for row in sight.rows]
+            # To a session in quarantine nothing is added: it does not tell whose it is.
+            whole = not sight.hidden and self._is_whole(sight, parcels)
+            moved = [self._advance(row, parcels, whole=whole) for row in sight.rows]
             if not any(moved):
                 break
             sight = self._look(parcels)

@@ -121,6 +121,12 @@ OTHER_MODALITY: Final = Verdict(
     "preference preventCrossModalityMerge forbids that. Have it switched off, or set other_modality_session "
     f"for this destination and delete the session from XNAT's prearchive, {_THEN}",
 )
+OTHER_MODALITY_ALL_THE_SAME: Final = Verdict(
+    "dead", "waits-for-a-person", "XNAT makes another type of session of it than of the session that it is for, and it "
+    "is not known beforehand which: the site's preference preventCrossModalityMerge forbids that. Have it switched "
+    "off, or see that other_modality_session holds {modality}, and delete the session from XNAT's prearchive, "
+    f"{_THEN}",
+)  # fmt: skip
 WORKFLOW: Final = Verdict(
     "failed",
     "workflow",

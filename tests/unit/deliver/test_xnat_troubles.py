@@ -12,11 +12,12 @@ import pytest
 
 from gateway.deliver import Parcel, XnatDestination
 from gateway.deliver.books import MemoryBooks
+from gateway.deliver.xnat import LabelTemplates
 from tests.fixtures.xnat import XnatDouble, xnat_server
 from tests.fixtures.xnat.server import CUT, Answer
 from tests.unit.deliver.peers import CT
 from tests.unit.deliver.test_xnat import contents, destination, instance, said, stored
-from tests.unit.deliver.test_xnat_as_it_answers import PT, of_class
+from tests.unit.deliver.test_xnat_as_it_answers import PT, Gathering, of_class
 
 LOGIN = b"\n<html><body>Please log in</body></html>"
 OVER = {"confirmed", "dead"}
@@ -286,3 +287,62 @@ def test_a_prearchive_setting_that_is_not_told(xnat: XnatDouble, tmp_path: Path,
     made = destination(xnat, into="prearchive", allow_auto_archive=True)
     assert said(made.send(parcels)) == [("confirmed", "prearchived")]
     made.close()
+
+
+# What waits for a person --------------------------------------------------------------------------------------------
+
+
+def test_a_quarantine_that_comes_while_more_gathers(xnat: XnatDouble, tmp_path: Path) -> None:
+    """Other studies of the call are not held up, what gathered is kept, and goes by itself when it is over."""
+    xnat.rights["gateway"]["CHEST"] = "edit"
+    parcels = [instance(tmp_path, number) for number in range(2)]
+    other = instance(tmp_path, 9, study="2.25.9")
+    books = Gathering()
+    made = destination(xnat, books=books)
+    books.more = None
+    assert said(made.send(parcels[:1])) == [("confirmed", "archived")]
+    books.more = 7.0
+    assert said(made.send([parcels[1], other])) == [("sent", "processing")] * 2
+    [session] = xnat.store.projects["CHEST"].experiments.values()
+    session.quarantined = True
+    books.more = None
+    outcomes = made.confirm([parcels[1], other])
+    assert said(outcomes) == [("sent", "waits-for-a-person"), ("confirmed", "archived")]
+    assert "activate" in outcomes[0].detail
+    session.quarantined = False
+    assert said(made.confirm(parcels)) == [("confirmed", "archived")] * 2
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("label", "sop_class"),
+    [
+        ("{session}_late", "1.2.840.10008.5.1.4.1.1.88.11"),  # SR, where a PR has made that session
+        ("{session}_{modality}", "1.2.840.10008.5.1.4.1.1.88.59"),  # KO: the gateway does not know its type
+    ],
+)
+def test_a_remedy_that_is_none_is_not_told(xnat: XnatDouble, tmp_path: Path, label: str, sop_class: str) -> None:
+    """``other_modality_session`` is set, and yet XNAT refuses the merge: to set it helps nobody."""
+    made = destination(xnat, other_modality_session=label)
+    assert said(made.send([instance(tmp_path, 0)])) == [("confirmed", "archived")]
+    presentation = instance(tmp_path, 1, sop_class="1.2.840.10008.5.1.4.1.1.11.1", modality="PR", series=2)
+    assert said(made.send([presentation])) == [("confirmed", "archived")]
+    late = [instance(tmp_path, 2, sop_class=sop_class, modality="SR", series=3)]
+    [outcome] = made.send(late)
+    assert (outcome.state, outcome.code) == ("dead", "waits-for-a-person")
+    assert "or set other_modality_session" not in outcome.detail
+    # What it says helps.
+    xnat.store.merges_modalities = True
+    assert said(made.send(late)) == [("confirmed", "archived")]
+    made.close()
+
+
+def test_a_session_that_waits_in_the_prearchive_in_another_case(xnat: XnatDouble, tmp_path: Path) -> None:
+    xnat.store.projects["CHEST"].code = 0
+    parcels = [instance(tmp_path, 0)]
+    first = destination(xnat, into="prearchive", labels=LabelTemplates(session="a-{study}"))
+    second = destination(xnat, labels=LabelTemplates(session="A-{study}"))
+    assert said(first.send(parcels)) == [("confirmed", "prearchived")]
+    assert said(second.send(parcels)) == [("dead", "label-collision")]
+    first.close()
+    second.close()
