@@ -35,6 +35,10 @@ _MODALITIES: Final = {_PREFIX + one: modality for modality, classes in _CLASSES.
 #: Beginning of the type's name where it is not the modality.
 _NAMES: Final = {"PT": "pet", "RT": "rt"}
 
+#: Beginning of the type of sessions that nothing with a type of its own is in, and what may be in them.
+_REST: Final = "otherdicom"
+_OF_THE_REST: Final = frozenset({"SEG", "SC", "PR"})
+
 
 def modality_of(sop_class_uid: str) -> str:
     """The modality by which XNAT types a session of this SOP class alone; empty if that is not known."""
@@ -57,4 +61,6 @@ def is_of(modality: str, session_type: str) -> bool:
         return True
     known = {_NAMES.get(one, one).lower() for one in _CLASSES}
     beginning = name.removesuffix("sessiondata")
+    if beginning == _REST:
+        return modality in _OF_THE_REST
     return beginning not in known or beginning == _NAMES.get(modality, modality).lower()

@@ -20,6 +20,7 @@ from tests.unit.deliver.peers import CT, content_of, make_parcel
 
 PT = "1.2.840.10008.5.1.4.1.1.128"
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
+PR = "1.2.840.10008.5.1.4.1.1.11.1"
 UNKNOWN = "1.2.840.10008.5.1.4.1.1.999"
 
 
@@ -146,6 +147,9 @@ def test_what_leads(classes: list[str], lead: str) -> None:
         (PT, "xnat:petSessionData", True),
         (SR, "xnat:ctSessionData", False),
         (CT, "xnat:petSessionData", False),
+        (CT, "xnat:otherDicomSessionData", False),  # made by a secondary capture that came first, say
+        (PR, "xnat:otherDicomSessionData", True),
+        (UNKNOWN, "xnat:otherDicomSessionData", True),
         # XNAT decides.
         (UNKNOWN, "xnat:ctSessionData", True),
         (CT, "", True),

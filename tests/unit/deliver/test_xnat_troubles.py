@@ -346,3 +346,15 @@ def test_a_session_that_waits_in_the_prearchive_in_another_case(xnat: XnatDouble
     assert said(second.send(parcels)) == [("dead", "label-collision")]
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("first", ["7", "11.1", "66.4"])  # SC, PR, SEG: of no type of their own
+def test_images_that_come_after_what_has_no_type(xnat: XnatDouble, tmp_path: Path, first: str) -> None:
+    made = destination(xnat, other_modality_session="{session}_{modality}")
+    parcels = [instance(tmp_path, 0, sop_class=f"1.2.840.10008.5.1.4.1.1.{first}", modality="OT")]
+    assert said(made.send(parcels)) == [("confirmed", "archived")]
+    parcels.append(instance(tmp_path, 1, series=2))
+    assert said(made.send(parcels[1:])) == [("confirmed", "archived")]
+    assert said(made.confirm(parcels)) == [("confirmed", "archived")] * 2
+    assert [one.type for one in xnat.store.projects["CHEST"].experiments.values()][1:] == ["ctSessionData"]
+    made.close()
