@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from pydicom.data import get_testdata_file
 
 from tests.faults.books import image, pid_of
@@ -17,7 +18,8 @@ from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.ports import wait_until
 from tests.integration.raw_peer import CT, RawPeer
 
-CONFIGURATION = "workers: {deidentify: 2, instance_seconds: 1}\n"
+# Long enough for what does not hang, also where much else is done on the machine.
+CONFIGURATION = "workers: {deidentify: 2, instance_seconds: 5}\n"
 
 
 def hanging(_command: list[str]) -> list[str]:
@@ -44,23 +46,24 @@ def has_ended(pid: int) -> bool:
     return False
 
 
+@pytest.mark.timeout(600)
 def test_an_instance_that_hangs_is_held_and_the_others_go_on(tmp_path: Path) -> None:
     with gateway_server(tmp_path, configuration=CONFIGURATION, wrap=hanging) as running:
         send_what_hangs(running)
         send(running, [f"2.25.7{number}" for number in range(40)])
-        wait_until(lambda: running.count("held") == 1, what="the instance is held")
-        wait_until(lambda: running.count("confirmed") == 40, what="the others are delivered")
+        wait_until(lambda: running.count("held") == 1, what="the instance is held", seconds=200)
+        wait_until(lambda: running.count("confirmed") == 40, what="the others are delivered", seconds=200)
         assert running.count("held") == 1  # none of those that were claimed together with it
         shown = gateway_command("held", "list", environ=running.environ).stdout
         assert "instance-overran" in shown
-        assert "it took more than 1 s" in " ".join(shown.split())
+        assert "it took more than 5 s" in " ".join(shown.split())
         wait_until(lambda: running.get("/readyz").ok, what="the gateway is ready")
         # Three attempts, each by another process.
         assert running.process.output.count("instance-overran") + running.process.output.count("it took more") >= 3
 
 
 def test_a_process_that_hangs_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
-    with gateway_server(tmp_path, configuration=CONFIGURATION.replace(": 1}", ": 4}"), wrap=hanging) as running:
+    with gateway_server(tmp_path, configuration=CONFIGURATION, wrap=hanging) as running:
         send_what_hangs(running)
 
         def at_it() -> list[str]:
