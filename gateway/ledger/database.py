@@ -96,6 +96,9 @@ class Database:
         self._wanted = frozenset(wanted)
         self._failed = failed
         self.engine: Final = _engine(url, synchronous)
+        #: Fingerprint of what instances are known by -> its row, which is committed and never leaves. Of SQLite only:
+        #: a server that takes over from another may lack rows that the other had committed.
+        self.originals: Final[dict[str, int]] = {}
 
     @property
     def dialect(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -58,7 +58,7 @@ _TELL: Final = ForEach(
     ("row_id", "original_id", "instance_token"),
 )
 _KINDS: Final = ("patient", "accession", "study", "series")
-#: Fingerprints that are remembered: the instances of a series come together.
+#: Fingerprints, and rows, that are remembered: the instances of a series come together.
 _REMEMBERED: Final = 1024
 #: The study that an instance is of; empty where that is not known.
 _STUDY: Final = sa.func.coalesce(originals.c.study, "").label("study")
@@ -291,7 +291,7 @@ class Finding(OnDatabase):
         """
 
         def work(connection: Connection) -> None:
-            known = original_ids(connection, tokens.values())
+            known = original_ids(connection, tokens.values(), self._database.originals)
             rows = [
                 {"row_id": number, "original_id": known[fingerprint(one)], "instance_token": one.instance}
                 for number, one in sorted(tokens.items())
@@ -312,20 +312,38 @@ def _fingerprint(parts: tuple[str, ...], also: tuple[tuple[str, str], ...]) -> s
     return blake2b("\0".join(parts + further).encode("ascii"), digest_size=16).hexdigest()
 
 
-def original_ids(connection: Connection, known_by: Iterable[KnownBy]) -> dict[str, int]:
-    """Fingerprint -> row of ``originals``, made where it is missing, in the transaction that refers to it."""
+def original_ids(
+    connection: Connection, known_by: Iterable[KnownBy], remembered: MutableMapping[str, int]
+) -> dict[str, int]:
+    """Fingerprint -> row of ``originals``, made where it is missing, in the transaction that refers to it.
+
+    Parameters
+    ----------
+    connection
+        In a transaction that has made no such row yet.
+    known_by
+        What instances are known by.
+    remembered
+        Rows that are committed; what is found of them is added.
+    """
     rows = {fingerprint(one): one for one in known_by}
+    found = {one: remembered[one] for one in rows if one in remembered}
     # In the order in which they came: the numbers of studies follow it.
-    wanted = list(rows)
+    wanted = [one for one in rows if one not in found]
     if not wanted:
-        return {}
+        return found
 
     def ids(fingerprints: list[str]) -> dict[str, int]:
         rows = connection.execute(_IDS_OF, {"fingerprints": fingerprints})
         return {row.fingerprint: row.id for row in rows}
 
-    found = ids(wanted)
-    missing = [one for one in wanted if one not in found]
+    committed = ids(wanted)
+    if connection.dialect.name == "sqlite":
+        if len(remembered) > _REMEMBERED:
+            remembered.clear()
+        remembered.update(committed)
+    found |= committed
+    missing = [one for one in wanted if one not in committed]
     if missing:
         new = [
             {"fingerprint": one, **{kind: getattr(rows[one], kind) for kind in _KINDS}}

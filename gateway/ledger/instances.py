@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -169,10 +169,11 @@ class Instances(OnDatabase):
             The database is locked, unreachable or full.
         """
         at = now or utc_now()
+        remembered = self._database.originals
         return [
             number
             for part in chunks(received)
-            for number in self._database.write("record instances", lambda c, part=part: _record(c, part, at))  # type: ignore[misc]
+            for number in self._database.write("record instances", partial(_record, part, at, remembered))
         ]
 
     def claim_received(
@@ -337,11 +338,13 @@ def _unknown(connection: Connection, names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def _record(connection: Connection, received: Sequence[Received], at: datetime) -> list[int]:
+def _record(
+    received: Sequence[Received], at: datetime, remembered: MutableMapping[str, int], connection: Connection
+) -> list[int]:
     # In the order of names, in which all processes lock them; names begin with their date.
     if not received:
         return []
-    known = original_ids(connection, (one.known_by for one in received if one.known_by is not None))
+    known = original_ids(connection, (one.known_by for one in received if one.known_by is not None), remembered)
     rows = [_received_row(one, known, at) for one in sorted(received, key=lambda one: one.spool_name)]
     created = connection.execute(_RECORD[connection.dialect.name], rows).all()
     numbers: dict[str, int] = {name: number for number, name in created}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from gateway.ledger import InstanceState, KnownBy, Ledger, Selection, StudyFilter
 from tests.unit.ledger.build import at, claim, deidentified, finish, held, outcome, received, rejected, take
 
@@ -81,6 +83,30 @@ class FindingContract:
         ):
             _, reports = ledger.find(tokens)
             assert [report.received for report in reports] == [count] * bool(count), tokens
+
+    def test_rows_that_are_remembered_are_those_that_are_there(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.ledger.finding._REMEMBERED", 3)
+
+        def fails(*_: object, **__: object) -> None:
+            raise RuntimeError("rolled back")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("gateway.ledger.history.record", fails)
+            for _ in range(2):
+                # Its rows are not kept, so neither may their numbers be.
+                with pytest.raises(RuntimeError, match="rolled back"):
+                    ledger.record_received([received(9, known_by=known("lost", 9))], now=at(0))
+        for number in range(1, 25):
+            ledger.record_received([received(number, known_by=known(f"{number % 8}", number))], now=at(number))
+            if number == 1:
+                ledger.record_received([received(25, known_by=known("lost", 25))], now=at(25))
+                _, (report,) = ledger.find({"study": ["lost"]})
+                assert report.received == 1
+        for study in range(8):
+            _, (report,) = ledger.find({"study": [f"{study}"]})
+            assert report.received == 3
 
     def test_a_patient_has_several_studies_the_newest_first(self, ledger: Ledger) -> None:
         story(ledger)
