@@ -338,7 +338,8 @@ class _Run:
             self._put(rope, insert, level, None)
             insert = next(waiting, NO_MORE)
         rope.flush()
-        self._counts[Verb.REMOVE.value] += removed
+        if removed:  # a count of none would tell the first item that stays from the others of its kind
+            self._counts[Verb.REMOVE.value] += removed
         unchanged = rope.pieces == [content] or (not rope.pieces and content[0] == content[1])
         return rope.pieces, unchanged
 
