@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import prometheus_client.values
 import pytest
 
 from tests.fixtures.dcmtk import StoreScp, storescp
@@ -16,6 +17,15 @@ from tests.fixtures.orthanc import Orthanc, orthanc_server
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     longest_first(items)
+
+
+@pytest.fixture(autouse=True)
+def figures_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test counts where processes share their figures is not found by the next one."""
+    monkeypatch.setattr(prometheus_client.values, "ValueClass", prometheus_client.values.ValueClass)
+    # Set first: what was not there is taken out again afterwards.
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
 
 
 @pytest.fixture

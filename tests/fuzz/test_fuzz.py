@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.dicom import encoded
 from tests.fuzz.run import CORPUS, coverage_of, fuzz, seeds
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, close
 
 _SECONDS = 4
 #: What strangers reach without being let in; the others are replayed here and fuzzed by the command.
 _EXPOSED = ("association", "transfer", "walker")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    close()
 
 
 @pytest.mark.parametrize("target", TARGETS)
