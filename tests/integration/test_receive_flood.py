@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -151,20 +151,23 @@ def test_p7_a_flood_that_is_cut_faster_than_it_is_gone(tmp_path: Path, monkeypat
     monkeypatch.setattr("gateway.association.connection.Connection.cut", lambda *_: None)
     monkeypatch.setattr("gateway.association.acceptor._LEAVING", 4)
     monkeypatch.setattr("gateway.association.acceptor._LEAVING_AT_MOST", 8)
-    with receiving(tmp_path, associations=1, pending=1, request_seconds=3) as (receiver, _, witness):
-        held = []
+    with (
+        receiving(tmp_path, associations=1, pending=1, request_seconds=3) as (receiver, _, witness),
+        ExitStack() as held,
+    ):
         for _ in range(20):
-            held.append(socket.create_connection(("127.0.0.1", receiver.port), 30, source_address=("127.0.0.2", 0)))
+            # Who is cut may be told so already while connecting.
             with suppress(OSError):
-                held[-1].sendall(REQUEST[:50])
+                address = ("127.0.0.1", receiver.port)
+                connection = socket.create_connection(address, 30, source_address=("127.0.0.2", 0))
+                held.enter_context(connection)
+                connection.sendall(REQUEST[:50])
             if ("refused", "connections") in witness.events:
                 break
             time.sleep(0.02)
         # Who floods has to wait; somebody else is answered.
         witness.wait_for("refused", "connections")
         assert echoscu(receiver.port).status == 0
-        for connection in held:
-            connection.close()
 
 
 def test_p7_a_flood_without_tls_at_the_door_of_tls(tmp_path: Path) -> None:
