@@ -191,6 +191,11 @@ What stands in quotes here needs them in the file.
 |---|---|"""
 _TIMES: Final = """\
 
+What the gateway says of an instance is no rule's: Patient Identity Removed (0012,0062), De-identification Method
+(0012,0063) with its codes (0012,0064), and Longitudinal Temporal Information Modified (0028,0303) at the top level are
+written after all rules and say what was done. A rule that would take them away (`remove: [unlisted]`, `"VR:SH"`) leaves
+them alone, and one that writes them is an error. To a dummy item that the gateway writes the rules apply as to any.
+
 ## Times of day
 
 `times` says how exact times of day stay that a rule lets stay or shifts. Of several layers the last that says it

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ from gateway.dicom import encode
 from gateway.dicom.dictionary import tag_of, vr_of
 from gateway.dicom.tag import show
 from gateway.errors import RuleFailed
+from gateway.profile import Verb
 
 #: Binary numbers: one zero of the VR's width, in bytes.
 _WIDTH: Final = {
@@ -27,6 +28,10 @@ _WIDTH: Final = {
     b"OB": 2, b"OD": 8, b"OF": 4, b"OL": 4, b"OV": 8, b"OW": 2, b"UN": 2,
 }  # fmt: skip
 _PACK: Final = {b"US": "<H", b"SS": "<h", b"UL": "<I", b"SL": "<i", b"FL": "<f", b"FD": "<d"}
+#: Tells the verb for an element inside sequences, which are given outermost first.
+VerbAt: TypeAlias = Callable[[tuple[int, ...], int], Verb]
+#: Verbs after which no value of the original may stand in the element.
+_NOT_WHAT_WAS_THERE: Final = frozenset((Verb.DUMMY, Verb.PSEUDONYMISE, Verb.MAP, Verb.REGEX))
 #: Characters of a keyed dummy: fits SH, the shortest text VR.
 _IDENTIFIER_LENGTH: Final = 16
 
@@ -90,21 +95,38 @@ def dummy_document(media_type: str) -> bytes:
     return _dummies().documents.get(media_type, "\0\0").encode()
 
 
-def dummy_sequence(tag: int, *, implicit: bool) -> bytes:
-    """The encoded sequence ``tag`` with one dummy item; an item without elements where none is known better."""
+def dummy_sequence(tag: int, *, implicit: bool, path: tuple[int, ...] = (), verb_at: VerbAt | None = None) -> bytes:
+    """The encoded sequence ``tag`` with one dummy item; an item without elements where none is known better.
+
+    Parameters
+    ----------
+    tag: the sequence
+    implicit: the encoding to write
+    path: the sequences around it, outermost first
+    verb_at: tells what the profile does to an element inside the sequences ``path``: a dummy is no exception from it
+    """
     item = _tables()[3].get(tag, {})
-    return encode.sequence(tag, [_encode_item(item, implicit=implicit)], implicit=implicit)
+    return encode.sequence(tag, [_encode_item(item, (*path, tag), verb_at, implicit=implicit)], implicit=implicit)
 
 
-def _encode_item(item: Mapping[str, Any], *, implicit: bool) -> bytes:
-    elements = sorted((_tag(keyword), value) for keyword, value in item.items())
-    return b"".join(_encode(tag, value, implicit=implicit) for tag, value in elements)
+def _encode_item(item: Mapping[str, Any], path: tuple[int, ...], verb_at: VerbAt | None, *, implicit: bool) -> bytes:
+    encoded, by_vr = [], _tables()[0]
+    for tag, value in sorted((_tag(keyword), value) for keyword, value in item.items()):
+        verb = Verb.KEEP if verb_at is None else verb_at(path, tag)
+        if verb is Verb.EMPTY:
+            encoded.append(encode.element(tag, vr_of(tag), b"", implicit=implicit))
+        elif verb is not Verb.REMOVE and vr_of(tag) == b"SQ":
+            items = [_encode_item(one, (*path, tag), verb_at, implicit=implicit) for one in value]
+            encoded.append(encode.sequence(tag, items, implicit=implicit))
+        elif verb is not Verb.REMOVE:
+            # What is written for a code may by chance be what was there.
+            plain = by_vr.get(vr_of(tag)) if verb in _NOT_WHAT_WAS_THERE else None
+            encoded.append(_encode(tag, value if plain is None else plain, implicit=implicit))
+    return b"".join(encoded)
 
 
 def _encode(tag: int, value: Any, *, implicit: bool) -> bytes:
     vr = vr_of(tag)
-    if vr == b"SQ":
-        return encode.sequence(tag, [_encode_item(item, implicit=implicit) for item in value], implicit=implicit)
     if vr in _PACK:
         values = value if isinstance(value, Sequence) else [value]
         data = b"".join(struct.pack(_PACK[vr], number) for number in values)

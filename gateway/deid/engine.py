@@ -18,7 +18,7 @@ from typing import Final
 from gateway.deid import coded, uids
 from gateway.deid.clean import Cleaner
 from gateway.deid.dates import dated_value, is_dating, patient_shift
-from gateway.deid.dummies import dummy_sequence, dummy_value
+from gateway.deid.dummies import dummy_value
 from gateway.deid.guard import Guard
 from gateway.deid.identity import ProjectKey
 from gateway.deid.insert import NO_MORE, Insert, changed_items, with_declared_sets
@@ -581,7 +581,7 @@ class _Run:
     def _carry_out(
         self, verb: Verb, rule: Action, element: Element, level: Level, *, private: PrivateElement | None = None
     ) -> list[Piece] | None:
-        """As ``_apply``, for a rule of which it is known what its verb means here."""
+        """As ``_apply``, where it is known what the verb means."""
         tag, received, _start, _value, _end, items = element
         vr = private.vr if private is not None else written_vr(tag, received, is_sequence=items is not None)
         if verb is Verb.CLEAN or isinstance(rule.options, Unnamed):
@@ -612,7 +612,7 @@ class _Run:
                 return None if value == end else [encode.element(tag, vr, b"", implicit=level.implicit)]
             case Verb.DUMMY:
                 if vr == b"SQ" or items is not None:
-                    return [dummy_sequence(tag, implicit=level.implicit)]
+                    return [self._plan.dummy(tag, level.path, self._sop_class, implicit=level.implicit)]
                 dummy = dummy_value(tag, vr, value_of(self.buffer, element), self.key)
                 return [encode.element(tag, vr, dummy, implicit=level.implicit)]
             case Verb.HASH_UID if items is None:

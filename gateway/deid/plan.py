@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
+from gateway.deid.dummies import dummy_sequence
 from gateway.deid.elders import is_elder
 from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
@@ -184,6 +185,14 @@ class Plan:
             if len(self._at) < _MOST_PATHS:
                 self._at[path] = found
         return found
+
+    def dummy(self, tag: int, path: tuple[int, ...], sop_class: str, *, implicit: bool) -> bytes:
+        """The encoded sequence ``tag`` with a dummy item, to which the rules apply as to any other one."""
+
+        def verb_at(inside: tuple[int, ...], element: int) -> Verb:
+            return self.resolve(self.action(inside, element).verb, (sop_class, inside, element, False))
+
+        return dummy_sequence(tag, implicit=implicit, path=path, verb_at=verb_at)
 
     def resolve(self, verb: Verb, place: Place) -> Verb:
         """The simple verb that a compound one means for an attribute of this IOD at this place."""

@@ -176,7 +176,13 @@ class Writer:
                 (_ENCAPSULATED_DOCUMENT, b"OB", document),
                 (_ENCAPSULATED_DOCUMENT_LENGTH, b"UL", length),
             )
+            if not self._goes(tag)
         ]
+
+    def _goes(self, tag: int) -> bool:
+        """Whether the profile takes an element or its value away, whatever its Type."""
+        rule = self._plan.rule_at_top(tag)
+        return rule is not None and rule.verb in (Verb.REMOVE, Verb.EMPTY)
 
     def _inserted(self, tag: int, action: Action, *, pseudonyms: Mapping[int, Insert]) -> Insert | None:
         """The element that ``insert`` or ``copy`` writes; None if there is nothing to copy."""

@@ -22,6 +22,7 @@ from gateway.profile.pixels import Deface, Encode, FindText, Pass
 from gateway.profile.program import Action, Program
 from gateway.profile.resolve import Disagreement
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT, private_vr
+from gateway.profile.stamps import is_stamp
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
 from gateway.profile.wording import IDENTIFIED
@@ -37,8 +38,6 @@ _UNLISTED: Final = "unlisted-attributes"
 _FEW_SHIFTS: Final = 30
 #: Patient's Name and Patient ID, which hold the pseudonym wherever a rule does not keep them.
 _PSEUDONYMISED: Final = frozenset((0x00100010, 0x00100020))
-#: What the engine writes itself (PS3.15 E.2, E.3.6).
-_STAMPS: Final = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280303))
 #: Verbs after which the original value may be in the output, wholly or in part.
 _REVEALING: Final = frozenset(
     (
@@ -192,7 +191,7 @@ def _silent(program: Program, ranked: Iterable[tuple[Target, Action]]) -> Iterat
         tag = target.tag if isinstance(target, At) else target
         name = name_of(target)
         if isinstance(tag, int) and not isinstance(target, Mask):
-            if tag in _STAMPS:
+            if is_stamp(target.path if isinstance(target, At) else (), tag):
                 yield _at(action, f"{name}: the gateway writes this element itself, whatever a rule says")
             elif tag >> 16 in FOREIGN_GROUPS:
                 yield _at(action, f"{name} is no element of a data set: the rule never applies")

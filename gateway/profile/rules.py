@@ -13,6 +13,7 @@ from gateway.dicom.tag import is_private, show
 from gateway.profile import pseudonym
 from gateway.profile.options import Believing, Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 from gateway.profile.program import Action
+from gateway.profile.stamps import is_stamp
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
 
@@ -61,6 +62,8 @@ _VRS: Final[dict[Verb, tuple[frozenset[str], str]]] = {
 #: Verbs that work on the elements that a pattern names, although these differ in VR.
 _FOR_PATTERNS: Final = _ANY_VR | {Verb.CLEAN}
 _AT_THE_TOP: Final = frozenset((Verb.INSERT, Verb.COPY))
+#: Verbs by which a profile's author says what a value is.
+_WRITING: Final = _AT_THE_TOP | {Verb.REPLACE, Verb.MAP, Verb.REGEX, Verb.PSEUDONYMISE, Verb.DUMMY}
 
 
 def private_vr(group: int, offset: int | None, creator: str) -> str:
@@ -105,9 +108,19 @@ def check_action(target: Target, action: Action) -> None:
     elif isinstance(target, PrivateElement):
         _check_private(target, action)
     elif isinstance(target, At):
+        _check_stamp(target.path, target.tag, verb)
         _check_tag(target.tag, action, top=not target.path)
     else:
+        _check_stamp((), target, verb)
         _check_tag(target, action, top=True)
+
+
+def _check_stamp(path: tuple[object, ...], tag: int, verb: Verb) -> None:
+    """What was done is said by who has done it: a profile that says it could say what is not true."""
+    if verb in _WRITING and is_stamp(path, tag):
+        raise ValueError(
+            f"{keyword_of(tag)} is the gateway's own stamp (PS3.15 E.2): it says what was really done, and no rule can"
+        )
 
 
 def _check_tag(tag: int, action: Action, *, top: bool) -> None:

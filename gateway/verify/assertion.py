@@ -25,6 +25,8 @@ from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Action, Mapping_, Program, Times, Verb, resolve
 from gateway.profile.elders import age_limit
+from gateway.profile.methods import METHODS
+from gateway.profile.stamps import STAMPS
 from gateway.verify import words
 from gateway.verify.elders import check_birth_date
 from gateway.verify.fold import squash_bytes
@@ -47,6 +49,8 @@ _METHOD: Final = 0x00120063
 _METHOD_CODES: Final = 0x00120064
 _DATES_MODIFIED: Final = 0x00280303
 _CODE_VALUE: Final = 0x00080100
+#: What a code of a stamp consists of.
+_CODE: Final = (_CODE_VALUE, 0x00080102, 0x00080104)
 #: Patient's Name and Patient ID hold the pseudonym, whatever their Type allows.
 _PSEUDONYMS: Final = frozenset((0x00100010, 0x00100020))
 #: What the gateway writes in the file meta information (PS3.10 7.1), and nothing else.
@@ -183,6 +187,11 @@ class Assertion:
         return self._program.times
 
     @property
+    def stamps(self) -> frozenset[int]:
+        """What the gateway says of the output, if the profile lets it say something."""
+        return frozenset() if self._program.identified else STAMPS
+
+    @property
     def rules(self) -> Rules:
         """What the program says of elements."""
         return self._rules
@@ -261,6 +270,13 @@ class Assertion:
         items = (sequence[5] or []) if sequence is not None else []
         if not methods(self._codes, pixels) <= {_text(output.buffer, item[4], _CODE_VALUE) for item in items}:
             raise LeakSuspected(where=show(_METHOD_CODES), reason="it does not say what was done")
+        # No rule speaks of what is in a stamp: it is all the gateway's, or it is wrong.
+        for item in items:
+            code = METHODS.get(_text(output.buffer, item[4], _CODE_VALUE))
+            said = None if code is None else (code.value, code.scheme, code.meaning)
+            stands = tuple(_text(output.buffer, item[4], tag) for tag in _CODE)
+            if stands != said or tuple(element[0] for element in item[4]) != _CODE:
+                raise LeakSuspected(where=show(_METHOD_CODES), reason="an item is not the gateway's own")
 
 
 class _Walk:
@@ -275,6 +291,8 @@ class _Walk:
         #: Elements at the top level that are checked elsewhere.
         self._written = written
         self._times = assertion.times
+        #: What is checked by itself, and no rule speaks of.
+        self._stamps = assertion.stamps
         self.found = _Findings()
 
     def part(self, elements: list[Element], private: Mapping[int, Verb], *, implicit: bool) -> _Findings:
@@ -299,6 +317,8 @@ class _Walk:
         for element in elements:
             tag, items = element[0], element[5]
             if items is None and tag in kept:
+                continue
+            if tag in self._stamps and not path:
                 continue
             action = rules.action(path, tag)
             verb = action.verb

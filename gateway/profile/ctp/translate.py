@@ -23,12 +23,11 @@ from gateway.profile.ctp.outcomes import Affix, Outcomes
 from gateway.profile.ctp.script import Call, Script, ScriptError, parse_script
 from gateway.profile.lookup import PATIENT_COLUMNS
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT
+from gateway.profile.stamps import STAMPS
 from gateway.profile.target import FOREIGN_GROUPS
 
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
-#: Patient Identity Removed, De-identification Method and its codes: the gateway says what it did itself.
-_STAMPED: Final = frozenset((0x00120062, 0x00120063, 0x00120064))
 #: Code of PS3.16 CID 7050 -> the layer that carries the option out.
 _LAYERS: Final = {
     "113103": "clean-graphics", "113104": "clean-structured-content", "113105": "clean-descriptors",
@@ -165,12 +164,12 @@ class Translation:
             self._private(rule, element, script)
         elif element in (PATIENT_NAME, PATIENT_ID):
             self._patient(rule, element, script)
-        elif is_private(element) or element in _STAMPED or element >> 16 in FOREIGN_GROUPS or is_group_length(element):
+        elif is_private(element) or element in STAMPS or element >> 16 in FOREIGN_GROUPS or is_group_length(element):
             if mentions(script, "quarantine", "skip"):
                 self._hold_all(rule, "conditions do not see the element")
             elif is_private(element):
                 self._private_by_tag(rule, element, script)
-            elif element in _STAMPED:
+            elif element in STAMPS:
                 self._stamped(rule, element, script)
             else:
                 self._report(rule.line, rule.script, f"{show(element)} is not in the data set", "the gateway writes it")
@@ -332,7 +331,7 @@ class Translation:
     ) -> None:
         element = rule.element
         result = _REMOVED
-        if isinstance(element, int) and (element in _STAMPED or element >> 16 in FOREIGN_GROUPS):
+        if isinstance(element, int) and (element in STAMPS or element >> 16 in FOREIGN_GROUPS):
             result = "the gateway writes it"
         elif isinstance(element, int) and not is_private(element):
             result = self._add_fallback(element, target or display(element), self._comment(rule), when=when)
