@@ -48,7 +48,7 @@ def keys(config: ConfigFile = None) -> None:
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:
         for project, own in ((GATEWAY, settings.gateway_key), *settings.projects.items()):
-            recorded = ledger.key_versions(project)
+            recorded = ledger.keys.versions(project)
             if not recorded:
                 typer.echo(f"{project}: no key was used yet")
             for one in recorded:

@@ -27,7 +27,7 @@ def list_entries(
 ) -> None:
     """List entries, oldest first."""
     with opened_ledger(config) as ledger:
-        found = list(ledger.audit_trail(newest=limit if action is None else None))
+        found = list(ledger.audit.trail(newest=limit if action is None else None))
     if action is not None:
         found = [one for one in found if one.text("action") == action][-limit:]
     rows = [
@@ -53,7 +53,7 @@ def export(
 ) -> None:
     """Write all entries, one JSON document per line. Keep the file elsewhere: it shows later what was changed."""
     with opened_ledger(config) as ledger:
-        write_documents((one.document for one in ledger.audit_trail()), file, what="entries")
+        write_documents((one.document for one in ledger.audit.trail()), file, what="entries")
 
 
 @audit.command()
@@ -75,15 +75,15 @@ def verify(
     flaws: list[str] = []
     with opened_ledger(config) as ledger:
         # Who has nothing that is sealed needs no secrets.
-        keys = seal_keys(load_settings(config, os.environ)) if ledger.last_seals() else {}
+        keys = seal_keys(load_settings(config, os.environ)) if ledger.seals.last() else {}
         flaws += [f"ledger: {problem}" for problem in broken_seals(ledger, keys)]
-        flaws += [f"ledger: the trigger {name} is missing, changed or off" for name in ledger.missing_guards()]
+        flaws += [f"ledger: the trigger {name} is missing, changed or off" for name in ledger.seals.missing_guards()]
         for file in log or ():
             told = missing_from_log(ledger, read_file(file, lambda lines: lines))
             flaws += [f"{file.name}: {problem}" for problem in told]
         # The end first: entries that are written meanwhile are beyond it, and not yet to be judged.
-        end = ledger.audit_end()
-        present = [one for one in ledger.audit_trail() if end is None or one.number <= end.number]
+        end = ledger.audit.end()
+        present = [one for one in ledger.audit.trail() if end is None or one.number <= end.number]
     flaws += [f"ledger: entry {flaw.number}: {flaw.problem}" for flaw in verify_trail(present, end)]
     for file in files or ():
         exported = read_file(file, read_trail)

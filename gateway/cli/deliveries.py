@@ -43,7 +43,7 @@ def list_deliveries(
 ) -> None:
     """List deliveries, oldest first."""
     with opened_ledger(config) as ledger:
-        rows = ledger.deliveries(destination=destination, state=state, limit=limit)
+        rows = ledger.deliveries.entries(destination=destination, state=state, limit=limit)
     table = Table(
         "delivery", "instance", "destination", "state", "attempts", "due", "code", "detail", box=None, pad_edge=False
     )
@@ -80,7 +80,7 @@ def retry_deliveries(
         facts={"asked": "all" if not deliveries else ", ".join(map(str, deliveries[:100]))},
     )
     with opened_ledger(config) as ledger:
-        count = ledger.retry_deliveries(
+        count = ledger.deliveries.retry(
             destination=destination,
             delivery_ids=deliveries or None,
             only_dead=not failed and not deliveries,

@@ -78,7 +78,7 @@ def find(
             found = find_original(settings, ledger, text, by=acting_person(), kind=kind)
         else:
             found = find_new(ledger, pseudonym=pseudonym, uid=uid, selection=selection, association=association)
-        missing = ledger.count_without_tokens() if original else 0
+        missing = ledger.studies.count_without_tokens() if original else 0
     _tell(found, as_json=as_json)
     if missing:
         say(f"{missing} instances of before an upgrade cannot be found like this yet: gateway find --fill", error=True)
@@ -121,7 +121,7 @@ def studies(
     with opened_ledger(config) as ledger:
         which = StudyFilter(selection=selection, unfinished=unfinished)
         # One more than is shown tells whether there is a next page.
-        found = ledger.study_reports(which, limit=limit + 1, before=before)
+        found = ledger.studies.reports(which, limit=limit + 1, before=before)
     more, found = len(found) > limit, found[:limit]
     if as_json:
         for report in found:

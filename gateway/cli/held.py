@@ -99,7 +99,9 @@ def list_held(
             _print_groups(ledger, wanted, as_json=as_json)
             return
         rows = [
-            row for row in once_for_each_series(ledger.held(which=wanted, limit=None)) if row[0].instance_id > after
+            row
+            for row in once_for_each_series(ledger.holds.instances(which=wanted, limit=None))
+            if row[0].instance_id > after
         ]
     page = rows[:limit]
     if as_json:
@@ -134,7 +136,7 @@ def show(instance: Number, *, config: ConfigFile = None) -> None:
     """Show why an instance is held, what its image is, and where text was found. No identity."""
     with _table(config) as (ledger, table):
         image = table.image(_found(ledger, instance))
-        ledger.view([instance], by=acting_person(), audited=False)
+        ledger.holds.view([instance], by=acting_person(), audited=False)
     _print_image(image)
 
 
@@ -161,7 +163,7 @@ def image(
             content = table.picture(held_instance, frame=frame, drawn=drawn, plain=plain)
         except ValueError as error:
             raise ConfigurationError(place="held image", problem=str(error)) from None
-        ledger.view([instance], by=acting_person(), facts={"frame": frame})
+        ledger.holds.view([instance], by=acting_person(), facts={"frame": frame})
         _write(output, content)
     say(f"{output}: this picture may show who the patient is; delete it when you have decided", error=True)
 
@@ -181,7 +183,7 @@ def preview(
     _require_free(output)
     with _table(config) as (ledger, table):
         content = table.preview(ledger, _found(ledger, instance))
-        ledger.view([instance], by=acting_person())
+        ledger.holds.view([instance], by=acting_person())
         _write(output, content)
     say(f"{output}: this picture may show who the patient is; delete it when you have decided", error=True)
 
@@ -232,7 +234,7 @@ def sheet(
         for number, (content, seen) in enumerate(contact_sheets(table, found), 1):
             path = output if number == 1 else output.with_stem(f"{output.stem}-{number}")
             _require_free(path)
-            ledger.view(seen, by=acting_person())
+            ledger.holds.view(seen, by=acting_person())
             _write(path, content)
             say(f"{path}: {len(seen)} images; they may show who the patients are: delete it when you have decided")
 
@@ -537,7 +539,7 @@ def _as_json(row: HeldInstance, stands_for: int) -> dict[str, object]:
 def _print_groups(ledger: Ledger, wanted: HeldFilter, *, as_json: bool) -> None:
     from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 
-    groups = ledger.held_groups(wanted)
+    groups = ledger.holds.groups(wanted)
     if as_json:
         rows = [
             {

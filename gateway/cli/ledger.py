@@ -29,7 +29,7 @@ def status(config: ConfigFile = None) -> None:
     """Show how many instances and deliveries are in which state, and how old the oldest is."""
     now = datetime.now(UTC)
     with opened_ledger(config) as ledger:
-        found = ledger.status()
+        found = ledger.figures.status()
     instances = Table("project", "state", "instances", "bytes", "oldest", box=None, pad_edge=False)
     for row in found.instances:
         instances.add_row(row.project or "-", row.state, str(row.count), f"{row.size:,}", _age(row.oldest, now))
@@ -50,7 +50,7 @@ def status(config: ConfigFile = None) -> None:
 def account(config: ConfigFile = None) -> None:
     """Balance the books: every acknowledged instance has a fate. Exit code 1 if one has not."""
     with opened_ledger(config) as ledger:
-        found = ledger.account()
+        found = ledger.accounts.draw()
     columns = ("project", "received", "in progress", "rejected", "held", "de-identified", "delivered", "purged")
     table = Table(*columns, box=None, pad_edge=False)
     for row in found.projects:
@@ -78,11 +78,11 @@ def history(
 ) -> None:
     """Show everything that happened to an instance."""
     with opened_ledger(config) as ledger:
-        entries = ledger.history(instance)
+        entries = ledger.history.of(instance)
         if not entries:
             from gateway.custody.history_archive import archive_folder, archived_history, departed_history
 
-            archive, folder = ledger.archive_of(instance), archive_folder(load_settings(config, os.environ))
+            archive, folder = ledger.archives.of(instance), archive_folder(load_settings(config, os.environ))
             if archive is not None:
                 entries = archived_history(folder, archive, instance)
             else:

@@ -26,7 +26,7 @@ def show(
 ) -> None:
     """Show the receipts of an instance, one per destination that confirmed it."""
     with opened_ledger(config) as ledger:
-        found = list(ledger.receipts(instance_id=instance))
+        found = list(ledger.receipts.read(instance_id=instance))
     if not found:
         raise ConfigurationError(place="receipts", problem=f"there is no receipt of instance {instance}")
     for receipt in found:
@@ -43,7 +43,7 @@ def export(
 ) -> None:
     """Write all receipts, one JSON document per line. Keep the file elsewhere: it shows later what was changed."""
     with opened_ledger(config) as ledger:
-        write_documents((one.document for one in ledger.receipts(project=project)), file, what="receipts")
+        write_documents((one.document for one in ledger.receipts.read(project=project)), file, what="receipts")
 
 
 @receipts.command()
@@ -60,12 +60,12 @@ def verify(
 
     flaws: list[tuple[str, Flaw]] = []
     with opened_ledger(config) as ledger:
-        keys = seal_keys(load_settings(config, os.environ)) if ledger.last_seals() else {}
+        keys = seal_keys(load_settings(config, os.environ)) if ledger.seals.last() else {}
         broken = [one for one in broken_seals(ledger, keys) if not one.startswith(AUDIT)]
         # The ends first: receipts that are written meanwhile are beyond them, and not yet to be judged.
-        ends = ledger.receipt_chains()
+        ends = ledger.receipts.chains()
         known = {end.project: end.number for end in ends}
-        present = [one for one in ledger.receipts() if one.number <= known.get(one.project, one.number)]
+        present = [one for one in ledger.receipts.read() if one.number <= known.get(one.project, one.number)]
     flaws += [("ledger", flaw) for flaw in verify_chains(present, ends)]
     for file in files or ():
         exported = read_file(file, read_export)

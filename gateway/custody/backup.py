@@ -99,7 +99,7 @@ def make_backup(settings: Settings, ledger: Ledger, spool: Spool, order: BackupO
     LedgerUnavailable: the ledger cannot be copied
     SpoolUnavailable, SpoolFull: a file cannot be read or written; the target holds no manifest
     """
-    if ledger.is_a_file == (order.dump is not None):
+    if ledger.snapshots.is_a_file == (order.dump is not None):
         problem = (
             "the ledger is PostgreSQL: dump it with pg_dump first, and give the dump with --ledger-dump"
             if order.dump is None
@@ -117,7 +117,7 @@ def make_backup(settings: Settings, ledger: Ledger, spool: Spool, order: BackupO
         target.chmod(0o700)
     except OSError as error:
         raise ConfigurationError(place=str(target), problem=f"no backup can be made there: {error.strerror}") from None
-    ledger.audit(
+    ledger.audit.write(
         AuditEntry(
             actor=acting_person(),
             action=AuditAction.BACKUP_MADE,
@@ -144,9 +144,9 @@ class _Backup:
 
     def make(self, begun: datetime) -> BackupReport:
         # Before the ledger is copied: what the copy names besides was written afterwards, and is not in it yet.
-        archived = self._ledger.all_archives()
+        archived = self._ledger.archives.all()
         if self._order.dump is None:
-            self._ledger.snapshot(self._target / LEDGER)
+            self._ledger.snapshots.take(self._target / LEDGER)
             self._add(LEDGER, digest_of_file(self._target / LEDGER))
         else:
             self._add(DUMP, copy_file(self._order.dump, self._target / DUMP))

@@ -49,7 +49,7 @@ def archive_history(ledger: Ledger, folder: Path, *, keep_seconds: float, now: d
     before = now - timedelta(seconds=keep_seconds)
     archived = 0
     for _ in range(_FILES):
-        count = ledger.archive(before, _AT_ONCE, partial(_write, folder, "history"), now=now)
+        count = ledger.archives.move(before, _AT_ONCE, partial(_write, folder, "history"), now=now)
         archived += count
         if count < _AT_ONCE:
             break
@@ -75,7 +75,7 @@ def archive_instances(ledger: Ledger, folder: Path, *, keep_seconds: float, now:
     before = now - timedelta(seconds=keep_seconds)
     left, after = 0, None
     for _ in range(_FILES):
-        step = ledger.depart(before, _AT_ONCE, partial(_write, folder, "instances"), after=after, now=now)
+        step = ledger.departures.depart(before, _AT_ONCE, partial(_write, folder, "instances"), after=after, now=now)
         left, after = left + step.count, step.until
         if after is None:
             break
@@ -91,14 +91,14 @@ def departed_history(folder: Path, ledger: Ledger, instance_id: int) -> list[His
     ------
     LedgerUnavailable: a file is missing, or not what was written
     """
-    for archive in ledger.archives_of_departed(instance_id):
+    for archive in ledger.departures.archives_of(instance_id):
         document = _document(folder, archive, instance_id)
         if document is None:
             continue
         earlier = document["history_in"]
         entries = _entries(document)
         if earlier is not None:
-            entries = archived_history(folder, ledger.archive_called(earlier), instance_id) + entries
+            entries = archived_history(folder, ledger.archives.called(earlier), instance_id) + entries
         return entries
     return []
 

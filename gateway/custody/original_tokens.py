@@ -149,7 +149,7 @@ class Originals:
                     rows.append(unread(name))
             else:
                 rows.append(received_of(record, self.known_by(record)))
-        return len(self._ledger.record_received(rows))
+        return len(self._ledger.instances.record(rows))
 
     def fill(self, *, seconds: float | None = None) -> int:
         """Make the tokens of instances that have none and whose bytes are kept, for so long at most.
@@ -166,11 +166,11 @@ class Originals:
         until = None if seconds is None else time.monotonic() + seconds
         done = 0
         while until is None or time.monotonic() < until:
-            rows = self._ledger.without_tokens(after=self._after, limit=_AT_ONCE)
+            rows = self._ledger.studies.without_tokens(after=self._after, limit=_AT_ONCE)
             if not rows:
                 break
             found = dict(self._of_files(rows))
-            self._ledger.record_tokens(found)
+            self._ledger.studies.record_tokens(found)
             self._after = rows[-1][0]
             done += len(found)
         if done:

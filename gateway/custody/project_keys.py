@@ -61,12 +61,12 @@ def establish_gateway_key(settings: Settings, ledger: Ledger, *, now: datetime) 
 
 def _establish(name: str, settings: Settings, ledger: Ledger, *, now: datetime) -> None:
     version = keyed(settings, name).key_version
-    recorded = ledger.key_versions(name)
+    recorded = ledger.keys.versions(name)
     newest = recorded[-1] if recorded else None
     is_change = newest is not None and version > newest.version
     if newest is None:
         # Nothing is under way with the gateway's own: what has no token yet gets it.
-        has_instances = name != GATEWAY and any(row.project == name for row in ledger.status().instances)
+        has_instances = name != GATEWAY and any(row.project == name for row in ledger.figures.status().instances)
         if has_instances and version > 1:
             raise _refused(
                 name, "the key of the instances that it has is not recorded yet: start once with that key as version 1"
@@ -94,7 +94,7 @@ def _establish(name: str, settings: Settings, ledger: Ledger, *, now: datetime) 
             subject=name,
             facts={"version": version, "key": key_id, "before": newest.key_id},
         )
-    kept = ledger.record_key(name, version, key_id, now=now, entry=entry)
+    kept = ledger.keys.record(name, version, key_id, now=now, entry=entry)
     if kept.key_id != key_id:
         raise _another(name, version)
     if is_change:
@@ -122,7 +122,9 @@ def _check_previous(name: str, settings: Settings, recorded: tuple[KeyVersion, .
 def _require_quiet(name: str, ledger: Ledger) -> None:
     """Nothing may be half-way: parts of one study under two keys would be two studies of two patients."""
     under_way = sum(
-        row.count for row in ledger.status().instances if row.project in (name, None) and row.state in _UNDER_WAY
+        row.count
+        for row in ledger.figures.status().instances
+        if row.project in (name, None) and row.state in _UNDER_WAY
     )
     if under_way:
         raise _refused(

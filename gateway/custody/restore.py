@@ -246,23 +246,25 @@ def _check(url: str, root: Path, order: RestoreOrder, manifest: Manifest) -> Acc
     place, spool = str(order.source), Spool(root)
     damaged = {path.name for path in root.glob("damaged/*")}
     with Ledger.open(url, synchronous="full") as ledger:
-        account = ledger.account()
+        account = ledger.accounts.draw()
         if manifest.ledger == DUMP and not account.received:
             raise BackupUnusable(place=place, problem=f"restore its {DUMP} with pg_restore first")
         if not account.balanced:
             raise BackupUnusable(place=place, problem=f"its account does not balance: {account.problems[0]}")
-        flaws = list(verify_trail(ledger.audit_trail(), ledger.audit_end()))
+        flaws = list(verify_trail(ledger.audit.trail(), ledger.audit.end()))
         if flaws:
             raise BackupUnusable(place=place, problem=f"its audit trail: entry {flaws[0].number} {flaws[0].problem}")
         present = set(spool.names())
         missing = {
-            name for name in ledger.needed_spool_names() if name not in present and Path(name).name not in damaged
+            name
+            for name in ledger.snapshots.needed_spool_names()
+            if name not in present and Path(name).name not in damaged
         }
         if missing:
             problem = f"{len(missing)} instances of its ledger are not in its spool, such as {min(missing)}"
             raise BackupUnusable(place=place, problem=problem)
-        ledger.skip_numbers(order.numbers_left_out, token=f"left out: {manifest.sums}")
-        ledger.audit(
+        ledger.numbers.skip(order.numbers_left_out, token=f"left out: {manifest.sums}")
+        ledger.audit.write(
             AuditEntry(
                 actor=acting_person(),
                 action=AuditAction.BACKUP_RESTORED,

@@ -65,7 +65,7 @@ class Sealer:
     def __init__(self, ledger: Ledger, keys: Keys) -> None:
         self._ledger = ledger
         self._keys = keys
-        self._last = {seal.chain: _Last(seal, seal.mac) for seal in ledger.last_seals()}
+        self._last = {seal.chain: _Last(seal, seal.mac) for seal in ledger.seals.last()}
 
     def seal(self, *, now: datetime) -> int:
         """Seal the chains that have grown; return how many.
@@ -75,7 +75,7 @@ class Sealer:
         LedgerUnavailable: the ledger cannot be read or written
         """
         made = []
-        for end in self._ledger.chain_ends():
+        for end in self._ledger.seals.chain_ends():
             last = self._last.get(end.chain)
             keys = self._keys.get(end.chain)
             # A project that is configured no more has no receipts either.
@@ -87,7 +87,7 @@ class Sealer:
                     chain=end.chain, number=end.number, digest=end.digest, key_id=keys[0].id, mac=mac, sealed_at=now
                 )
             )
-        self._ledger.add_seals(made)
+        self._ledger.seals.add(made)
         for seal in made:
             self._last[seal.chain] = _Last(seal, seal.mac)
             log.info("chain end", chain=seal.chain, number=seal.number, digest=seal.digest, mac=seal.mac)
@@ -107,8 +107,8 @@ def broken_seals(ledger: Ledger, keys: Keys, *, newest: int | None = None) -> It
     ------
     LedgerUnavailable: the ledger cannot be read
     """
-    seals = ledger.seals(newest=newest)
-    present = ledger.digests_at(seals)
+    seals = ledger.seals.read(newest=newest)
+    present = ledger.seals.digests_at(seals)
     before: dict[str, str | None] = {}
     for seal in seals:
         # The first of a part of the seals follows one that was not read.
@@ -146,8 +146,8 @@ def missing_from_log(ledger: Ledger, lines: Iterable[str]) -> Iterator[str]:
         }
         if "chain end" in line and len(facts) == len(_FACTS) and facts["number"].isdigit():
             told[facts["chain"], int(facts["number"])] = facts["digest"], facts["mac"]
-    present = ledger.digests_at(ChainEnd(chain=chain, number=number, digest="") for chain, number in told)
-    sealed = {(seal.chain, seal.number): seal.mac for seal in ledger.seals()}
+    present = ledger.seals.digests_at(ChainEnd(chain=chain, number=number, digest="") for chain, number in told)
+    sealed = {(seal.chain, seal.number): seal.mac for seal in ledger.seals.read()}
     for (chain, number), (digest, mac) in told.items():
         if present.get((chain, number)) != digest:
             yield f"{chain}: the log knows another number {number}: the end of the chain was written anew"
@@ -163,11 +163,11 @@ def guard_trail(ledger: Ledger, keys: Keys) -> None:
     LedgerUnavailable: the ledger cannot be read or written
     """
     problems = list(broken_seals(ledger, keys, newest=_AT_START))
-    if missing := ledger.restore_guards():
+    if missing := ledger.seals.restore_guards():
         problems.append(f"triggers that keep the audit trail were missing, changed or off: {', '.join(missing)}")
     for problem in problems:
         log.error("audit trail not intact", detail=problem)
-        ledger.audit(
+        ledger.audit.write(
             AuditEntry(
                 actor=SYSTEM, action=AuditAction.TAMPERING_NOTICED, subject="ledger", facts={"problem": problem[:500]}
             )

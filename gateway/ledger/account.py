@@ -130,7 +130,7 @@ _FAULTS: Final = {
 class Accounts(OnDatabase):
     """The ledger's balance."""
 
-    def account(self) -> Account:
+    def draw(self) -> Account:
         """Draw the balance at one moment; reads every row a few times.
 
         Two independent sides must agree: the states in which instances and deliveries are, and the transitions in

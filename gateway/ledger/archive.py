@@ -54,7 +54,7 @@ class Archive:
 class Archives(OnDatabase):
     """The ledger's history of long ago."""
 
-    def archive(
+    def move(
         self,
         before: datetime,
         limit: int,
@@ -86,7 +86,7 @@ class Archives(OnDatabase):
             "archive history", lambda connection: _archive(connection, before, limit, write, at)
         )
 
-    def archive_of(self, instance_id: int) -> Archive | None:
+    def of(self, instance_id: int) -> Archive | None:
         """Where the history of an instance was archived; None if it was not.
 
         Raises
@@ -102,7 +102,7 @@ class Archives(OnDatabase):
         row = self._database.read("look for an archive", lambda connection: connection.execute(query).one_or_none())
         return None if row is None else Archive(number=row.number, file=row.file, sha256=row.sha256)
 
-    def all_archives(self) -> list[Archive]:
+    def all(self) -> list[Archive]:
         """All files, in order.
 
         Raises
@@ -114,7 +114,7 @@ class Archives(OnDatabase):
         rows = self._database.read("list archives", lambda connection: connection.execute(query).all())
         return [Archive(number=row.number, file=row.file, sha256=row.sha256) for row in rows]
 
-    def archive_called(self, file: str) -> Archive:
+    def called(self, file: str) -> Archive:
         """The archive of a file's name.
 
         Raises

@@ -65,10 +65,10 @@ class AuditEnd:
     digest: str
 
 
-class Audit(OnDatabase):
+class AuditTrail(OnDatabase):
     """The ledger's audit trail."""
 
-    def audit(self, entry: AuditEntry, *, now: datetime | None = None) -> int:
+    def write(self, entry: AuditEntry, *, now: datetime | None = None) -> int:
         """Write an entry in a transaction of its own; for a change of the ledger use :func:`append` inside it.
 
         Returns
@@ -84,7 +84,7 @@ class Audit(OnDatabase):
         at = now or utc_now()
         return self._database.write("write the audit trail", lambda connection: append(connection, entry, at=at))
 
-    def audit_trail(self, *, after: int = 0, newest: int | None = None) -> Iterator[AuditRecord]:
+    def trail(self, *, after: int = 0, newest: int | None = None) -> Iterator[AuditRecord]:
         """Entries in the order in which they were written, read in pages.
 
         Parameters
@@ -100,7 +100,7 @@ class Audit(OnDatabase):
             The database cannot be read.
         """
         if newest is not None:
-            after = max(after, (self.audit_end() or AuditEnd(number=0, digest="")).number - newest)
+            after = max(after, (self.end() or AuditEnd(number=0, digest="")).number - newest)
         query = sa.select(audit).order_by(audit.c.number).limit(_AT_ONCE)
         while True:
             page = query.where(audit.c.number > after)
@@ -110,7 +110,7 @@ class Audit(OnDatabase):
                 return
             after = rows[-1].number
 
-    def audit_end(self) -> AuditEnd | None:
+    def end(self) -> AuditEnd | None:
         """The end of the trail; None if nothing was ever written, or the end is missing.
 
         Raises
@@ -218,9 +218,9 @@ def _shown(value: Any) -> str:
 
 
 __all__ = [
-    "Audit",
     "AuditEnd",
     "AuditRecord",
+    "AuditTrail",
     "append",
     "compare_trail",
     "read_trail",

@@ -26,7 +26,7 @@ _COLUMNS = (
 class Crosswalk(OnDatabase):
     """The ledger's crosswalk."""
 
-    def crosswalk(
+    def rows(
         self, project: str, *, original: Sequence[str] = (), replacement: Sequence[str] = ()
     ) -> list[CrosswalkRow]:
         """The rows of a project with one of these tokens, oldest first.

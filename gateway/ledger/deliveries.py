@@ -74,7 +74,7 @@ _PROLONG: Final = sa.update(deliveries).where(_NAMED).values(due_at=sa.bindparam
 class Deliveries(OnDatabase):
     """The ledger's deliveries."""
 
-    def claim_deliveries(
+    def claim(
         self,
         destination: str,
         owner: str,
@@ -103,7 +103,7 @@ class Deliveries(OnDatabase):
         max_bytes
             How many bytes of output at most in a batch; one delivery is claimed whatever its size.
         lease_seconds
-            After this time without ``renew_deliveries`` others may claim them.
+            After this time without ``renew`` others may claim them.
         batches
             How many at most, each of one study; None for one that goes on with the next study where there is room.
         whole
@@ -189,9 +189,7 @@ class Deliveries(OnDatabase):
             ),
         )
 
-    def renew_deliveries(
-        self, owner: str, ids: Sequence[int], lease_seconds: float, *, now: datetime | None = None
-    ) -> list[int]:
+    def renew(self, owner: str, ids: Sequence[int], lease_seconds: float, *, now: datetime | None = None) -> list[int]:
         """Prolong the leases of ``owner`` on deliveries; return the ids that it still has.
 
         Raises
@@ -211,9 +209,7 @@ class Deliveries(OnDatabase):
 
         return self._database.write("renew leases", work)
 
-    def record_outcomes(
-        self, owner: str, outcomes: Sequence[DeliveryResult], *, now: datetime | None = None
-    ) -> Recorded:
+    def record(self, owner: str, outcomes: Sequence[DeliveryResult], *, now: datetime | None = None) -> Recorded:
         """Record what came of the deliveries that ``owner`` claimed, in one transaction.
 
         An outcome whose lease was lost is discarded: somebody else has the delivery and will record its own. An
@@ -313,7 +309,7 @@ class Deliveries(OnDatabase):
 
         return self._database.write("release leases", work)
 
-    def retry_deliveries(
+    def retry(
         self,
         *,
         destination: str | None = None,
@@ -371,7 +367,7 @@ class Deliveries(OnDatabase):
                 total += count
         return total
 
-    def deliveries(
+    def entries(
         self,
         *,
         destination: str | None = None,

@@ -124,7 +124,7 @@ class Departures(OnDatabase):
             "archive instances", lambda connection: _depart(connection, before, limit, write, after, at)
         )
 
-    def archives_of_departed(self, instance_id: int) -> list[Archive]:
+    def archives_of(self, instance_id: int) -> list[Archive]:
         """Files that an instance may have left for; none while its row is here.
 
         Raises

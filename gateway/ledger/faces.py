@@ -55,7 +55,7 @@ _FACE: Final = sa.select(face_masks.c.verdict, face_masks.c.reason, face_masks.c
 class Faces(OnDatabase):
     """What the ledger knows of faces in series."""
 
-    def face_of(self, instance_id: int) -> FaceRecord | None:
+    def of(self, instance_id: int) -> FaceRecord | None:
         """What was found of a face in the series of an instance, when it was part of it; None if nothing yet.
 
         Raises
@@ -66,7 +66,7 @@ class Faces(OnDatabase):
         row = self._database.read("read a face", lambda c: c.execute(_FACE, {"number": instance_id}).one_or_none())
         return None if row is None else FaceRecord(verdict=row.verdict, reason=row.reason, mask=row.mask)
 
-    def claim_series(
+    def claim(
         self,
         owner: str,
         projects: Collection[str],
@@ -122,7 +122,7 @@ class Faces(OnDatabase):
 
         return self._database.write("claim a series", work)
 
-    def series_found(
+    def record(
         self,
         owner: str,
         claimed: ClaimedSeries,
@@ -178,7 +178,7 @@ class Faces(OnDatabase):
 
         return self._database.write("record faces", work)
 
-    def series_members(self, project: str, series_key: str) -> list[SeriesMember]:
+    def members(self, project: str, series_key: str) -> list[SeriesMember]:
         """The instances of a series that waited for it or were held, as far as they were not rejected.
 
         Raises
@@ -188,9 +188,7 @@ class Faces(OnDatabase):
         """
         return self._database.read("read a series", lambda connection: _members(connection, project, series_key))
 
-    def accept_faces(
-        self, project: str, series_key: str, *, actor: str, because: str, now: datetime | None = None
-    ) -> int:
+    def accept(self, project: str, series_key: str, *, actor: str, because: str, now: datetime | None = None) -> int:
         """Let what was found of a face in a series count, as a person has seen it, and send its instances on.
 
         Returns
@@ -233,7 +231,7 @@ class Faces(OnDatabase):
 
         return self._database.write("accept faces", work)
 
-    def give_back_series(self, owner: str) -> None:
+    def give_back(self, owner: str) -> None:
         """End the leases of ``owner`` on series; the attempts do not count.
 
         Raises

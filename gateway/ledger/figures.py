@@ -45,7 +45,7 @@ class Figures(OnDatabase):
         """
         return self._database.read("count its rows", _status)
 
-    def queue_figures(self) -> QueueFigures:
+    def queues(self) -> QueueFigures:
         """The queues, for metrics: costs by what waits, not by what was ever received.
 
         Raises

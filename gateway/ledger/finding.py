@@ -35,8 +35,8 @@ from gateway.ledger.states import DeliveryState, InstanceState
 
 __all__ = [
     "DeliveryGroup",
-    "Finding",
     "InstanceGroup",
+    "Studies",
     "StudyFilter",
     "StudyReport",
     "Tokens",
@@ -194,7 +194,7 @@ class StudyReport:
         return {name: (counts[0], counts[1]) for name, counts in sorted(found.items())}
 
 
-class Finding(OnDatabase):
+class Studies(OnDatabase):
     """The ledger's answers to who looks for a study."""
 
     def find(self, tokens: Tokens) -> tuple[dict[str, int], list[StudyReport]]:
@@ -213,7 +213,7 @@ class Finding(OnDatabase):
         """
         return self._database.read("find a study", lambda connection: _find(connection, tokens))
 
-    def study_reports(self, which: StudyFilter, *, limit: int, before: int | None = None) -> list[StudyReport]:
+    def reports(self, which: StudyFilter, *, limit: int, before: int | None = None) -> list[StudyReport]:
         """Studies with all their instances, those that were received last first.
 
         Parameters

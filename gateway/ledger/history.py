@@ -44,8 +44,6 @@ class _Kind(NamedTuple):
     detail: str
 
 
-#: A second or so to read.
-_LARGE: Final = 512 << 20
 #: So many transitions of one kind are written by one statement; fewer cost less one by one.
 _SEVERAL: Final = 4
 
@@ -131,33 +129,6 @@ def illegal(transition: Transition) -> IllegalTransition:
 class Histories(OnDatabase):
     """The ledger's answers about the past."""
 
-    def ping(self) -> None:
-        """Ask the database for nothing.
-
-        Raises
-        ------
-        LedgerUnavailable
-            It does not answer.
-        """
-        self._database.read("answer", lambda connection: connection.execute(sa.select(sa.literal(1))).scalar_one())
-
-    @property
-    def is_large(self) -> bool:
-        """Whether to look for damage in its file takes longer than a start should."""
-        return self._database.file_bytes > _LARGE
-
-    def check(self) -> None:
-        """Look for damage in an SQLite ledger's file; reads it whole, a second or so per gigabyte.
-
-        Raises
-        ------
-        LedgerDamaged
-            There is some.
-        LedgerUnavailable
-            The ledger cannot be read.
-        """
-        self._database.check()
-
     def provenance(self, instance_id: int) -> Provenance:
         """What made the output of a de-identified instance.
 
@@ -184,7 +155,7 @@ class Histories(OnDatabase):
             raise LookupError(instance_id)
         return Provenance(**row._mapping)  # noqa: SLF001 - documented, named to avoid clashes
 
-    def history(self, instance_id: int) -> list[HistoryEntry]:
+    def of(self, instance_id: int) -> list[HistoryEntry]:
         """The transitions of an instance and its deliveries, in the order in which they were made.
 
         Returns

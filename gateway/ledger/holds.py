@@ -41,7 +41,7 @@ _ESCAPE: Final = "\\"
 class Holds(OnDatabase):
     """The ledger's held instances."""
 
-    def held_instance(self, instance_id: int) -> HeldInstance | None:
+    def instance(self, instance_id: int) -> HeldInstance | None:
         """The held instance with that row id; None if there is none, or it is not held.
 
         Raises
@@ -49,10 +49,10 @@ class Holds(OnDatabase):
         LedgerUnavailable
             The database cannot be read.
         """
-        found = self.held(limit=1, after=instance_id - 1)
+        found = self.instances(limit=1, after=instance_id - 1)
         return found[0] if found and found[0].instance_id == instance_id else None
 
-    def held(
+    def instances(
         self,
         *,
         project: str | None = None,
@@ -91,7 +91,7 @@ class Holds(OnDatabase):
         rows = self._database.read("list held instances", lambda connection: connection.execute(query).all())
         return [_held(row._mapping) for row in rows]  # noqa: SLF001 - documented, named to avoid clashes
 
-    def held_count(self, which: HeldFilter | None = None) -> int:
+    def count(self, which: HeldFilter | None = None) -> int:
         """How many instances are held, of those that ``which`` names.
 
         Raises
@@ -102,7 +102,7 @@ class Holds(OnDatabase):
         query = sa.select(sa.func.count()).select_from(_JOINED).where(HELD, *_conditions(which))
         return self._database.read("count held instances", lambda connection: int(connection.scalar(query) or 0))
 
-    def held_groups(self, which: HeldFilter | None = None) -> list[HeldGroup]:
+    def groups(self, which: HeldFilter | None = None) -> list[HeldGroup]:
         """Held instances grouped by cause, device, kind and size; the largest groups first.
 
         Raises

@@ -148,7 +148,7 @@ class _Stands(NamedTuple):
 class Instances(OnDatabase):
     """The ledger's instances."""
 
-    def record_received(self, received: Sequence[Received], *, now: datetime | None = None) -> list[int]:
+    def record(self, received: Sequence[Received], *, now: datetime | None = None) -> list[int]:
         """Record what the spool holds; a spool name that is recorded stays as it is.
 
         Parameters
@@ -176,7 +176,7 @@ class Instances(OnDatabase):
             for number in self._database.write("record instances", partial(_record, part, at, remembered))
         ]
 
-    def claim_received(
+    def claim(
         self, owner: str, *, limit: int, lease_seconds: float, now: datetime | None = None
     ) -> list[ClaimedInstance]:
         """Lease the oldest instances that wait for a worker, those with an expired lease included.

@@ -36,7 +36,7 @@ class KeyVersion:
 class Keys(OnDatabase):
     """The ledger's record of keys."""
 
-    def key_versions(self, project: str) -> tuple[KeyVersion, ...]:
+    def versions(self, project: str) -> tuple[KeyVersion, ...]:
         """The versions of a project's key that were used, in ascending order.
 
         Raises
@@ -46,7 +46,7 @@ class Keys(OnDatabase):
         """
         return self._database.read("read the record of keys", lambda connection: _versions(connection, project))
 
-    def record_key(
+    def record(
         self, project: str, version: int, key_id: str, *, now: datetime, entry: AuditEntry | None = None
     ) -> KeyVersion:
         """Record a version unless it is recorded already.

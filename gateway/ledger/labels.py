@@ -12,7 +12,7 @@ from gateway.ledger.schema import labels
 class Labels(OnDatabase):
     """The ledger's labels."""
 
-    def hold_label(self, destination: str, kind: str, label: str, holder: str) -> tuple[str, str]:
+    def hold(self, destination: str, kind: str, label: str, holder: str) -> tuple[str, str]:
         """Who has a label at a destination, and how it is written; it is ``holder``'s if nobody has it.
 
         Parameters

@@ -278,7 +278,7 @@ class Notices(OnDatabase):
             return 0
         return self._database.write("look for complete studies", work)
 
-    def due_notice(self, notifier: str, *, now: datetime) -> Notice | None:
+    def due(self, notifier: str, *, now: datetime) -> Notice | None:
         """What somebody is to be told next; None if there is nothing.
 
         Raises
@@ -300,7 +300,7 @@ class Notices(OnDatabase):
         row = self._database.read("look for a message", lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _notice(row)
 
-    def begin_message(self, notice: Notice, body: Mapping[str, Any]) -> None:
+    def begin(self, notice: Notice, body: Mapping[str, Any]) -> None:
         """Write a message down before it is sent; what happens from now on is of the next one.
 
         Raises
@@ -311,7 +311,7 @@ class Notices(OnDatabase):
         self._change(notice, number=notice.number + 1, tally=Tally().as_json(), waits=False, sending=dict(body),
                      is_sending=True)  # fmt: skip
 
-    def message_taken(self, notice: Notice, *, now: datetime, every_seconds: float) -> None:
+    def taken(self, notice: Notice, *, now: datetime, every_seconds: float) -> None:
         """A message was taken; the next one of its kind is due after so many seconds.
 
         Raises
@@ -322,7 +322,7 @@ class Notices(OnDatabase):
         due_at = now + timedelta(seconds=every_seconds)
         self._change(notice, sending=None, is_sending=False, tries=0, sent_at=now, due_at=due_at)
 
-    def message_failed(self, notice: Notice, *, due_at: datetime) -> None:
+    def failed(self, notice: Notice, *, due_at: datetime) -> None:
         """A message was not taken, and is due again.
 
         Raises
@@ -332,7 +332,7 @@ class Notices(OnDatabase):
         """
         self._change(notice, tries=notice.tries + 1, due_at=due_at)
 
-    def waiting_messages(self) -> dict[str, int]:
+    def waiting(self) -> dict[str, int]:
         """Notifier -> how many messages wait for it.
 
         Raises
@@ -347,7 +347,7 @@ class Notices(OnDatabase):
             found[row.notifier] += bool(row.waits) + bool(row.is_sending)
         return dict(found)
 
-    def forget_notifiers(self, known: Collection[str]) -> int:
+    def forget(self, known: Collection[str]) -> int:
         """Drop what those were to be told who are no longer in the configuration; how many messages that was.
 
         Raises

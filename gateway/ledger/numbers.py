@@ -14,7 +14,7 @@ from gateway.ledger.schema import numbers
 class Numbers(OnDatabase):
     """The ledger's numbers."""
 
-    def number(self, project: str, purpose: str, token: str) -> int:
+    def of(self, project: str, purpose: str, token: str) -> int:
         """The number of ``token`` within a project and a purpose: the next free one from 1 when it is first asked for.
 
         Parameters
@@ -36,7 +36,7 @@ class Numbers(OnDatabase):
             return found
         return self._database.write("give a number", lambda connection: self._give(connection, project, purpose, token))
 
-    def skip_numbers(self, count: int, *, token: str) -> None:
+    def skip(self, count: int, *, token: str) -> None:
         """Leave ``count`` numbers out in every project and purpose that has given some.
 
         After a restore the numbers that were given since the backup are forgotten; they must not become somebody

@@ -15,7 +15,7 @@ from gateway.ledger.schema import pulse
 _BEAT: Final = sa.update(pulse).where(pulse.c.id == 1).values(at=sa.bindparam("now"))
 
 
-class Pulses(OnDatabase):
+class Pulse(OnDatabase):
     """The ledger's one row that is written to find out whether rows can be written."""
 
     def beat(self, *, now: datetime | None = None) -> None:

@@ -49,7 +49,7 @@ _COUNT_UNPROVEN: Final = (
 class Receipts(OnDatabase):
     """The ledger's receipts."""
 
-    def receipts(
+    def read(
         self, *, project: str | None = None, instance_id: int | None = None, delivery_id: int | None = None
     ) -> Iterator[Receipt]:
         """Receipts by project and number; read in pages, so that a long walk keeps no transaction open.
@@ -84,7 +84,7 @@ class Receipts(OnDatabase):
                     break
                 last = rows[-1].number
 
-    def receipt_chains(self) -> list[ReceiptChain]:
+    def chains(self) -> list[ReceiptChain]:
         """The ends of the chains, by project.
 
         Raises

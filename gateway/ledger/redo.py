@@ -34,7 +34,7 @@ __all__ = [
     "PROFILE_CHANGED",
     "REDONE",
     "TAKEN_UP_ANEW",
-    "Redo",
+    "Corrections",
     "Redone",
     "Remaking",
     "Resent",
@@ -140,7 +140,7 @@ class Redone:
         )
 
 
-class Redo(OnDatabase):
+class Corrections(OnDatabase):
     """The ledger's second chances."""
 
     def resend(
@@ -211,7 +211,7 @@ class Redo(OnDatabase):
 
         return sum(self._in_parts(wanted, work, "redo", audit, now), Redone())
 
-    def cancel_deliveries(
+    def cancel(
         self,
         selection: Selection,
         *,

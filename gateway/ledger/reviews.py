@@ -39,11 +39,11 @@ _OF_INSTANCES: Final = sa.select(
 class Reviews(OnDatabase):
     """The ledger's decisions of people."""
 
-    def review(self, decided: ReviewRecord, *, now: datetime | None = None) -> None:
-        """As ``review_all``, for one instance."""
-        self.review_all([decided], now=now)
+    def record(self, decided: ReviewRecord, *, now: datetime | None = None) -> None:
+        """As ``record_all``, for one instance."""
+        self.record_all([decided], now=now)
 
-    def review_all(self, decided: Sequence[ReviewRecord], *, now: datetime | None = None) -> None:
+    def record_all(self, decided: Sequence[ReviewRecord], *, now: datetime | None = None) -> None:
         """Record decisions about pixels, in the place of earlier ones, and send the instances to the workers.
 
         A decision about faces alone leaves standing what was decided about text, and the other way round. One about
@@ -68,9 +68,7 @@ class Reviews(OnDatabase):
 
         self._database.write("record reviews", work)
 
-    def resume_held(
-        self, instance_ids: Iterable[int], *, by: str, because: str = "", now: datetime | None = None
-    ) -> None:
+    def resume(self, instance_ids: Iterable[int], *, by: str, because: str = "", now: datetime | None = None) -> None:
         """Send held instances through the workers again, by the rules of today and with every check.
 
         Of an instance that is held for its pixels, what was decided about them before does not count any more.
@@ -99,7 +97,7 @@ class Reviews(OnDatabase):
 
         self._database.write("resume held instances", work)
 
-    def reject_held(self, instance_ids: Iterable[int], *, by: str, because: str, now: datetime | None = None) -> None:
+    def reject(self, instance_ids: Iterable[int], *, by: str, because: str, now: datetime | None = None) -> None:
         """Keep held instances out for good: they are rejected, and their bytes go with the retention.
 
         Parameters
@@ -136,7 +134,7 @@ class Reviews(OnDatabase):
 
         self._database.write("reject held instances", work)
 
-    def reviews(self, instance_ids: Sequence[int]) -> Mapping[int, ReviewRecord]:
+    def of(self, instance_ids: Sequence[int]) -> Mapping[int, ReviewRecord]:
         """The decisions about the pixels of those instances that have one.
 
         Raises

@@ -84,7 +84,7 @@ class Seals(OnDatabase):
 
         return self._database.read("read the ends of chains", work)
 
-    def seals(self, *, newest: int | None = None) -> list[ChainSeal]:
+    def read(self, *, newest: int | None = None) -> list[ChainSeal]:
         """The seals, oldest first.
 
         Parameters
@@ -102,7 +102,7 @@ class Seals(OnDatabase):
         rows = self._database.read("read seals", lambda connection: connection.execute(query).all())
         return [ChainSeal(**row._mapping) for row in reversed(rows)]  # noqa: SLF001 - documented
 
-    def last_seals(self) -> list[ChainSeal]:
+    def last(self) -> list[ChainSeal]:
         """The last seal of each chain.
 
         Raises
@@ -116,7 +116,7 @@ class Seals(OnDatabase):
         rows = self._database.read("read seals", lambda connection: connection.execute(query).all())
         return [ChainSeal(**row._mapping) for row in rows]  # noqa: SLF001 - documented
 
-    def add_seals(self, seals: Sequence[ChainSeal]) -> None:
+    def add(self, seals: Sequence[ChainSeal]) -> None:
         """Keep seals.
 
         Raises

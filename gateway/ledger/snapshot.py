@@ -21,10 +21,10 @@ class Snapshots(OnDatabase):
 
     @property
     def is_a_file(self) -> bool:
-        """Whether :meth:`snapshot` can copy it; PostgreSQL has tools of its own."""
+        """Whether :meth:`take` can copy it; PostgreSQL has tools of its own."""
         return self._database.dialect == "sqlite"
 
-    def snapshot(self, path: Path) -> None:
+    def take(self, path: Path) -> None:
         """Copy an SQLite database as it is at one moment, by its own backup; others go on reading and writing.
 
         Parameters

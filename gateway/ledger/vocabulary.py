@@ -18,7 +18,7 @@ from gateway.ledger.site_words import SiteWord, WordSighting, WordState
 class Vocabulary(OnDatabase):
     """The ledger's words of sites."""
 
-    def site_words(self, project: str) -> list[SiteWord]:
+    def words(self, project: str) -> list[SiteWord]:
         """The words that were proposed for a project, the newest first.
 
         Raises
@@ -51,7 +51,7 @@ class Vocabulary(OnDatabase):
             for row in rows
         ]
 
-    def accepted_words(self) -> Mapping[str, frozenset[str]]:
+    def accepted(self) -> Mapping[str, frozenset[str]]:
         """Project -> the words that persons have accepted.
 
         Raises
@@ -66,7 +66,7 @@ class Vocabulary(OnDatabase):
             found.setdefault(project, set()).add(text)
         return {project: frozenset(words) for project, words in found.items()}
 
-    def decide_words(
+    def decide(
         self, project: str, words: Mapping[str, str], state: WordState, entry: AuditEntry, *, at: datetime
     ) -> int:
         """Accept or reject proposed words, on the record.

@@ -32,7 +32,7 @@ _LONGEST_PAUSE: Final = 5.0
 class Recorder(Protocol):
     """What the writer needs of the ledger."""
 
-    def record_received(self, received: Sequence[Received], /) -> list[int]:
+    def record(self, received: Sequence[Received], /) -> list[int]:
         """Record instances; return their row ids. What is recorded already stays as it is."""
 
 
@@ -117,7 +117,7 @@ class LedgerWriter:
         pause = _FIRST_PAUSE
         while group := self._gather():
             try:
-                self._ledger.record_received(group)
+                self._ledger.record(group)
             except LedgerUnavailable as error:
                 failure = error
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be acknowledged that has no row

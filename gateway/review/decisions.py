@@ -140,7 +140,7 @@ def choose(ledger: Ledger, settings: Settings, selection: Selection) -> list[Hel
     """
     if not selection:
         raise ConfigurationError(place="held", problem="say which instances: numbers, a filter, or --all")
-    found = ledger.held(which=which(ledger, settings, selection), limit=None)
+    found = ledger.holds.instances(which=which(ledger, settings, selection), limit=None)
     missing = sorted(set(selection.numbers) - {one.instance_id for one in found})
     if missing:
         raise ConfigurationError(place="held", problem=f"instance {missing[0]} is not held")
@@ -156,7 +156,7 @@ def held_one(ledger: Ledger, number: int) -> HeldInstance:
     ------
     ConfigurationError: it is not held
     """
-    found = ledger.held_instance(number)
+    found = ledger.holds.instance(number)
     if found is None:
         raise ConfigurationError(place="held", problem=f"instance {number} is not held")
     return found
@@ -170,7 +170,7 @@ def retry(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because: 
     IllegalTransition: one is not held any more; nothing was changed
     LedgerUnavailable: the ledger cannot be written
     """
-    ledger.resume_held([one.instance_id for one in held], by=actor, because=because)
+    ledger.reviews.resume([one.instance_id for one in held], by=actor, because=because)
 
 
 def release(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because: str) -> Released:
@@ -190,9 +190,9 @@ def release(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because
     chosen = {one.instance_id: one for one in pixels}
     for one in pixels:
         if _is_about_features(one) and _series_of(one) is not None:
-            rest = ledger.held(which=HeldFilter(series=_series(one), code=one.code), limit=None)
+            rest = ledger.holds.instances(which=HeldFilter(series=_series(one), code=one.code), limit=None)
             chosen |= {other.instance_id: other for other in rest}
-    seen = ledger.viewed(list(chosen), by=actor)
+    seen = ledger.holds.viewed(list(chosen), by=actor)
     # Of a series that is held for faces one slice is enough.
     seen_series = {_series_of(chosen[number]) for number in seen if _is_about_features(chosen[number])} - {None}
     unseen = [
@@ -206,7 +206,7 @@ def release(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because
             "gateway held retry lets instances go through the rules of today without your word"
         )
         raise ConfigurationError(place="held release", problem=problem)
-    ledger.review_all(
+    ledger.reviews.record_all(
         [
             ReviewRecord(
                 instance_id=number,
@@ -221,7 +221,7 @@ def release(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because
         ]
     )
     if others:
-        ledger.resume_held(others, by=actor, because=because)
+        ledger.reviews.resume(others, by=actor, because=because)
     return Released(
         text=tuple(number for number, one in sorted(chosen.items()) if not _is_about_features(one)),
         features=tuple(number for number, one in sorted(chosen.items()) if _is_about_features(one)),
@@ -314,11 +314,11 @@ def accept_blanking(ledger: Ledger, one: HeldInstance, *, actor: str, because: s
     if one.code != FeaturesSuspected.code or found is None:
         problem = f"instance {one.instance_id} is held by {one.code}: no face was found in its series"
         raise ConfigurationError(place="held deface", problem=problem)
-    rest = ledger.held(which=HeldFilter(series=(found,), code=one.code), limit=None)
-    if not ledger.viewed([other.instance_id for other in rest], by=actor):
+    rest = ledger.holds.instances(which=HeldFilter(series=(found,), code=one.code), limit=None)
+    if not ledger.holds.viewed([other.instance_id for other in rest], by=actor):
         problem = f"the series of instance {one.instance_id} was not shown to you: look first (gateway held preview)"
         raise ConfigurationError(place="held deface", problem=problem)
-    count = ledger.accept_faces(*found, actor=actor, because=because)
+    count = ledger.faces.accept(*found, actor=actor, because=because)
     if not count:
         problem = f"in the series of instance {one.instance_id} nothing was found that could be blanked"
         raise ConfigurationError(place="held deface", problem=problem)
@@ -333,11 +333,11 @@ def reject(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because:
     IllegalTransition: one is not held any more; nothing was changed
     LedgerUnavailable: the ledger cannot be written
     """
-    ledger.reject_held([one.instance_id for one in held], by=actor, because=because)
+    ledger.reviews.reject([one.instance_id for one in held], by=actor, because=because)
 
 
 def _record_masks(ledger: Ledger, boxes: dict[int, tuple[Box, ...]], *, actor: str, because: str) -> None:
-    ledger.review_all(
+    ledger.reviews.record_all(
         [
             ReviewRecord(
                 instance_id=number,

@@ -220,7 +220,7 @@ class ReviewTable:
         """
         if held.project is None or not held.about.series_key:
             raise SeriesUnfit(reason="of the instance no series is known")
-        members = ledger.series_members(held.project, held.about.series_key)
+        members = ledger.faces.members(held.project, held.about.series_key)
         names = {one.instance_id: one.spool_name for one in members if one.is_there}
         faces = {number: face_of(ledger, number) for number in names}
 

@@ -90,7 +90,7 @@ def propose(
         problem = f"instance {number} is held by {one.code}: a pixel rule does not settle that"
         raise ConfigurationError(place="held rule", problem=problem)
     like = HeldFilter(project=one.project, maker=about.maker, model=about.model, rows=about.rows, columns=about.columns)
-    alike = [other for other in ledger.held(which=like, limit=None) if is_about_pixels(other.code)]
+    alike = [other for other in ledger.holds.instances(which=like, limit=None) if is_about_pixels(other.code)]
     for box in boxes:
         problem = box.misfit(rows=about.rows, columns=about.columns) or ""
         if problem:

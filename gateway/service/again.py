@@ -63,7 +63,9 @@ def resend(
     audit = AuditEntry(
         actor=by, action=AuditAction.DELIVERY_FORCED, subject=destination or "every destination", because=because
     )
-    return ledger.resend(selection, destination=destination, also_new=also_new, if_missing=if_missing, audit=audit)
+    return ledger.corrections.resend(
+        selection, destination=destination, also_new=also_new, if_missing=if_missing, audit=audit
+    )
 
 
 def redo(
@@ -96,7 +98,7 @@ def redo(
         The database is locked, unreachable or full.
     """
     audit = AuditEntry(actor=by, action=AuditAction.INSTANCES_REDONE, subject="instances", because=because)
-    return ledger.redo(replace(selection, states=states), audit=audit, keep_confirmed=keep_confirmed)
+    return ledger.corrections.redo(replace(selection, states=states), audit=audit, keep_confirmed=keep_confirmed)
 
 
 def cancel(
@@ -145,7 +147,7 @@ def cancel(
         because=because,
         facts={} if move_to is None else {"to": move_to},
     )
-    return ledger.cancel_deliveries(selection, destination=destination, move_to=move_to, audit=audit)
+    return ledger.corrections.cancel(selection, destination=destination, move_to=move_to, audit=audit)
 
 
 def orphaned(settings: Settings, ledger: Ledger) -> list[str]:
@@ -157,7 +159,7 @@ def orphaned(settings: Settings, ledger: Ledger) -> list[str]:
         The database cannot be read.
     """
     waiting: dict[str, int] = {}
-    for depth in ledger.queue_figures().deliveries:
+    for depth in ledger.figures.queues().deliveries:
         if depth.destination not in settings.destinations:
             waiting[depth.destination] = waiting.get(depth.destination, 0) + depth.count
     return [

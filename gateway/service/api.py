@@ -53,7 +53,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
 
     def status(query: Query) -> Answer:
         only(query)
-        found = ledger.status()
+        found = ledger.figures.status()
         return Answer.of(
             {
                 "instances": [
@@ -85,7 +85,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
 
     def account(query: Query) -> Answer:
         only(query)
-        found = ledger.account()
+        found = ledger.accounts.draw()
         return Answer.of(
             {
                 "balanced": found.balanced,
@@ -108,7 +108,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
 
     def held(query: Query) -> Answer:
         only(query, "limit", "after")
-        rows = ledger.held(
+        rows = ledger.holds.instances(
             limit=number(query, "limit", default=100, most=_LONGEST_LIST),
             after=number(query, "after", default=0, least=0, most=999_999_999),
         )
@@ -142,7 +142,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
                         **{name: record.text(name) for name in names},
                         "facts": record.facts,
                     }
-                    for record in ledger.audit_trail(newest=limit)
+                    for record in ledger.audit.trail(newest=limit)
                 ]
             }
         )
@@ -162,7 +162,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
         )
         which = StudyFilter(selection=selection, unfinished=query.get("unfinished") == "true")
         before = number(query, "before", default=999_999_999, most=999_999_999)
-        found = ledger.study_reports(which, limit=limit + 1, before=before)
+        found = ledger.studies.reports(which, limit=limit + 1, before=before)
         shown = [study_fields(report) for report in found[:limit]]
         return Answer.of({"studies": shown, "before": found[limit - 1].number if len(found) > limit else None})
 

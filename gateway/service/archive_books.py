@@ -28,11 +28,11 @@ class LedgerBooks:
     def awaits(self, study_uid: str, besides: Collection[int]) -> float | None:
         """Whether more of a study is on its way: see ``Books``."""
         now = datetime.now(UTC)
-        again_at = self._ledger.awaits(
+        again_at = self._ledger.deliveries.awaits(
             self._destination, study_uid, besides=besides, quiet_seconds=self._quiet_seconds, now=now
         )
         return None if again_at is None else (again_at - now).total_seconds()
 
     def hold(self, kind: str, label: str, of: str) -> Holder:
         """Who has a label: see ``Books``."""
-        return Holder(*self._ledger.hold_label(self._destination, kind, label, of))
+        return Holder(*self._ledger.labels.hold(self._destination, kind, label, of))

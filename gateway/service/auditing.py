@@ -19,7 +19,7 @@ def audit_start(ledger: Ledger, programs: Mapping[str, Program], *, node: str) -
     LedgerUnavailable: the trail cannot be written, so the gateway must not start
     """
     actor = acting_person()
-    ledger.audit(
+    ledger.audit.write(
         AuditEntry(
             actor=actor, action=AuditAction.GATEWAY_STARTED, subject=f"node {node}", facts={"version": __version__}
         )
@@ -37,7 +37,7 @@ def audit_profiles(ledger: Ledger, programs: Mapping[str, Program], projects: It
     actor = acting_person()
     for project in projects:
         program = programs[project]
-        ledger.audit(
+        ledger.audit.write(
             AuditEntry(
                 actor=actor,
                 action=AuditAction.PROFILE_ACTIVATED,
@@ -54,7 +54,7 @@ def audit_refusal(ledger: Ledger, error: GatewayError) -> None:
     ------
     LedgerUnavailable: the trail cannot be written
     """
-    ledger.audit(
+    ledger.audit.write(
         AuditEntry(
             actor=acting_person(),
             action=AuditAction.PROFILE_REFUSED,
@@ -71,7 +71,7 @@ def audit_stop(ledger: Ledger, *, node: str) -> None:
     ------
     LedgerUnavailable: the trail cannot be written
     """
-    ledger.audit(AuditEntry(actor=acting_person(), action=AuditAction.GATEWAY_STOPPED, subject=f"node {node}"))
+    ledger.audit.write(AuditEntry(actor=acting_person(), action=AuditAction.GATEWAY_STOPPED, subject=f"node {node}"))
 
 
 __all__ = ["audit_profiles", "audit_refusal", "audit_start", "audit_stop"]

@@ -92,7 +92,7 @@ class Docket:
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """Renew the leases for as long as the block runs."""
-        with self._lease.keeping(lambda ids, seconds: self._ledger.renew_deliveries(self._owner, ids, seconds)):
+        with self._lease.keeping(lambda ids, seconds: self._ledger.deliveries.renew(self._owner, ids, seconds)):
             yield
 
     def run(self, *, on_nothing: Callable[[], object]) -> None:
@@ -151,9 +151,9 @@ class Docket:
         with self._telling:
             if self._unsure:
                 # Else it would wait until its lease runs out. What has arrived arrives again, and is the same.
-                self._ledger.release(self._owner, crashed=True, keep=self._unsettled)
+                self._ledger.deliveries.release(self._owner, crashed=True, keep=self._unsettled)
                 self._unsure = False
-            batches = self._ledger.claim_deliveries(
+            batches = self._ledger.deliveries.claim(
                 self._name,
                 self._owner,
                 max_count=1 if one else self._configured.batch_instances,
@@ -208,7 +208,7 @@ class Docket:
 
     def release(self) -> None:
         """Give back what was not begun."""
-        self._ledger.release(self._owner)
+        self._ledger.deliveries.release(self._owner)
 
     def _wanted(self) -> int:
         return self._free - len(self._batches) if self._waiting < _MOST_WAITING else 0

@@ -88,7 +88,9 @@ class Conditions:
                     return
                 what, one = self._new[0]
             try:
-                self._ledger.stands(what, one.state, event=one.event, destination=one.destination, code=one.code)
+                self._ledger.occurrences.stands(
+                    what, one.state, event=one.event, destination=one.destination, code=one.code
+                )
             except TransientError as error:
                 log.warning("notifications postponed", code=error.code, detail=error.message)
                 with self._changed:

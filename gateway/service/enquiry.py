@@ -68,8 +68,8 @@ def find_original(
     if not text.strip() or len(text) > _LONGEST:
         raise ConfigurationError(place="the identifier", problem=f"it has 1 to {_LONGEST} characters")
     tokens = tokens_of(project_secrets(settings, GATEWAY), text, kinds=KINDS if kind is None else (kind,))
-    matched, reports = ledger.find(tokens)
-    ledger.audit(
+    matched, reports = ledger.studies.find(tokens)
+    ledger.audit.write(
         AuditEntry(
             actor=by,
             action=AuditAction.ORIGINAL_SOUGHT,
@@ -104,9 +104,9 @@ def find_new(
     """
     base = replace(selection or Selection(), patient_id=pseudonym)
     if uid is None:
-        return ledger.report_on(base, association=association)
+        return ledger.studies.report_on(base, association=association)
     for named in (replace(base, study_uid=uid), replace(base, series_uid=uid), replace(base, sop_uid=uid)):
-        if found := ledger.report_on(named, association=association):
+        if found := ledger.studies.report_on(named, association=association):
             return found
     return []
 

@@ -124,7 +124,7 @@ class FacesOfSeries:
         if not self._looks or now < self._look_at + (_BUSY_SECONDS if busy else 0.0):
             return False
         faces = self.settings.deface
-        claimed = self.ledger.claim_series(
+        claimed = self.ledger.faces.claim(
             self.owner,
             self._looks,
             quiet_seconds=faces.quiet_seconds,
@@ -136,15 +136,15 @@ class FacesOfSeries:
         try:
             found = self._find(claimed)
         except Stopped:
-            self.ledger.give_back_series(self.owner)
+            self.ledger.faces.give_back(self.owner)
             return False
         except BaseException:
             # Whatever it is, the next one must be able to try.
             with suppress(Exception):
-                self.ledger.give_back_series(self.owner)
+                self.ledger.faces.give_back(self.owner)
             raise
         records = {one.instance_id: found.record(one.instance_id) for one in claimed.members}
-        kept = self.ledger.series_found(self.owner, claimed, records)
+        kept = self.ledger.faces.record(self.owner, claimed, records)
         if kept:
             self.metrics.series_looked_at(project=claimed.project, verdict=found.kind)
         log.info(
@@ -287,7 +287,7 @@ def face_of(ledger: Ledger, instance_id: int) -> Face | None:
     ------
     LedgerUnavailable: the ledger cannot be read
     """
-    record = ledger.face_of(instance_id)
+    record = ledger.faces.of(instance_id)
     if record is None:
         return None
     kinds: tuple[FaceKind, ...] = get_args(FaceKind)

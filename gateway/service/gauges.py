@@ -71,9 +71,9 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
     messages = dict.fromkeys(standing.notifiers, 0)
     readable = True
     try:
-        queues = ledger.queue_figures()
+        queues = ledger.figures.queues()
         if messages:
-            messages |= ledger.waiting_messages()
+            messages |= ledger.notices.waiting()
     except LedgerUnavailable:
         readable = False
     else:

@@ -49,7 +49,7 @@ class Housekeeping:
         """
         purged = 0
         self._remove()
-        while given_up := self._ledger.purge(now - self._retention, _BATCH):
+        while given_up := self._ledger.retention.purge(now - self._retention, _BATCH):
             self._left = [one.spool_name for one in given_up]
             purged += len(given_up)
             self._remove()

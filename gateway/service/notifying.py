@@ -55,7 +55,7 @@ def notify(child: Child) -> None:
         for name, one in configured.items():
             teller = Teller(build_notifier(name, one), one, ledger=ledger, metrics=child.metrics, child=child)
             threads.append(threading.Thread(target=teller.run, name=f"notify-{name}"))
-        if dropped := ledger.forget_notifiers(list(configured)):
+        if dropped := ledger.notices.forget(list(configured)):
             log.warning("messages dropped", count=dropped)
         for thread in threads:
             thread.start()
@@ -78,11 +78,13 @@ def notify(child: Child) -> None:
 def _look(ledger: Ledger, wishes: Wishes) -> None:
     """Sum up what has happened; what cannot be done now is done later."""
     try:
-        while ledger.sum_up(wishes.of):
+        while ledger.notices.sum_up(wishes.of):
             pass
         now = datetime.now(UTC)
         for want, one in wishes.of_studies():
-            ledger.complete_studies(want, quiet_seconds=one.quiet, destinations=list(wishes.destinations), now=now)
+            ledger.notices.complete_studies(
+                want, quiet_seconds=one.quiet, destinations=list(wishes.destinations), now=now
+            )
     except TransientError as error:
         log.warning("notifications postponed", code=error.code, detail=error.message)
 
@@ -174,12 +176,12 @@ class Teller:
         LedgerUnavailable: the ledger cannot be read or written; no message is lost
         """
         name = self._notifier.name
-        notice = self._ledger.due_notice(name, now=now)
+        notice = self._ledger.notices.due(name, now=now)
         if notice is None:
             return False
         if notice.sending is None:
             message = _message(notice, now)
-            self._ledger.begin_message(notice, message.body)
+            self._ledger.notices.begin(notice, message.body)
         else:
             message = Message.of_json(notice.sending)
         try:
@@ -187,7 +189,7 @@ class Teller:
         except NotifyFailed as error:
             self._failed(notice, error, now)
             return False
-        self._ledger.message_taken(notice, now=datetime.now(UTC), every_seconds=self._settings.every)
+        self._ledger.notices.taken(notice, now=datetime.now(UTC), every_seconds=self._settings.every)
         self._metrics.notified(notifier=name, event=message.event)
         if self._failing:
             log.info("notifications taken again", name=name)
@@ -199,7 +201,7 @@ class Teller:
     def _failed(self, notice: Notice, error: NotifyFailed, now: datetime) -> None:
         wait = min(_FIRST_SECONDS * 2 ** min(notice.tries, 20), _LONGEST_SECONDS)
         reason = str(error.facts["reason_code"])
-        self._ledger.message_failed(notice, due_at=now + timedelta(seconds=wait))
+        self._ledger.notices.failed(notice, due_at=now + timedelta(seconds=wait))
         self._metrics.not_notified(notifier=self._notifier.name, reason=reason)
         self._metrics.notifier_up(notifier=self._notifier.name, up=False)
         # Once for an outage: the figures tell of the rest.

@@ -136,7 +136,7 @@ class Settler:
 
     def _settle(self, endings: Endings) -> None:
         with self._docket.settling([claim.delivery_id for claim, _ in endings]):
-            recorded = self._ledger.record_outcomes(self._owner, [result for _, result in endings])
+            recorded = self._ledger.deliveries.record(self._owner, [result for _, result in endings])
         lost = set(recorded.lost)
         now = datetime.now(UTC)
         arrived = 0

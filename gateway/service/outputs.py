@@ -107,7 +107,7 @@ class Outputs:
             raise _outdated(claim, configured.on_change)
 
     def _remake(self, claim: DeliveryClaim) -> None:
-        made = self._ledger.provenance(claim.instance_id)
+        made = self._ledger.history.provenance(claim.instance_id)
         if self._projects is None:
             self._projects = make_projects(
                 self._settings,
@@ -124,7 +124,7 @@ class Outputs:
             raise OutputLost(instance=claim.instance_id, reason="its original is missing")
         if project.treatment.program.digest != made.profile_digest:
             raise _outdated(claim, "remake")
-        review = review_of(self._ledger.reviews([claim.instance_id]).get(claim.instance_id))
+        review = review_of(self._ledger.reviews.of([claim.instance_id]).get(claim.instance_id))
         try:
             with self._opening.open(path) as instance:
                 _, sender = Router(self._settings, self._projects).route(

@@ -33,7 +33,7 @@ def receive(child: Child) -> None:
     if child.cautious:
         # The receiver before this one died: what it had acknowledged may not have come to its row.
         patiently(partial(record_newest, spool, originals), wait=child.stopping.wait, always=True)
-    writer = LedgerWriter(ledger)
+    writer = LedgerWriter(ledger.instances)
     receiver = Receiver(
         receiver_settings(settings),
         spool=spool,

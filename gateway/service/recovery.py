@@ -48,11 +48,11 @@ def recover(spool: Spool, ledger: Ledger, originals: Originals) -> Recovered:
     sweep = spool.sweep()
     rebuilt = purged = 0
     for names in _batches(spool.names()):
-        rebuilt += originals.rebuild(ledger.unknown_spool_names(names))
-        for name in (given_up := ledger.purged_of(names)):
+        rebuilt += originals.rebuild(ledger.instances.unknown_spool_names(names))
+        for name in (given_up := ledger.retention.purged_of(names)):
             spool.remove(name)
         purged += len(given_up)
-    ledger.record_received([unread(name) for name in sweep.damaged])
+    ledger.instances.record([unread(name) for name in sweep.damaged])
     recovered = Recovered(rebuilt, len(sweep.damaged), sweep.removed, purged)
     log.info("recovered", rebuilt=rebuilt, damaged=len(sweep.damaged), removed=sweep.removed, purged=purged)
     return recovered

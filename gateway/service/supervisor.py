@@ -182,7 +182,7 @@ class Supervisor:
             if not self._await_ledger(spool, keeper, stack):
                 return
             ledger = self._the_ledger
-            self._pulse = Pulse(ledger.beat, failed_at=self._ledger_failed_at)
+            self._pulse = Pulse(ledger.pulse.beat, failed_at=self._ledger_failed_at)
             begin_counting(self._metrics, settings, self._programs)
             if settings.notifications:
                 self._conditions = Conditions(ledger)
@@ -286,7 +286,7 @@ class Supervisor:
         sole_use = self._sole_use = ledger.sole_use(self._node)
         stack.callback(sole_use.close)
         # Nobody else works under this name: what it still leases was left by a gateway that was killed.
-        ledger.release(self._node)
+        ledger.deliveries.release(self._node)
         secret, *_ = establish_gateway_key(settings, ledger, now=datetime.now(UTC))
         originals = self._originals = Originals(spool, ledger, secret)
         recover(spool, ledger, originals)
@@ -465,7 +465,7 @@ class Supervisor:
     def _activated(self, ledger: Ledger) -> Mapping[str, Program]:
         """The profiles of all projects; that they are refused is audited."""
         try:
-            return activate_profiles(self._settings, ledger.accepted_words())
+            return activate_profiles(self._settings, ledger.vocabulary.accepted())
         except GatewayError as error:
             audit_refusal(ledger, error)
             raise
@@ -474,7 +474,7 @@ class Supervisor:
         """Leases and next attempts of a clock that was ahead end within the longest wait that there is."""
         # A destination that asked for more patience is asked earlier: that harms nobody.
         longest = max(self._settings.retry.longest_seconds, self._settings.workers.lease_seconds)
-        if count := ledger.cap_waits(longest):
+        if count := ledger.corrections.cap_waits(longest):
             log.warning("waits shortened", count=count, longest_seconds=longest)
 
     def _cap_waits_later(self) -> None:
@@ -487,7 +487,9 @@ class Supervisor:
 
     def _tell_outdated(self, ledger: Ledger) -> None:
         """An upgrade or an edited profile: outputs of the previous one may wait."""
-        for name, count in ledger.outdated({name: one.digest for name, one in self._programs.items()}).items():
+        for name, count in ledger.corrections.outdated(
+            {name: one.digest for name, one in self._programs.items()}
+        ).items():
             on_change = self._settings.projects[name].on_change
             log.warning("outputs of the previous profile", project=name, instances=count, on_change=on_change)
 
@@ -506,7 +508,7 @@ class Supervisor:
             log.warning("profiles not changed", code=error.code, detail=error.message)
             return
         self._refused = False
-        outdated = ledger.outdated({name: program.digest for name, program in programs.items()})
+        outdated = ledger.corrections.outdated({name: program.digest for name, program in programs.items()})
         for name in changed:
             log.info(
                 "profile activated",
@@ -569,7 +571,7 @@ class Supervisor:
         child.close()
         if self._ledger is not None:
             try:
-                self._ledger.release(child.owner, crashed=crashed, blamed=blamed)
+                self._ledger.deliveries.release(child.owner, crashed=crashed, blamed=blamed)
             except TransientError as error:
                 log.warning("leases not released", worker=child.name, detail=error.message)
 

@@ -98,7 +98,7 @@ def work(child: Child) -> None:
         finally:
             worker.close()
     finally:
-        ledger.release(child.owner)
+        ledger.deliveries.release(child.owner)
         ledger.close()
 
 
@@ -151,7 +151,7 @@ class Worker:
 
     def run(self) -> None:
         """Claim, treat, finish; sleep a little longer each time that there is nothing to do."""
-        with self._lease.keeping(lambda ids, seconds: self._ledger.renew(self._child.owner, ids, seconds)):
+        with self._lease.keeping(lambda ids, seconds: self._ledger.instances.renew(self._child.owner, ids, seconds)):
             _PACE.keep(self._batch, failed=self._failed, stopping=self._child.stopping)
 
     def _failed(self, error: TransientError) -> None:
@@ -162,11 +162,11 @@ class Worker:
         """Process one batch; how much it was."""
         if self._unfinished:
             # Else it would wait until its lease runs out. The attempt counts: an instance of it may be to blame.
-            self._ledger.release(self._child.owner, crashed=True)
+            self._ledger.deliveries.release(self._child.owner, crashed=True)
             self._unfinished = False
         self._faces.step(busy=True)
         limit = 1 if self._cautious else _BATCH
-        claims = self._ledger.claim_received(
+        claims = self._ledger.instances.claim(
             self._child.owner, limit=limit, lease_seconds=self._child.settings.workers.lease_seconds
         )
         self._cautious = max(0, self._cautious - len(claims))
@@ -179,7 +179,7 @@ class Worker:
         finish_at = time.monotonic() + _FINISH_SECONDS
         postponed: dict[int, float] = {}
         try:
-            reviews = self._ledger.reviews([claim.instance_id for claim in claims if claim.reviewed])
+            reviews = self._ledger.reviews.of([claim.instance_id for claim in claims if claim.reviewed])
             for claim in claims:
                 if self._child.stopping.is_set():
                     break
@@ -202,9 +202,9 @@ class Worker:
             self._lease.drop()
             self._finish(results)
             if postponed:
-                self._ledger.postpone(self._child.owner, postponed)
+                self._ledger.instances.postpone(self._child.owner, postponed)
             if finished + len(results) + len(postponed) < len(claims):
-                self._ledger.release(self._child.owner)
+                self._ledger.deliveries.release(self._child.owner)
         return amount(len(claims), sum(claim.size for claim in claims))
 
     def _working_on(self, claim: ClaimedInstance) -> AbstractContextManager[None]:
@@ -233,7 +233,7 @@ class Worker:
         # Bound once; the lines of what went as usual are not even made where nobody reads them.
         told = log.bind()
         tells_all = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
-        for finished, result in zip(self._ledger.finish(self._child.owner, results), results, strict=True):
+        for finished, result in zip(self._ledger.instances.finish(self._child.owner, results), results, strict=True):
             self._waits.pop(result.instance_id, None)
             self._count(finished, result)
             usual = finished.state is InstanceState.DEIDENTIFIED
@@ -381,13 +381,13 @@ class Worker:
         key = circumstances.series_key(project.key, series)
         known = self._texts.get((project.name, key))
         if known is None:
-            known = bool(key) and self._ledger.series_has_text(project.name, key)
+            known = bool(key) and self._ledger.sampling.series_has_text(project.name, key)
             self._texts[project.name, key] = known
         return known
 
     def _series_settled(self, project: Project, series: str) -> bool:
         key = circumstances.series_key(project.key, series)
-        return bool(key) and self._ledger.series_settled(project.name, key)
+        return bool(key) and self._ledger.holds.series_settled(project.name, key)
 
     def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:
         return lambda segments: self._spool.write_output(name, segments)

@@ -121,14 +121,14 @@ def look_up(ledger: Ledger, keys: Sequence[CrosswalkKey], wanted: LookUp) -> lis
     LedgerUnavailable: the ledger cannot be read or written; nothing is answered
     """
     if wanted.side == "original":
-        rows = ledger.crosswalk(wanted.project, original=[key.original_token(wanted.value) for key in keys])
+        rows = ledger.crosswalk.rows(wanted.project, original=[key.original_token(wanted.value) for key in keys])
     else:
-        rows = ledger.crosswalk(wanted.project, replacement=[key.replacement_token(wanted.value) for key in keys])
+        rows = ledger.crosswalk.rows(wanted.project, replacement=[key.replacement_token(wanted.value) for key in keys])
     found = [opened(keys, row) for row in rows]
     names_patient = _names_patient(wanted, found)
     token = keys[0].original_token if wanted.side == "original" else keys[0].replacement_token
     subjects = tuple(dict.fromkeys(one.replacement for one in found)) or (f"token {token(wanted.value)}",)
-    ledger.audit(
+    ledger.audit.write(
         AuditEntry(
             actor=wanted.actor,
             action=AuditAction.CROSSWALK_READ,

@@ -41,7 +41,7 @@ class LedgerNumbers:
         return self._known(purpose, token)
 
     def _ask(self, purpose: str, token: str) -> int:
-        return self._ledger.number(self._project, purpose, token)
+        return self._ledger.numbers.of(self._project, purpose, token)
 
 
 class OfflineNumbers:

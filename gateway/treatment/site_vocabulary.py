@@ -90,7 +90,7 @@ def proposed_words(settings: Settings, ledger: Ledger, project: str) -> list[Pro
     LedgerUnavailable: the ledger cannot be read
     """
     keys = _keys(settings, project)
-    return [ProposedWord(text=one.text or word_of(keys, one), word=one) for one in ledger.site_words(project)]
+    return [ProposedWord(text=one.text or word_of(keys, one), word=one) for one in ledger.vocabulary.words(project)]
 
 
 def decide(
@@ -131,7 +131,7 @@ def decide(
         because=because,
         facts={"words": len(wanted), **({"accepted": " ".join(sorted(wanted.values()))} if accepted else {})},
     )
-    return ledger.decide_words(project, wanted, state, entry, at=datetime.now(UTC))
+    return ledger.vocabulary.decide(project, wanted, state, entry, at=datetime.now(UTC))
 
 
 def _keys(settings: Settings, project: str) -> list[VocabularyKey]:

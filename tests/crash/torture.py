@@ -292,14 +292,14 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
             return False  # one was purged while it was looked at
         with Ledger.open(settings.ledger_url) as ledger:
             # The row of an instance that was acknowledged follows within moments.
-            if not received <= set(ledger.known_spool_names()):
+            if not received <= set(ledger.instances.known_spool_names()):
                 return False
-            held = [row.instance_id for row in ledger.held(limit=10_000) if row.code == "worker-died"]
+            held = [row.instance_id for row in ledger.holds.instances(limit=10_000) if row.code == "worker-died"]
             if held:
                 # What a person does with an instance that lost its worker three times through no fault of its own.
-                ledger.resume_held(held, by="operator")
+                ledger.reviews.resume(held, by="operator")
                 self.figures.held_and_resumed += len(held)
-            status = ledger.status()
+            status = ledger.figures.status()
         return not (status.instance_count(InstanceState.RECEIVED) + status.instance_count(InstanceState.DEIDENTIFIED))
 
     # The judgement
@@ -320,9 +320,9 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
         self._compare("folder", written, expected)
         self._compare("archive", [path for path in self._archive.iterdir() if path.is_file()], expected)
         with Ledger.open(settings.ledger_url) as ledger:
-            account = ledger.account()
-            status = ledger.status()
-            left = ledger.purged_of(list(open_spool(settings).names()))
+            account = ledger.accounts.draw()
+            status = ledger.figures.status()
+            left = ledger.retention.purged_of(list(open_spool(settings).names()))
         figures.unbalanced += [f"{name} was given up and is still in the spool" for name in left]
         figures.unbalanced += account.problems
         figures.superseded = status.delivery_count(DeliveryState.SUPERSEDED)

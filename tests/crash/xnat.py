@@ -115,9 +115,9 @@ class _Gateway:
         """What its account and its deliveries say that must not be."""
         ledger = open_ledger(load_settings(self._configuration, self._environ))
         try:
-            states = {(one.state, one.code) for one in ledger.deliveries(limit=100_000)}
+            states = {(one.state, one.code) for one in ledger.deliveries.entries(limit=100_000)}
             found = [f"a delivery is {state}: {code}" for state, code in states if state != DeliveryState.CONFIRMED]
-            return [*ledger.account().problems, *found]
+            return [*ledger.accounts.draw().problems, *found]
         finally:
             ledger.close()
 

@@ -19,21 +19,21 @@ _URL: Final = sys.argv[1]
 def states() -> object:
     """Instances by state."""
     with Ledger.open(_URL) as ledger:
-        status = ledger.status()
+        status = ledger.figures.status()
     return {row.state.value: row.count for row in status.instances}
 
 
 def balance() -> object:
     """How many instances were recorded, and what does not balance."""
     with Ledger.open(_URL) as ledger:
-        account = ledger.account()
+        account = ledger.accounts.draw()
     return {"recorded": account.recorded, "problems": list(account.problems)}
 
 
 def resume() -> object:
     """Send all held instances through the workers again."""
     with Ledger.open(_URL) as ledger:
-        ledger.resume_held([row.instance_id for row in ledger.held()], by="operator")
+        ledger.reviews.resume([row.instance_id for row in ledger.holds.instances()], by="operator")
     return None
 
 

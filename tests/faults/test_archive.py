@@ -92,10 +92,10 @@ retry: {{first_seconds: 0.1, longest_seconds: 0.3}}
             # At no moment was anything confirmed that the archive did not have; in the end all is, and nothing else.
             assert archive.unfounded == set()
             assert confirmed_outputs(ledger) == archive.digests
-            receipts = list(ledger.receipts())
+            receipts = list(ledger.receipts.read())
             assert len({receipt.delivery_id for receipt in receipts}) == len(receipts) == COUNT
-            assert list(verify_chains(receipts, ledger.receipt_chains())) == []
-            status = ledger.status()
+            assert list(verify_chains(receipts, ledger.receipts.chains())) == []
+            status = ledger.figures.status()
             assert status.delivery_count(DeliveryState.CONFIRMED) == COUNT
             assert status.delivery_count(DeliveryState.DEAD) == 0
             output = running.process.output
@@ -108,4 +108,4 @@ retry: {{first_seconds: 0.1, longest_seconds: 0.3}}
 
 def confirmed_outputs(ledger: Ledger) -> set[str]:
     """SHA-256 of the outputs of all receipts."""
-    return {json.loads(receipt.document)["output"]["sha256"] for receipt in ledger.receipts()}
+    return {json.loads(receipt.document)["output"]["sha256"] for receipt in ledger.receipts.read()}

@@ -31,30 +31,30 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR])
 def test_a_worker_s_result_counts_across_a_jump(ledger: Ledger, jump: float) -> None:
-    ledger.record_received([received(1)], now=START)
+    ledger.instances.record([received(1)], now=START)
     (claimed,) = claim(ledger)
-    (done,) = ledger.finish("worker", [deidentified(claimed.instance_id)], now=at(jump))
+    (done,) = ledger.instances.finish("worker", [deidentified(claimed.instance_id)], now=at(jump))
     assert done.state is InstanceState.DEIDENTIFIED
     assert [each.instance_id for each in take(ledger, seconds=max(jump, 0))] == [claimed.instance_id]
-    assert ledger.account().balanced
+    assert ledger.accounts.draw().balanced
 
 
 def test_a_jump_forward_ends_leases_and_the_late_result_is_discarded(ledger: Ledger) -> None:
-    ledger.record_received([received(1)], now=START)
+    ledger.instances.record([received(1)], now=START)
     (claimed,) = claim(ledger)
     (again,) = claim(ledger, owner="other", seconds=YEAR)
     assert again.instance_id == claimed.instance_id
-    assert ledger.finish("worker", [deidentified(claimed.instance_id)], now=at(YEAR))[0].lost
-    assert not ledger.finish("other", [deidentified(claimed.instance_id)], now=at(YEAR))[0].lost
-    assert ledger.account().balanced
+    assert ledger.instances.finish("worker", [deidentified(claimed.instance_id)], now=at(YEAR))[0].lost
+    assert not ledger.instances.finish("other", [deidentified(claimed.instance_id)], now=at(YEAR))[0].lost
+    assert ledger.accounts.draw().balanced
 
 
 def test_a_jump_back_delays_what_was_leased_and_nothing_else(ledger: Ledger) -> None:
-    ledger.record_received([received(1)], now=at(YEAR))
+    ledger.instances.record([received(1)], now=at(YEAR))
     (claimed,) = claim(ledger, seconds=YEAR)
     assert claim(ledger, owner="other") == []
     # The supervisor releases the leases of a process that died, whatever the clock says.
-    ledger.release("worker", crashed=True, now=START)
+    ledger.deliveries.release("worker", crashed=True, now=START)
     assert [each.instance_id for each in claim(ledger, owner="other")] == [claimed.instance_id]
 
 
@@ -72,15 +72,15 @@ def test_p3_a_jump_purges_nothing_that_is_not_confirmed(tmp_path: Path, ledger: 
         with spool.incoming(meta) as incoming:
             incoming.write([b"data"])
             record = incoming.commit(source="any", peer_address="")
-        ledger.record_received([received_of(record)], now=START)
+        ledger.instances.record([received_of(record)], now=START)
     waiting, done = claim(ledger, seconds=2 * YEAR)
     finish(ledger, deidentified(waiting.instance_id, destinations=("backup",)), deidentified(done.instance_id))
     (sent,) = take(ledger, seconds=0)
-    ledger.record_outcomes("deliverer", [outcome(sent.delivery_id)], now=START)
+    ledger.deliveries.record("deliverer", [outcome(sent.delivery_id)], now=START)
     Housekeeping(spool, ledger, retention_seconds=7 * 86400).purge(START + timedelta(seconds=jump))
     assert spool.path(waiting.spool_name).exists()
     assert state_of(ledger, done.instance_id) == ("purged" if jump > 0 else "delivered")
-    assert ledger.account().balanced
+    assert ledger.accounts.draw().balanced
 
 
 def test_spool_names_ascend_when_the_clock_jumps_back() -> None:
@@ -93,15 +93,15 @@ def test_spool_names_ascend_when_the_clock_jumps_back() -> None:
 
 
 def test_after_a_jump_back_nothing_waits_for_as_long_as_the_jump(ledger: Ledger) -> None:
-    ledger.record_received([received(number) for number in range(2)], now=at(YEAR))
+    ledger.instances.record([received(number) for number in range(2)], now=at(YEAR))
     leased, done = claim(ledger, seconds=YEAR)
     finish(ledger, deidentified(done.instance_id))
     (failed,) = take(ledger, seconds=YEAR)
     result = outcome(failed.delivery_id, "failed", due=YEAR + 60)
-    ledger.record_outcomes("deliverer", [result], now=at(YEAR))
+    ledger.deliveries.record("deliverer", [result], now=at(YEAR))
     assert claim(ledger, owner="other", seconds=3600) == []
     assert take(ledger, seconds=3600) == []
-    assert ledger.cap_waits(3600, now=START) == 2
-    assert ledger.cap_waits(3600, now=START) == 0
+    assert ledger.corrections.cap_waits(3600, now=START) == 2
+    assert ledger.corrections.cap_waits(3600, now=START) == 0
     assert [one.instance_id for one in claim(ledger, owner="other", seconds=3600)] == [leased.instance_id]
     assert [one.delivery_id for one in take(ledger, seconds=3600)] == [failed.delivery_id]

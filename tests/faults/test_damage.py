@@ -45,7 +45,7 @@ def cut(path: Path) -> None:
 def test_damage_is_found(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     path = tmp_path / "ledger.sqlite3"
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        ledger.record_received([received(number) for number in range(2000)])
+        ledger.instances.record([received(number) for number in range(2000)])
         ledger.check()
     damage(path)
     with pytest.raises(LedgerDamaged, match="Stop the gateway"), Ledger.open(f"sqlite:///{path}") as ledger:
@@ -53,7 +53,7 @@ def test_damage_is_found(tmp_path: Path, damage: Callable[[Path], None]) -> None
 
 
 def test_a_large_ledger_is_read_when_everything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.ledger.history._LARGE", 0)
+    monkeypatch.setattr("gateway.ledger.ledger._LARGE", 0)
     settings = Settings.model_validate(
         {"data": tmp_path / "data", "dicom": {"port": free_port()}, "http": {"port": 0}, "workers": {"deidentify": 1}}
     )
@@ -73,11 +73,11 @@ def test_a_large_ledger_is_read_when_everything_runs(tmp_path: Path, monkeypatch
 def test_damage_at_run_time_is_told_apart_from_a_passing_fault(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        ledger.record_received([received(number) for number in range(2000)])
+        ledger.instances.record([received(number) for number in range(2000)])
     with Ledger.open(f"sqlite:///{path}") as ledger:
         overwrite(path)
         with pytest.raises(LedgerDamaged):
-            list(ledger.known_spool_names())
+            list(ledger.instances.known_spool_names())
 
 
 def test_p1_the_spool_rebuilds_a_damaged_ledger(tmp_path: Path) -> None:

@@ -125,11 +125,11 @@ def test_p14_a_study_that_left_the_ledger_is_found(tmp_path: Path, monkeypatch: 
     seek_studies(tmp_path)
     now = datetime.now(UTC)
     with Ledger.open(f"sqlite:///{tmp_path}/data/ledger.sqlite3") as ledger:
-        account = ledger.account()
-        assert len(ledger.purge(now, 9, now=now)) == 3
+        account = ledger.accounts.draw()
+        assert len(ledger.retention.purge(now, 9, now=now)) == 3
         archive_history(ledger, tmp_path / "data" / "history", keep_seconds=0, now=now + timedelta(days=1))
         archive_instances(ledger, tmp_path / "data" / "history", keep_seconds=0, now=now + timedelta(days=1))
-        assert ledger.account().received == account.received
+        assert ledger.accounts.draw().received == account.received
     environ = {"GATEWAY_SECRET": SECRET, "GATEWAY_CONFIG": str(tmp_path / "gateway.yaml"), "PATH": "/usr/bin"}
     monkeypatch.setattr(sys, "stdin", io.StringIO("A26-000123\n"))
     found = gateway_command("find", "--original", environ=environ)

@@ -256,7 +256,7 @@ def test_a_file_that_is_read_only(tmp_path: Path) -> None:
                 ),
             )
         ledger._database.engine.dispose()
-        assert ledger.record_received([received(1)]) == [1]
+        assert ledger.instances.record([received(1)]) == [1]
 
 
 def test_a_file_that_somebody_else_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_a_file_that_somebody_else_locks(tmp_path: Path, monkeypatch: pytest.Mon
     with Ledger.open(f"sqlite:///{path}") as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LedgerBusy, match="SQLITE_BUSY"):
-            ledger.record_received([received(1)])
+            ledger.instances.record([received(1)])
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,11 @@ def test_no_hot_statement_walks_what_grows_for_ever(ledger: Ledger) -> None:
     ["UPDATE audit SET document = '{}'", "DELETE FROM audit WHERE number = 1", "DELETE FROM audit", "TRUNCATE audit"],
 )
 def test_the_database_refuses_to_change_the_audit_trail(ledger: Ledger, statement: str) -> None:
-    ledger.audit(AuditEntry(actor="dpo", action=AuditAction.PROFILE_ACTIVATED, subject="lungs"))
-    before = list(ledger.audit_trail())
+    ledger.audit.write(AuditEntry(actor="dpo", action=AuditAction.PROFILE_ACTIVATED, subject="lungs"))
+    before = list(ledger.audit.trail())
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), ledger._database.engine.begin() as connection:
         connection.exec_driver_sql(statement)
-    assert list(ledger.audit_trail()) == before
+    assert list(ledger.audit.trail()) == before
 
 
 def test_entries_written_at_once_are_one_chain(ledger: Ledger) -> None:
@@ -98,12 +98,12 @@ def test_entries_written_at_once_are_one_chain(ledger: Ledger) -> None:
     def write(subject: int) -> None:
         start.wait()
         for _ in range(10):
-            ledger.audit(AuditEntry(actor="dpo", action=AuditAction.PROFILE_ACTIVATED, subject=str(subject)))
+            ledger.audit.write(AuditEntry(actor="dpo", action=AuditAction.PROFILE_ACTIVATED, subject=str(subject)))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
-    assert len(list(ledger.audit_trail())) == 40
-    assert list(verify_trail(ledger.audit_trail(), ledger.audit_end())) == []
+    assert len(list(ledger.audit.trail())) == 40
+    assert list(verify_trail(ledger.audit.trail(), ledger.audit.end())) == []
 
 
 def test_the_plan_check_finds_a_full_scan(ledger: Ledger) -> None:
@@ -119,7 +119,7 @@ def test_p12_several_processes_may_migrate_at_once(postgresql_url: str) -> None:
 
 
 def test_deliverers_at_once_take_different_studies_and_no_delivery_twice(ledger: Ledger) -> None:
-    ledger.record_received([received(number) for number in range(800)])
+    ledger.instances.record([received(number) for number in range(800)])
     finish(ledger, *(deidentified(each.instance_id, study=f"2.25.{each.instance_id % 16}") for each in claim(ledger)))
     owners = [f"deliverer-{number}" for number in range(8)]
     start = Barrier(len(owners))
@@ -130,7 +130,7 @@ def test_deliverers_at_once_take_different_studies_and_no_delivery_twice(ledger:
         while batch := take(ledger, owner=owner, seconds=1, max_count=7):
             assert len({each.study_uid for each in batch}) == 1
             taken += [each.delivery_id for each in batch]
-            ledger.record_outcomes(owner, [outcome(each.delivery_id) for each in batch])
+            ledger.deliveries.record(owner, [outcome(each.delivery_id) for each in batch])
         return taken
 
     with ThreadPoolExecutor(len(owners)) as pool:
@@ -138,15 +138,15 @@ def test_deliverers_at_once_take_different_studies_and_no_delivery_twice(ledger:
     assert len(set(taken)) == len(taken)
     # Who finds every study locked goes away empty-handed and comes again; so does this thread.
     taken += work_off(ledger)
-    assert sorted(taken) == [each.delivery_id for each in ledger.deliveries(limit=1000)]
-    assert ledger.account().balanced
+    assert sorted(taken) == [each.delivery_id for each in ledger.deliveries.entries(limit=1000)]
+    assert ledger.accounts.draw().balanced
 
 
 def work_off(ledger: Ledger) -> list[int]:
     taken = []
     while batch := take(ledger, seconds=2):
         taken += [each.delivery_id for each in batch]
-        ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in batch])
+        ledger.deliveries.record("deliverer", [outcome(each.delivery_id) for each in batch])
     return taken
 
 
@@ -168,7 +168,7 @@ def test_an_unreachable_server_is_unavailable_and_its_password_stays_secret(tmp_
 
 
 def test_a_restarted_server_is_found_again(ledger: Ledger) -> None:
-    ledger.record_received([received(1)])
+    ledger.instances.record([received(1)])
     killer = sa.text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -177,11 +177,11 @@ def test_a_restarted_server_is_found_again(ledger: Ledger) -> None:
     with other.connect() as connection:
         assert list(connection.scalars(killer)) == [True]
     other.dispose()
-    assert len(ledger.record_received([received(2)])) == 1
+    assert len(ledger.instances.record([received(2)])) == 1
 
 
 def test_receipts_of_deliverers_at_once_form_one_chain(ledger: Ledger) -> None:
-    ledger.record_received([received(number) for number in range(200)])
+    ledger.instances.record([received(number) for number in range(200)])
     finish(ledger, *(deidentified(each.instance_id, study=f"2.25.{each.instance_id % 16}") for each in claim(ledger)))
     owners = [f"deliverer-{number}" for number in range(4)]
     start = Barrier(len(owners))
@@ -193,11 +193,11 @@ def test_receipts_of_deliverers_at_once_form_one_chain(ledger: Ledger) -> None:
                 DeliveryResult(delivery_id=each.delivery_id, state="confirmed", receipt={"project": "lungs"})
                 for each in taken
             ]
-            assert ledger.record_outcomes(owner, results).lost == ()
+            assert ledger.deliveries.record(owner, results).lost == ()
 
     with ThreadPoolExecutor(len(owners)) as pool:
         list(pool.map(work, owners))
-    (end,) = ledger.receipt_chains()
+    (end,) = ledger.receipts.chains()
     assert end.number == 200
-    assert list(verify_chains(ledger.receipts(), [end])) == []
-    assert ledger.account().balanced
+    assert list(verify_chains(ledger.receipts.read(), [end])) == []
+    assert ledger.accounts.draw().balanced

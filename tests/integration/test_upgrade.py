@@ -120,11 +120,11 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     spool = open_spool(settings)
     with Ledger.open(settings.ledger_url) as ledger:
         for path in originals(folder / "late", LATE, start=100):
-            ledger.record_received([received_of(store(spool, path))])
+            ledger.instances.record([received_of(store(spool, path))])
         # One that nobody tries any more, and one that is tried anew.
-        ledger.retry_deliveries(only_dead=False, delivery_ids=[1, 2])
-        (taken,) = ledger.claim_deliveries("node", "test", max_count=1, max_bytes=1 << 40, lease_seconds=60)
-        ledger.record_outcomes("test", [DeliveryResult(delivery_id=one.delivery_id, state="dead") for one in taken])
+        ledger.deliveries.retry(only_dead=False, delivery_ids=[1, 2])
+        (taken,) = ledger.deliveries.claim("node", "test", max_count=1, max_bytes=1 << 40, lease_seconds=60)
+        ledger.deliveries.record("test", [DeliveryResult(delivery_id=one.delivery_id, state="dead") for one in taken])
     return folder, port
 
 
@@ -180,11 +180,13 @@ def everything_arrives(folder: Path, port: int, ledger: str | None) -> None:
         wait_until(lambda: len(received(archive)) == SENT + LATE, what="all have arrived")
         with Ledger.open(ledger or f"sqlite:///{running.data}/ledger.sqlite3") as books:
             wait_until(lambda: delivered(books) == SENT + LATE, what="the ledger knows it")
-            assert books.account().problems == ()
-            assert [one.detail for one in books.held()] == ["The rule queue:7 holds the instance: a person decides."]
-            assert list(verify_trail(books.audit_trail(), books.audit_end())) == []
-            assert len(list(books.receipts())) == SENT + LATE
-            assert list(verify_chains(books.receipts(), books.receipt_chains())) == []
+            assert books.accounts.draw().problems == ()
+            assert [one.detail for one in books.holds.instances()] == [
+                "The rule queue:7 holds the instance: a person decides."
+            ]
+            assert list(verify_trail(books.audit.trail(), books.audit.end())) == []
+            assert len(list(books.receipts.read())) == SENT + LATE
+            assert list(verify_chains(books.receipts.read(), books.receipts.chains())) == []
         # Received by a version that made nothing by which it would be found; what is kept of it is enough.
         for sought, status in (
             ("P0", 0),  # a Patient ID, delivered from the old queue
@@ -207,7 +209,7 @@ def find(environ: Mapping[str, str], typed: str) -> Answer:
 
 
 def delivered(ledger: Ledger) -> int:
-    return sum(project.delivered for project in ledger.account().projects)
+    return sum(project.delivered for project in ledger.accounts.draw().projects)
 
 
 def received(archive: StoreScp) -> list[Path]:
@@ -273,9 +275,9 @@ Ledger.open({url!r})
 
 def _is_whole(url: str) -> None:
     with Ledger.open(url) as ledger:
-        assert ledger.account().balanced
-        assert ledger.account().received == SENT + LATE + HELD + REJECTED
-        assert list(ledger.audit_trail()) == []
+        assert ledger.accounts.draw().balanced
+        assert ledger.accounts.draw().received == SENT + LATE + HELD + REJECTED
+        assert list(ledger.audit.trail()) == []
 
 
 def test_p12_a_gateway_refuses_the_ledger_of_a_later_one(queue: tuple[Path, int], tmp_path: Path) -> None:
@@ -336,7 +338,7 @@ def test_p3_a_backup_with_the_dump_of_postgresql(
         tool(postgresql_cluster, "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={name_of(postgresql_url)}")
         order = BackupOrder(target=tmp_path / "backup", dump=dump, passphrase="correct horse battery staple")
         make_backup(settings, ledger, open_spool(settings), order)
-        before = ledger.account()
+        before = ledger.accounts.draw()
     elsewhere = postgresql_cluster.create_database()
     (tmp_path / "gateway.yaml").write_text(configuration(port, elsewhere))
     restored = load_settings(tmp_path / "gateway.yaml", {"GATEWAY_DATA": str(tmp_path / "data")})
@@ -351,7 +353,7 @@ def test_p3_a_backup_with_the_dump_of_postgresql(
     assert check_backup(wanted).ledger == "ledger.dump"
     assert restore_backup(restored, wanted).account == before
     with Ledger.open(elsewhere) as ledger:
-        assert [one.text("action") for one in ledger.audit_trail()] == ["backup-restored"]
+        assert [one.text("action") for one in ledger.audit.trail()] == ["backup-restored"]
 
 
 def tool(cluster: Cluster, program: str, *arguments: str) -> None:

@@ -134,7 +134,7 @@ def study(folder: Path) -> Path:
 
 
 def deliveries(ledger: Ledger, name: str) -> list[DeliveryEntry]:
-    return ledger.deliveries(destination=name)
+    return ledger.deliveries.entries(destination=name)
 
 
 def command(running: GatewayProcess, *arguments: str) -> Answer:
@@ -155,7 +155,7 @@ def test_every_fault_ends_in_a_state_that_names_it(tmp_path: Path) -> None:
             _check_ends(ledger, running)
             assert command(gateway, "account").returncode == 0
             # An original stays as long as one destination has not confirmed it.
-            assert {row.state for row in ledger.status().instances} == {"deidentified"}
+            assert {row.state for row in ledger.figures.status().instances} == {"deidentified"}
             _mend(running)
             assert command(gateway, "deliveries", "retry").returncode == 0
             _check_all_confirmed(ledger, running)
@@ -224,11 +224,15 @@ def _check_all_confirmed(ledger: Ledger, running: Mapping[str, XnatDouble]) -> N
     total = len(CASES) * INSTANCES
 
     def all_confirmed() -> bool:
-        return sum(row.count for row in ledger.status().deliveries if row.state == DeliveryState.CONFIRMED) == total
+        return (
+            sum(row.count for row in ledger.figures.status().deliveries if row.state == DeliveryState.CONFIRMED)
+            == total
+        )
 
     wait_until(all_confirmed, what="all is confirmed")
     wait_until(
-        lambda: {row.state for row in ledger.status().instances} == {"delivered"}, what="all instances are delivered"
+        lambda: {row.state for row in ledger.figures.status().instances} == {"delivered"},
+        what="all instances are delivered",
     )
     for case in CASES:
         store = running[case.name].store

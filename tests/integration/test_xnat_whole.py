@@ -60,11 +60,11 @@ def test_three_troubles_at_once(tmp_path: Path) -> None:
             total = STUDIES * (CT + PT)
             try:
                 wait_until(
-                    lambda: ledger.status().delivery_count(DeliveryState.CONFIRMED) == total,
+                    lambda: ledger.figures.status().delivery_count(DeliveryState.CONFIRMED) == total,
                     what="everything is confirmed",
                     seconds=240,
                 )
-                found = ledger.deliveries(limit=1000)
+                found = ledger.deliveries.entries(limit=1000)
             finally:
                 full.join()
                 ledger.close()

@@ -79,7 +79,7 @@ def write(gateway: Command, count: int) -> None:
         entry = AuditEntry(
             actor="alice", action=AuditAction.PROFILE_ACTIVATED, subject=f"project-{number}", facts={"version": "1"}
         )
-        gateway.ledger.audit(entry)
+        gateway.ledger.audit.write(entry)
 
 
 def test_the_trail_is_listed(gateway: Command) -> None:
@@ -118,7 +118,7 @@ def test_a_pseudonym_is_resolved_on_the_record(gateway: Command) -> None:
     done = gateway("reidentify", "SUBJECT-1", "--project", "lungs", "--because", "incidental finding")
     assert done.code == 0
     assert done.out.split() == ["patient", "SUBJECT-1", "PatientID", "HC-4711", "PatientName", "GARCIA^MARIA"]
-    (entry,) = gateway.ledger.audit_trail()
+    (entry,) = gateway.ledger.audit.trail()
     assert (entry.text("action"), entry.text("actor"), entry.text("because")) == (
         "crosswalk-read",
         acting_person(),
@@ -158,7 +158,7 @@ def test_what_is_not_answered(gateway: Command, arguments: tuple[str, ...], code
     done = gateway("reidentify", *arguments)
     assert (done.code, done.out) == (code, "")
     assert "GARCIA" not in done.err
-    assert len(list(gateway.ledger.audit_trail())) == (code == 1)
+    assert len(list(gateway.ledger.audit.trail())) == (code == 1)
 
 
 def test_backup_and_restore(gateway: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,12 +37,12 @@ def data(tmp_path: Path) -> Path:
     folder.chmod(0o700)
     with new_ledger(folder / "ledger.sqlite3") as ledger:
         names = ("2026-01-01/one.dcm", "2026-01-01/two.dcm")
-        ledger.record_received(
+        ledger.instances.record(
             [Received(spool_name=name, received_at=datetime.now(UTC), size=1, crc32=1) for name in names]
         )
-        ledger.claim_received("worker", limit=9, lease_seconds=60)
+        ledger.instances.claim("worker", limit=9, lease_seconds=60)
         codes = (BurnedInTextSuspected.code, LeakSuspected.code)
-        ledger.finish(
+        ledger.instances.finish(
             "worker",
             [HeldResult(instance_id=number, project="default", code=code) for number, code in enumerate(codes, 1)],
         )
@@ -111,8 +111,8 @@ def test_refused(run: Run, data: Path, arguments: tuple[str, ...], told: str) ->
     status, printed = run(*arguments)
     assert (status, told in printed) == (2, True), printed
     with new_ledger(data / "ledger.sqlite3") as ledger:
-        assert [one.instance_id for one in ledger.held()] == [1, 2]
-        assert list(ledger.audit_trail()) == []
+        assert [one.instance_id for one in ledger.holds.instances()] == [1, 2]
+        assert list(ledger.audit.trail()) == []
 
 
 def test_no_picture_is_written_where_one_is(run: Run, tmp_path: Path) -> None:
@@ -130,15 +130,15 @@ def test_release_decides_about_pixels_and_tries_the_others_again(run: Run, data:
     assert "instance 1: released" in printed
     assert "instance 2: tried again" in printed
     with new_ledger(data / "ledger.sqlite3") as ledger:
-        assert ledger.held() == []
-        assert {number: one.decision for number, one in ledger.reviews([1, 2]).items()} == {1: "release"}
+        assert ledger.holds.instances() == []
+        assert {number: one.decision for number, one in ledger.reviews.of([1, 2]).items()} == {1: "release"}
 
 
 def test_reject(run: Run, data: Path) -> None:
     assert run("reject", "1", "2", "--because", "not ours")[0] == 0
     with new_ledger(data / "ledger.sqlite3") as ledger:
-        assert ledger.held() == []
-        assert ledger.account().balanced
+        assert ledger.holds.instances() == []
+        assert ledger.accounts.draw().balanced
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_the_ledger_has_no_word_in_clear_until_it_is_accepted(
     decide(settings, ledger, "lungs", ["Xarbinotza"], state=WordState.ACCEPTED, actor="dpo", because="a ward's test")
     assert "xarbinotza" in stored()
     assert shown(settings, ledger) == {"xarbinotza": WordState.ACCEPTED, "zumbrilla": WordState.REJECTED}
-    trail = [tuple(map(record.text, ("action", "subject", "actor"))) for record in ledger.audit_trail()]
+    trail = [tuple(map(record.text, ("action", "subject", "actor"))) for record in ledger.audit.trail()]
     assert trail == [(AuditAction.WORDS_REJECTED, "lungs", "dpo"), (AuditAction.WORDS_ACCEPTED, "lungs", "dpo")]
 
 
@@ -144,11 +144,11 @@ def test_what_is_decided_is_not_proposed_again(settings: Settings, ledger: Ledge
 def test_an_accepted_word_stays_in_that_project_under_another_digest(
     settings: Settings, ledger: Ledger, arrivals: Arrivals
 ) -> None:
-    before = activate_profiles(settings, ledger.accepted_words())
+    before = activate_profiles(settings, ledger.vocabulary.accepted())
     for number in range(LEAST):
         arrivals.bring(f"SUBJECT-{number}", "xarbinotza")
     decide(settings, ledger, "lungs", ["xarbinotza"], state=WordState.ACCEPTED, actor="dpo", because="")
-    after = activate_profiles(settings, ledger.accepted_words())
+    after = activate_profiles(settings, ledger.vocabulary.accepted())
 
     def left(programs: object, project: str) -> str | None:
         assert isinstance(programs, dict)
@@ -160,14 +160,14 @@ def test_an_accepted_word_stays_in_that_project_under_another_digest(
     assert before["lungs"].digest != after["lungs"].digest
     assert before["bones"].digest == after["bones"].digest
     # the same words, the same program: on any node, after any start
-    assert activate_profiles(settings, ledger.accepted_words())["lungs"].digest == after["lungs"].digest
+    assert activate_profiles(settings, ledger.vocabulary.accepted())["lungs"].digest == after["lungs"].digest
 
 
 def test_a_word_that_was_not_proposed_cannot_be_decided_on(settings: Settings, ledger: Ledger) -> None:
     with pytest.raises(ConfigurationError, match="word 1 was not proposed") as refused:
         decide(settings, ledger, "lungs", ["garcia"], state=WordState.ACCEPTED, actor="dpo", because="")
     assert "garcia" not in str(refused.value)
-    assert list(ledger.audit_trail()) == []
+    assert list(ledger.audit.trail()) == []
 
 
 def test_a_sealed_word_opens_only_with_its_key_at_its_place(
@@ -175,7 +175,7 @@ def test_a_sealed_word_opens_only_with_its_key_at_its_place(
 ) -> None:
     for number in range(LEAST):
         arrivals.bring(f"SUBJECT-{number}", "xarbinotza")
-    (word,) = ledger.site_words("lungs")
+    (word,) = ledger.vocabulary.words("lungs")
     key, other = VocabularyKey(SECRET.encode(), "lungs"), VocabularyKey(b"another secret of thirty-two byte", "lungs")
     assert word_of([other, key], word) == "xarbinotza"
     assert word_of([other], word) is None

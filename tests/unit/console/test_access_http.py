@@ -66,10 +66,10 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         spool_name="2026-11-21/A.dcm", received_at=NOW, size=1000, crc32=1, source="pacs", calling_ae="PACS",
         called_ae="GATEWAY", peer_address="10.1.2.3",
     )  # fmt: skip
-    opened.record_received([row])
+    opened.instances.record([row])
     for number in range(2):
         entry = AuditEntry(actor="gateway", action=AuditAction.KEY_CHANGED, subject="chest", facts={"version": number})
-        opened.audit(entry, now=NOW)
+        opened.audit.write(entry, now=NOW)
     yield opened
     opened.close()
 
@@ -287,7 +287,7 @@ def test_p14_a_study_is_found_by_its_original_identifier(tmp_path: Path) -> None
             spool_name="2026-11-21/A.dcm", received_at=NOW, size=1000, crc32=1, source="pacs",
             known_by=KnownBy(accession=str(token), study="1" * 32, instance=1),
         )  # fmt: skip
-        ledger.record_received([row], now=NOW)
+        ledger.instances.record([row], now=NOW)
         found_by_its_accession_number(ledger, server)
 
 
@@ -299,11 +299,11 @@ def found_by_its_accession_number(ledger: Ledger, server: StatusServer) -> None:
     assert post(server, {"original": ACCESSION, "as": "patient"})[1]["verdict"] == "absent"
     assert post(server, {"original": "A26-000124"})[1]["studies"] == []
     # On the record, without what was asked for.
-    first, _, last = ledger.audit_trail()
+    first, _, last = ledger.audit.trail()
     assert (first.text("action"), first.text("actor")) == ("original-sought", "data-protection-officer over HTTP")
     assert first.text("subject") == f"study {study['study']}"
     assert last.text("subject") == "nothing found"
-    assert not any(ACCESSION in one.document or "A26" in one.document for one in ledger.audit_trail())
+    assert not any(ACCESSION in one.document or "A26" in one.document for one in ledger.audit.trail())
     listed = json.loads(ask(server, "/api/studies?limit=5", bearer(Role.DATA_PROTECTION_OFFICER))[2])
     assert listed["studies"] == [study]
     assert listed["before"] is None

@@ -48,11 +48,11 @@ def receive(ledger: Ledger, name: str = "A") -> None:
         spool_name=f"2026-11-21/{name}.dcm", received_at=NOW, size=10, crc32=1, source="s", calling_ae="C",
         called_ae="G", peer_address="10.0.0.1",
     )  # fmt: skip
-    ledger.record_received([row])
+    ledger.instances.record([row])
 
 
 def versions(ledger: Ledger) -> list[tuple[int, str]]:
-    return [(one.version, one.key_id) for one in ledger.key_versions("chest")]
+    return [(one.version, one.key_id) for one in ledger.keys.versions("chest")]
 
 
 def key_id(secret: str) -> str:
@@ -69,7 +69,7 @@ def test_a_key_is_recorded_once(tmp_path: Path, ledger: Ledger) -> None:
     for _ in range(2):
         establish_keys(keyed(tmp_path, FIRST), ledger, now=NOW)
     assert versions(ledger) == [(1, key_id(FIRST))]
-    assert ledger.audit_end() is None  # a first key changes nothing
+    assert ledger.audit.end() is None  # a first key changes nothing
 
 
 def test_another_key_under_the_same_number_is_refused(tmp_path: Path, ledger: Ledger) -> None:
@@ -87,7 +87,7 @@ def test_a_change_on_purpose_is_recorded_and_audited(tmp_path: Path, ledger: Led
     for _ in range(2):
         establish_keys(keyed(tmp_path, SECOND, 2), ledger, now=NOW)
     assert versions(ledger) == [(1, key_id(FIRST)), (2, key_id(SECOND))]
-    [entry] = ledger.audit_trail()
+    [entry] = ledger.audit.trail()
     assert (entry.text("action"), entry.text("subject")) == ("key-changed", "chest")
     assert entry.facts == {"version": "2", "key": key_id(SECOND), "before": key_id(FIRST)}
     assert FIRST not in entry.document
@@ -169,8 +169,8 @@ def test_wrong_settings(tmp_path: Path, project: str) -> None:
 
 def test_two_gateways_on_one_ledger_have_one_key(tmp_path: Path, ledger: Ledger) -> None:
     """The second of two that start at once finds the first one's record and refuses."""
-    assert ledger.record_key("chest", 1, key_id(FIRST), now=NOW).key_id == key_id(FIRST)
-    assert ledger.record_key("chest", 1, key_id(SECOND), now=NOW).key_id == key_id(FIRST)
+    assert ledger.keys.record("chest", 1, key_id(FIRST), now=NOW).key_id == key_id(FIRST)
+    assert ledger.keys.record("chest", 1, key_id(SECOND), now=NOW).key_id == key_id(FIRST)
     with pytest.raises(ConfigurationError, match="every patient"):
         establish_keys(keyed(tmp_path, SECOND), ledger, now=NOW)
 

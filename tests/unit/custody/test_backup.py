@@ -23,6 +23,7 @@ from gateway.custody.sealed_secrets import open_secrets, read_passphrase, seal_s
 from gateway.dicom.file_meta import FileMeta
 from gateway.errors import BackupUnusable, ConfigurationError
 from gateway.ledger import DeidentifiedResult, Ledger
+from gateway.ledger.snapshot import Snapshots
 from gateway.receive import received_of
 from gateway.settings.configuration import Settings, load_settings
 from gateway.spool import Spool
@@ -53,7 +54,7 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 @pytest.fixture
 def spool(ledger: Ledger, settings: Settings) -> Spool:
-    assert ledger.is_a_file
+    assert ledger.snapshots.is_a_file
     return Spool(settings.data / "spool")
 
 
@@ -67,7 +68,7 @@ def receive(spool: Spool, ledger: Ledger, count: int) -> list[str]:
         incoming = spool.incoming(FileMeta("1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2", f"1.2.3.{number}"))
         incoming.write([b"data set " * 100, bytes([number])])
         record = incoming.commit(peer_address="192.0.2.7", source="ct")
-        ledger.record_received([received_of(record)])
+        ledger.instances.record([received_of(record)])
         names.append(record.name)
     return names
 
@@ -83,8 +84,8 @@ def fill(spool: Spool, ledger: Ledger) -> list[str]:
         held(taken[1].instance_id),
         deidentified(taken[2].instance_id, study="2.25.2"),
     )
-    ledger.finish("worker", results)  # type: ignore[arg-type]
-    ledger.number("lungs", "patient", "token-1")
+    ledger.instances.finish("worker", results)  # type: ignore[arg-type]
+    ledger.numbers.of("lungs", "patient", "token-1")
     return names
 
 
@@ -106,7 +107,7 @@ def test_p3_what_is_restored_is_what_was_there(
     names = fill(spool, ledger)
     (settings.data / "node").write_text("0123456789abcdef")
     target = backup(settings, ledger, spool, tmp_path / "backup", link=link)
-    before = ledger.account()
+    before = ledger.accounts.draw()
     restored = at(tmp_path / "elsewhere" / "data")
     report = restore_backup(restored, ordered(target))
     assert report.account == before
@@ -118,10 +119,10 @@ def test_p3_what_is_restored_is_what_was_there(
     modes = {path.stat().st_mode & 0o077 for path in (target, *target.rglob("*"), *restored.data.rglob("*"))}
     assert modes == {0}
     with Ledger.open(restored.ledger_url) as opened:
-        entries = [one.text("action") for one in opened.audit_trail()]
+        entries = [one.text("action") for one in opened.audit.trail()]
         assert entries == ["backup-made", "backup-restored"]
         # Numbers that may have been given since are nobody's.
-        assert opened.number("lungs", "patient", "token-2") == 1002
+        assert opened.numbers.of("lungs", "patient", "token-2") == 1002
 
 
 def test_its_digests_are_those_of_sha256sum(tmp_path: Path, settings: Settings, ledger: Ledger, spool: Spool) -> None:
@@ -139,14 +140,14 @@ def test_what_arrives_during_the_backup_is_left_or_gets_its_row_later(
     fill(spool, ledger)
     unfinished = spool.incoming(FileMeta("1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.9"))
     unfinished.write([b"half of it"])
-    snapshot = Ledger.snapshot
+    snapshot = Snapshots.take
     late: list[str] = []
 
-    def slow(self: Ledger, path: Path) -> None:
+    def slow(self: Snapshots, path: Path) -> None:
         snapshot(self, path)
         late.extend(receive(spool, ledger, 1))
 
-    monkeypatch.setattr(Ledger, "snapshot", slow)
+    monkeypatch.setattr(Snapshots, "take", slow)
     target = backup(settings, ledger, spool, tmp_path / "backup")
     unfinished.abort()
     restored = at(tmp_path / "restored")
@@ -155,7 +156,7 @@ def test_what_arrives_during_the_backup_is_left_or_gets_its_row_later(
     assert found == set(spool.names())
     with Ledger.open(restored.ledger_url) as opened:
         # Recovery at start enters it.
-        assert found - set(opened.known_spool_names()) == set(late)
+        assert found - set(opened.instances.known_spool_names()) == set(late)
 
 
 def test_what_is_purged_during_the_backup_is_not_missed(
@@ -163,7 +164,7 @@ def test_what_is_purged_during_the_backup_is_not_missed(
 ) -> None:
     (name,) = receive(spool, ledger, 1)
     (taken,) = claim(ledger)
-    ledger.finish("worker", [deidentified(taken.instance_id)], now=START)
+    ledger.instances.finish("worker", [deidentified(taken.instance_id)], now=START)
     delivered(ledger)
     copied = Spool.read_record
 
@@ -180,7 +181,7 @@ def test_what_is_purged_during_the_backup_is_not_missed(
 
 
 def delivered(ledger: Ledger) -> None:
-    ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in take(ledger)])
+    ledger.deliveries.record("deliverer", [outcome(each.delivery_id) for each in take(ledger)])
 
 
 def test_an_original_that_rotted_is_told(tmp_path: Path, settings: Settings, ledger: Ledger, spool: Spool) -> None:
@@ -197,16 +198,16 @@ def test_p3_what_left_the_ledger_for_files_is_backed_up(
     tmp_path: Path, settings: Settings, ledger: Ledger, spool: Spool
 ) -> None:
     fill(spool, ledger)
-    ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in take(ledger, seconds=1e8)])
+    ledger.deliveries.record("deliverer", [outcome(each.delivery_id) for each in take(ledger, seconds=1e8)])
     now = datetime.now(UTC) + timedelta(days=2)
-    for given_up in ledger.purge(now, 2, now=now):
+    for given_up in ledger.retention.purge(now, 2, now=now):
         spool.remove(given_up.spool_name)
     folder, later = archive_folder(settings), now + timedelta(days=1)
-    history = ledger.history(1)
+    history = ledger.history.of(1)
     assert archive_history(ledger, folder, keep_seconds=0, now=later) == 1
     assert archive_instances(ledger, folder, keep_seconds=0, now=later) == 1
     (folder / "notes.txt").write_text("not the gateway's")
-    before = ledger.account()
+    before = ledger.accounts.draw()
     target = backup(settings, ledger, spool, tmp_path / "backup")
     restored = at(tmp_path / "elsewhere" / "data")
     report = restore_backup(restored, ordered(target))
@@ -575,6 +576,6 @@ def test_a_backup_is_of_one_moment(tmp_path: Path, settings: Settings, ledger: L
     target = backup(settings, ledger, spool, tmp_path / "backup")
     taken = claim(ledger)
     result: DeidentifiedResult = deidentified(taken[0].instance_id, study="2.25.3")
-    ledger.finish("worker", [result], now=datetime.now(UTC))
+    ledger.instances.finish("worker", [result], now=datetime.now(UTC))
     report = restore_backup(at(tmp_path / "restored"), ordered(target))
     assert sum(project.in_progress for project in report.account.projects) == 1

@@ -82,7 +82,7 @@ def rejected(instance_id: int, **changes: object) -> RejectedResult:
 
 
 def claim(ledger: Ledger, limit: int = 1000, owner: str = "worker", seconds: float = 0) -> list[ClaimedInstance]:
-    return ledger.claim_received(owner, limit=limit, lease_seconds=60, now=at(seconds))
+    return ledger.instances.claim(owner, limit=limit, lease_seconds=60, now=at(seconds))
 
 
 def take(
@@ -94,7 +94,7 @@ def take(
     max_count: int = 1000,
     max_bytes: int = 1 << 40,
 ) -> list[DeliveryClaim]:
-    batches = ledger.claim_deliveries(
+    batches = ledger.deliveries.claim(
         destination, owner, max_count=max_count, max_bytes=max_bytes, lease_seconds=60, now=at(seconds)
     )
     return [claim for batch in batches for claim in batch]
@@ -114,19 +114,19 @@ def outcome(
 
 def one(ledger: Ledger, number: int = 1) -> int:
     """Record one instance and claim it as ``worker``; nothing else may be waiting."""
-    ledger.record_received([received(number)], now=START)
+    ledger.instances.record([received(number)], now=START)
     (claimed,) = claim(ledger)
     return claimed.instance_id
 
 
 def finish(ledger: Ledger, *results: DeidentifiedResult | HeldResult | RejectedResult) -> list[Finished]:
-    return ledger.finish("worker", results, now=START)
+    return ledger.instances.finish("worker", results, now=START)
 
 
 def bring(ledger: Ledger, state: InstanceState, number: int = 1, **keys: str) -> int:
     """Record an instance and bring it to ``state``; return its row id."""
     if state is InstanceState.RECEIVED:
-        return ledger.record_received([received(number)], now=START)[0]
+        return ledger.instances.record([received(number)], now=START)[0]
     instance_id = one(ledger, number)
     if state is InstanceState.HELD:
         finish(ledger, held(instance_id, **keys))
@@ -136,9 +136,9 @@ def bring(ledger: Ledger, state: InstanceState, number: int = 1, **keys: str) ->
         finish(ledger, deidentified(instance_id, **dict[str, Any](keys)))
     if state in {InstanceState.DELIVERED, InstanceState.PURGED}:
         (taken,) = take(ledger)
-        ledger.record_outcomes("deliverer", [outcome(taken.delivery_id)], now=START)
+        ledger.deliveries.record("deliverer", [outcome(taken.delivery_id)], now=START)
     if state is InstanceState.PURGED:
-        assert [one.instance_id for one in ledger.purge(at(1), 10, now=START)] == [instance_id]
+        assert [one.instance_id for one in ledger.retention.purge(at(1), 10, now=START)] == [instance_id]
     return instance_id
 
 
@@ -149,4 +149,4 @@ def bring_each(ledger: Ledger) -> dict[InstanceState, int]:
 
 
 def state_of(ledger: Ledger, instance_id: int) -> str:
-    return [entry.after for entry in ledger.history(instance_id) if entry.delivery_id is None][-1]
+    return [entry.after for entry in ledger.history.of(instance_id) if entry.delivery_id is None][-1]

@@ -18,7 +18,7 @@ def work(url: str, owner: str, log: Path, stop_after: int | None) -> None:
     claims = 0
     with log.open("a", buffering=1) as notes:
         while True:
-            claimed = ledger.claim_received(owner, limit=20, lease_seconds=3600)
+            claimed = ledger.instances.claim(owner, limit=20, lease_seconds=3600)
             claims += bool(claimed)
             for each in claimed:
                 notes.write(f"{each.instance_id}\n")
@@ -26,10 +26,10 @@ def work(url: str, owner: str, log: Path, stop_after: int | None) -> None:
                 notes.write("standing still\n")
                 time.sleep(3600)
             if claimed:
-                results = ledger.finish(owner, [deidentified(each.instance_id) for each in claimed])
+                results = ledger.instances.finish(owner, [deidentified(each.instance_id) for each in claimed])
                 assert not any(result.lost for result in results)
                 continue
-            figures = ledger.queue_figures()
+            figures = ledger.figures.queues()
             if not figures.received and not figures.leased:
                 break
             time.sleep(0.01)
@@ -39,4 +39,4 @@ def work(url: str, owner: str, log: Path, stop_after: int | None) -> None:
 def open_and_close(url: str) -> None:
     """Open the ledger, which migrates it."""
     with Ledger.open(url) as ledger:
-        ledger.status()
+        ledger.figures.status()

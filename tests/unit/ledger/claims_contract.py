@@ -32,8 +32,8 @@ class ClaimsContract:
     ) -> None:
         ids = [one(ledger, number) for number in range(5)]
         for second, (number, study) in enumerate(zip(ids, "aaabc", strict=True)):
-            ledger.finish("worker", [deidentified(number, study=study)], now=at(second))
-        claimed = ledger.claim_deliveries(
+            ledger.instances.finish("worker", [deidentified(number, study=study)], now=at(second))
+        claimed = ledger.deliveries.claim(
             "archive", "d", max_count=max_count, max_bytes=1 << 40, lease_seconds=60, batches=batches, now=at(9)
         )
         assert ["".join(claim.study_uid for claim in batch) for batch in claimed] == expected
@@ -44,10 +44,10 @@ class ClaimsContract:
         (kept,) = take(ledger, owner="node")
         bring(ledger, InstanceState.DEIDENTIFIED, 2)
         (other,) = take(ledger, owner="node")
-        assert ledger.release("node", crashed=True, keep=[kept.delivery_id], now=START) == 1
+        assert ledger.deliveries.release("node", crashed=True, keep=[kept.delivery_id], now=START) == 1
         (again,) = take(ledger, owner="node")
         assert (again.delivery_id, again.attempts) == (other.delivery_id, 2)
-        assert ledger.record_outcomes("node", [outcome(kept.delivery_id)], now=START).lost == ()
+        assert ledger.deliveries.record("node", [outcome(kept.delivery_id)], now=START).lost == ()
 
     def test_an_attempt_that_was_put_off_is_none(self, ledger: Ledger) -> None:
         bring(ledger, InstanceState.DEIDENTIFIED, 1)
@@ -55,34 +55,36 @@ class ClaimsContract:
             (claim,) = take(ledger, owner="d", seconds=second * 10)
             assert claim.attempts == 1
             put_off = replace(outcome(claim.delivery_id, "failed", due=second * 10 + 1), counts=False)
-            ledger.record_outcomes("d", [put_off], now=at(second * 10))
-            assert ledger.deliveries()[0].attempts == 0
+            ledger.deliveries.record("d", [put_off], now=at(second * 10))
+            assert ledger.deliveries.entries()[0].attempts == 0
         (claim,) = take(ledger, owner="d", seconds=60)
-        ledger.record_outcomes("d", [outcome(claim.delivery_id, "failed")], now=at(60))
-        assert ledger.deliveries()[0].attempts == 1
+        ledger.deliveries.record("d", [outcome(claim.delivery_id, "failed")], now=at(60))
+        assert ledger.deliveries.entries()[0].attempts == 1
 
     def test_the_rest_of_a_study(self, ledger: Ledger) -> None:
         """Pending and failing deliveries of the study are waited for; those that were sent, and dead ones, are not."""
         ids = [one(ledger, number) for number in range(3)]
         for number in ids:
-            ledger.finish("worker", [deidentified(number, study="a")], now=at(1))
+            ledger.instances.finish("worker", [deidentified(number, study="a")], now=at(1))
         other = one(ledger, 9)
-        ledger.finish("worker", [deidentified(other, study="b")], now=at(1))
+        ledger.instances.finish("worker", [deidentified(other, study="b")], now=at(1))
 
         def rest(*besides: int, quiet: float | None = None, second: float = 5) -> float | None:
-            again = ledger.awaits("archive", "a", besides=besides, quiet_seconds=quiet, now=at(second))
+            again = ledger.deliveries.awaits("archive", "a", besides=besides, quiet_seconds=quiet, now=at(second))
             return None if again is None else (again - at(second)).total_seconds()
 
-        first, second, third = sorted(entry.delivery_id for entry in ledger.deliveries() if entry.instance_id != other)
+        first, second, third = sorted(
+            entry.delivery_id for entry in ledger.deliveries.entries() if entry.instance_id != other
+        )
         assert rest() == rest(first) == rest(first, second) == 1.0
         assert rest(first, second, third) is None
         # Until the study has been quiet for so long, whatever is known of it now.
         assert rest(first, second, third, quiet=30) == pytest.approx(25, abs=1)
         assert rest(first, second, third, quiet=30, second=40) is None
-        assert ledger.awaits("elsewhere", "a", besides=(), quiet_seconds=None, now=at(5)) is None
+        assert ledger.deliveries.awaits("elsewhere", "a", besides=(), quiet_seconds=None, now=at(5)) is None
         claims = {claim.delivery_id: claim for claim in take(ledger, owner="d", seconds=6, max_count=3)}
         assert set(claims) == {first, second, third}
-        ledger.record_outcomes(
+        ledger.deliveries.record(
             "d",
             [outcome(first, "sent"), outcome(second, "dead"), outcome(third, "failed")],
             now=at(6),
@@ -93,8 +95,8 @@ class ClaimsContract:
         assert rest(second=3700) is None
 
     def test_a_label_is_given_once(self, ledger: Ledger) -> None:
-        assert ledger.hold_label("xnat", "subject", "Pat-A", "PAT 1") == ("Pat-A", "PAT 1")
-        assert ledger.hold_label("xnat", "subject", "PAT-a", "PAT 2") == ("Pat-A", "PAT 1")
-        assert ledger.hold_label("xnat", "subject", "Pat-A", "PAT 1") == ("Pat-A", "PAT 1")
-        assert ledger.hold_label("xnat", "session", "pat-a", "2.25.1") == ("pat-a", "2.25.1")
-        assert ledger.hold_label("other", "subject", "pat-a", "PAT 2") == ("pat-a", "PAT 2")
+        assert ledger.labels.hold("xnat", "subject", "Pat-A", "PAT 1") == ("Pat-A", "PAT 1")
+        assert ledger.labels.hold("xnat", "subject", "PAT-a", "PAT 2") == ("Pat-A", "PAT 1")
+        assert ledger.labels.hold("xnat", "subject", "Pat-A", "PAT 1") == ("Pat-A", "PAT 1")
+        assert ledger.labels.hold("xnat", "session", "pat-a", "2.25.1") == ("pat-a", "2.25.1")
+        assert ledger.labels.hold("other", "subject", "pat-a", "PAT 2") == ("pat-a", "PAT 2")

@@ -12,10 +12,10 @@ class CrashContract:
     """Run by a class that provides the fixture ``ledger``: an empty, migrated ledger."""
 
     def test_the_attempt_counts_for_the_instance_at_work_alone(self, ledger: Ledger) -> None:
-        ledger.record_received([received(number) for number in range(3)], now=at(0))
-        ledger.claim_received("node/worker", limit=3, lease_seconds=60, now=at(1))
-        assert ledger.release("node/worker", crashed=True, blamed=BLAMED, now=at(2)) == 3
-        claims = ledger.claim_received("node/worker", limit=3, lease_seconds=60, now=at(3))
+        ledger.instances.record([received(number) for number in range(3)], now=at(0))
+        ledger.instances.claim("node/worker", limit=3, lease_seconds=60, now=at(1))
+        assert ledger.deliveries.release("node/worker", crashed=True, blamed=BLAMED, now=at(2)) == 3
+        claims = ledger.instances.claim("node/worker", limit=3, lease_seconds=60, now=at(3))
         assert [(claim.instance_id, claim.attempts, claim.code) for claim in claims] == [
             (1, 1, ""),
             (2, 2, "instance-overran"),
@@ -23,16 +23,16 @@ class CrashContract:
         ]
 
     def test_without_one_it_counts_for_all(self, ledger: Ledger) -> None:
-        ledger.record_received([received(number) for number in range(2)], now=at(0))
-        ledger.claim_received("node/worker", limit=2, lease_seconds=60, now=at(1))
-        ledger.release("node/worker", crashed=True, now=at(2))
-        claims = ledger.claim_received("node/worker", limit=2, lease_seconds=60, now=at(3))
+        ledger.instances.record([received(number) for number in range(2)], now=at(0))
+        ledger.instances.claim("node/worker", limit=2, lease_seconds=60, now=at(1))
+        ledger.deliveries.release("node/worker", crashed=True, now=at(2))
+        claims = ledger.instances.claim("node/worker", limit=2, lease_seconds=60, now=at(3))
         assert [claim.attempts for claim in claims] == [2, 2]
 
     def test_one_that_somebody_else_has_is_not_blamed(self, ledger: Ledger) -> None:
-        ledger.record_received([received(number) for number in range(2)], now=at(0))
-        ledger.claim_received("node/other", limit=2, lease_seconds=60, now=at(1))
-        assert ledger.release("node/worker", crashed=True, blamed=BLAMED, now=at(2)) == 0
-        ledger.release("node/other", now=at(3))
-        claims = ledger.claim_received("node/other", limit=2, lease_seconds=60, now=at(4))
+        ledger.instances.record([received(number) for number in range(2)], now=at(0))
+        ledger.instances.claim("node/other", limit=2, lease_seconds=60, now=at(1))
+        assert ledger.deliveries.release("node/worker", crashed=True, blamed=BLAMED, now=at(2)) == 0
+        ledger.deliveries.release("node/other", now=at(3))
+        claims = ledger.instances.claim("node/other", limit=2, lease_seconds=60, now=at(4))
         assert [(claim.attempts, claim.code) for claim in claims] == [(1, ""), (1, "")]

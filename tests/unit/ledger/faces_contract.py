@@ -16,7 +16,7 @@ def wait(
     ledger: Ledger, *numbers: int, series: str = "s", seconds: float = 0, code: str = WaitsForSeries.code
 ) -> list[int]:
     """Slices of a series that were received after so many seconds, and wait for it; their row ids."""
-    ledger.record_received([received(number, received_at=at(seconds)) for number in numbers])
+    ledger.instances.record([received(number, received_at=at(seconds)) for number in numbers])
     ids = [one.instance_id for one in claim(ledger, seconds=seconds)]
     finish(ledger, *(waiting(number, series, code) for number in ids))
     return ids
@@ -28,13 +28,13 @@ def waiting(number: int, series: str = "s", code: str = WaitsForSeries.code) -> 
 
 
 def take(ledger: Ledger, seconds: float, owner: str = "w", projects: Any = ("lungs",)) -> ClaimedSeries | None:
-    return ledger.claim_series(owner, projects, quiet_seconds=QUIET, lease_seconds=100, now=at(seconds))
+    return ledger.faces.claim(owner, projects, quiet_seconds=QUIET, lease_seconds=100, now=at(seconds))
 
 
 def found(ledger: Ledger, claimed: ClaimedSeries | None, face: FaceRecord = BLANK, *, seconds: float = 70) -> bool:
     assert claimed is not None
     faces = {one.instance_id: face for one in claimed.members}
-    return ledger.series_found("w", claimed, faces, now=at(seconds))
+    return ledger.faces.record("w", claimed, faces, now=at(seconds))
 
 
 class FacesContract:
@@ -42,7 +42,7 @@ class FacesContract:
 
     def test_a_series_is_complete_when_it_was_quiet(self, ledger: Ledger) -> None:
         first, second = wait(ledger, 1, 2)
-        assert ledger.face_of(first) is None
+        assert ledger.faces.of(first) is None
         assert take(ledger, 59) is None
         assert take(ledger, 70, projects=("other",)) is None
         claimed = take(ledger, 70)
@@ -52,16 +52,16 @@ class FacesContract:
         assert take(ledger, 71, "other") is None
         assert found(ledger, claimed)
         assert (state_of(ledger, first), state_of(ledger, second)) == ("received", "received")
-        assert ledger.face_of(first) == BLANK
+        assert ledger.faces.of(first) == BLANK
         finish(ledger, *(deidentified(one.instance_id, sop_key=f"sop-{one.instance_id}", content_key="c")
                          for one in claim(ledger, seconds=80)))  # fmt: skip
         assert take(ledger, 1000) is None
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
     def test_a_queue_is_not_quiet(self, ledger: Ledger) -> None:
         """What was received in the quiet time and waits for a worker may be of the series."""
         wait(ledger, 1)
-        ledger.record_received([received(2, received_at=at(30))])
+        ledger.instances.record([received(2, received_at=at(30))])
         assert take(ledger, 100) is None
         (other,) = claim(ledger, seconds=100)
         assert take(ledger, 101) is None
@@ -86,12 +86,12 @@ class FacesContract:
         wait(ledger, 3, seconds=150)
         found(ledger, take(ledger, 211), FaceRecord(verdict="blank", mask=b"other"), seconds=212)
         assert {state_of(ledger, number) for number in (first, late)} == {"received"}
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
     def test_a_worker_that_dies_leaves_the_series(self, ledger: Ledger) -> None:
         wait(ledger, 1)
         assert take(ledger, 70) is not None
-        ledger.release("w", crashed=True, now=at(71))
+        ledger.deliveries.release("w", crashed=True, now=at(71))
         again = take(ledger, 72)
         assert again is not None
         assert again.attempts == 2
@@ -101,7 +101,7 @@ class FacesContract:
         assert third.attempts == 3
         assert not found(ledger, again, seconds=174)
         # Who gives it back has not tried.
-        ledger.give_back_series("other")
+        ledger.faces.give_back("other")
         fourth = take(ledger, 175)
         assert fourth is not None
         assert fourth.attempts == 3
@@ -123,21 +123,21 @@ class FacesContract:
         found(ledger, take(ledger, 70), FaceRecord(verdict="doubt"))
         claim(ledger, seconds=75)
         finish(ledger, waiting(first, code=FeaturesSuspected.code))
-        ledger.resume_held([first], by="dpo", because="another command", now=at(80))
-        assert ledger.face_of(first) is None
+        ledger.reviews.resume([first], by="dpo", because="another command", now=at(80))
+        assert ledger.faces.of(first) is None
 
     def test_a_person_accepts_what_was_found(self, ledger: Ledger) -> None:
         first, second = wait(ledger, 1, 2)
         claimed = take(ledger, 70)
         assert claimed is not None
         nothing = FaceRecord(verdict="doubt", reason="unsure")
-        ledger.series_found("w", claimed, {first: FaceRecord(verdict="doubt", mask=b"m"), second: nothing}, now=at(71))
+        ledger.faces.record("w", claimed, {first: FaceRecord(verdict="doubt", mask=b"m"), second: nothing}, now=at(71))
         claim(ledger, seconds=75)
         finish(ledger, *(waiting(number, code=FeaturesSuspected.code) for number in (first, second)))
-        assert ledger.accept_faces("lungs", "other", actor="dpo", because="seen", now=at(80)) == 0
-        assert ledger.accept_faces("lungs", "s", actor="dpo", because="seen", now=at(80)) == 1
+        assert ledger.faces.accept("lungs", "other", actor="dpo", because="seen", now=at(80)) == 0
+        assert ledger.faces.accept("lungs", "s", actor="dpo", because="seen", now=at(80)) == 1
         assert {state_of(ledger, number) for number in (first, second)} == {"received"}
-        face = ledger.face_of(first)
+        face = ledger.faces.of(first)
         assert face is not None
         assert (face.verdict, face.mask) == ("blank", b"m")
 

@@ -18,7 +18,7 @@ TEXT, FACE = BurnedInTextSuspected.code, FeaturesSuspected.code
 def hold(ledger: Ledger, number: int, code: str = TEXT, **known: Any) -> int:
     """Hold a new instance of which something is known; its row id."""
     values = {"maker": "ACME", "model": "Sono 3", "rows": 480, "columns": 640, "study_key": "s", "series_key": "r"}
-    ledger.record_received([received(number)])
+    ledger.instances.record([received(number)])
     (claimed,) = claim(ledger)
     result = held(
         claimed.instance_id, code=code, sop_key=f"sop-{number}", content_key="c", about=HeldAbout(**{**values, **known})
@@ -28,7 +28,7 @@ def hold(ledger: Ledger, number: int, code: str = TEXT, **known: Any) -> int:
 
 
 def audited(ledger: Ledger) -> list[dict[str, Any]]:
-    return [json.loads(record.document) for record in ledger.audit_trail()]
+    return [json.loads(record.document) for record in ledger.audit.trail()]
 
 
 def released(number: int, **about: Any) -> ReviewRecord:
@@ -44,12 +44,12 @@ class HoldsContract:
             boxes=((0, 1, 2, 3),), left=((1, 1, 1, 1), (2, 2, 2, 2)),
         )  # fmt: skip
         number = hold(ledger, 1, **{name: getattr(about, name) for name in HeldAbout.__slots__})
-        one = ledger.held_instance(number)
+        one = ledger.holds.instance(number)
         assert one is not None
         assert one.about == about
         # Nothing is known of what was held by an earlier version, or could not be read.
         plain = bring(ledger, InstanceState.HELD, 2)
-        (other,) = ledger.held(after=number)
+        (other,) = ledger.holds.instances(after=number)
         assert (other.instance_id, other.about) == (plain, HeldAbout())
 
     def test_filters(self, ledger: Ledger) -> None:
@@ -76,33 +76,33 @@ class HoldsContract:
             ({"since": at(10**6)}, []),
         )
         for which, expected in rows:
-            found = [one.instance_id for one in ledger.held(which=HeldFilter(**which), limit=None)]
+            found = [one.instance_id for one in ledger.holds.instances(which=HeldFilter(**which), limit=None)]
             assert found == expected, which
-            assert ledger.held_count(HeldFilter(**which)) == len(expected)
+            assert ledger.holds.count(HeldFilter(**which)) == len(expected)
 
     def test_groups(self, ledger: Ledger) -> None:
         numbers = [hold(ledger, number, series_key=f"r{number // 2}") for number in range(1, 5)]
         hold(ledger, 5, rows=600)
         bring(ledger, InstanceState.HELD, 6)
-        groups = ledger.held_groups()
+        groups = ledger.holds.groups()
         assert [(one.instances, one.series, one.maker, one.rows) for one in groups] == [
             (4, 3, "ACME", 480), (1, 1, "ACME", 600), (1, 1, "", 0),
         ]  # fmt: skip
         assert groups[0].first == numbers[0]
-        assert [one.instances for one in ledger.held_groups(HeldFilter(rows=600))] == [1]
+        assert [one.instances for one in ledger.holds.groups(HeldFilter(rows=600))] == [1]
 
     def test_who_was_shown_what(self, ledger: Ledger) -> None:
         number = hold(ledger, 1)
-        ledger.view([number], by="dpo", facts={"frame": 2})
-        ledger.view([number], by="other", audited=False)
-        assert ledger.viewed([number, 4711], by="dpo") == {number}
-        assert ledger.viewed([number], by="nobody") == frozenset()
+        ledger.holds.view([number], by="dpo", facts={"frame": 2})
+        ledger.holds.view([number], by="other", audited=False)
+        assert ledger.holds.viewed([number, 4711], by="dpo") == {number}
+        assert ledger.holds.viewed([number], by="nobody") == frozenset()
         (entry,) = audited(ledger)
         assert (entry["action"], entry["actor"], entry["facts"]) == ("held-viewed", "dpo", {"frame": 2})
 
     def test_a_duplicate_opens_what_is_held(self, ledger: Ledger) -> None:
         original = bring(ledger, InstanceState.HELD, 1, **KEYS)
-        ledger.record_received([received(2)])
+        ledger.instances.record([received(2)])
         (again,) = claim(ledger, seconds=1)
         (done,) = finish(ledger, deidentified(again.instance_id, **KEYS))
         assert (done.state, done.duplicate_of) == (InstanceState.REJECTED, original)
@@ -111,30 +111,30 @@ class HoldsContract:
         assert (taken.instance_id, taken.attempts) == (original, 1)
         (through,) = finish(ledger, deidentified(original, **KEYS))
         assert through.state is InstanceState.DEIDENTIFIED
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
     def test_copies_that_are_held_together_open_nothing(self, ledger: Ledger) -> None:
         """The one of them that stands for the others was judged just now."""
-        ledger.record_received([received(number) for number in (1, 2, 3)])
+        ledger.instances.record([received(number) for number in (1, 2, 3)])
         taken = [one.instance_id for one in claim(ledger)]
         finish(ledger, *(held(number, **KEYS) for number in taken))
         assert [state_of(ledger, number) for number in taken] == ["held", "rejected", "rejected"]
 
     def test_a_retry_forgets_what_was_decided_about_pixels(self, ledger: Ledger) -> None:
         number = hold(ledger, 1)
-        ledger.review(released(number), now=at(1))
+        ledger.reviews.record(released(number), now=at(1))
         claim(ledger, seconds=1)
         finish(ledger, held(number, code=TEXT))
-        ledger.resume_held([number], by="admin", because="a rule is there", now=at(2))
-        assert ledger.reviews([number]) == {}
+        ledger.reviews.resume([number], by="admin", because="a rule is there", now=at(2))
+        assert ledger.reviews.of([number]) == {}
         claim(ledger, seconds=2)
         # but not what has nothing to do with the cause
         other = hold(ledger, 2)
-        ledger.review(released(other), now=at(3))
+        ledger.reviews.record(released(other), now=at(3))
         claim(ledger, seconds=3)
         finish(ledger, held(other, code="leak-suspected"))
-        ledger.resume_held([other], by="admin", because="the word is kept out", now=at(4))
-        assert set(ledger.reviews([other])) == {other}
+        ledger.reviews.resume([other], by="admin", because="the word is kept out", now=at(4))
+        assert set(ledger.reviews.of([other])) == {other}
 
     @pytest.mark.parametrize("face_first", [True, False])
     def test_decisions_about_text_and_faces_add_up(self, ledger: Ledger, face_first: bool) -> None:
@@ -145,17 +145,17 @@ class HoldsContract:
         )
         face = released(number, text=False)
         for decided in (face, text) if face_first else (text, face):
-            ledger.review(decided, now=at(1))
+            ledger.reviews.record(decided, now=at(1))
             claim(ledger, seconds=1)
             finish(ledger, held(number, code=TEXT))
-        found = ledger.reviews([number])[number]
+        found = ledger.reviews.of([number])[number]
         assert (found.decision, found.boxes, found.text, found.features) == ("mask", box, True, True)
 
     def test_a_word_about_faces_is_one_about_the_series(self, ledger: Ledger) -> None:
         number = hold(ledger, 1, FACE, series_key="head")
-        assert not ledger.series_settled("lungs", "head")
-        ledger.review(released(number, text=False), now=at(1))
-        assert ledger.series_settled("lungs", "head")
-        assert not ledger.series_settled("other", "head")
+        assert not ledger.holds.series_settled("lungs", "head")
+        ledger.reviews.record(released(number, text=False), now=at(1))
+        assert ledger.holds.series_settled("lungs", "head")
+        assert not ledger.holds.series_settled("other", "head")
         (entry,) = audited(ledger)
         assert entry["facts"] == {"pixels": True, "about": "features"}

@@ -32,11 +32,11 @@ def want(*names: str, told: bool = False) -> Callable[[Occurrence], Iterable[Wan
 
 
 def sum_up(ledger: Ledger, *names: str, told: bool = False) -> int:
-    return ledger.sum_up(want(*names, told=told))
+    return ledger.notices.sum_up(want(*names, told=told))
 
 
 def due(ledger: Ledger, notifier: str = "desk", *, seconds: float = 10**9) -> Notice | None:
-    return ledger.due_notice(notifier, now=at(seconds))
+    return ledger.notices.due(notifier, now=at(seconds))
 
 
 def the_due(ledger: Ledger, notifier: str = "desk") -> Notice:
@@ -46,7 +46,7 @@ def the_due(ledger: Ledger, notifier: str = "desk") -> Notice:
 
 
 def hold(ledger: Ledger, *numbers: int, code: str = "rule-failed", series: str = "") -> list[int]:
-    ledger.record_received([received(number) for number in numbers])
+    ledger.instances.record([received(number) for number in numbers])
     ids = [one.instance_id for one in claim(ledger)]
     about = HeldAbout(study_key="k", series_key=series, maker="", model="", modality="CT", rows=1, columns=1, frames=1)
     finish(ledger, *(held(number, code=code, about=about if series else None) for number in ids))
@@ -93,8 +93,8 @@ class NoticesContract:
         with wanting(ledger, *EVENTS):
             hold(ledger, 1)
             sum_up(ledger, "desk", "other")
-            ledger.begin_message(the_due(ledger), {"id": "1"})
-            ledger.message_taken(the_due(ledger), now=at(20), every_seconds=900)
+            ledger.notices.begin(the_due(ledger), {"id": "1"})
+            ledger.notices.taken(the_due(ledger), now=at(20), every_seconds=900)
             assert due(ledger) is None
             assert the_due(ledger, "other").tally.count == 1
 
@@ -103,16 +103,16 @@ class NoticesContract:
         with wanting(ledger, *EVENTS):
             hold(ledger, 1)
             sum_up(ledger)
-            ledger.begin_message(the_due(ledger), {"id": "1", "text": "one"})
+            ledger.notices.begin(the_due(ledger), {"id": "1", "text": "one"})
             hold(ledger, 2, 3)
             sum_up(ledger)
             again = the_due(ledger)
             assert again.sending == {"id": "1", "text": "one"}
             assert (again.number, again.tally.count) == (1, 2)
-            ledger.message_failed(again, due_at=at(500))
+            ledger.notices.failed(again, due_at=at(500))
             assert due(ledger, seconds=499) is None
             assert the_due(ledger).tries == 1
-            ledger.message_taken(the_due(ledger), now=at(600), every_seconds=900)
+            ledger.notices.taken(the_due(ledger), now=at(600), every_seconds=900)
             # The next one of its kind comes when its time has come, with all that happened.
             assert due(ledger, seconds=1499) is None
             following = the_due(ledger)
@@ -123,8 +123,8 @@ class NoticesContract:
         with wanting(ledger, *EVENTS):
             hold(ledger, 1)
             sum_up(ledger)
-            ledger.begin_message(the_due(ledger), {"id": "1"})
-            ledger.message_taken(the_due(ledger), now=START - timedelta(days=2), every_seconds=900)
+            ledger.notices.begin(the_due(ledger), {"id": "1"})
+            ledger.notices.taken(the_due(ledger), now=START - timedelta(days=2), every_seconds=900)
             hold(ledger, 2)
             sum_up(ledger)
             assert due(ledger, seconds=9.9) is None
@@ -137,26 +137,26 @@ class NoticesContract:
         with wanting(ledger, *EVENTS):
             hold(ledger, 1, 2)
             with pytest.raises(LedgerUnavailable):
-                ledger.sum_up(fail)
+                ledger.notices.sum_up(fail)
             assert sum_up(ledger) == 2
 
     def test_what_nobody_wants_any_more_goes(self, ledger: Ledger) -> None:
         with wanting(ledger, *EVENTS):
             hold(ledger, 1)
-            assert ledger.sum_up(lambda _: []) == 1
+            assert ledger.notices.sum_up(lambda _: []) == 1
             assert due(ledger) is None
             hold(ledger, 2)
             sum_up(ledger)
-            assert ledger.waiting_messages() == {"desk": 1}
-            assert ledger.forget_notifiers(["other"]) == 1
-            assert ledger.waiting_messages() == {}
+            assert ledger.notices.waiting() == {"desk": 1}
+            assert ledger.notices.forget(["other"]) == 1
+            assert ledger.notices.waiting() == {}
 
     def test_deliveries_that_are_given_up(self, ledger: Ledger) -> None:
         with wanting(ledger, *EVENTS):
-            ledger.record_received([received(1)])
+            ledger.instances.record([received(1)])
             finish(ledger, *(deidentified(one.instance_id) for one in claim(ledger)))
             (taken,) = take(ledger)
-            ledger.record_outcomes("deliverer", [outcome(taken.delivery_id, "dead")], now=START)
+            ledger.deliveries.record("deliverer", [outcome(taken.delivery_id, "dead")], now=START)
             sum_up(ledger, told=True)
             found = the_due(ledger)
             assert (found.event, found.project, found.tally.codes) == ("delivery-dead", "lungs", {"http-503": 1})
@@ -169,16 +169,16 @@ class NoticesContract:
 
         def complete(seconds: float) -> int:
             sum_up(ledger, told=told)
-            return ledger.complete_studies(wanted, quiet_seconds=60, destinations=["archive"], now=at(seconds))
+            return ledger.notices.complete_studies(wanted, quiet_seconds=60, destinations=["archive"], now=at(seconds))
 
         with wanting(ledger, *EVENTS):
-            ledger.record_received([received(number) for number in (1, 2, 3)])
+            ledger.instances.record([received(number) for number in (1, 2, 3)])
             finish(ledger, *(deidentified(one.instance_id) for one in claim(ledger)))
             first, *others = take(ledger)
-            ledger.record_outcomes("deliverer", [outcome(first.delivery_id)], now=at(0))
+            ledger.deliveries.record("deliverer", [outcome(first.delivery_id)], now=at(0))
             assert complete(30) == 0  # it is not quiet
             assert complete(70) == 0  # two are open
-            ledger.record_outcomes("deliverer", [outcome(one.delivery_id) for one in others], now=at(80))
+            ledger.deliveries.record("deliverer", [outcome(one.delivery_id) for one in others], now=at(80))
             assert complete(100) == 0
             assert complete(141) == 1
             assert complete(10**6) == 0
@@ -190,26 +190,30 @@ class NoticesContract:
     def test_a_study_with_a_dead_delivery_is_complete_when_a_person_has_decided(self, ledger: Ledger) -> None:
         wanted = Want(notifier="desk", gather_seconds=0, names=False)
         with wanting(ledger, *EVENTS):
-            ledger.record_received([received(number) for number in (1, 2)])
+            ledger.instances.record([received(number) for number in (1, 2)])
             finish(ledger, *(deidentified(one.instance_id) for one in claim(ledger)))
             first, last = take(ledger)
             outcomes = [outcome(first.delivery_id), outcome(last.delivery_id, "dead")]
-            ledger.record_outcomes("deliverer", outcomes, now=at(0))
+            ledger.deliveries.record("deliverer", outcomes, now=at(0))
             sum_up(ledger)
 
             def complete(seconds: float) -> int:
-                return ledger.complete_studies(wanted, quiet_seconds=60, destinations=["archive"], now=at(seconds))
+                return ledger.notices.complete_studies(
+                    wanted, quiet_seconds=60, destinations=["archive"], now=at(seconds)
+                )
 
             assert complete(100) == 0
-            ledger.retry_deliveries(now=at(110))
+            ledger.deliveries.retry(now=at(110))
             (again,) = take(ledger, seconds=120)
-            ledger.record_outcomes("deliverer", [outcome(again.delivery_id)], now=at(130))
+            ledger.deliveries.record("deliverer", [outcome(again.delivery_id)], now=at(130))
             sum_up(ledger)
             assert complete(200) == 1
 
     def test_how_things_stand_is_told_when_it_changes(self, ledger: Ledger) -> None:
         def stands(state: str, event: str, code: str = "") -> bool:
-            return ledger.stands("destination/archive", state, event=event, destination="archive", code=code, now=START)
+            return ledger.occurrences.stands(
+                "destination/archive", state, event=event, destination="archive", code=code, now=START
+            )
 
         with wanting(ledger, *EVENTS):
             # Nobody is told of what has always been well.
@@ -222,6 +226,6 @@ class NoticesContract:
             events = set()
             while (found := due(ledger)) is not None:
                 events.add((found.event, found.project, *found.tally.destinations, *found.tally.codes))
-                ledger.begin_message(found, {})
-                ledger.message_taken(found, now=START, every_seconds=1)
+                ledger.notices.begin(found, {})
+                ledger.notices.taken(found, now=START, every_seconds=1)
             assert events == {("destination-down", "", "archive", "tls"), ("destination-up", "", "archive")}

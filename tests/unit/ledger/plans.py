@@ -67,19 +67,19 @@ def statements(ledger: Ledger) -> Iterator[dict[str, Any]]:
 def fill(ledger: Ledger, done: int) -> None:
     """Thousands of instances that arrived long ago, and some of every other kind."""
     for first in range(0, done, 1000):
-        ledger.record_received([received(10_000 + number) for number in range(first, first + 1000)], now=START)
+        ledger.instances.record([received(10_000 + number) for number in range(first, first + 1000)], now=START)
         finish(
             ledger, *(deidentified(each.instance_id, study=f"2.25.{each.instance_id // 50}") for each in claim(ledger))
         )
     while taken := take(ledger, seconds=1, max_count=1000):
-        ledger.record_outcomes("deliverer", [outcome(each.delivery_id) for each in taken], now=at(1))
-    ledger.purge(at(9), done, now=at(2))
-    ledger.record_received([received(number) for number in range(100, 400)], now=START)
+        ledger.deliveries.record("deliverer", [outcome(each.delivery_id) for each in taken], now=at(1))
+    ledger.retention.purge(at(9), done, now=at(2))
+    ledger.instances.record([received(number) for number in range(100, 400)], now=START)
     results = [
         (deidentified, held, rejected)[number % 3](each.instance_id) for number, each in enumerate(claim(ledger))
     ]
     finish(ledger, *results)
-    ledger.record_received([received(number) for number in range(500, 600)], now=START)
+    ledger.instances.record([received(number) for number in range(500, 600)], now=START)
 
 
 def analyze(ledger: Ledger) -> None:
@@ -90,28 +90,28 @@ def analyze(ledger: Ledger) -> None:
 
 def hot(ledger: Ledger) -> None:
     """Do once whatever is done for every instance, every batch or every scrape."""
-    ledger.record_received([received(number) for number in range(590, 610)], now=START)
+    ledger.instances.record([received(number) for number in range(590, 610)], now=START)
     first, *others = claim(ledger, limit=20)
-    ledger.renew("worker", [each.instance_id for each in others], 60, now=START)
+    ledger.instances.renew("worker", [each.instance_id for each in others], 60, now=START)
     ids = [each.instance_id for each in others]
     finish(ledger, deidentified(first.instance_id, sop_key="a"), held(ids[0], sop_key="b", content_key="c"),
            rejected(ids[1]), deidentified(ids[2], sop_key="a"))  # fmt: skip
     finish(ledger, deidentified(ids[3], sop_key="a", content_key="d"))
-    ledger.release("worker", now=START)
+    ledger.deliveries.release("worker", now=START)
     taken = take(ledger, seconds=9, max_count=10)
     assert taken
-    ledger.renew_deliveries("deliverer", [each.delivery_id for each in taken], 60, now=at(9))
-    ledger.record_outcomes("deliverer", [outcome(taken[0].delivery_id), outcome(taken[1].delivery_id, "failed")])
-    ledger.record_outcomes("deliverer", [outcome(taken[2].delivery_id, "dead")])
-    ledger.release("deliverer", now=at(9))
-    ledger.retry_deliveries(destination="archive", now=at(9))
-    assert (given_up := ledger.purge(at(99), 10))
-    assert ledger.purged_of([one.spool_name for one in given_up])
-    ledger.history(first.instance_id)
-    ledger.held()
-    ledger.held(project="lungs")
-    ledger.deliveries(instance_id=first.instance_id)
-    ledger.queue_figures()
+    ledger.deliveries.renew("deliverer", [each.delivery_id for each in taken], 60, now=at(9))
+    ledger.deliveries.record("deliverer", [outcome(taken[0].delivery_id), outcome(taken[1].delivery_id, "failed")])
+    ledger.deliveries.record("deliverer", [outcome(taken[2].delivery_id, "dead")])
+    ledger.deliveries.release("deliverer", now=at(9))
+    ledger.deliveries.retry(destination="archive", now=at(9))
+    assert (given_up := ledger.retention.purge(at(99), 10))
+    assert ledger.retention.purged_of([one.spool_name for one in given_up])
+    ledger.history.of(first.instance_id)
+    ledger.holds.instances()
+    ledger.holds.instances(project="lungs")
+    ledger.deliveries.entries(instance_id=first.instance_id)
+    ledger.figures.queues()
 
 
 def full_scans_sqlite(ledger: Ledger, seen: dict[str, Any]) -> list[str]:

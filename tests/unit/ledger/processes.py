@@ -16,7 +16,7 @@ def claims_survive_a_killed_process(url: str, directory: Path) -> None:
     """Four processes share 2,000 instances; one is killed with a claim in hand; each is finished exactly once."""
     spawn = multiprocessing.get_context("spawn")
     ledger = Ledger.open(url)
-    ids = ledger.record_received([received(number) for number in range(2000)])
+    ids = ledger.instances.record([received(number) for number in range(2000)])
     logs = [directory / f"worker-{number}" for number in range(4)]
     victim, *others = (
         spawn.Process(target=work, args=(url, log.name, log, 3 if log is logs[0] else None)) for log in logs
@@ -31,7 +31,7 @@ def claims_survive_a_killed_process(url: str, directory: Path) -> None:
         victim.kill()
         victim.join()
         # The others cannot end before: they see that somebody has a lease.
-        assert ledger.release(logs[0].name) == 20
+        assert ledger.deliveries.release(logs[0].name) == 20
         for process in others:
             process.join()
             assert process.exitcode == 0
@@ -44,9 +44,9 @@ def claims_survive_a_killed_process(url: str, directory: Path) -> None:
     assert claimed == Counter(ids)
     again = {int(number) for number in killed[40:60]}
     assert again < {int(number) for each in finished for number in each}
-    status = ledger.status()
+    status = ledger.figures.status()
     assert status.instance_count(InstanceState.DEIDENTIFIED) == 2000
-    account = ledger.account()
+    account = ledger.accounts.draw()
     assert account.balanced, account.problems
     ledger.close()
 

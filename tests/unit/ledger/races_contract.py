@@ -69,34 +69,38 @@ class Scene:
     def purge(self) -> None:
         # Not those that are to come.
         before = self.then + 1 if not self.arrived else self.number + 0.5
-        self.given_up += [one.spool_name for one in self.ledger.purge(at(before), 1000, now=at(self.then))]
+        self.given_up += [one.spool_name for one in self.ledger.retention.purge(at(before), 1000, now=at(self.then))]
 
     def resend(self) -> None:
-        self.ledger.resend(self.selection, audit=AUDIT, now=at(self.then))
+        self.ledger.corrections.resend(self.selection, audit=AUDIT, now=at(self.then))
 
     def resend_elsewhere(self) -> None:
-        self.ledger.resend(self.selection, destination="new", also_new=True, audit=AUDIT, now=at(self.then))
+        self.ledger.corrections.resend(self.selection, destination="new", also_new=True, audit=AUDIT, now=at(self.then))
 
     def ask(self) -> None:
-        self.ledger.resend(self.selection, destination="folder", if_missing=True, audit=AUDIT, now=at(self.then))
+        self.ledger.corrections.resend(
+            self.selection, destination="folder", if_missing=True, audit=AUDIT, now=at(self.then)
+        )
 
     def redo(self) -> None:
-        self.ledger.redo(self.selection, audit=AUDIT, now=at(self.then))
+        self.ledger.corrections.redo(self.selection, audit=AUDIT, now=at(self.then))
 
     def copy(self) -> None:
         """A worker finishes a copy of it."""
-        self.ledger.finish("worker", [self.result(self.copies[0])], now=at(self.then))
+        self.ledger.instances.finish("worker", [self.result(self.copies[0])], now=at(self.then))
 
     def another_copy(self) -> None:
-        self.ledger.finish("worker", [self.result(self.copies[1])], now=at(self.then))
+        self.ledger.instances.finish("worker", [self.result(self.copies[1])], now=at(self.then))
 
     def correction(self) -> None:
-        self.ledger.finish("worker", [self.result(self.copies[2], content_key="corrected")], now=at(self.then))
+        self.ledger.instances.finish(
+            "worker", [self.result(self.copies[2], content_key="corrected")], now=at(self.then)
+        )
 
     def text(self) -> None:
         """A slice of its series turns out to have text: what went through unlooked is made anew."""
         keys = {"sop_key": f"other-{self.number}", "text_series": self.series}
-        self.ledger.finish("worker", [self.result(self.copies[3], **keys)], now=at(self.then))
+        self.ledger.instances.finish("worker", [self.result(self.copies[3], **keys)], now=at(self.then))
 
     def arrive(self) -> None:
         """What is being sent has arrived."""
@@ -116,25 +120,25 @@ class Scene:
         end(self.ledger, self.sending, state, owner=self.sender, now=self.then, **named)
 
     def retry(self) -> None:
-        ids = [one.delivery_id for one in self.ledger.deliveries(instance_id=self.instance)]
-        self.ledger.retry_deliveries(delivery_ids=ids, now=at(self.then))
+        ids = [one.delivery_id for one in self.ledger.deliveries.entries(instance_id=self.instance)]
+        self.ledger.deliveries.retry(delivery_ids=ids, now=at(self.then))
 
     def move(self) -> None:
-        self.ledger.cancel_deliveries(
+        self.ledger.corrections.cancel(
             self.selection, destination="folder", move_to="archive", audit=AUDIT, now=at(self.then)
         )
 
     def cancel(self) -> None:
-        self.ledger.cancel_deliveries(self.selection, destination="folder", audit=AUDIT, now=at(self.then))
+        self.ledger.corrections.cancel(self.selection, destination="folder", audit=AUDIT, now=at(self.then))
 
     def claim(self) -> None:
         """A deliverer takes what is due, and ends what was superseded."""
-        self.ledger.release(self.sender, now=at(self.then))
+        self.ledger.deliveries.release(self.sender, now=at(self.then))
         claim(self.ledger, "folder", owner=self.sender, now=self.then)
 
 
 def claim(ledger: Ledger, destination: str, *, owner: str, now: float, batches: int = 999) -> list[DeliveryClaim]:
-    found = ledger.claim_deliveries(
+    found = ledger.deliveries.claim(
         destination, owner, max_count=99, max_bytes=10**9, lease_seconds=3000, batches=batches, now=at(now)
     )
     return [one for batch in found for one in batch]
@@ -143,15 +147,15 @@ def claim(ledger: Ledger, destination: str, *, owner: str, now: float, batches: 
 def end(ledger: Ledger, claims: Sequence[DeliveryClaim], state: Any, *, owner: str, now: float, **named: Any) -> None:
     named |= {"receipt": {"project": "lungs"}} if state == "confirmed" else {}
     results = [DeliveryResult(delivery_id=one.delivery_id, state=state, **named) for one in claims]
-    ledger.record_outcomes(owner, results, now=at(now))
+    ledger.deliveries.record(owner, results, now=at(now))
 
 
 def scenes_of(ledger: Ledger, count: int, folder: str) -> list[Scene]:
     """Instances and claimed copies of them; the archive has them, their deliveries to the folder are in that state."""
-    ids = ledger.record_received([received(number) for number in range(5 * count)], now=at(1))
-    ledger.claim_received("worker", limit=len(ids), lease_seconds=9999, now=at(1))
+    ids = ledger.instances.record([received(number) for number in range(5 * count)], now=at(1))
+    ledger.instances.claim("worker", limit=len(ids), lease_seconds=9999, now=at(1))
     made = [Scene(ledger, number, *parts) for number, parts in enumerate(_fives(ids), 1)]
-    ledger.finish("worker", [one.result(one.instance, sampled_series=one.series) for one in made], now=at(1))
+    ledger.instances.finish("worker", [one.result(one.instance, sampled_series=one.series) for one in made], now=at(1))
     of_instance = {one.instance: one for one in made}
     for destination, state in (("archive", "confirmed"), ("folder", folder)):
         for number in range(1, count + 1):
@@ -243,28 +247,30 @@ def go_on(ledger: Ledger, scenes: Sequence[Scene]) -> None:
     given_up = {name for made in scenes for name in made.given_up}
     of = {number: made for made in scenes for number in (made.instance, *made.copies)}
     now = 2000.0
-    ledger.release("worker", now=at(now))
+    ledger.deliveries.release("worker", now=at(now))
     for made in scenes:
-        ledger.release(made.sender, now=at(now))
+        ledger.deliveries.release(made.sender, now=at(now))
     moved = 1
     while moved:
         now += 100
         assert now < 5000
-        moved = ledger.retry_deliveries(now=at(now))
-        if held := [one.instance_id for one in ledger.held(limit=1000)]:
-            ledger.resume_held(held, by="operator", now=at(now))
-        claims = ledger.claim_received("worker", limit=1000, lease_seconds=60, now=at(now))
+        moved = ledger.deliveries.retry(now=at(now))
+        if held := [one.instance_id for one in ledger.holds.instances(limit=1000)]:
+            ledger.reviews.resume(held, by="operator", now=at(now))
+        claims = ledger.instances.claim("worker", limit=1000, lease_seconds=60, now=at(now))
         assert not {one.spool_name for one in claims} & given_up, "a worker needs what was given up"
-        ledger.finish("worker", [_result(of[one.instance_id], one.instance_id) for one in claims], now=at(now))
+        ledger.instances.finish(
+            "worker", [_result(of[one.instance_id], one.instance_id) for one in claims], now=at(now)
+        )
         for name in (*BOTH, "new"):
             due = claim(ledger, name, owner="late", now=now)
             assert not {one.spool_name for one in due} & given_up, "a deliverer needs what was given up"
             end(ledger, due, "confirmed", owner="late", now=now)
             moved += len(due)
         moved += len(held) + len(claims)
-    counts = Counter({str(row.state): row.count for row in ledger.status().instances})
+    counts = Counter({str(row.state): row.count for row in ledger.figures.status().instances})
     assert [counts[state] for state in ("received", "held", "deidentified")] == [0, 0, 0]
-    assert ledger.account().problems == ()
+    assert ledger.accounts.draw().problems == ()
 
 
 def _result(made: Scene, number: int) -> DeidentifiedResult:
@@ -309,11 +315,11 @@ class RacesContract:
     def test_who_ends_its_last_deliveries_sees_the_other(self, ledger: Ledger, steps: tuple[Change, Change]) -> None:
         """One delivery is superseded and comes back without an outcome while the other one arrives."""
         (made,) = scenes_of(ledger, 1, "under way")
-        ledger.resend(made.selection, destination="archive", audit=AUDIT, now=at(20))
+        ledger.corrections.resend(made.selection, destination="archive", audit=AUDIT, now=at(20))
         sending = claim(ledger, "archive", owner="other", now=21)
         made.correction()
         # The folder's deliverer is gone; the archive's is about to tell of its success.
-        ledger.release(made.sender, now=at(22))
+        ledger.deliveries.release(made.sender, now=at(22))
         made.sending = []
         arrives = [partial(_arrive, sending) if step is Scene.arrive else step for step in steps]
         at_once(made, *arrives)

@@ -25,21 +25,21 @@ BOTH = ("archive", "folder")
 
 def make(ledger: Ledger, number: int, result: DeidentifiedResult | None = None, *, now: float) -> None:
     """Receive an instance, which becomes the row ``number``, and de-identify it."""
-    assert ledger.record_received([received(number)], now=at(now)) == [number]
+    assert ledger.instances.record([received(number)], now=at(now)) == [number]
     work(ledger, result or deidentified(number, destinations=BOTH, asks=("folder",)), now=now)
 
 
 def work(ledger: Ledger, result: DeidentifiedResult, *, now: float) -> InstanceState | None:
-    claims = ledger.claim_received("worker", limit=9, lease_seconds=60, now=at(now))
+    claims = ledger.instances.claim("worker", limit=9, lease_seconds=60, now=at(now))
     assert [claim.instance_id for claim in claims] == [result.instance_id]
-    return ledger.finish("worker", [result], now=at(now))[0].state
+    return ledger.instances.finish("worker", [result], now=at(now))[0].state
 
 
 def deliver(ledger: Ledger, *destinations: str, now: float, state: str = "confirmed", **named: object) -> list[str]:
     """Let what is due be claimed, and end like this; the states in which it was claimed."""
     found = []
     for destination in destinations:
-        (claims,) = ledger.claim_deliveries(
+        (claims,) = ledger.deliveries.claim(
             destination, "deliverer", max_count=99, max_bytes=10**9, lease_seconds=60, now=at(now)
         ) or [[]]
         found += [claim.state.value for claim in claims]
@@ -48,24 +48,28 @@ def deliver(ledger: Ledger, *destinations: str, now: float, state: str = "confir
             DeliveryResult(delivery_id=claim.delivery_id, state=state, receipt=receipt, **named)  # type: ignore[arg-type]
             for claim in claims
         ]
-        ledger.record_outcomes("deliverer", results, now=at(now))
+        ledger.deliveries.record("deliverer", results, now=at(now))
     return found
 
 
 def states(ledger: Ledger, number: int) -> dict[str, str]:
-    return {row.destination: row.state.value for row in ledger.deliveries(instance_id=number)}
+    return {row.destination: row.state.value for row in ledger.deliveries.entries(instance_id=number)}
 
 
 def state(ledger: Ledger, number: int) -> str:
-    return str(ledger.history(number)[-1].after if not ledger.deliveries(instance_id=number) else _last(ledger, number))
+    return str(
+        ledger.history.of(number)[-1].after
+        if not ledger.deliveries.entries(instance_id=number)
+        else _last(ledger, number)
+    )
 
 
 def _last(ledger: Ledger, number: int) -> str:
-    return next(str(row.after) for row in reversed(ledger.history(number)) if row.delivery_id is None)
+    return next(str(row.after) for row in reversed(ledger.history.of(number)) if row.delivery_id is None)
 
 
 def balanced(ledger: Ledger) -> None:
-    assert ledger.account().problems == ()
+    assert ledger.accounts.draw().problems == ()
 
 
 class RedoContract:
@@ -82,7 +86,7 @@ class RedoContract:
         make(ledger, 1, now=0)
         deliver(ledger, *BOTH, now=1)
         assert state(ledger, 1) == "delivered"
-        done = ledger.resend(Selection(study_uid="2.25.1"), destination=destination, audit=AUDIT, now=at(2))
+        done = ledger.corrections.resend(Selection(study_uid="2.25.1"), destination=destination, audit=AUDIT, now=at(2))
         assert done == Resent(deliveries=len([one for one in sent.values() if one == "pending"]))
         assert states(ledger, 1) == sent
         assert state(ledger, 1) == "deidentified"
@@ -90,28 +94,33 @@ class RedoContract:
         deliver(ledger, *BOTH, now=3)
         assert state(ledger, 1) == "delivered"
         # Each time that it was sent has its receipt.
-        assert len(list(ledger.receipts(instance_id=1))) == 2 + done.deliveries
+        assert len(list(ledger.receipts.read(instance_id=1))) == 2 + done.deliveries
         balanced(ledger)
-        (entry,) = ledger.audit_trail()
+        (entry,) = ledger.audit.trail()
         assert entry.document.count("it was emptied") == 1
         assert '"asked":"study 2.25.1"' in entry.document.replace(": ", ":")
 
     def test_asked_first_nothing_is_sent_where_it_is(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
         deliver(ledger, *BOTH, now=1)
-        assert ledger.resend(Selection(), destination="folder", if_missing=True, audit=AUDIT, now=at(2)).deliveries == 1
+        assert (
+            ledger.corrections.resend(
+                Selection(), destination="folder", if_missing=True, audit=AUDIT, now=at(2)
+            ).deliveries
+            == 1
+        )
         assert deliver(ledger, *BOTH, now=3) == ["sent"]
         assert state(ledger, 1) == "delivered"
-        assert len(list(ledger.receipts(instance_id=1))) == 2  # none for what was not sent
+        assert len(list(ledger.receipts.read(instance_id=1))) == 2  # none for what was not sent
         balanced(ledger)
 
     def test_a_destination_that_was_added_later(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1), now=0)
         deliver(ledger, "archive", now=1)
-        assert ledger.resend(Selection(), destination="new", audit=AUDIT, now=at(2)) == Resent(unwanted=1)
-        assert ledger.resend(Selection(), destination="new", also_new=True, audit=AUDIT, now=at(2)) == Resent(
-            deliveries=1, created=1
-        )
+        assert ledger.corrections.resend(Selection(), destination="new", audit=AUDIT, now=at(2)) == Resent(unwanted=1)
+        assert ledger.corrections.resend(
+            Selection(), destination="new", also_new=True, audit=AUDIT, now=at(2)
+        ) == Resent(deliveries=1, created=1)
         balanced(ledger)
         assert deliver(ledger, "archive", "new", now=3) == ["pending"]
         assert state(ledger, 1) == "delivered"
@@ -120,10 +129,10 @@ class RedoContract:
     def test_what_is_purged_or_under_way_is_told(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1, study="2.25.11"), now=0)
         deliver(ledger, "archive", now=1)
-        ledger.purge(at(2), 9, now=at(2))
+        ledger.retention.purge(at(2), 9, now=at(2))
         make(ledger, 2, deidentified(2, study="2.25.12"), now=3)
-        assert ledger.resend(Selection(), audit=AUDIT, now=at(4)) == Resent(gone=1, under_way=1)
-        assert ledger.redo(Selection(study_uid="2.25.11"), audit=AUDIT, now=at(4)) == Redone(gone=1)
+        assert ledger.corrections.resend(Selection(), audit=AUDIT, now=at(4)) == Resent(gone=1, under_way=1)
+        assert ledger.corrections.redo(Selection(study_uid="2.25.11"), audit=AUDIT, now=at(4)) == Redone(gone=1)
         balanced(ledger)
 
     def test_only_what_is_selected(self, ledger: Ledger) -> None:
@@ -143,7 +152,7 @@ class RedoContract:
             Selection(since=received_at, until=received(3).received_at),
             Selection(project="lungs", source="ct-scanner", destination="archive", patient_id="P2"),
         ):
-            assert ledger.resend(selection, audit=AUDIT, now=at(20)).deliveries == 1, selection
+            assert ledger.corrections.resend(selection, audit=AUDIT, now=at(20)).deliveries == 1, selection
             assert deliver(ledger, "archive", now=21) == ["pending"]
             assert _last(ledger, 2) == "delivered"
         for selection in (
@@ -154,14 +163,14 @@ class RedoContract:
             Selection(destination="elsewhere"),
             Selection(until=received(1).received_at),
         ):
-            assert ledger.resend(selection, audit=AUDIT, now=at(20)) == Resent(), selection
+            assert ledger.corrections.resend(selection, audit=AUDIT, now=at(20)) == Resent(), selection
         balanced(ledger)
 
     @pytest.mark.parametrize("keep", [False, True])
     def test_a_delivered_instance_is_made_anew(self, ledger: Ledger, *, keep: bool) -> None:
         make(ledger, 1, now=0)
         deliver(ledger, "archive", now=1)
-        assert ledger.redo(Selection(), keep_confirmed=keep, audit=AUDIT, now=at(2)) == Redone(instances=1)
+        assert ledger.corrections.redo(Selection(), keep_confirmed=keep, audit=AUDIT, now=at(2)) == Redone(instances=1)
         assert states(ledger, 1) == {"archive": "confirmed" if keep else "cancelled", "folder": "cancelled"}
         balanced(ledger)
         assert deliver(ledger, *BOTH, now=3) == []
@@ -175,7 +184,7 @@ class RedoContract:
     def test_made_anew_for_other_destinations(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
         deliver(ledger, "archive", now=1)
-        ledger.redo(Selection(), audit=AUDIT, now=at(2))
+        ledger.corrections.redo(Selection(), audit=AUDIT, now=at(2))
         work(ledger, deidentified(1, destinations=("folder", "new")), now=3)
         assert states(ledger, 1) == {"archive": "cancelled", "folder": "pending", "new": "pending"}
         balanced(ledger)
@@ -185,11 +194,11 @@ class RedoContract:
 
     def test_made_anew_and_held_then_made_anew(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
-        ledger.redo(Selection(), audit=AUDIT, now=at(2))
-        ledger.claim_received("worker", limit=1, lease_seconds=60, now=at(3))
-        ledger.finish("worker", [held(1)], now=at(3))
+        ledger.corrections.redo(Selection(), audit=AUDIT, now=at(2))
+        ledger.instances.claim("worker", limit=1, lease_seconds=60, now=at(3))
+        ledger.instances.finish("worker", [held(1)], now=at(3))
         balanced(ledger)
-        assert ledger.redo(Selection(), audit=AUDIT, now=at(4)) == Redone(instances=1)
+        assert ledger.corrections.redo(Selection(), audit=AUDIT, now=at(4)) == Redone(instances=1)
         work(ledger, deidentified(1, destinations=BOTH), now=5)
         deliver(ledger, *BOTH, now=6)
         assert state(ledger, 1) == "delivered"
@@ -197,9 +206,9 @@ class RedoContract:
 
     def test_what_somebody_has_is_left_alone(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
-        ledger.claim_deliveries("archive", "other", max_count=1, max_bytes=1, lease_seconds=60, now=at(1))
-        assert ledger.redo(Selection(), audit=AUDIT, now=at(2)) == Redone(under_way=1)
-        assert ledger.cancel_deliveries(Selection(), destination="archive", audit=AUDIT, now=at(2)) == 0
+        ledger.deliveries.claim("archive", "other", max_count=1, max_bytes=1, lease_seconds=60, now=at(1))
+        assert ledger.corrections.redo(Selection(), audit=AUDIT, now=at(2)) == Redone(under_way=1)
+        assert ledger.corrections.cancel(Selection(), destination="archive", audit=AUDIT, now=at(2)) == 0
         assert state(ledger, 1) == "deidentified"
         balanced(ledger)
 
@@ -215,7 +224,7 @@ class RedoContract:
 
     def test_where_another_destination_is_at_work_it_comes_up_again(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
-        ledger.claim_deliveries("archive", "other", max_count=1, max_bytes=1, lease_seconds=60, now=at(1))
+        ledger.deliveries.claim("archive", "other", max_count=1, max_bytes=1, lease_seconds=60, now=at(1))
         deliver(ledger, "folder", now=2, state="failed", next_attempt_at=at(3), remake="remake")
         assert states(ledger, 1) == {"archive": "pending", "folder": "failed"}
         assert deliver(ledger, "folder", now=3, state="failed", next_attempt_at=at(4)) == ["failed"]
@@ -223,7 +232,7 @@ class RedoContract:
     def test_a_copy_of_a_delivered_instance_has_destinations_asked(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
         deliver(ledger, *BOTH, now=1)
-        ledger.record_received([received(2)], now=at(2))
+        ledger.instances.record([received(2)], now=at(2))
         copy = replace(deidentified(2, destinations=BOTH, asks=("folder",)), sop_key=deidentified(1).sop_key)
         copy = replace(copy, content_key=deidentified(1).content_key)
         assert work(ledger, copy, now=3) is InstanceState.REJECTED
@@ -237,8 +246,8 @@ class RedoContract:
     def test_a_copy_of_a_purged_instance_takes_its_place(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
         deliver(ledger, *BOTH, now=1)
-        ledger.purge(at(2), 9, now=at(2))
-        ledger.record_received([received(2)], now=at(3))
+        ledger.retention.purge(at(2), 9, now=at(2))
+        ledger.instances.record([received(2)], now=at(3))
         copy = replace(
             deidentified(2, destinations=BOTH, asks=("folder",)),
             sop_key=deidentified(1).sop_key,
@@ -248,10 +257,10 @@ class RedoContract:
         assert states(ledger, 2) == {"folder": "sent"}
         assert deliver(ledger, *BOTH, now=5) == ["sent"]
         assert state(ledger, 2) == "delivered"
-        assert len(list(ledger.receipts(instance_id=2))) == 1
+        assert len(list(ledger.receipts.read(instance_id=2))) == 1
         balanced(ledger)
         # The next copy is a duplicate of that one.
-        ledger.record_received([received(3)], now=at(6))
+        ledger.instances.record([received(3)], now=at(6))
         assert work(ledger, replace(copy, instance_id=3), now=7) is InstanceState.REJECTED
         balanced(ledger)
 
@@ -265,12 +274,12 @@ class RedoContract:
         make(ledger, 2, newer, now=2)
         deliver(ledger, *BOTH, now=3)
         if purged:
-            ledger.purge(at(4), 9, now=at(4))
-        ledger.record_received([received(3)], now=at(5))
+            ledger.retention.purge(at(4), 9, now=at(4))
+        ledger.instances.record([received(3)], now=at(5))
         assert work(ledger, replace(first, instance_id=3), now=6) is InstanceState.REJECTED
         assert deliver(ledger, *BOTH, now=7) == []
         # A copy of the newer one has them asked.
-        ledger.record_received([received(4)], now=at(8))
+        ledger.instances.record([received(4)], now=at(8))
         work(ledger, replace(newer, instance_id=4), now=9)
         assert deliver(ledger, *BOTH, now=10) == ["sent"]
         balanced(ledger)
@@ -280,10 +289,10 @@ class RedoContract:
         first = deidentified(1, destinations=BOTH, asks=("folder",))
         make(ledger, 1, first, now=0)
         deliver(ledger, *BOTH, now=1)
-        ledger.record_received([received(2), received(3)], now=at(2))
-        ledger.claim_received("worker", limit=9, lease_seconds=60, now=at(3))
+        ledger.instances.record([received(2), received(3)], now=at(2))
+        ledger.instances.claim("worker", limit=9, lease_seconds=60, now=at(3))
         newer = replace(deidentified(3, destinations=BOTH, asks=("folder",)), sop_key=first.sop_key, content_key="2")
-        ledger.finish("worker", [replace(first, instance_id=2), newer], now=at(3))
+        ledger.instances.finish("worker", [replace(first, instance_id=2), newer], now=at(3))
         assert states(ledger, 1) == {"archive": "confirmed", "folder": "confirmed"}
         assert deliver(ledger, *BOTH, now=4) == ["pending", "pending"]
         balanced(ledger)
@@ -291,8 +300,8 @@ class RedoContract:
     def test_without_anybody_to_ask_it_stays_a_duplicate(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1), now=0)
         deliver(ledger, "archive", now=1)
-        ledger.purge(at(2), 9, now=at(2))
-        ledger.record_received([received(2)], now=at(3))
+        ledger.retention.purge(at(2), 9, now=at(2))
+        ledger.instances.record([received(2)], now=at(3))
         copy = replace(deidentified(2), sop_key=deidentified(1).sop_key, content_key=deidentified(1).content_key)
         assert work(ledger, copy, now=4) is InstanceState.REJECTED
         balanced(ledger)
@@ -300,7 +309,7 @@ class RedoContract:
     def test_a_copy_of_a_lost_one_takes_its_place(self, ledger: Ledger) -> None:
         make(ledger, 1, deidentified(1), now=0)
         deliver(ledger, "archive", now=1, state="dead", code="output-lost")
-        ledger.record_received([received(2)], now=at(3))
+        ledger.instances.record([received(2)], now=at(3))
         copy = replace(deidentified(2), sop_key=deidentified(1).sop_key, content_key=deidentified(1).content_key)
         assert work(ledger, copy, now=4) is InstanceState.DEIDENTIFIED
         assert states(ledger, 1) == {"archive": "superseded"}
@@ -309,13 +318,13 @@ class RedoContract:
         balanced(ledger)
 
     def test_a_copy_of_a_damaged_one_takes_its_place(self, ledger: Ledger) -> None:
-        ledger.record_received([received(1)], now=at(0))
-        ledger.claim_received("worker", limit=1, lease_seconds=60, now=at(1))
+        ledger.instances.record([received(1)], now=at(0))
+        ledger.instances.claim("worker", limit=1, lease_seconds=60, now=at(1))
         damaged = held(
             1, code="spool-corrupt", sop_key=deidentified(1).sop_key, content_key=deidentified(1).content_key
         )
-        ledger.finish("worker", [damaged], now=at(1))
-        ledger.record_received([received(2)], now=at(3))
+        ledger.instances.finish("worker", [damaged], now=at(1))
+        ledger.instances.record([received(2)], now=at(3))
         copy = replace(deidentified(2), sop_key=deidentified(1).sop_key, content_key=deidentified(1).content_key)
         assert work(ledger, copy, now=4) is InstanceState.DEIDENTIFIED
         assert _last(ledger, 1) == "rejected"
@@ -325,13 +334,13 @@ class RedoContract:
         make(ledger, 1, now=0)
         make(ledger, 2, deidentified(2, study="2.25.22", destinations=("archive",)), now=1)
         assert (
-            ledger.cancel_deliveries(Selection(), destination="archive", move_to="folder", audit=AUDIT, now=at(2)) == 2
+            ledger.corrections.cancel(Selection(), destination="archive", move_to="folder", audit=AUDIT, now=at(2)) == 2
         )
         assert states(ledger, 1) == {"archive": "cancelled", "folder": "pending"}
         assert states(ledger, 2) == {"archive": "cancelled", "folder": "pending"}
         balanced(ledger)
-        assert ledger.cancel_deliveries(Selection(instance_ids=[2]), destination="folder", audit=AUDIT, now=at(3)) == 1
+        assert ledger.corrections.cancel(Selection(instance_ids=[2]), destination="folder", audit=AUDIT, now=at(3)) == 1
         # Of the second nothing is left to deliver.
         assert [_last(ledger, number) for number in (1, 2)] == ["deidentified", "delivered"]
         balanced(ledger)
-        assert {row.state for row in ledger.deliveries(instance_id=2)} == {DeliveryState.CANCELLED}
+        assert {row.state for row in ledger.deliveries.entries(instance_id=2)} == {DeliveryState.CANCELLED}

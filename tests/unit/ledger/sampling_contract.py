@@ -13,7 +13,7 @@ from tests.unit.ledger.build import at, claim, deidentified, finish, held, outco
 
 def slices(ledger: Ledger, *numbers: int) -> list[int]:
     """Claimed instances; their row ids."""
-    ledger.record_received([received(number) for number in numbers])
+    ledger.instances.record([received(number) for number in numbers])
     return [one.instance_id for one in claim(ledger)]
 
 
@@ -26,7 +26,7 @@ def with_text(number: int, series: str = "s", **changes: Any) -> Any:
 
 
 def remade(ledger: Ledger) -> list[dict[str, Any]]:
-    entries = [json.loads(record.document) for record in ledger.audit_trail()]
+    entries = [json.loads(record.document) for record in ledger.audit.trail()]
     return [one["facts"] for one in entries if one["action"] == "series-remade"]
 
 
@@ -37,19 +37,19 @@ class SamplingContract:
     def test_what_went_before_is_made_anew(self, ledger: Ledger, is_held: bool) -> None:
         first, other, last = slices(ledger, 1, 2, 3)
         finish(ledger, unlooked(first), unlooked(other, "another"))
-        assert not ledger.series_has_text("lungs", "s")
+        assert not ledger.sampling.series_has_text("lungs", "s")
         text = held(last, text_series="s") if is_held else with_text(last)
         finish(ledger, text)
-        assert ledger.series_has_text("lungs", "s")
+        assert ledger.sampling.series_has_text("lungs", "s")
         assert (state_of(ledger, first), state_of(ledger, other)) == ("received", "deidentified")
         assert remade(ledger) == [{"series": "s", "instances": 1, "left": 0}]
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
         # It goes through again, this time looked at, and out.
         (again,) = claim(ledger, seconds=1)
         assert (again.instance_id, again.attempts) == (first, 1)
         finish(ledger, deidentified(first, sop_key=f"sop-{first}", content_key="c"))
         assert state_of(ledger, first) == "deidentified"
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
     def test_what_comes_later_or_at_the_same_time_is_made_anew(self, ledger: Ledger) -> None:
         """A worker that has not heard of it yet passes a slice unlooked: it does not go out."""
@@ -58,17 +58,17 @@ class SamplingContract:
         assert (state_of(ledger, first), state_of(ledger, same)) == ("deidentified", "received")
         finish(ledger, unlooked(late))
         assert state_of(ledger, late) == "received"
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
     def test_a_delivered_slice_is_delivered_again(self, ledger: Ledger) -> None:
         first, last = slices(ledger, 1, 2)
         finish(ledger, unlooked(first))
         (delivery,) = take(ledger)
-        ledger.record_outcomes("deliverer", [outcome(delivery.delivery_id)], now=at(1))
+        ledger.deliveries.record("deliverer", [outcome(delivery.delivery_id)], now=at(1))
         assert state_of(ledger, first) == InstanceState.DELIVERED.value
         finish(ledger, with_text(last))
         assert state_of(ledger, first) == "received"
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
     def test_what_is_just_being_delivered_is_told_of(self, ledger: Ledger) -> None:
         first, last, more = slices(ledger, 1, 2, 3)

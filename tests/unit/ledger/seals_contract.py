@@ -26,7 +26,7 @@ def entry(number: int) -> AuditEntry:
 
 def delivered(ledger: Ledger, count: int) -> None:
     """So many instances, each confirmed with a receipt."""
-    ledger.record_received([received(n) for n in range(1, count + 1)], now=at(0))
+    ledger.instances.record([received(n) for n in range(1, count + 1)], now=at(0))
     finish(ledger, *(deidentified(one.instance_id) for one in claim(ledger)))
     results = [
         DeliveryResult(
@@ -36,7 +36,7 @@ def delivered(ledger: Ledger, count: int) -> None:
         )
         for one in take(ledger)
     ]
-    ledger.record_outcomes("deliverer", results, now=at(1))
+    ledger.deliveries.record("deliverer", results, now=at(1))
 
 
 def run(ledger: Ledger, *statements: str, **values: object) -> None:
@@ -57,7 +57,7 @@ def rewrite_tail(ledger: Ledger, first: int) -> None:
     """Write the audit trail anew from a number on, with digests that fit."""
     without_guards(ledger)
     previous = ""
-    for record in list(ledger.audit_trail()):
+    for record in list(ledger.audit.trail()):
         document, digest = record.document, record.digest
         if record.number >= first:
             facts = dict(facts_of(record.document) or {})
@@ -71,7 +71,7 @@ def rewrite_tail(ledger: Ledger, first: int) -> None:
             )  # fmt: skip
         previous = digest
     run(ledger, "UPDATE audit_chain SET digest = :digest", digest=previous)
-    ledger.restore_guards()
+    ledger.seals.restore_guards()
 
 
 class SealsContract:
@@ -79,10 +79,10 @@ class SealsContract:
 
     def test_p3_each_confirmation_has_its_receipt(self, ledger: Ledger) -> None:
         delivered(ledger, 3)
-        assert ledger.account().problems == ()
+        assert ledger.accounts.draw().problems == ()
         # What was confirmed without one, as some were before there were receipts, is counted.
         bring(ledger, InstanceState.DELIVERED, 4)
-        assert ledger.account().problems == ()
+        assert ledger.accounts.draw().problems == ()
 
     @pytest.mark.parametrize(
         ("statements", "says"),
@@ -130,22 +130,22 @@ class SealsContract:
     ) -> None:
         delivered(ledger, 3)
         bring(ledger, InstanceState.DEIDENTIFIED, 4)
-        assert ledger.account().problems == ()
+        assert ledger.accounts.draw().problems == ()
         run(ledger, *statements)
-        assert any(says in problem for problem in ledger.account().problems), ledger.account().problems
+        assert any(says in problem for problem in ledger.accounts.draw().problems), ledger.accounts.draw().problems
 
     def test_triggers_that_are_missing_are_noticed_and_put_back(self, ledger: Ledger) -> None:
-        ledger.audit(entry(1))
-        assert ledger.missing_guards() == []
+        ledger.audit.write(entry(1))
+        assert ledger.seals.missing_guards() == []
         guard_trail(ledger, KEYS)
-        assert len(list(ledger.audit_trail())) == 1  # nothing to tell
+        assert len(list(ledger.audit.trail())) == 1  # nothing to tell
         without_guards(ledger)
-        assert ledger.missing_guards()
+        assert ledger.seals.missing_guards()
         guard_trail(ledger, KEYS)
-        assert ledger.missing_guards() == []
+        assert ledger.seals.missing_guards() == []
         with pytest.raises(sa.exc.DBAPIError, match="append-only"):
             run(ledger, "DELETE FROM audit")
-        *_, told = ledger.audit_trail()
+        *_, told = ledger.audit.trail()
         assert told.text("action") == "tampering-noticed"
         assert "triggers" in told.facts["problem"]
 
@@ -158,26 +158,26 @@ class SealsContract:
             )
         else:
             run(ledger, "ALTER TABLE audit DISABLE TRIGGER audit_keeps")
-        assert len(ledger.missing_guards()) == 1
-        ledger.restore_guards()
-        assert ledger.missing_guards() == []
+        assert len(ledger.seals.missing_guards()) == 1
+        ledger.seals.restore_guards()
+        assert ledger.seals.missing_guards() == []
         if ledger._database.dialect == "postgresql":
             run(
                 ledger,
                 "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql"
                 " AS 'BEGIN RETURN OLD; END'",
             )
-            assert ledger.restore_guards() == ["audit_keeps"]
-            assert ledger.missing_guards() == []
+            assert ledger.seals.restore_guards() == ["audit_keeps"]
+            assert ledger.seals.missing_guards() == []
 
     def test_a_tail_that_was_written_anew_shows(self, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
         delivered(ledger, 2)
         for number in range(1, 4):
-            ledger.audit(entry(number))
+            ledger.audit.write(entry(number))
         sealer = Sealer(ledger, KEYS)
         assert sealer.seal(now=at(1)) == 2
         assert sealer.seal(now=at(2)) == 0  # nothing has grown
-        ledger.audit(entry(4))
+        ledger.audit.write(entry(4))
         # Another gateway's life goes on where this one ended.
         assert Sealer(ledger, KEYS).seal(now=at(3)) == 1
         told = capsys.readouterr().out.splitlines()
@@ -185,7 +185,7 @@ class SealsContract:
         assert list(missing_from_log(ledger, told)) == []
 
         rewrite_tail(ledger, 2)
-        assert list(verify_trail(ledger.audit_trail(), ledger.audit_end())) == []  # the chain alone does not tell
+        assert list(verify_trail(ledger.audit.trail(), ledger.audit.end())) == []  # the chain alone does not tell
         assert [problem.partition(" at ")[0] for problem in broken_seals(ledger, KEYS)] == [
             "audit: number 3 is not what it was when it was sealed",
             "audit: number 4 is not what it was when it was sealed",
@@ -220,19 +220,19 @@ class SealsContract:
     def test_seals_that_were_changed_show(self, ledger: Ledger, statement: str, says: str) -> None:
         sealer = Sealer(ledger, KEYS)
         for number in (1, 2, 3):
-            ledger.audit(entry(number))
+            ledger.audit.write(entry(number))
             sealer.seal(now=at(number))
         assert list(broken_seals(ledger, KEYS)) == []
         run(ledger, statement)
         assert any(says in problem for problem in broken_seals(ledger, KEYS))
 
     def test_another_key_seals_what_comes_and_vouches_for_what_was(self, ledger: Ledger) -> None:
-        ledger.audit(entry(1))
+        ledger.audit.write(entry(1))
         Sealer(ledger, KEYS).seal(now=at(1))
         rotated: Mapping[str, tuple[ProjectKey, ...]] = {AUDIT: (ProjectKey(b"n" * 32), *KEYS[AUDIT])}
-        ledger.audit(entry(2))
+        ledger.audit.write(entry(2))
         Sealer(ledger, rotated).seal(now=at(2))
         assert list(broken_seals(ledger, rotated)) == []
-        assert len({seal.key_id for seal in ledger.seals()}) == 2
+        assert len({seal.key_id for seal in ledger.seals.read()}) == 2
         # The last ones alone, as at start, say no more than they know.
         assert list(broken_seals(ledger, rotated, newest=1)) == []

@@ -30,11 +30,11 @@ def entry(subject: str = "lungs", **changes: object) -> AuditEntry:
 
 def write(ledger: Ledger, count: int) -> None:
     for number in range(count):
-        ledger.audit(entry(f"project-{number}"), now=START)
+        ledger.audit.write(entry(f"project-{number}"), now=START)
 
 
 def problems(ledger: Ledger) -> set[tuple[int, str]]:
-    return {(flaw.number, flaw.problem) for flaw in verify_trail(ledger.audit_trail(), ledger.audit_end())}
+    return {(flaw.number, flaw.problem) for flaw in verify_trail(ledger.audit.trail(), ledger.audit.end())}
 
 
 def change(ledger: Ledger, *statements: str) -> None:
@@ -51,8 +51,8 @@ def change(ledger: Ledger, *statements: str) -> None:
 
 def test_an_entry_is_kept_as_it_was_written(ledger: Ledger) -> None:
     facts = {"digest": "d" * 64, "count": 3, "boxes": ("0,0,10,20", "5,5,1,1")}
-    number = ledger.audit(entry(because="DPO decision 14", facts=facts), now=START)
-    (found,) = ledger.audit_trail()
+    number = ledger.audit.write(entry(because="DPO decision 14", facts=facts), now=START)
+    (found,) = ledger.audit.trail()
     assert number == found.number == 1
     assert json.loads(found.document) == {
         "form": 1,
@@ -69,8 +69,8 @@ def test_an_entry_is_kept_as_it_was_written(ledger: Ledger) -> None:
 
 
 def test_what_a_terminal_would_obey_is_not_kept(ledger: Ledger) -> None:
-    ledger.audit(entry(subject="a\x1b[2Jb", because="c\x00d"))
-    (found,) = ledger.audit_trail()
+    ledger.audit.write(entry(subject="a\x1b[2Jb", because="c\x00d"))
+    (found,) = ledger.audit.trail()
     assert (found.text("subject"), found.text("because")) == ("a\ufffd[2Jb", "c\ufffdd")
 
 
@@ -81,18 +81,18 @@ def test_an_entry_names_who_and_is_short(changes: dict[str, str]) -> None:
 
 
 def test_entries_are_read_from_either_end(ledger: Ledger) -> None:
-    assert (list(ledger.audit_trail()), list(ledger.audit_trail(newest=5)), ledger.audit_end()) == ([], [], None)
+    assert (list(ledger.audit.trail()), list(ledger.audit.trail(newest=5)), ledger.audit.end()) == ([], [], None)
     write(ledger, 5)
-    assert [one.number for one in ledger.audit_trail(after=3)] == [4, 5]
-    assert [one.number for one in ledger.audit_trail(newest=2)] == [4, 5]
-    assert [one.number for one in ledger.audit_trail(newest=9)] == [1, 2, 3, 4, 5]
+    assert [one.number for one in ledger.audit.trail(after=3)] == [4, 5]
+    assert [one.number for one in ledger.audit.trail(newest=2)] == [4, 5]
+    assert [one.number for one in ledger.audit.trail(newest=9)] == [1, 2, 3, 4, 5]
     assert problems(ledger) == set()
 
 
 def test_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.ledger.audit._AT_ONCE", 2)
     write(ledger, 5)
-    assert [one.number for one in ledger.audit_trail()] == [1, 2, 3, 4, 5]
+    assert [one.number for one in ledger.audit.trail()] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_database_refuses_to_change_the_trail(ledger: Ledger, statement: str) -> None:
     write(ledger, 2)
-    before = list(ledger.audit_trail())
+    before = list(ledger.audit.trail())
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), ledger._database.engine.begin() as connection:
         connection.exec_driver_sql(statement)
-    assert list(ledger.audit_trail()) == before
+    assert list(ledger.audit.trail()) == before
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ def test_a_change_past_the_database_is_found(ledger: Ledger, statement: str, exp
 
 def test_a_trail_made_anew_is_found_with_an_export(ledger: Ledger, tmp_path: Path) -> None:
     write(ledger, 3)
-    lines = [one.document for one in ledger.audit_trail()]
-    assert list(compare_trail(read_trail(lines), ledger.audit_trail())) == []
+    lines = [one.document for one in ledger.audit.trail()]
+    assert list(compare_trail(read_trail(lines), ledger.audit.trail())) == []
     with new_ledger(tmp_path / "forged.sqlite3") as forged:
-        forged.audit(entry("project-0"), now=START)
-        forged.audit(entry("other"), now=START)
+        forged.audit.write(entry("project-0"), now=START)
+        forged.audit.write(entry("other"), now=START)
         assert problems(forged) == set()
-        found = [(flaw.number, flaw.problem) for flaw in compare_trail(read_trail(lines), forged.audit_trail())]
+        found = [(flaw.number, flaw.problem) for flaw in compare_trail(read_trail(lines), forged.audit.trail())]
     assert found == [(2, "was exported with another content"), (3, "was exported and is missing")]
 
 
@@ -168,17 +168,17 @@ def test_an_entry_lives_and_dies_with_its_transaction(ledger: Ledger) -> None:
 
     with pytest.raises(LedgerUnavailable):
         ledger._database.write("fail", work)
-    assert (list(ledger.audit_trail()), ledger.audit_end()) == ([], None)
+    assert (list(ledger.audit.trail()), ledger.audit.end()) == ([], None)
 
 
 def test_forcing_deliveries_is_audited_with_what_it_did(ledger: Ledger) -> None:
     bring(ledger, InstanceState.DEIDENTIFIED)
     (taken,) = take(ledger)
-    ledger.record_outcomes("deliverer", [DeliveryResult(delivery_id=taken.delivery_id, state="dead")], now=START)
+    ledger.deliveries.record("deliverer", [DeliveryResult(delivery_id=taken.delivery_id, state="dead")], now=START)
     forced = entry(action=AuditAction.DELIVERY_FORCED, subject="archive")
-    assert ledger.retry_deliveries(audit=forced, by="dpo") == 1
-    assert ledger.retry_deliveries(audit=forced, by="dpo") == 0
-    (found,) = ledger.audit_trail()
+    assert ledger.deliveries.retry(audit=forced, by="dpo") == 1
+    assert ledger.deliveries.retry(audit=forced, by="dpo") == 0
+    (found,) = ledger.audit.trail()
     assert (found.text("action"), found.facts) == ("delivery-forced", {"deliveries": "1"})
 
 

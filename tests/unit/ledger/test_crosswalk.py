@@ -12,6 +12,7 @@ import pytest
 from gateway.custody.crosswalk_key import Correspondence, CrosswalkKey, CrosswalkKind, opened
 from gateway.errors import CrosswalkUnreadable, LedgerUnavailable, ReasonNamesPatient
 from gateway.ledger import InstanceState, Ledger
+from gateway.ledger.audit import AuditTrail
 from gateway.ledger.crosswalk_row import CrosswalkRow
 from gateway.treatment.correspondence import LookUp, look_up
 from tests.fixtures.ledgers import new_ledger
@@ -51,7 +52,7 @@ def ask(value: str, **changes: str) -> LookUp:
 
 
 def last_entry(ledger: Ledger) -> dict[str, object]:
-    return dict(json.loads(list(ledger.audit_trail())[-1].document))
+    return dict(json.loads(list(ledger.audit.trail())[-1].document))
 
 
 def test_what_is_sealed_opens_again() -> None:
@@ -134,7 +135,7 @@ def test_it_is_found_in_both_directions(ledger: Ledger, value: str, side: str, e
 def test_the_same_content_is_kept_once(ledger: Ledger) -> None:
     keep(ledger, PATIENT, STUDY)
     keep(ledger, STUDY, PATIENT, number=2)
-    assert len(ledger.crosswalk("lungs", original=[KEY.original_token("HC-4711")])) == 1
+    assert len(ledger.crosswalk.rows("lungs", original=[KEY.original_token("HC-4711")])) == 1
 
 
 def test_another_spelling_of_the_name_is_another_row(ledger: Ledger) -> None:
@@ -150,11 +151,11 @@ def test_only_what_goes_out_is_kept(ledger: Ledger) -> None:
     second = one(ledger, 2)
     # The same content again: a duplicate.
     finish(ledger, deidentified(second, sop_key=f"sop-{first}", crosswalk=rows))
-    assert ledger.crosswalk("lungs", original=[rows[0].original]) == []
+    assert ledger.crosswalk.rows("lungs", original=[rows[0].original]) == []
     # A result whose lease was lost.
     third = one(ledger, 3)
-    ledger.finish("somebody else", [deidentified(third, crosswalk=rows)])
-    assert ledger.crosswalk("lungs", original=[rows[0].original]) == []
+    ledger.instances.finish("somebody else", [deidentified(third, crosswalk=rows)])
+    assert ledger.crosswalk.rows("lungs", original=[rows[0].original]) == []
 
 
 def test_other_projects_are_not_answered(ledger: Ledger) -> None:
@@ -183,7 +184,7 @@ def test_what_cannot_be_audited_is_not_answered(ledger: Ledger, monkeypatch: pyt
     def fail(*_: object, **__: object) -> int:
         raise LedgerUnavailable(operation="write the audit trail", reason="full")
 
-    monkeypatch.setattr(Ledger, "audit", fail)
+    monkeypatch.setattr(AuditTrail, "write", fail)
     with pytest.raises(LedgerUnavailable):
         look_up(ledger, [KEY], ask("SUBJECT-1"))
 
@@ -213,6 +214,6 @@ def test_a_reason_with_identity_is_not_written_down(ledger: Ledger, because: str
 def test_a_row_is_what_the_table_keeps(ledger: Ledger) -> None:
     row = KEY.seal(PATIENT)
     finish(ledger, deidentified(one(ledger), crosswalk=(row,)))
-    (kept,) = ledger.crosswalk("lungs", replacement=[row.replacement])
+    (kept,) = ledger.crosswalk.rows("lungs", replacement=[row.replacement])
     assert isinstance(kept, CrosswalkRow)
     assert kept == row

@@ -22,16 +22,16 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def bring(ledger: Ledger, *said: tuple[str, str, str], first: int = 1) -> list[int]:
     """Instances that say these things, one after the other, each finished alone."""
-    ledger.record_received([received(first + number) for number in range(len(said))])
+    ledger.instances.record([received(first + number) for number in range(len(said))])
     ids = [one.instance_id for one in claim(ledger)]
     for number, one in zip(ids, said, strict=True):
-        ledger.finish("worker", [deidentified(number, identities=(one,))])
+        ledger.instances.finish("worker", [deidentified(number, identities=(one,))])
     return ids
 
 
 def code(ledger: Ledger, instance: int) -> str:
     """The code of a held instance; empty if it is not held."""
-    found = ledger.held_instance(instance)
+    found = ledger.holds.instance(instance)
     return "" if found is None else found.code
 
 
@@ -43,14 +43,16 @@ def test_two_patients_in_one_study(ledger: Ledger, order: tuple[str, str]) -> No
     # What came before the second patient was known has gone on; then everything waits.
     conflict = "two-patients-in-study"
     assert [code(ledger, number) for number in ids] == ["", "", conflict, conflict]
-    assert ledger.account().balanced
+    assert ledger.accounts.draw().balanced
 
 
 def test_two_patients_in_one_batch(ledger: Ledger) -> None:
-    ledger.record_received([received(1), received(2)])
+    ledger.instances.record([received(1), received(2)])
     ids = [one.instance_id for one in claim(ledger)]
     said = [(("study", STUDY, "ann"),), (("study", STUDY, "bea"),)]
-    ledger.finish("worker", [deidentified(number, identities=one) for number, one in zip(ids, said, strict=True)])
+    ledger.instances.finish(
+        "worker", [deidentified(number, identities=one) for number, one in zip(ids, said, strict=True)]
+    )
     assert [code(ledger, number) for number in ids] == ["", "two-patients-in-study"]
 
 
@@ -73,19 +75,19 @@ def test_two_issuers_of_one_patient_id(ledger: Ledger) -> None:
 
 def test_who_lets_it_go_on_is_believed(ledger: Ledger) -> None:
     _, held = bring(ledger, ("study", STUDY, "ann"), ("study", STUDY, "bea"))
-    ledger.resume_held([held], by="dpo", because="the same person under two numbers")
+    ledger.reviews.resume([held], by="dpo", because="the same person under two numbers")
     (claimed,) = claim(ledger)
-    ledger.finish("worker", [deidentified(claimed.instance_id, identities=(("study", STUDY, "bea"),))])
+    ledger.instances.finish("worker", [deidentified(claimed.instance_id, identities=(("study", STUDY, "bea"),))])
     assert code(ledger, held) == ""
-    assert ledger.account().balanced
+    assert ledger.accounts.draw().balanced
 
 
 def test_a_rejected_stranger_is_forgotten(ledger: Ledger) -> None:
     _, held = bring(ledger, ("study", STUDY, "ann"), ("study", STUDY, "bea"))
-    ledger.reject_held([held], by="dpo", because="not of this study")
+    ledger.reviews.reject([held], by="dpo", because="not of this study")
     (later,) = bring(ledger, ("study", STUDY, "ann"), first=10)
     assert code(ledger, later) == ""
     # And comes back as a conflict.
     (again,) = bring(ledger, ("study", STUDY, "bea"), first=20)
     assert code(ledger, again) == "two-patients-in-study"
-    assert ledger.status().instance_count(InstanceState.HELD) == 1
+    assert ledger.figures.status().instance_count(InstanceState.HELD) == 1

@@ -43,19 +43,19 @@ def test_the_comparison_finds_a_difference(tmp_path: Path) -> None:
 def test_p12_what_was_recorded_survives_reopening(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.sqlite3"
     with Ledger.open(url) as ledger:
-        ledger.record_received([received(1)])
+        ledger.instances.record([received(1)])
     with Ledger.open(url) as ledger:
-        assert list(ledger.known_spool_names()) == [received(1).spool_name]
+        assert list(ledger.instances.known_spool_names()) == [received(1).spool_name]
 
 
 def test_p12_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.sqlite3"
     with Ledger.open(url) as ledger:
-        ledger.record_received([received(1)])
+        ledger.instances.record([received(1)])
         pretend_newer(ledger)
         with pytest.raises(ConfigurationError, match=f"version 9999.*up to {SCHEMA_VERSION}"):
             Ledger.open(url)
-        assert list(ledger.known_spool_names()) == [received(1).spool_name]
+        assert list(ledger.instances.known_spool_names()) == [received(1).spool_name]
 
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert sa.inspect(engine).get_table_names() == []
     engine.dispose()
     with Ledger.open(url) as ledger:
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced
 
 
 def test_a_directory_with_a_percent_sign(tmp_path: Path) -> None:

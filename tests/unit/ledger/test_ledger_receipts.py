@@ -25,8 +25,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def confirm(ledger: Ledger, count: int, *, project: str = "lungs") -> None:
     """Deliver ``count`` instances of a project, each with a receipt."""
-    first = sum(row.received for row in ledger.account().projects) + 1
-    ledger.record_received([received(first + number) for number in range(count)], now=START)
+    first = sum(row.received for row in ledger.accounts.draw().projects) + 1
+    ledger.instances.record([received(first + number) for number in range(count)], now=START)
     finish(ledger, *(deidentified(each.instance_id, project=project) for each in claim(ledger)))
     taken = take(ledger)
     assert len(taken) == count
@@ -39,24 +39,24 @@ def confirm(ledger: Ledger, count: int, *, project: str = "lungs") -> None:
         )
         for each in taken
     ]
-    ledger.record_outcomes("deliverer", results, now=START)
+    ledger.deliveries.record("deliverer", results, now=START)
 
 
 def problems(ledger: Ledger) -> list[tuple[int, str]]:
-    return [(flaw.number, flaw.problem) for flaw in verify_chains(ledger.receipts(), ledger.receipt_chains())]
+    return [(flaw.number, flaw.problem) for flaw in verify_chains(ledger.receipts.read(), ledger.receipts.chains())]
 
 
 def test_receipts_form_a_chain_for_each_project(ledger: Ledger) -> None:
     confirm(ledger, 3)
     confirm(ledger, 2, project="bones")
     confirm(ledger, 1)
-    found = list(ledger.receipts())
+    found = list(ledger.receipts.read())
     expected = [("bones", 1), ("bones", 2), *(("lungs", number) for number in (1, 2, 3, 4))]
     assert [(one.project, one.number) for one in found] == expected
     for before, after in pairwise(found):
         if before.project == after.project:
             assert json.loads(after.document)["previous"] == before.digest
-    assert [(end.project, end.number) for end in ledger.receipt_chains()] == [("bones", 2), ("lungs", 4)]
+    assert [(end.project, end.number) for end in ledger.receipts.chains()] == [("bones", 2), ("lungs", 4)]
     assert problems(ledger) == []
 
 
@@ -98,14 +98,14 @@ def test_what_was_done_to_receipts_is_found(ledger: Ledger, change: str, expecte
 
 def test_a_chain_made_anew_is_found_with_an_export(ledger: Ledger, tmp_path: Path) -> None:
     confirm(ledger, 3)
-    lines = [one.document for one in ledger.receipts()]
-    assert list(compare_export(read_export(lines), ledger.receipts())) == []
+    lines = [one.document for one in ledger.receipts.read()]
+    assert list(compare_export(read_export(lines), ledger.receipts.read())) == []
     with new_ledger(tmp_path / "forged.sqlite3") as forged:
         confirm(forged, 1)
         confirm(forged, 1, project="bones")
         confirm(forged, 1)
         assert problems(forged) == []
-        found = [(flaw.number, flaw.problem) for flaw in compare_export(read_export(lines), forged.receipts())]
+        found = [(flaw.number, flaw.problem) for flaw in compare_export(read_export(lines), forged.receipts.read())]
     assert found == [(2, "was exported with another content"), (3, "was exported and is missing")]
 
 
@@ -118,10 +118,10 @@ def test_an_export_is_of_receipts_only(line: str) -> None:
 def test_a_lost_lease_leaves_no_receipt(ledger: Ledger) -> None:
     bring(ledger, InstanceState.DEIDENTIFIED)
     (taken,) = take(ledger)
-    ledger.release("deliverer", now=START)
+    ledger.deliveries.release("deliverer", now=START)
     result = DeliveryResult(delivery_id=taken.delivery_id, state="confirmed", receipt={"project": "lungs"})
-    assert ledger.record_outcomes("deliverer", [result], now=START).lost == (taken.delivery_id,)
-    assert list(ledger.receipts()) == []
+    assert ledger.deliveries.record("deliverer", [result], now=START).lost == (taken.delivery_id,)
+    assert list(ledger.receipts.read()) == []
 
 
 def test_only_a_confirmation_has_a_receipt() -> None:
@@ -140,7 +140,7 @@ def test_a_claim_has_what_its_receipt_says_of_the_output(ledger: Ledger) -> None
 
 
 def whole(ledger: Ledger, seconds: float, *, quiet: float = 60, expected: int | None = None) -> int:
-    taken = ledger.claim_deliveries(
+    taken = ledger.deliveries.claim(
         "archive", "deliverer", max_count=1000, max_bytes=1 << 40, lease_seconds=9999,
         whole=Whole(quiet_seconds=quiet, expected=expected), now=at(seconds),
     )  # fmt: skip
@@ -149,13 +149,13 @@ def whole(ledger: Ledger, seconds: float, *, quiet: float = 60, expected: int | 
 
 def arrive(ledger: Ledger, number: int, seconds: float) -> int:
     """An instance that is received and claimed by a worker at a moment."""
-    ledger.record_received([replace(received(number), received_at=at(seconds))], now=at(seconds))
+    ledger.instances.record([replace(received(number), received_at=at(seconds))], now=at(seconds))
     (claimed,) = claim(ledger, seconds=seconds)
     return claimed.instance_id
 
 
 def done(ledger: Ledger, instance_id: int, seconds: float, **changes: object) -> None:
-    ledger.finish("worker", [deidentified(instance_id, **changes)], now=at(seconds))  # type: ignore[arg-type]
+    ledger.instances.finish("worker", [deidentified(instance_id, **changes)], now=at(seconds))  # type: ignore[arg-type]
 
 
 def test_a_study_is_whole_after_a_quiet_time(ledger: Ledger) -> None:
@@ -222,7 +222,7 @@ def test_a_study_that_waits_takes_the_highest_priority_of_its_instances(ledger: 
         for number, priority in ((2, 0), (3, 9), (4, 0))
     ]
     for results in [urgent] if together else [[result] for result in urgent]:
-        ledger.finish("worker", results, now=at(2))
+        ledger.instances.finish("worker", results, now=at(2))
     done(ledger, one(ledger, 5), 2, study="2.25.3", priority=5)
     order = [take(ledger, seconds=10)[0].study_uid for _ in range(3)]
     assert order == ["2.25.2", "2.25.3", "2.25.1"]
@@ -233,7 +233,7 @@ def test_a_failing_study_of_high_priority_does_not_block(ledger: Ledger) -> None
     done(ledger, one(ledger, 2), 0, study="2.25.2")
     (failing,) = take(ledger, seconds=1)
     result = DeliveryResult(delivery_id=failing.delivery_id, state="failed", next_attempt_at=at(100))
-    ledger.record_outcomes("deliverer", [result], now=at(1))
+    ledger.deliveries.record("deliverer", [result], now=at(1))
     assert [each.study_uid for each in take(ledger, seconds=2)] == ["2.25.2"]
     assert [each.study_uid for each in take(ledger, seconds=100)] == ["2.25.1"]
 
@@ -245,12 +245,12 @@ def test_asking_is_no_attempt(ledger: Ledger) -> None:
         (taken,) = take(ledger, seconds=second)
         attempts.append(taken.attempts)
         result = DeliveryResult(delivery_id=taken.delivery_id, state=state, next_attempt_at=at(second + 1))  # type: ignore[arg-type]
-        ledger.record_outcomes("deliverer", [result], now=at(second))
+        ledger.deliveries.record("deliverer", [result], now=at(second))
     assert attempts == [1, 2, 2, 2, 2, 3]
     # What is given back unasked does not count either way.
     take(ledger, seconds=10)
-    ledger.release("deliverer", now=at(10))
-    assert ledger.deliveries()[0].attempts == 3
+    ledger.deliveries.release("deliverer", now=at(10))
+    assert ledger.deliveries.entries()[0].attempts == 3
 
 
 #: Tables of versions after that of the receipts, which the migrations make.
@@ -309,4 +309,4 @@ def test_p12_a_queue_survives_the_migration(tmp_path: Path) -> None:
                 connection.execute(sa.text(statement))
     with Ledger.open(url) as ledger:
         assert len(take(ledger, seconds=1)) == 1
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced

@@ -86,7 +86,7 @@ def test_every_connection_is_set_up(tmp_path: Path, choice: Literal["normal", "f
 def test_p9_its_files_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     directory = tmp_path / "made" / "for it"
     with Ledger.open(f"sqlite:///{directory}/ledger.sqlite3") as ledger:
-        ledger.record_received([received(1)])
+        ledger.instances.record([received(1)])
         files = sorted(directory.iterdir())
         assert [path.name.removeprefix("ledger.sqlite3") for path in files] == ["", "-shm", "-wal"]
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
@@ -141,17 +141,17 @@ def test_a_full_disk_is_unavailable_and_nothing_is_recorded(tmp_path: Path) -> N
         def limit(connection: sa.Connection) -> None:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
-        ledger.record_received([received(1)])
+        ledger.instances.record([received(1)])
         with ledger._database.engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         with pytest.raises(LedgerUnavailable, match="SQLITE_FULL"):
-            ledger.record_received([received(number) for number in range(2, 900)])
+            ledger.instances.record([received(number) for number in range(2, 900)])
         pages = 10_000
-        assert len(list(ledger.known_spool_names())) == 1
-        assert len(ledger.record_received([received(number) for number in range(2, 900)])) == 898
+        assert len(list(ledger.instances.known_spool_names())) == 1
+        assert len(ledger.instances.record([received(number) for number in range(2, 900)])) == 898
 
 
 def test_a_ledger_is_not_used_across_a_fork(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getpid", lambda: -1)
     with pytest.raises(LedgerUnavailable, match="another process"):
-        ledger.status()
+        ledger.figures.status()

@@ -55,7 +55,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def receive(self, count: int) -> None:
         self.number += count
         batch = [received(number) for number in range(self.number - count, self.number)]
-        self.states |= dict.fromkeys(self.ledger.record_received(batch, now=at(self.now)), InstanceState.RECEIVED)
+        self.states |= dict.fromkeys(self.ledger.instances.record(batch, now=at(self.now)), InstanceState.RECEIVED)
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def wait(self, seconds: int) -> None:
@@ -68,7 +68,7 @@ class LedgerMachine(RuleBasedStateMachine):
             for number, state in self.states.items()
             if state is InstanceState.RECEIVED and self.leases.get(number, ("", 0.0))[1] <= self.now
         )
-        claimed = self.ledger.claim_received(owner, limit=limit, lease_seconds=LEASE, now=at(self.now))
+        claimed = self.ledger.instances.claim(owner, limit=limit, lease_seconds=LEASE, now=at(self.now))
         assert [each.instance_id for each in claimed] == free[:limit]
         self.leases |= {each.instance_id: (owner, self.now + LEASE) for each in claimed}
 
@@ -83,7 +83,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "held": held(number, **keys),
             "rejected": rejected(number),
         }[kind]
-        (done,) = self.ledger.finish(owner, [result], now=at(self.now))
+        (done,) = self.ledger.instances.finish(owner, [result], now=at(self.now))
         if self.leases.get(number, ("",))[0] != owner:
             assert done.lost
             return
@@ -101,7 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if done.state is not InstanceState.REJECTED:
             self.contents[number] = content
         if done.state is InstanceState.DEIDENTIFIED:
-            for entry in self.ledger.deliveries(instance_id=number):
+            for entry in self.ledger.deliveries.entries(instance_id=number):
                 self.deliveries[entry.delivery_id] = (number, DeliveryState.PENDING)
                 self.due[entry.delivery_id] = self.now
             self._supersede()
@@ -129,7 +129,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _waits(self, delivery: int, destination: str) -> bool:
         """Whether an older version is being sent to the destination."""
-        of_destination = {entry.delivery_id for entry in self.ledger.deliveries(destination=destination, limit=10_000)}
+        of_destination = {
+            entry.delivery_id for entry in self.ledger.deliveries.entries(destination=destination, limit=10_000)
+        }
         return any(
             other in of_destination
             and self.deliveries[other][0] < self.deliveries[delivery][0]
@@ -140,21 +142,23 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, destination=st.sampled_from(DESTINATIONS), count=st.integers(1, 3))
     def claim_deliveries(self, owner: str, destination: str, count: int) -> None:
-        batches = self.ledger.claim_deliveries(
+        batches = self.ledger.deliveries.claim(
             destination, owner, max_count=count, max_bytes=1 << 40, lease_seconds=LEASE, now=at(self.now)
         )
         taken = [claim for batch in batches for claim in batch]
         open_states = {DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.SENT}
         due = {
             entry.delivery_id
-            for entry in self.ledger.deliveries(destination=destination, limit=10_000)
+            for entry in self.ledger.deliveries.entries(destination=destination, limit=10_000)
             if self.deliveries[entry.delivery_id][1] in open_states
             and self.due[entry.delivery_id] <= self.now
             and entry.delivery_id not in self.marked
             and not self._waits(entry.delivery_id, destination)
         }
         # Those that came back without an outcome end when their study has its turn.
-        for entry in self.ledger.deliveries(destination=destination, state=DeliveryState.SUPERSEDED, limit=10_000):
+        for entry in self.ledger.deliveries.entries(
+            destination=destination, state=DeliveryState.SUPERSEDED, limit=10_000
+        ):
             if entry.delivery_id in self.marked:
                 assert self.due[entry.delivery_id] <= self.now
                 self.delivery_leases.pop(entry.delivery_id, None)
@@ -172,7 +176,7 @@ class LedgerMachine(RuleBasedStateMachine):
         leased = sorted(self.delivery_leases) or sorted(self.deliveries)
         delivery = data.draw(st.sampled_from(leased))
         result = outcome(delivery, state, due=self.now + 30)
-        recorded = self.ledger.record_outcomes(owner, [result], now=at(self.now))
+        recorded = self.ledger.deliveries.record(owner, [result], now=at(self.now))
         if self.delivery_leases.get(delivery, ("",))[0] != owner:
             assert recorded.lost == (delivery,)
             return
@@ -190,7 +194,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def crash(self, owner: str) -> None:
         mine = [number for number, lease in self.leases.items() if lease[0] == owner]
         sending = [number for number, lease in self.delivery_leases.items() if lease[0] == owner]
-        released = self.ledger.release(owner, now=at(self.now))
+        released = self.ledger.deliveries.release(owner, now=at(self.now))
         # An expired lease may have been taken away already, by a claim that found better things to do.
         assert len(mine) + len(sending) >= released >= len(sending)
         for number in mine:
@@ -207,7 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
             for number, (_, state) in self.deliveries.items()
             if state in wanted and number not in self.delivery_leases and number not in self.marked
         ]
-        assert self.ledger.retry_deliveries(only_dead=only_dead, now=at(self.now)) == len(hit)
+        assert self.ledger.deliveries.retry(only_dead=only_dead, now=at(self.now)) == len(hit)
         for number in hit:
             self.deliveries[number] = (self.deliveries[number][0], DeliveryState.PENDING)
             self.due[number] = self.now
@@ -217,12 +221,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def resume(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.states)))
         if self.states[number] is InstanceState.HELD:
-            self.ledger.resume_held([number], by="operator", now=at(self.now))
+            self.ledger.reviews.resume([number], by="operator", now=at(self.now))
             self.states[number] = InstanceState.RECEIVED
             del self.contents[number]
         else:
             with pytest.raises(IllegalTransition):
-                self.ledger.resume_held([number], by="operator", now=at(self.now))
+                self.ledger.reviews.resume([number], by="operator", now=at(self.now))
 
     @rule(most=st.integers(1, 3))
     def purge(self, most: int) -> None:
@@ -231,7 +235,7 @@ class LedgerMachine(RuleBasedStateMachine):
             for number, state in self.states.items()
             if state in {InstanceState.DELIVERED, InstanceState.REJECTED} and number not in self.purged
         }
-        given_up = [one.instance_id for one in self.ledger.purge(at(self.now + 1), most, now=at(self.now))]
+        given_up = [one.instance_id for one in self.ledger.retention.purge(at(self.now + 1), most, now=at(self.now))]
         assert set(given_up) <= may_go
         assert len(given_up) == min(most, len(may_go))
         self.purged.update(given_up)
@@ -241,10 +245,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def p3_the_account_balances_and_the_ledger_agrees_with_the_model(self) -> None:
-        account = self.ledger.account()
+        account = self.ledger.accounts.draw()
         assert account.balanced, account.problems
         assert account.recorded == len(self.states)
-        status = self.ledger.status()
+        status = self.ledger.figures.status()
         counts = Counter(self.states.values())
         assert {state: status.instance_count(state) for state in InstanceState} == {
             state: counts[state] for state in InstanceState

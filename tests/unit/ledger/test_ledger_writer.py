@@ -23,7 +23,7 @@ class Gate:
         self.open = Event()
         self.error: BaseException | None = None
 
-    def record_received(self, group: Sequence[Received], /) -> list[int]:
+    def record(self, group: Sequence[Received], /) -> list[int]:
         self.entered.set()
         self.open.wait()
         if self.error:
@@ -43,11 +43,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_what_many_threads_hand_in_is_recorded(ledger: Ledger) -> None:
-    with LedgerWriter(ledger, max_group=7) as writer, ThreadPoolExecutor(8) as pool:
+    with LedgerWriter(ledger.instances, max_group=7) as writer, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: writer.record(received(number)), range(200)))
-    claimed = ledger.claim_received("w", limit=999, lease_seconds=9)
+    claimed = ledger.instances.claim("w", limit=999, lease_seconds=9)
     assert {each.spool_name for each in claimed} == {received(number).spool_name for number in range(200)}
-    assert [entry.after for entry in ledger.history(claimed[0].instance_id)] == ["received"]
+    assert [entry.after for entry in ledger.history.of(claimed[0].instance_id)] == ["received"]
 
 
 def test_what_gathers_during_a_commit_shares_the_next() -> None:

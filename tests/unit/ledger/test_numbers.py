@@ -27,16 +27,16 @@ def test_the_same_token_has_the_same_number(ledger: Ledger) -> None:
         ("b", "patient", "x"),
     ]
     # each project and purpose counts for itself
-    assert [ledger.number(*one) for one in asked] == [1, 2, 1, 1, 1]
+    assert [ledger.numbers.of(*one) for one in asked] == [1, 2, 1, 1, 1]
 
 
 def test_numbers_survive_the_process(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.sqlite3"
     with Ledger.open(url) as first:
-        assert first.number("a", "patient", "x") == 1
+        assert first.numbers.of("a", "patient", "x") == 1
     with Ledger.open(url) as second:
-        assert second.number("a", "patient", "y") == 2
-        assert second.number("a", "patient", "x") == 1
+        assert second.numbers.of("a", "patient", "y") == 2
+        assert second.numbers.of("a", "patient", "x") == 1
 
 
 def test_many_at_once(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_many_at_once(tmp_path: Path) -> None:
     with Ledger.open(url) as one, Ledger.open(url) as two, ThreadPoolExecutor(8) as pool:
         asked = [f"token {number % 25}" for number in range(100)]
         found = list(
-            pool.map(lambda pair: (two if pair[0] % 2 else one).number("a", "patient", pair[1]), enumerate(asked))
+            pool.map(lambda pair: (two if pair[0] % 2 else one).numbers.of("a", "patient", pair[1]), enumerate(asked))
         )
     numbers = dict(zip(asked, found, strict=True))
     assert all(numbers[token] == number for token, number in zip(asked, found, strict=True))

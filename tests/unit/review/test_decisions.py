@@ -41,14 +41,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         ("leak-suspected", {"rows": 40, "columns": 60, "series_key": "a"}),
     ]
     with new_ledger(tmp_path / "ledger.sqlite3") as opened:
-        opened.record_received(
+        opened.instances.record(
             [
                 Received(spool_name=f"2026-01-01/{n:03}.dcm", received_at=START, size=1, crc32=1, sop_class_uid=US)
                 for n in range(1, len(rows) + 1)
             ]
         )
-        opened.claim_received("worker", limit=99, lease_seconds=60)
-        opened.finish(
+        opened.instances.claim("worker", limit=99, lease_seconds=60)
+        opened.instances.finish(
             "worker",
             [
                 HeldResult(
@@ -88,31 +88,31 @@ def test_which_are_meant(ledger: Ledger, settings: Settings, choice: dict[str, o
 
 def test_a_release_needs_a_look(ledger: Ledger, settings: Settings) -> None:
     held = decisions.choose(ledger, settings, Selection(like=1))
-    ledger.view([1], by="other")
+    ledger.holds.view([1], by="other")
     with pytest.raises(ConfigurationError, match="instances 1, 2 were not shown to you"):
         decisions.release(ledger, held, actor="dpo", because="nothing there")
-    assert len(ledger.held()) == 7
-    ledger.view([1, 2], by="dpo")
+    assert len(ledger.holds.instances()) == 7
+    ledger.holds.view([1, 2], by="dpo")
     done = decisions.release(ledger, held, actor="dpo", because="nothing there")
     # A leak is no matter of looking.
     assert (done.text, done.features, done.retried) == ((1, 2), (), (7,))
-    assert {number: (one.text, one.features) for number, one in ledger.reviews([1, 2, 7]).items()} == {
+    assert {number: (one.text, one.features) for number, one in ledger.reviews.of([1, 2, 7]).items()} == {
         1: (True, False), 2: (True, False),
     }  # fmt: skip
 
 
 def test_a_face_is_decided_about_once_for_its_series(ledger: Ledger, settings: Settings) -> None:
-    shown = once_for_each_series(ledger.held(limit=None))
+    shown = once_for_each_series(ledger.holds.instances(limit=None))
     assert [(one.instance_id, members) for one, members in shown] == [(1, 1), (2, 1), (3, 1), (4, 2), (6, 1), (7, 1)]
-    ledger.view([5], by="dpo")
+    ledger.holds.view([5], by="dpo")
     # One slice was seen, and the word counts for the others, and for those that come.
     done = decisions.release(
         ledger, decisions.choose(ledger, settings, Selection(numbers=(4,))), actor="dpo", because="a knee"
     )
     assert done.features == (4, 5)
-    assert {one.instance_id for one in ledger.held()} == {1, 2, 3, 6, 7}
-    assert ledger.series_settled("default", "head")
-    assert not ledger.series_settled("default", "neck")
+    assert {one.instance_id for one in ledger.holds.instances()} == {1, 2, 3, 6, 7}
+    assert ledger.holds.series_settled("default", "head")
+    assert not ledger.holds.series_settled("default", "neck")
 
 
 def test_masks_of_many(ledger: Ledger, settings: Settings) -> None:
@@ -123,7 +123,7 @@ def test_masks_of_many(ledger: Ledger, settings: Settings) -> None:
         1: [(1, 2, 3, 4), (9, 9, 2, 2), (0, 0, 60, 5)],
         2: [(0, 0, 60, 5)],
     }
-    assert ledger.reviews([1])[1].boxes == ((1, 2, 3, 4), (9, 9, 2, 2), (0, 0, 60, 5))
+    assert ledger.reviews.of([1])[1].boxes == ((1, 2, 3, 4), (9, 9, 2, 2), (0, 0, 60, 5))
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_masks_that_are_none(
     held = decisions.choose(ledger, settings, Selection(numbers=numbers))
     with pytest.raises(ConfigurationError, match=problem):
         decisions.mask(ledger, held, added=[Box(*one) for one in box], actor="dpo", because="x")
-    assert len(ledger.held()) == 7
-    assert list(ledger.audit_trail()) == []
+    assert len(ledger.holds.instances()) == 7
+    assert list(ledger.audit.trail()) == []
 
 
 def test_regions_that_stay(ledger: Ledger, settings: Settings) -> None:

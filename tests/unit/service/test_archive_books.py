@@ -19,10 +19,10 @@ def books(ledger: Ledger, *, quiet_seconds: float | None) -> Books:
 def test_what_is_still_on_its_way(tmp_path: Path) -> None:
     with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         now = datetime.now(UTC)
-        numbers = ledger.record_received([received(number, received_at=now) for number in range(2)], now=now)
-        ledger.claim_received("worker", limit=9, lease_seconds=60, now=now)
-        ledger.finish("worker", [deidentified(number, study="2.25.1") for number in numbers], now=now)
-        ids = {entry.delivery_id for entry in ledger.deliveries()}
+        numbers = ledger.instances.record([received(number, received_at=now) for number in range(2)], now=now)
+        ledger.instances.claim("worker", limit=9, lease_seconds=60, now=now)
+        ledger.instances.finish("worker", [deidentified(number, study="2.25.1") for number in numbers], now=now)
+        ids = {entry.delivery_id for entry in ledger.deliveries.entries()}
         whole, quiet = books(ledger, quiet_seconds=None), books(ledger, quiet_seconds=60.0)
         assert whole.awaits("2.25.1", ids) is None
         assert whole.awaits("2.25.1", set(list(ids)[:1])) is not None

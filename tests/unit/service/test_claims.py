@@ -22,18 +22,22 @@ OWNER = "node/deliver/archive"
 
 
 class Ledgers:
-    """A ledger whose calls are counted, and which fails when told to."""
+    """A ledger whose claims are counted, and which fails when told to."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.inner = ledger
+        self.inner = ledger.deliveries
         self.claims = 0
         self.before = self.after = False
 
-    def claim_deliveries(self, *args: Any, **kwargs: Any) -> list[list[DeliveryClaim]]:
+    @property
+    def deliveries(self) -> Ledgers:
+        return self
+
+    def claim(self, *args: Any, **kwargs: Any) -> list[list[DeliveryClaim]]:
         self.claims += 1
         if self.before:
             raise LedgerUnavailable(operation="claim deliveries", reason="it is away")
-        claimed = self.inner.claim_deliveries(*args, **kwargs)
+        claimed = self.inner.claim(*args, **kwargs)
         if self.after:
             raise LedgerUnavailable(operation="claim deliveries", reason="its answer is lost")
         return claimed
@@ -103,7 +107,7 @@ def test_what_is_in_hand_is_not_handed_out_again(make: Make) -> None:
     first = docket.take()[0].delivery_id
     docket.done(1)
     with docket.settling([first]):
-        assert ledger.record_outcomes(OWNER, [outcome(first, "failed", due=0)]).lost == ()
+        assert ledger.deliveries.record(OWNER, [outcome(first, "failed", due=0)]).lost == ()
     assert claim(docket, 2) == ["a"]
 
 
@@ -118,7 +122,7 @@ def test_p4_a_claim_without_an_answer_is_given_back_but_not_what_is_in_hand(make
     setattr(ledger, lost, False)
     assert claim(docket, 1) == ["b"]
     (held,) = docket.take()
-    assert ledger.record_outcomes(OWNER, [outcome(held.delivery_id)]).lost == ()
+    assert ledger.deliveries.record(OWNER, [outcome(held.delivery_id)]).lost == ()
     # An attempt that may have been begun counts.
     assert [claim.attempts for claim in docket._batches[0]] == [2 if lost == "after" else 1]
 
@@ -155,7 +159,7 @@ def test_it_hands_out_nothing_when_it_is_to_stop(make: Make) -> None:
     assert docket.take() == ()
     docket.release()
     # What was not begun was not tried.
-    ((again,),) = ledger.claim_deliveries("archive", "other", max_count=9, max_bytes=1, lease_seconds=60)
+    ((again,),) = ledger.claim("archive", "other", max_count=9, max_bytes=1, lease_seconds=60)
     assert again.attempts == 1
 
 

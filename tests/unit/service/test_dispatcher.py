@@ -101,7 +101,7 @@ class Bench:
 
     def batch(self) -> DeliveryState:
         assert self.batch_of()
-        (entry,) = self.ledger.deliveries()
+        (entry,) = self.ledger.deliveries.entries()
         return entry.state
 
 
@@ -134,7 +134,7 @@ def test_studies_of_a_batch(tmp_path: Path, settings: dict[str, str], batches: l
         for count in batches:
             assert bench.batch_of() == count
         assert bench.batch_of() == 0
-        assert {entry.state for entry in ledger.deliveries()} == {DeliveryState.CONFIRMED}
+        assert {entry.state for entry in ledger.deliveries.entries()} == {DeliveryState.CONFIRMED}
 
 
 def at_once(state: Any, code: str = "scripted") -> Callable[[Parcel], Outcome]:
@@ -147,7 +147,7 @@ def test_what_was_sent_is_asked_for_and_not_sent_again(bench: Callable[..., tupl
     assert one.batch() is DeliveryState.SENT
     assert one.batch() is DeliveryState.CONFIRMED
     assert (len(destination.batches), len(destination.asked)) == (1, 2)
-    assert one.ledger.account().balanced
+    assert one.ledger.accounts.draw().balanced
 
 
 def test_what_the_destination_lost_is_sent_again(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
@@ -179,9 +179,9 @@ def test_an_output_that_cannot_be_read_does_not_unsend_it(bench: Callable[..., t
 def test_a_confirmation_has_a_receipt_without_identity(bench: Callable[..., tuple[Bench, MockDestination]]) -> None:
     one, _ = bench(at_once("sent"), at_once("confirmed", "found"))
     one.batch()
-    assert list(one.ledger.receipts()) == []
+    assert list(one.ledger.receipts.read()) == []
     one.batch()
-    (receipt,) = one.ledger.receipts()
+    (receipt,) = one.ledger.receipts.read()
     document = json.loads(receipt.document)
     assert document["output"] == {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": len(CONTENT)}
     assert document["original"]["keyed_digest"] == "content-1"
@@ -193,7 +193,7 @@ def test_a_confirmation_has_a_receipt_without_identity(bench: Callable[..., tupl
     # Neither UIDs nor the pseudonym: under some profiles they are the original ones.
     assert "2.25." not in receipt.document
     assert "SUBJECT-1" not in receipt.document
-    assert list(verify_chains(one.ledger.receipts(), one.ledger.receipt_chains())) == []
+    assert list(verify_chains(one.ledger.receipts.read(), one.ledger.receipts.chains())) == []
 
 
 def test_the_digest_that_the_destination_computed_is_the_receipts(
@@ -205,7 +205,7 @@ def test_the_digest_that_the_destination_computed_is_the_receipts(
 
     one, _ = bench(confirmed)
     assert one.batch() is DeliveryState.CONFIRMED
-    (receipt,) = one.ledger.receipts()
+    (receipt,) = one.ledger.receipts.read()
     assert json.loads(receipt.document)["output"]["sha256"] == "e" * 64
 
 
@@ -231,10 +231,10 @@ def test_without_a_receipt_there_is_no_confirmation(
 ) -> None:
     one, _ = bench(lambda parcel: _torn(tmp_path / "output", parcel), "confirmed")
     assert one.batch() is DeliveryState.FAILED
-    assert list(one.ledger.receipts()) == []
+    assert list(one.ledger.receipts.read()) == []
     (tmp_path / "output").write_bytes(CONTENT)
     assert one.batch() is DeliveryState.CONFIRMED
-    assert len(list(one.ledger.receipts())) == 1
+    assert len(list(one.ledger.receipts.read())) == 1
 
 
 def _torn(path: Path, parcel: Parcel) -> Outcome:
@@ -267,7 +267,7 @@ def dispatcher(folder: Path, ledger: Ledger, destination: MockDestination, **set
 
 
 def states_of(ledger: Ledger) -> list[str]:
-    return [entry.state for entry in ledger.deliveries()]
+    return [entry.state for entry in ledger.deliveries.entries()]
 
 
 def test_p4_a_slow_connection_holds_up_nothing_of_the_others(tmp_path: Path) -> None:
@@ -287,9 +287,9 @@ def test_p4_a_slow_connection_holds_up_nothing_of_the_others(tmp_path: Path) -> 
             eventually(lambda: states_of(ledger).count("confirmed") == 8)
             running.docket._stopping.set()
             running.stop()
-        assert len(list(ledger.receipts())) == 8
-        assert list(verify_chains(ledger.receipts(), ledger.receipt_chains())) == []
-        assert ledger.account().balanced
+        assert len(list(ledger.receipts.read())) == 8
+        assert list(verify_chains(ledger.receipts.read(), ledger.receipts.chains())) == []
+        assert ledger.accounts.draw().balanced
         assert {len(batch) for batch in destination.batches} == {1}
 
 
@@ -305,7 +305,7 @@ def test_what_is_under_way_at_the_end_is_settled_and_the_rest_given_back(tmp_pat
         destination.open.set()
         running.stop()
         assert sorted(states_of(ledger)) == ["confirmed", "confirmed", "pending"]
-        ((left,),) = ledger.claim_deliveries("archive", "next", max_count=9, max_bytes=1 << 20, lease_seconds=60)
+        ((left,),) = ledger.deliveries.claim("archive", "next", max_count=9, max_bytes=1 << 20, lease_seconds=60)
         assert left.attempts == 1
         assert len(running.dead) == 3
 

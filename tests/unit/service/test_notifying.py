@@ -83,7 +83,7 @@ def teller(settings: Settings, ledger: Ledger, receiver: Receiver, metrics: Metr
 
 
 def sum_up(settings: Settings, ledger: Ledger) -> None:
-    ledger.sum_up(Wishes(settings, identified=[]).of)
+    ledger.notices.sum_up(Wishes(settings, identified=[]).of)
 
 
 def occurrence(**changes: Any) -> Occurrence:

@@ -42,7 +42,11 @@ class Ledger:
         self.fails = 0
         self.failed = threading.Event()
 
-    def record_outcomes(self, owner: str, results: Sequence[DeliveryResult]) -> Recorded:
+    @property
+    def deliveries(self) -> Ledger:
+        return self
+
+    def record(self, owner: str, results: Sequence[DeliveryResult]) -> Recorded:
         assert owner == "node"
         ids = [result.delivery_id for result in results]
         if self.fails or self.never & set(ids):

@@ -44,14 +44,14 @@ def test_rows_that_a_dead_receiver_did_not_come_to(spool: Spool, tmp_path: Path)
     records = received(spool, 5)
     unfinished = spool.incoming(META)
     with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
-        ledger.record_received([received_of(record) for record in records[:3]])
-        [claimed, *_] = ledger.claim_received("worker", limit=1, lease_seconds=60)
+        ledger.instances.record([received_of(record) for record in records[:3]])
+        [claimed, *_] = ledger.instances.claim("worker", limit=1, lease_seconds=60)
         originals = Originals(spool, ledger, SECRET)
         record_newest(spool, originals)
         record_newest(spool, originals)
-        assert sorted(ledger.known_spool_names()) == [record.name for record in records]
+        assert sorted(ledger.instances.known_spool_names()) == [record.name for record in records]
         # What had a row stays as it is: the worker still has it.
-        assert ledger.renew("worker", [claimed.instance_id], 60) == [claimed.instance_id]
+        assert ledger.instances.renew("worker", [claimed.instance_id], 60) == [claimed.instance_id]
     unfinished.abort()
 
 
@@ -68,7 +68,7 @@ def test_what_is_purged_while_it_is_looked_at_is_passed_over(
     monkeypatch.setattr(spool, "names", listed)
     with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         record_newest(spool, Originals(spool, ledger, SECRET))
-        assert list(ledger.known_spool_names()) == [kept]
+        assert list(ledger.instances.known_spool_names()) == [kept]
 
 
 @pytest.mark.parametrize("content", [b"", b"no record", b"\0" * 4096], ids=["empty", "short", "zeros"])
@@ -79,7 +79,7 @@ def test_what_is_damaged_while_it_is_looked_at_gets_a_row(spool: Spool, tmp_path
     spool.path(damaged).write_bytes(content)
     with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
         assert Originals(spool, ledger, SECRET).rebuild(names) == len(names)
-        assert sorted(ledger.known_spool_names()) == sorted([damaged, kept])
+        assert sorted(ledger.instances.known_spool_names()) == sorted([damaged, kept])
 
 
 def test_files_that_the_ledger_gave_up_are_removed_later(
@@ -87,9 +87,9 @@ def test_files_that_the_ledger_gave_up_are_removed_later(
 ) -> None:
     """By the next housekeeping if the disk failed, by the next start if the gateway ended."""
     with new_ledger(tmp_path / "ledger.sqlite3") as ledger:
-        ledger.record_received([received_of(record) for record in received(spool, 4)])
-        claims = ledger.claim_received("worker", limit=3, lease_seconds=60)
-        ledger.finish("worker", [rejected(claim.instance_id) for claim in claims])
+        ledger.instances.record([received_of(record) for record in received(spool, 4)])
+        claims = ledger.instances.claim("worker", limit=3, lease_seconds=60)
+        ledger.instances.finish("worker", [rejected(claim.instance_id) for claim in claims])
         later = datetime.now(UTC) + timedelta(seconds=5)
         housekeeping = Housekeeping(spool, ledger, retention_seconds=1)
         remove, removed = spool.remove, list[str]()
@@ -113,4 +113,4 @@ def test_files_that_the_ledger_gave_up_are_removed_later(
         (left,) = spool.names()
         assert left not in {claim.spool_name for claim in claims}
         assert housekeeping.purge(later) == 0
-        assert ledger.account().balanced
+        assert ledger.accounts.draw().balanced

@@ -45,19 +45,19 @@ class Bench:
 
     def _process(self, claim: ClaimedInstance, _review: Review | None) -> Result:
         self.tried.append(claim.instance_id)
-        self.finished.append(self.ledger.status().instance_count(InstanceState.HELD))
+        self.finished.append(self.ledger.figures.status().instance_count(InstanceState.HELD))
         if claim.instance_id in self.failing:
             raise self.failing[claim.instance_id]
         return held(claim.instance_id)
 
     def received(self, count: int) -> list[int]:
-        self.ledger.record_received([received(number) for number in range(count)])
+        self.ledger.instances.record([received(number) for number in range(count)])
         return list(range(1, count + 1))
 
     def waiting(self, seconds: float = 0) -> list[tuple[int, int]]:
         """Number and attempts of what another worker may take after some time, which it does."""
         now = datetime.now(UTC) + timedelta(seconds=seconds)
-        claims = self.ledger.claim_received("other", limit=1000, lease_seconds=1, now=now)
+        claims = self.ledger.instances.claim("other", limit=1000, lease_seconds=1, now=now)
         return [(one.instance_id, one.attempts) for one in claims]
 
 
@@ -71,7 +71,7 @@ def test_one_without_room_waits_and_the_others_go_on(bench: Bench) -> None:
     first, *others = bench.received(5)
     bench.failing[first] = FULL
     assert bench.worker._batch() == 5
-    assert bench.ledger.status().instance_count(InstanceState.HELD) == len(others)
+    assert bench.ledger.figures.status().instance_count(InstanceState.HELD) == len(others)
     # It is tried again after half a second, and that it was tried counts for nothing.
     assert bench.waiting(0.1) == []
     assert bench.waiting(0.6) == [(first, 1)]
@@ -79,7 +79,7 @@ def test_one_without_room_waits_and_the_others_go_on(bench: Bench) -> None:
 
 def test_each_wait_is_twice_the_one_before_and_forgotten_in_the_end(bench: Bench) -> None:
     (number,) = bench.received(1)
-    claim = bench.ledger.claim_received("node/worker", limit=1, lease_seconds=1)[0]
+    claim = bench.ledger.instances.claim("node/worker", limit=1, lease_seconds=1)[0]
     waits = [bench.worker._wait(claim, FULL) for _ in range(9)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
     bench.worker._finish([held(number)])
@@ -123,7 +123,7 @@ def test_what_is_done_does_not_wait_for_the_rest_of_a_batch(
     bench.received(4)
     assert bench.worker._batch() == 4
     assert bench.finished == finished
-    assert bench.ledger.status().instance_count(InstanceState.HELD) == 4
+    assert bench.ledger.figures.status().instance_count(InstanceState.HELD) == 4
 
 
 def test_what_was_told_before_the_ledger_failed_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_what_was_told_before_the_ledger_failed_stays(bench: Bench, monkeypatch:
     bench.failing[numbers[1]] = LedgerUnavailable(operation="claim numbers", reason="locked")
     with pytest.raises(LedgerUnavailable):
         bench.worker._batch()
-    assert bench.ledger.status().instance_count(InstanceState.HELD) == 1
+    assert bench.ledger.figures.status().instance_count(InstanceState.HELD) == 1
     assert bench.waiting() == [(number, 1) for number in numbers[1:]]
 
 
