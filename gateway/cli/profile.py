@@ -366,7 +366,7 @@ def _load(name: str, search: list[Path]) -> Loaded:
 def _key(project: str | None, config: Path | None) -> Any:
     from gateway.custody.secret import project_secret
     from gateway.deid import ProjectKey
-    from gateway.rehearsal.rehearsal import DEMONSTRATION_KEY
+    from gateway.rehearsal.dry_run import DEMONSTRATION_KEY
 
     if project is None:
         return DEMONSTRATION_KEY

@@ -61,7 +61,7 @@ from gateway.dicom.tag import UNDEFINED_LENGTH, is_private, show
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, WrongValue
 from gateway.profile import Action, Program, RetainedUid, TimeOfDay, Truncation, Unnamed, Verb
-from gateway.profile.situation import situation
+from gateway.profile.situation import Truths
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
 SERIES_INSTANCE_UID: Final = 0x0020000E
@@ -89,8 +89,7 @@ class Deidentifier:
 
     def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
         self._program = program
-        self._names = frozenset(name for condition in program.conditions for name in condition.keywords)
-        self._plans: dict[tuple[bool, ...], Prepared] = {}
+        self._plans: dict[Truths, Prepared] = {}
         self.key = key
         self.numbers = numbers
         self.values = ValueRules(key, numbers)
@@ -105,7 +104,7 @@ class Deidentifier:
     def apply(
         self,
         instance: Instance,
-        sender: Mapping[str, str] | None = None,
+        truths: Truths = (),
         *,
         trace: Trace | None = None,
         pixels: PixelChange | None = None,
@@ -115,20 +114,18 @@ class Deidentifier:
         Parameters
         ----------
         instance: the instance as received
-        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known, for conditions
+        truths: how the conditions of the program came out for it: ``gateway.profile.situation.decided``
         trace: gets one entry for every element that is met
         pixels: what the pixel rules made of it; its elements stand above the rules for attributes
 
         Raises
         ------
         InstanceError: a rule cannot be applied or the instance lacks what its identity is derived from; hold it
+        ValueError: the program has not as many conditions
         """
-        truths: tuple[bool, ...] = ()
-        if self._program.conditions:
-            truths = self._program.truths(situation(instance, self._names, sender))
         return _Run(self, self._plan(truths).of(instance), instance, trace, pixels).output()
 
-    def _plan(self, truths: tuple[bool, ...]) -> Prepared:
+    def _plan(self, truths: Truths) -> Prepared:
         plan = self._plans.get(truths)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.dicom.instance import Instance
 from gateway.dicom.value import values_by_keyword
+from gateway.profile.program import Program
 
-__all__ = ["NOBODY", "situation"]
+__all__ = ["NOBODY", "Truths", "decided", "situation"]
+
+#: How the conditions of a program came out for one instance, in their order.
+Truths: TypeAlias = "tuple[bool, ...]"
 
 #: The sender of an instance that did not come by the network.
 NOBODY: Final[Mapping[str, str]] = {"source": "", "calling_ae": "", "called_ae": "", "route": ""}
@@ -31,3 +35,22 @@ def situation(
     """
     values: dict[str, object] = dict(values_by_keyword(instance, keywords))
     return {**values, **NOBODY, **(sender or {})}
+
+
+def decided(program: Program, instance: Instance, sender: Mapping[str, str] | None = None) -> Truths:
+    """How the conditions of ``program`` come out for ``instance``: asked once, for all that treat it.
+
+    Parameters
+    ----------
+    program: the compiled profile
+    instance: the instance as received
+    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+
+    Raises
+    ------
+    RuleFailed: a condition cannot be decided
+    """
+    if not program.conditions:
+        return ()
+    names = frozenset(name for condition in program.conditions for name in condition.keywords)
+    return program.truths(situation(instance, names, sender))

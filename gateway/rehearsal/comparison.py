@@ -14,7 +14,7 @@ from pydicom import DataElement, Dataset, dcmread
 from gateway.dicom.segments import copy_to
 from gateway.dicom.tag import show
 from gateway.profile import Program
-from gateway.rehearsal.rehearsal import DEMONSTRATION_KEY, Rehearsal, Rehearser, opening
+from gateway.rehearsal.dry_run import DEMONSTRATION_KEY, DryRun, DryRunResult, opening
 from gateway.samples import Sample, generate
 
 __all__ = ["ChangedElement", "ChangedSample", "changed_samples"]
@@ -62,15 +62,15 @@ def changed_samples(before: Program, after: Program) -> tuple[int, tuple[Changed
     changed, count = [], 0
     with (
         tempfile.TemporaryDirectory(prefix="profile-diff-") as folder,
-        Rehearser(before, DEMONSTRATION_KEY) as one,
-        Rehearser(after, DEMONSTRATION_KEY) as other,
+        DryRun(before, DEMONSTRATION_KEY) as one,
+        DryRun(after, DEMONSTRATION_KEY) as other,
     ):
         for sample in generate(_SEED, _RUN):
             count += 1
             path = sample.write(Path(folder))
             with opening(Path(folder)).open(path) as instance:
-                was = _Treated.of(one.rehearse(instance))
-                becomes = _Treated.of(other.rehearse(instance))
+                was = _Treated.of(one.of(instance))
+                becomes = _Treated.of(other.of(instance))
             path.unlink()
             found = _changed(sample, was, becomes)
             if found is not None:
@@ -86,7 +86,7 @@ class _Treated:
     elements: dict[str, str] | None
 
     @classmethod
-    def of(cls, outcome: Rehearsal) -> _Treated:
+    def of(cls, outcome: DryRunResult) -> _Treated:
         words = f"{outcome.state}: {outcome.reason}" if outcome.reason else outcome.state
         if outcome.output is None:
             return cls(words, None)

@@ -12,7 +12,7 @@ from gateway.dicom.segments import copy_to
 from gateway.dicom.tag import show
 from gateway.profile.element import ElementName, parse_element
 from gateway.profile.program import ProfileTest
-from gateway.rehearsal.rehearsal import Rehearsal
+from gateway.rehearsal.dry_run import DryRunResult
 
 __all__ = ["problems"]
 
@@ -22,7 +22,7 @@ _PATIENT: Final = "{patient}"
 _NUMBERS: Final = frozenset(("DS", "FD", "FL", "IS"))
 
 
-def problems(test: ProfileTest, outcome: Rehearsal) -> Iterator[str]:
+def problems(test: ProfileTest, outcome: DryRunResult) -> Iterator[str]:
     """How ``outcome`` differs from what ``test`` expects, one sentence each, with the values of the test.
 
     The outcome's instance must still be open.

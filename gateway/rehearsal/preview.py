@@ -19,7 +19,7 @@ from gateway.dicom.tag import show
 from gateway.profile import Program
 from gateway.profile.element import show_element
 from gateway.profile.wording import in_words, is_patient_pseudonym, place_of
-from gateway.rehearsal.rehearsal import DEMONSTRATION_KEY, Rehearser, opening
+from gateway.rehearsal.dry_run import DEMONSTRATION_KEY, DryRun, opening
 
 __all__ = ["Preview", "Row", "preview"]
 
@@ -88,8 +88,8 @@ def preview(
     SpoolUnavailable: it cannot be read
     """
     # A re-encoded copy is as well protected as the file beside which it stands for the moment (promise P9).
-    with opening(path.parent).open(path) as instance, Rehearser(program, key) as rehearser:
-        outcome = rehearser.rehearse(instance, sender)
+    with opening(path.parent).open(path) as instance, DryRun(program, key) as dry_run:
+        outcome = dry_run.of(instance, sender)
         rows = tuple(_row(instance, entry) for entry in sorted(outcome.trace.entries, key=_order))
     return Preview(outcome.state, outcome.reason, rows)
 

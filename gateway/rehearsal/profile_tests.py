@@ -11,9 +11,9 @@ from typing import Literal
 from gateway.profile import Origin, Program
 from gateway.profile.own import Rule, own_rules
 from gateway.profile.program import ProfileTest
+from gateway.rehearsal.dry_run import DEMONSTRATION_KEY, DryRun, DryRunResult, opening
 from gateway.rehearsal.expectation import problems
 from gateway.rehearsal.given_instance import write_instance
-from gateway.rehearsal.rehearsal import DEMONSTRATION_KEY, Rehearsal, Rehearser, opening
 
 __all__ = ["Trial", "Verdict", "run_tests"]
 
@@ -79,14 +79,14 @@ def run_tests(program: Program) -> Trial:
                 verdicts.append(Verdict(test, "held", "", (str(failed),)))
                 continue
             # Numbers are given anew.
-            with opening(Path(folder)).open(path) as instance, Rehearser(program, DEMONSTRATION_KEY) as rehearser:
-                outcome = rehearser.rehearse(instance, test.sender)
+            with opening(Path(folder)).open(path) as instance, DryRun(program, DEMONSTRATION_KEY) as dry_run:
+                outcome = dry_run.of(instance, test.sender)
                 verdicts.append(Verdict(test, outcome.state, outcome.reason, tuple(problems(test, outcome))))
                 fired |= _fired(rules, outcome)
     return Trial(tuple(verdicts), rules, tuple(rule for rule in rules if rule not in fired))
 
 
-def _fired(rules: Iterable[Rule], outcome: Rehearsal) -> set[Rule]:
+def _fired(rules: Iterable[Rule], outcome: DryRunResult) -> set[Rule]:
     """Those of ``rules`` that applied to the instance of ``outcome``."""
     met = {(entry.tag, entry.action.origin) for entry in outcome.trace.entries}
     origins = {origin for _, origin in met}

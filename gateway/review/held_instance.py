@@ -23,9 +23,10 @@ from gateway.pixels.frames import open_frames
 from gateway.pixels.picture import DrawnBox, Picture, draw, picture_of, png, shrunk
 from gateway.profile import Program, load_profile, shipped_profiles
 from gateway.profile.pixels import FindText, Pass, PixelProgram
+from gateway.profile.situation import decided
 from gateway.service.faces_of_series import face_of, volume_of
 from gateway.settings.configuration import Settings
-from gateway.treatment.pixel_stage import PixelStage, specialised
+from gateway.treatment.pixel_stage import PixelStage
 from gateway.treatment.resources import open_spool
 from gateway.treatment.routing import Router, Sender
 from gateway.treatment.treatment import holding, opening_rules
@@ -366,7 +367,7 @@ class ReviewTable:
             search = (*self._settings.profiles, shipped_profiles())
             program = load_profile(self._settings.projects[name].profile, search=search)
             self._programs[name] = program
-        return specialised(program, instance, sender.facts)
+        return program.specialise(decided(program, instance, sender.facts))
 
 
 def _class_name(uid: str) -> str:

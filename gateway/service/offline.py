@@ -37,6 +37,7 @@ from gateway.service.faces_of_series import NO_SERIES, look_at
 from gateway.settings.configuration import Settings
 from gateway.treatment.pixel_stage import PixelStage
 from gateway.treatment.sequential_numbers import OfflineNumbers
+from gateway.treatment.series_knowledge import SeriesKnowledge
 from gateway.treatment.treatment import OpeningRules, Treatment, holding, opening_rules
 
 Job = TypeVar("Job")
@@ -332,16 +333,16 @@ class _Offline:
                 with holding("opening"):
                     opened = rules.open(path)
                 with opened as instance:
+                    admission = self._treatment.admit(instance)
                     conflict = self._conflict(instance, conflicts)
                     if conflict is not None:
                         return OfflineResult(path, "held", *conflict)
                     draft = work / secrets.token_hex(8)
-                    treated = self._treatment.treat(
-                        instance,
-                        lambda segments: _write(draft, segments),
-                        opening=rules,
-                        face_of=lambda: face or (_LOST if instance.text(SERIES_INSTANCE_UID) else NO_SERIES),
+                    series = SeriesKnowledge(
+                        face=lambda: face or (_LOST if instance.text(SERIES_INSTANCE_UID) else NO_SERIES)
                     )
+                    with self._treatment.treat(admission, opening=rules, series=series) as treated:
+                        size = _write(draft, treated.output.segments)
                 target = self._target(relative, treated.output)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # The work directory is on the same file system: the file appears at once or not at all.
@@ -354,16 +355,13 @@ class _Offline:
                 return OfflineResult(path, "held", error.code, error.message)
             except OSError as error:
                 return OfflineResult(path, "held", "disk", error.strerror or type(error).__name__)
-        return OfflineResult(path, "deidentified", size=treated.stored)
+        return OfflineResult(path, "deidentified", size=size)
 
     def _conflict(self, instance: Instance, conflicts: Conflicts) -> tuple[str, str] | None:
-        """Code and detail of what other files contradict, for an instance that the profile lets go on."""
+        """Code and detail of what other files contradict."""
         said = self._claims_of(instance) if conflicts else ()
         kind = next((kind for kind, what, _ in said if (kind, what) in conflicts), None)
-        if kind is None:
-            return None
-        self._treatment.admit(instance)
-        return CONFLICTS[kind][0], _DETAILS[kind]
+        return None if kind is None else (CONFLICTS[kind][0], _DETAILS[kind])
 
     def _target(self, relative: Path, output: Deidentified) -> Path:
         if self._task.keep_names:

@@ -21,6 +21,7 @@ from gateway.errors import InstanceError, PermanentError, RejectedByRule, SpoolC
 from gateway.ledger import DeliveryClaim, DeliveryState, Ledger, Remaking
 from gateway.profile import Program
 from gateway.service.projects import Project, make_projects
+from gateway.service.series_books import SeriesBooks
 from gateway.settings.configuration import Settings
 from gateway.spool import Output
 from gateway.treatment.pixel_stage import PixelStage, review_of
@@ -130,13 +131,11 @@ class Outputs:
                 _, sender = Router(self._settings, self._projects).route(
                     Sender(made.source, made.calling_ae, made.called_ae), instance
                 )
-                project.treatment.treat(
-                    instance,
-                    lambda segments: self._spool.write_output(claim.spool_name, segments),
-                    sender.facts,
-                    opening=self._opening,
-                    review=review,
-                )
+                admission = project.treatment.admit(instance, sender.facts)
+                # As a worker would: what was found elsewhere in its series counts for what is made again, too.
+                series = SeriesBooks(self._ledger).of(instance, claim.instance_id, project.name, project.key)
+                with project.treatment.treat(admission, opening=self._opening, review=review, series=series) as treated:
+                    self._spool.write_output(claim.spool_name, treated.output.segments)
         except (InstanceError, RejectedByRule, SpoolCorrupt) as error:
             raise OutputLost(instance=claim.instance_id, reason=error.message) from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -18,7 +18,6 @@ import structlog
 
 from gateway.deid.engine import SOP_INSTANCE_UID
 from gateway.dicom.instance import Instance
-from gateway.dicom.segments import Segment
 from gateway.errors import (
     DecodingTooLong,
     InstanceError,
@@ -43,12 +42,13 @@ from gateway.ledger import (
 from gateway.ledger.crosswalk_row import CrosswalkRow
 from gateway.pixels.review import Review
 from gateway.pixels.sampling import SERIES_INSTANCE_UID
-from gateway.service.faces_of_series import NO_SERIES, FacesOfSeries, face_of
+from gateway.service.faces_of_series import FacesOfSeries
 from gateway.service.lease import LeaseKeeper
 from gateway.service.pace import Pace, amount
 from gateway.service.patience import ledger_of
 from gateway.service.process import Child
 from gateway.service.projects import Project, make_projects
+from gateway.service.series_books import SeriesBooks
 from gateway.treatment import circumstances
 from gateway.treatment.content import ContentReader
 from gateway.treatment.correspondence import crosswalk_keys, crosswalk_rows
@@ -136,8 +136,7 @@ class Worker:
         )
         self._lease = LeaseKeeper(child.settings.workers.lease_seconds)
         self._cautious = _CAUTIOUS if child.cautious else 0
-        #: Project and keyed hash of a series -> whether a slice of it had text, in the batch under way.
-        self._texts: dict[tuple[str, str], bool] = {}
+        self._series = SeriesBooks(ledger)
         #: Instance -> seconds of its last wait.
         self._waits: dict[int, float] = {}
         #: Source -> how many of its instances in a row a codec did not finish.
@@ -173,7 +172,7 @@ class Worker:
         if not claims:
             return int(self._faces.step())
         self._lease.hold(claim.instance_id for claim in claims)
-        self._texts.clear()
+        self._series.forget()
         results: list[Result] = []
         finished = size = 0
         finish_at = time.monotonic() + _FINISH_SECONDS
@@ -287,7 +286,7 @@ class Worker:
                     sop_uid = instance.text(SOP_INSTANCE_UID) or instance.meta.sop_instance_uid
                     series = instance.text(SERIES_INSTANCE_UID)
                 try:
-                    treated, destinations, rows = self._treat(claim, project, sender, instance, review)
+                    treated, size, destinations, rows = self._treat(claim, project, sender, instance, review)
                 except InstanceError as error:
                     with suppress(InstanceError), holding("what is known of it"):
                         about = circumstances.about(instance, project.key, error)
@@ -305,7 +304,7 @@ class Worker:
                 project=project.name,
                 profile=project.treatment.program.profile,
                 profile_digest=project.treatment.program.digest,
-                output_size=treated.stored,
+                output_size=size,
                 patient_id=output.patient_id,
                 study_uid=output.study_uid,
                 series_uid=output.series_uid,
@@ -352,45 +351,21 @@ class Worker:
 
     def _treat(
         self, claim: ClaimedInstance, project: Project, sender: Sender, instance: Instance, review: Review | None
-    ) -> tuple[Treated[int], tuple[str, ...], tuple[CrosswalkRow, ...]]:
-        """The stored output, where it goes, and what the crosswalk keeps of it."""
+    ) -> tuple[Treated, int, tuple[str, ...], tuple[CrosswalkRow, ...]]:
+        """The stored output with its size, where it goes, and what the crosswalk keeps of it."""
         # What is rejected needs no destination.
-        project.treatment.admit(instance, sender.facts)
+        admission = project.treatment.admit(instance, sender.facts)
         with holding("routing"):
             destinations = self._router.destinations(
                 project.name, sender, instance, identified=project.treatment.program.identified
             )
-        series = instance.text(SERIES_INSTANCE_UID)
-        treated = project.treatment.treat(
-            instance,
-            self._store(claim.spool_name),
-            sender.facts,
-            opening=self._opening,
-            review=review,
-            features_settled=lambda: self._series_settled(project, series),
-            series_has_text=lambda: self._series_has_text(project, series),
-            face_of=lambda: face_of(self._ledger, claim.instance_id) if series else NO_SERIES,
-        )
+        series = self._series.of(instance, claim.instance_id, project.name, project.key)
+        with project.treatment.treat(admission, opening=self._opening, review=review, series=series) as treated:
+            size = self._spool.write_output(claim.spool_name, treated.output.segments)
         keys = self._crosswalks.get(project.name)
         with holding("the crosswalk"):
             rows = () if keys is None else crosswalk_rows(keys[0], instance, treated.output)
-        return treated, destinations, rows
-
-    def _series_has_text(self, project: Project, series: str) -> bool:
-        """Asked once a batch for a series: what is missed by that is made anew when the result is recorded."""
-        key = circumstances.series_key(project.key, series)
-        known = self._texts.get((project.name, key))
-        if known is None:
-            known = bool(key) and self._ledger.sampling.series_has_text(project.name, key)
-            self._texts[project.name, key] = known
-        return known
-
-    def _series_settled(self, project: Project, series: str) -> bool:
-        key = circumstances.series_key(project.key, series)
-        return bool(key) and self._ledger.holds.series_settled(project.name, key)
-
-    def _store(self, name: str) -> Callable[[Sequence[Segment]], int]:
-        return lambda segments: self._spool.write_output(name, segments)
+        return treated, size, destinations, rows
 
 
 def _reason(result: Result) -> tuple[str | None, str | None]:

@@ -6,8 +6,7 @@ A process has one stage, with one child that runs the codecs and one finder of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,6 @@ from gateway.errors import BurnedInTextSuspected, ConfigurationError, RuleFailed
 from gateway.ledger import ReviewRecord
 from gateway.pixels.check import check_pixels
 from gateway.pixels.embedded import Embedded, embedded_in
-from gateway.pixels.faces.blanking import Face
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.surplus import drop_surplus
@@ -26,13 +24,13 @@ from gateway.pixels.text import TextFinder
 from gateway.pixels.treatment import Examination, PixelOutcome, PixelTreatment
 from gateway.profile import Program
 from gateway.profile.pixels import Pass, Rectangle
-from gateway.profile.situation import situation
 from gateway.settings.pixel_settings import PixelSettings
+from gateway.treatment.series_knowledge import NOTHING_KNOWN, SeriesKnowledge
 from gateway.verify.harvest import harvest
 from gateway.verify.output import read_output
 from gateway.verify.recollection import Recollection
 
-__all__ = ["PixelStage", "identifying_words", "review_of", "specialised"]
+__all__ = ["PixelStage", "identifying_words", "review_of"]
 
 _PICTURES: Final = {
     "picture": "a picture in a sequence stays",
@@ -60,7 +58,6 @@ class PixelStage:
         """End the child that runs the codecs, if there is one."""
         self.sandbox.close()
 
-    @contextmanager
     def treated(
         self,
         program: Program,
@@ -68,11 +65,9 @@ class PixelStage:
         *,
         work: Path,
         review: Review | None,
-        features_settled: Callable[[], bool] = bool,
-        series_has_text: Callable[[], bool] = bool,
-        face_of: Callable[[], Face | None] | None = None,
-    ) -> Iterator[PixelOutcome]:
-        """What becomes of the pixels of ``instance``; the files of its frames last as long as the block.
+        series: SeriesKnowledge = NOTHING_KNOWN,
+    ) -> PixelOutcome:
+        """What becomes of the pixels of ``instance``; to be closed when its frames are needed no more.
 
         Parameters
         ----------
@@ -80,9 +75,7 @@ class PixelStage:
         instance: as received
         work: directory for frames
         review: what a person decided
-        features_settled: tells whether a person has decided about the faces of the instance's series
-        series_has_text: tells whether another slice of its series had text
-        face_of: tells what was found of a face in its series
+        series: what is known of the instance's series
 
         Raises
         ------
@@ -96,13 +89,16 @@ class PixelStage:
                 work=work,
                 words=lambda: identifying_words(instance),
                 review=review,
-                features_settled=features_settled,
-                series_has_text=series_has_text,
-                face_of=face_of,
+                features_settled=series.features_settled,
+                series_has_text=series.has_text,
+                face_of=series.face,
             )
-        with outcome:
+        try:
             drop_surplus(program, instance, outcome, review, longest=self.sandbox.settings.frame_bytes)
-            yield outcome
+        except BaseException:
+            outcome.close()
+            raise
+        return outcome
 
     def examine(self, program: Program, instance: Instance) -> Examination:
         """Tell a reviewer what rules and the finder of text say.
@@ -177,19 +173,6 @@ class PixelStage:
                 if raw:
                     self._embedded.keep(instance.implicit, raw, found)
             yield from found
-
-
-def specialised(program: Program, instance: Instance, sender: Mapping[str, str] | None) -> Program:
-    """``program`` without conditions, as it applies to ``instance``.
-
-    Raises
-    ------
-    RuleFailed: a condition cannot be decided
-    """
-    if not program.conditions:
-        return program
-    names = frozenset(name for condition in program.conditions for name in condition.keywords)
-    return program.specialise(program.truths(situation(instance, names, sender)))
 
 
 def identifying_words(instance: Instance) -> frozenset[str]:

@@ -1,35 +1,36 @@
-"""What happens to one instance between the spool and its output: open, treat pixels, de-identify, verify, store.
+"""What happens to one instance between the spool and its output: admit, treat pixels, de-identify, verify.
 
-The gateway's workers and ``gateway deid`` use this same sequence. Any error on the way means that no output exists;
-so does a rule of the profile that rejects or holds the instance.
+Whoever treats an instance uses this sequence: the workers, ``gateway deid``, previews, the tests of profiles. Any error
+on the way means that no output exists; so does a rule of the profile that rejects or holds the instance. Conditions are
+decided once, and what they came to is handed down.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Self
 
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
-from gateway.deid.acceptance import decide
+from gateway.deid.acceptance import Decision, decide
 from gateway.deid.numbers import NumberSource
+from gateway.deid.trace import Trace
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
-from gateway.dicom.segments import Segment
 from gateway.errors import GatewayError, HeldByRule, RejectedByRule, RuleFailed
-from gateway.pixels.faces.blanking import Face
 from gateway.pixels.review import Review
 from gateway.profile import Program
+from gateway.profile.situation import decided
 from gateway.settings.configuration import Settings
 from gateway.settings.pixel_settings import PixelSettings
-from gateway.treatment.pixel_stage import PixelStage, specialised
+from gateway.treatment.pixel_stage import PixelStage
+from gateway.treatment.series_knowledge import NOTHING_KNOWN, SeriesKnowledge
 from gateway.verify import Verifier
 
-Stored = TypeVar("Stored")
 #: Among the actions of an output: its pixels are not those received.
 PIXELS_TREATED: Final = "treat-pixels"
 #: Among the actions of an output: bytes of its Pixel Data that were no pixels have gone.
@@ -40,8 +41,8 @@ DEFACED: Final = "deface"
 
 
 @dataclass(frozen=True, slots=True)
-class Treated(Generic[Stored]):
-    """A verified output: what de-identification says of it, what storing it gave, and the seconds that it took.
+class Treated:
+    """A verified output: what de-identification says of it, and the seconds that it took.
 
     ``areas`` counts what was blackened on every frame; None if the pixels are those received. ``surplus`` counts bytes
     of Pixel Data that were no pixels and have gone; None if there were none. ``sampled`` tells whether only a sample of
@@ -50,7 +51,6 @@ class Treated(Generic[Stored]):
     """
 
     output: Deidentified
-    stored: Stored
     areas: int | None
     pixel_seconds: float
     deidentify_seconds: float
@@ -96,6 +96,35 @@ def opening_rules(settings: Settings, work: Path) -> OpeningRules:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An instance, and what the ``accept`` rules decided about it.
+
+    Attributes
+    ----------
+    instance: as received, open
+    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+    decision: whether it goes on, and by which rule
+    """
+
+    instance: Instance
+    sender: Mapping[str, str] | None
+    decision: Decision
+
+    def required(self) -> Self:
+        """The same, of an instance that goes on.
+
+        Raises
+        ------
+        RejectedByRule: a rule rejects it
+        HeldByRule: a rule holds it
+        """
+        if self.decision.kind != "accepted":
+            kind = RejectedByRule if self.decision.kind == "rejected" else HeldByRule
+            raise kind(rule=self.decision.rule, because=self.decision.because.rstrip("."))
+        return self
+
+
 class Treatment:
     """A program with a project's key, ready for any number of instances.
 
@@ -124,7 +153,22 @@ class Treatment:
         """The program that is applied."""
         return self._deidentifier.program
 
-    def admit(self, instance: Instance, sender: Mapping[str, str] | None = None) -> None:
+    def decide(self, instance: Instance, sender: Mapping[str, str] | None = None) -> Admission:
+        """What the ``accept`` rules of the profile decide about ``instance``.
+
+        Parameters
+        ----------
+        instance: as received
+        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+
+        Raises
+        ------
+        RuleFailed: a condition cannot be decided
+        """
+        with holding("acceptance"):
+            return Admission(instance, sender, decide(self.program, instance, sender))
+
+    def admit(self, instance: Instance, sender: Mapping[str, str] | None = None) -> Admission:
         """Let ``instance`` go on if no ``accept`` rule of the profile keeps it from that.
 
         Parameters
@@ -138,64 +182,50 @@ class Treatment:
         HeldByRule: a rule holds it
         RuleFailed: a condition cannot be decided
         """
-        with holding("acceptance"):
-            decision = decide(self.program, instance, sender)
-        if decision.kind != "accepted":
-            kind = RejectedByRule if decision.kind == "rejected" else HeldByRule
-            raise kind(rule=decision.rule, because=decision.because.rstrip("."))
+        return self.decide(instance, sender).required()
 
+    @contextmanager
     def treat(
         self,
-        instance: Instance,
-        store: Callable[[Sequence[Segment]], Stored],
-        sender: Mapping[str, str] | None = None,
+        admission: Admission,
         *,
         opening: OpeningRules,
         review: Review | None = None,
-        features_settled: Callable[[], bool] = bool,
-        series_has_text: Callable[[], bool] = bool,
-        face_of: Callable[[], Face | None] | None = None,
-    ) -> Treated[Stored]:
-        """Treat the pixels of ``instance``, de-identify and verify it, if it is admitted; hand the output to ``store``.
+        series: SeriesKnowledge = NOTHING_KNOWN,
+        trace: Trace | None = None,
+    ) -> Iterator[Treated]:
+        """Treat the pixels of an instance that goes on, de-identify and verify it.
+
+        The output can be read as long as the block lasts, and the instance is open.
 
         Parameters
         ----------
-        instance: open; its file must stay open while ``store`` runs
-        store: called once, only with a verified output
-        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
-        opening: how ``instance`` was opened; frames that are written lie in its work directory until this returns
+        admission: of the instance
+        opening: how it was opened; frames that are written lie in its work directory until the block ends
         review: what a person decided who looked at the pixels
-        features_settled: tells whether a person has decided about the faces of the instance's series
-        series_has_text: tells whether another slice of its series had text
-        face_of: tells what was found of a face in its series; without it nothing is looked for
+        series: what is known of the instance's series
+        trace: gets one entry for every element that is met
 
         Raises
         ------
-        RejectedByRule: a rule of the profile rejects it; ``store`` was not called
-        InstanceError: the instance has to be held; ``store`` was not called
-        GatewayError: ``store`` failed, or the codecs cannot be started
+        RejectedByRule: a rule of the profile rejects it
+        InstanceError: the instance has to be held
+        DecoderUnavailable, SpoolUnavailable: it may work later
         """
-        self.admit(instance, sender)
+        admission.required()
+        instance = admission.instance
         started = time.perf_counter()
-        with ExitStack() as stack:
-            with holding("the pixels"):
-                program = specialised(self.program, instance, sender)
-                treating = self._pixels.treated(
-                    program,
-                    instance,
-                    work=opening.work,
-                    review=review,
-                    features_settled=features_settled,
-                    series_has_text=series_has_text,
-                    face_of=face_of,
-                )
-                outcome = stack.enter_context(treating)
+        with holding("the pixels"):
+            truths = decided(self.program, instance, admission.sender)
+            program = self.program.specialise(truths)
+            outcome = self._pixels.treated(program, instance, work=opening.work, review=review, series=series)
+        with outcome:
             pixels_done = time.perf_counter()
             with holding("de-identification"):
-                output = self._deidentifier.apply(instance, sender, pixels=outcome.change)
+                output = self._deidentifier.apply(instance, truths, trace=trace, pixels=outcome.change)
             deidentified = time.perf_counter()
             with holding("verification"):
-                self._verifier.check(instance, output.segments, sender, pixels=outcome.change)
+                self._verifier.check(instance, output.segments, truths, pixels=outcome.change)
                 self._pixels.check(
                     program,
                     instance,
@@ -206,9 +236,8 @@ class Treatment:
                     review=review,
                 )
             verified = time.perf_counter()
-            return Treated(
+            yield Treated(
                 output=output,
-                stored=store(output.segments),
                 areas=len(outcome.areas) if outcome.edit else None,
                 surplus=outcome.surplus,
                 faceless=outcome.change is not None and outcome.change.features_cleaned,
@@ -253,6 +282,7 @@ __all__ = [
     "DEFACED",
     "PIXELS_TREATED",
     "SURPLUS_DROPPED",
+    "Admission",
     "OpeningRules",
     "Treated",
     "Treatment",

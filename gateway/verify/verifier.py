@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode, split_values
@@ -16,7 +16,7 @@ from gateway.dicom.uid import is_well_known
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Mapping_, Program, Verb
-from gateway.profile.situation import situation
+from gateway.profile.situation import Truths
 from gateway.verify import words
 from gateway.verify.assertion import Assertion
 from gateway.verify.coded import coded_kinds
@@ -56,8 +56,7 @@ class Verifier:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._names = frozenset(name for condition in program.conditions for name in condition.keywords)
-        self._checks: dict[tuple[bool, ...], Checks] = {}
+        self._checks: dict[Truths, Checks] = {}
         if not program.conditions:
             self._ready(())
 
@@ -65,7 +64,7 @@ class Verifier:
         self,
         instance: Instance,
         output: Sequence[Segment],
-        sender: Mapping[str, str] | None = None,
+        truths: Truths = (),
         *,
         pixels: PixelChange | None = None,
     ) -> None:
@@ -75,7 +74,7 @@ class Verifier:
         ----------
         instance: the original
         output: what is to leave
-        sender: who sent the original, for conditions, as the engine had it
+        truths: how the conditions of the program came out, as the engine had them
         pixels: what was done to the pixels, as the engine had it; what is in them, others check
 
         Raises
@@ -85,12 +84,9 @@ class Verifier:
         InstanceError: the output cannot be read back
         SpoolCorrupt: a file is shorter than a segment of it
         """
-        truths: tuple[bool, ...] = ()
-        if self._program.conditions:
-            truths = self._program.truths(situation(instance, self._names, sender))
         self._ready(truths).check(instance, read_output(instance, output, pixels), pixels)
 
-    def _ready(self, truths: tuple[bool, ...]) -> Checks:
+    def _ready(self, truths: Truths) -> Checks:
         checks = self._checks.get(truths)
         if checks is None:
             if len(self._checks) >= _MOST_OUTCOMES:

@@ -85,12 +85,12 @@ def deidentified(profile: Path, originals: Iterable[tuple[str, Path]], folder: P
         try:
             with holding("opening"):
                 opened = rules.open(path)
-            with opened as instance, output.open("wb") as file:
-                treatment.treat(
-                    instance,
-                    lambda segments, file=file: copy_to(segments, file),  # type: ignore[misc]
-                    opening=rules,
-                )
+            with (
+                opened as instance,
+                treatment.treat(treatment.admit(instance), opening=rules) as treated,
+                output.open("wb") as file,
+            ):
+                copy_to(treated.output.segments, file)
         except InstanceError:
             output.unlink(missing_ok=True)
         else:

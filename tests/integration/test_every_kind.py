@@ -5,7 +5,7 @@ And without the extra that finds text: what passes is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from gateway.deid import ProjectKey
 from gateway.dicom.encoded import Limits
-from gateway.dicom.segments import Segment, copy_to
+from gateway.dicom.segments import copy_to
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.errors import BurnedInTextSuspected, RejectedByRule
 from gateway.extras import ocr
@@ -79,10 +79,6 @@ def test_no_name_goes_out(tmp_path: Path, stage: PixelStage, example: str) -> No
     pixels, name = burned()
     target = tmp_path / "out.dcm"
 
-    def store(segments: Sequence[Segment]) -> int:
-        with target.open("wb") as file:
-            return copy_to(segments, file)
-
     fates = []
     for number, (modality, sop_class, said) in enumerate(KINDS):
         source = image(
@@ -90,8 +86,12 @@ def test_no_name_goes_out(tmp_path: Path, stage: PixelStage, example: str) -> No
             SeriesInstanceUID=f"1.2.276.0.7230010.3.1.{number}", BitsStored=12, **said,
         )  # fmt: skip
         try:
-            with opening.open(stored(tmp_path, source)) as instance:
-                treatment.treat(instance, store, opening=opening)
+            with (
+                opening.open(stored(tmp_path, source)) as instance,
+                treatment.treat(treatment.admit(instance), opening=opening) as treated,
+                target.open("wb") as file,
+            ):
+                copy_to(treated.output.segments, file)
         except RejectedByRule:
             fates.append("rejected")
         except BurnedInTextSuspected:

@@ -19,6 +19,7 @@ from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import copy_to
 from gateway.profile import Program, load_profile, shipped_profiles
+from gateway.profile.situation import decided
 from gateway.verify import Verifier
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -104,10 +105,11 @@ def treat(
     trace = Trace()
     deidentifier = Deidentifier(using, key, numbers=numbers)
     with opened(stored(folder, source, syntax=syntax)) as instance:
-        output = deidentifier.apply(instance, sender, trace=trace)
-        assert deidentifier.apply(instance, sender).segments == output.segments
+        truths = decided(using, instance, sender)
+        output = deidentifier.apply(instance, truths, trace=trace)
+        assert deidentifier.apply(instance, truths).segments == output.segments
         if verify:
-            Verifier(using).check(instance, output.segments, sender)
+            Verifier(using).check(instance, output.segments, truths)
         file = io.BytesIO()
         copy_to(output.segments, file)
     file.seek(0)

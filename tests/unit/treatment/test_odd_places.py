@@ -241,8 +241,11 @@ def left(treatment: Treatment, folder: Path, content: bytes) -> list[str]:
     rules = OpeningRules(work=folder, limits=Limits(), max_reencode_bytes=1 << 24)
     output = io.BytesIO()
     try:
-        with rules.open(path) as instance:
-            treatment.treat(instance, lambda segments: copy_to(segments, output), opening=rules)
+        with (
+            rules.open(path) as instance,
+            treatment.treat(treatment.admit(instance), opening=rules) as treated,
+        ):
+            copy_to(treated.output.segments, output)
     except GatewayError as error:
         return [word for word in WORDS if word in error.message.lower()]
     views = list(readings(output.getvalue()))
@@ -291,5 +294,5 @@ def test_the_file_without_any_goes_out(tmp_path: Path, treatment: Treatment) -> 
     path = tmp_path / "in.dcm"
     path.write_bytes(file_of(source()))
     rules = OpeningRules(work=tmp_path, limits=Limits(), max_reencode_bytes=1 << 24)
-    with rules.open(path) as instance:
-        assert treatment.treat(instance, len, opening=rules).stored > 0
+    with rules.open(path) as instance, treatment.treat(treatment.admit(instance), opening=rules) as treated:
+        assert treated.output.segments

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from gateway.deid import ProjectKey
 from gateway.dicom.encoded import Limits
-from gateway.dicom.segments import Segment, copy_to
+from gateway.dicom.segments import copy_to
 from gateway.errors import (
     BurnedInTextSuspected,
     FeaturesSuspected,
@@ -51,7 +51,7 @@ def treat(
     *,
     use: str = "basic",
     review: Review | None = None,
-) -> tuple[pydicom.FileDataset, Treated[int]]:
+) -> tuple[pydicom.FileDataset, Treated]:
     """The output of ``source``, and what is said of it; nothing stays in the work directory."""
     work = folder / "work"
     work.mkdir(exist_ok=True)
@@ -60,12 +60,12 @@ def treat(
     opening = OpeningRules(work=work, limits=Limits(), max_reencode_bytes=1 << 20)
     file = io.BytesIO()
 
-    def store(segments: Sequence[Segment]) -> int:
-        return copy_to(segments, file)
-
     try:
-        with opening.open(path) as instance:
-            treated = treatment.treat(instance, store, opening=opening, review=review)
+        with (
+            opening.open(path) as instance,
+            treatment.treat(treatment.admit(instance), opening=opening, review=review) as treated,
+        ):
+            copy_to(treated.output.segments, file)
     finally:
         assert list(work.iterdir()) == []
     file.seek(0)

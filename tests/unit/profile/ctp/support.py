@@ -21,7 +21,7 @@ from gateway.dicom.instance import open_instance
 from gateway.dicom.segments import copy_to
 from gateway.profile import Program, load_profile
 from gateway.profile.ctp import Imported, import_ctp
-from gateway.profile.situation import situation
+from gateway.profile.situation import decided, situation
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 FORMS = ("xml", "properties")
@@ -121,7 +121,7 @@ def item(**values: Any) -> Dataset:
 def apply(directory: Path, program: Program, dataset: Dataset) -> Dataset:
     """What the engine makes of the instance."""
     with open_instance(_saved(directory, dataset), work=directory, limits=Limits(), max_reencode_bytes=1 << 20) as one:
-        output = Deidentifier(program, ProjectKey(b"k" * 32), numbers=Numbers()).apply(one)
+        output = Deidentifier(program, ProjectKey(b"k" * 32), numbers=Numbers()).apply(one, decided(program, one))
         buffer = io.BytesIO()
         copy_to(output.segments, buffer)
     buffer.seek(0)
