@@ -24,7 +24,7 @@ from gateway.association.connecting import connect
 from gateway.association.message import MessageReader
 from gateway.association.pdu import IS_COMMAND, PDU_HEADER, PDV_OVERHEAD, ProposedContext
 from gateway.association.transfer import acknowledge_quickly
-from gateway.dicom.segments import Segment, total_length
+from gateway.dicom.segments import Segment, read_into, total_length
 from gateway.errors import ConnectionFailed, DeliveryFailed, ProtocolViolation, SpoolCorrupt, SpoolUnavailable
 
 #: Context ids are the odd numbers to 255 (PS3.8 9.3.2.2).
@@ -437,10 +437,6 @@ def _fill(segment: Segment, offset: int, target: memoryview, files: dict[Path, i
         if descriptor is None:
             descriptor = files[segment.path] = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
             opened.callback(os.close, descriptor)
-        count = os.preadv(descriptor, [target], segment.offset + offset)
+        return read_into(descriptor, segment, offset, target)
     except OSError as error:
         raise SpoolUnavailable(operation="read", name=segment.path.name, reason=cause_of(error)) from None
-    if not count:
-        missing = segment.length - offset
-        raise SpoolCorrupt(name=segment.path.name, reason=f"{missing} bytes are missing at its end")
-    return count

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from gateway.dicom.segments import FileRange
+from gateway.dicom.segments import FileRange, total_length
 
 #: ``sent``: taken but not confirmed; ``confirmed``: the destination has it; ``failed``: worth another try;
 #: ``dead``: another try is pointless until a human has changed something.
@@ -40,6 +40,11 @@ class Parcel:
     transfer_syntax: str
     length: int
     parts: tuple[FileRange, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the ranges add up to the instance's length: what is not so is not sent."""
+        return bool(self.parts) and total_length(self.parts) == self.length
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from gateway.association.requestor import Node
 from gateway.deliver.base import Destination
 from gateway.deliver.books import Books
 from gateway.deliver.dicom_node import CommitmentOptions, DicomNodeDestination, NodeOptions
-from gateway.deliver.endpoint import Authorization, Endpoint, Tls
 from gateway.deliver.folder import FolderDestination
 from gateway.deliver.stow import StowDestination, StowOptions
 from gateway.deliver.xnat import LabelTemplates, XnatDestination, XnatOptions
 from gateway.errors import ConfigurationError
 from gateway.settings import destination_settings
+from gateway.web.endpoint import Authorization, Endpoint, Tls
 
 
 def build_destination(

@@ -43,8 +43,9 @@ from gateway.deliver.commitment import (
 )
 from gateway.deliver.commitment_listener import CommitmentListener
 from gateway.deliver.store_status import status_of
+from gateway.deliver.verdicts import NOT_WHOLE, unanswered, unreadable
 from gateway.dicom.file_meta import read_file_meta
-from gateway.dicom.segments import FileRange, total_length
+from gateway.dicom.segments import FileRange
 from gateway.dicom.uid import is_valid_uid
 from gateway.errors import DeliveryFailed, MalformedDataSet, NotDicom, SpoolCorrupt, SpoolUnavailable
 
@@ -138,7 +139,7 @@ class DicomNodeDestination:
         try:
             self._listen()
         except DeliveryFailed as error:
-            return [_unanswered(error).of(parcel) for parcel in parcels]
+            return [unanswered(error).of(parcel) for parcel in parcels]
         with self._slots, self._session() as session:
             stored: list[Parcel] = []
             setbacks, stop = 0, None
@@ -253,14 +254,12 @@ class DicomNodeDestination:
                     # A node may end a kept association at any moment, and storing twice is storing once: one more try
                     # on an association of its own tells whether it is really gone.
                     if not reused or error.facts["code"] not in ("connection-lost", "aborted"):
-                        return _unanswered(error), True
+                        return unanswered(error), True
         except DeliveryFailed as error:
             session.unreachable = True
-            return _unanswered(error), True
-        except SpoolCorrupt as error:
-            return Verdict("dead", "spool-corrupt", error.message), False
-        except SpoolUnavailable as error:
-            return Verdict("failed", "spool-unreadable", error.message), False
+            return unanswered(error), True
+        except (SpoolCorrupt, SpoolUnavailable) as error:
+            return unreadable(error), False
 
     def _stored(self, association: Association, parcel: Parcel, data: Sequence[FileRange]) -> Verdict:
         command = c_store_request(association.next_message_id(), parcel.sop_class_uid, parcel.sop_uid)
@@ -438,8 +437,8 @@ def _pair(parcel: Parcel) -> Pair:
 
 def _fault(parcel: Parcel) -> Verdict | None:
     """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
-    if not parcel.parts or total_length(parcel.parts) != parcel.length:
-        return Verdict("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+    if not parcel.is_whole:
+        return NOT_WHOLE
     for name, uid in (
         ("SOP Instance UID", parcel.sop_uid),
         ("SOP Class UID", parcel.sop_class_uid),
@@ -480,10 +479,6 @@ def _parts_from(parts: Sequence[FileRange], start: int) -> list[FileRange]:
         if skipped < part.length:
             found.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
     return found
-
-
-def _unanswered(error: DeliveryFailed) -> Verdict:
-    return Verdict("failed", str(error.facts["code"]), str(error.facts["reason"]))
 
 
 def _context_refused(result: int) -> Verdict:

@@ -23,7 +23,8 @@ from secrets import token_hex
 from typing import Final, TypeAlias
 
 from gateway.deliver.base import Check, Outcome, Parcel
-from gateway.dicom.segments import FileRange, total_length
+from gateway.deliver.verdicts import NOT_WHOLE, unreadable
+from gateway.dicom.segments import FileRange, read_into, too_short
 from gateway.errors import SpoolCorrupt, SpoolUnavailable
 
 _PARTIAL: Final = ".partial"
@@ -168,10 +169,8 @@ class FolderDestination:
         for parcel in parcels:
             try:
                 outcomes.append(self._store(parcel, place, buffer))
-            except SpoolCorrupt as error:
-                outcomes.append(Outcome(parcel.delivery_id, "dead", "spool-corrupt", error.message))
-            except SpoolUnavailable as error:
-                outcomes.append(Outcome(parcel.delivery_id, "failed", "spool-unreadable", error.message))
+            except (SpoolCorrupt, SpoolUnavailable) as error:
+                outcomes.append(unreadable(error).of(parcel))
             except OSError as error:
                 outcomes.append(_failure(parcel.delivery_id, error))
         return outcomes
@@ -185,8 +184,8 @@ class FolderDestination:
         )
 
     def _store(self, parcel: Parcel, place: Path, buffer: memoryview) -> Outcome:
-        if not parcel.parts or total_length(parcel.parts) != parcel.length:
-            raise SpoolCorrupt(name="of the output", reason="its ranges do not add up to the instance's length")
+        if not parcel.is_whole:
+            return NOT_WHOLE.of(parcel)
         exists = place.exists()
         if exists and _is_same(parcel, place, buffer):
             return Outcome(parcel.delivery_id, "confirmed", "already-stored")
@@ -257,7 +256,7 @@ def _open(part: FileRange) -> int:
         raise SpoolUnavailable(operation="read", name=part.path.name, reason=_why(error)) from None
     if missing > 0:
         os.close(source)
-        raise _too_short(part, missing)
+        raise too_short(part.path, missing)
     return source
 
 
@@ -278,10 +277,10 @@ def _chunks(parts: Sequence[FileRange], buffer: memoryview) -> Iterator[memoryvi
     for part in parts:
         source = _open(part)
         try:
-            offset, left = part.offset, part.length
-            while left:
-                count = _read(part, source, offset, buffer[filled : filled + left])
-                filled, offset, left = filled + count, offset + count, left - count
+            at = 0
+            while at < part.length:
+                count = _read(part, source, at, buffer[filled:])
+                filled, at = filled + count, at + count
                 if filled == len(buffer):
                     yield buffer
                     filled = 0
@@ -291,14 +290,11 @@ def _chunks(parts: Sequence[FileRange], buffer: memoryview) -> Iterator[memoryvi
         yield buffer[:filled]
 
 
-def _read(part: FileRange, source: int, offset: int, target: memoryview) -> int:
+def _read(part: FileRange, source: int, at: int, target: memoryview) -> int:
     try:
-        count = os.preadv(source, [target], offset)
+        return read_into(source, part, at, target)
     except OSError as error:
         raise SpoolUnavailable(operation="read", name=part.path.name, reason=_why(error)) from None
-    if not count:
-        raise _too_short(part, part.offset + part.length - offset)
-    return count
 
 
 def _uncache(descriptor: int) -> None:
@@ -309,10 +305,6 @@ def _uncache(descriptor: int) -> None:
     """
     with suppress(OSError):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _too_short(part: FileRange, missing: int) -> SpoolCorrupt:
-    return SpoolCorrupt(name=part.path.name, reason=f"{missing} bytes are missing at its end")
 
 
 def _is_same(parcel: Parcel, place: Path, buffer: memoryview) -> bool:

@@ -24,10 +24,11 @@ from threading import Lock
 from typing import Final
 
 from gateway.deliver.base import Outcome, OutcomeState, Parcel
-from gateway.deliver.connection import Answer, Connection
-from gateway.deliver.endpoint import Endpoint
 from gateway.dicom.uid import is_valid_uid
 from gateway.errors import DeliveryFailed
+from gateway.web.answer import Answer
+from gateway.web.endpoint import Endpoint
+from gateway.web.streaming import Connection
 
 _ACCEPT: Final = "application/dicom+json"
 _FIRST_SECONDS: Final = 0.5

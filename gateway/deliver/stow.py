@@ -36,27 +36,27 @@ import secrets
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from threading import BoundedSemaphore, Lock
 from time import monotonic, sleep
 from typing import Final, Literal, TypeAlias
 
 from gateway.deliver.base import Check, Outcome, Parcel, Verdict
-from gateway.deliver.connection import Answer, Connection
-from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.deliver.multipart import multipart
+from gateway.deliver.pool import Pool
 from gateway.deliver.qido import QidoConfirmation
 from gateway.deliver.store_response import StoreResponse, read_store_response, reason_of
-from gateway.dicom.segments import total_length
+from gateway.deliver.verdicts import NOT_WHOLE, unanswered, unreadable
 from gateway.dicom.uid import is_valid_uid
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
-from gateway.version import __version__
+from gateway.version import USER_AGENT
+from gateway.web.answer import Answer
+from gateway.web.calls import Calls
+from gateway.web.endpoint import Authorization, Endpoint
+from gateway.web.retry_after import retry_after
+from gateway.web.streaming import Connection
 
 _ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.9"
-_LONGEST_RETRY_AFTER: Final = 24 * 3600.0
 _SETBACKS_IN_A_ROW: Final = 3
 #: How often a probe asks whether its instance is found.
 _PROBES: Final = 10
@@ -142,7 +142,7 @@ class StowDestination:
         self._max_bytes = self._options.max_bytes
         #: Instances of a request: fewer after one that was not answered in time, more again after quick answers.
         self._most = self._options.max_instances
-        self._fields = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "User-Agent": f"deid-gateway/{__version__}"}
+        self._fields = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         if authorization is not None:
             self._fields["Authorization"] = authorization.value
         self._qido = (
@@ -150,10 +150,7 @@ class StowDestination:
             if self._options.confirm == "qido"
             else None
         )
-        self._slots = BoundedSemaphore(self._options.connections)
-        self._lock = Lock()
-        self._idle: list[Connection] = []
-        self._closed = False
+        self._connections = Pool(self._options.connections, make=self._open, end=Connection.close)
 
     @property
     def name(self) -> str:
@@ -171,7 +168,7 @@ class StowDestination:
             else:
                 outcomes[position] = fault.of(parcel)
         if sendable:
-            with self._connection() as connection:
+            with self._connections.lent() as connection:
                 outcomes |= self._send(connection, deque(self._batches(sendable)))
         found = [outcomes[position] for position in range(len(parcels))]
         return found if self._qido is None else [self._qido.stored(outcome) for outcome in found]
@@ -180,19 +177,27 @@ class StowDestination:
         """Whether QIDO-RS finds the parcels; without ``confirm="qido"`` they are stored again."""
         if self._qido is None:
             return self.send(parcels)
-        with self._connection() as connection:
+        with self._connections.lent() as connection:
             return self._qido.ask(connection, parcels)
 
     def probe(self, parcel: Parcel | None) -> Iterator[Check]:
         """Search for a study that does not exist, then store ``parcel`` if given and look whether it is found."""
         target = self._endpoint.target("/studies")
         target += ("&" if self._endpoint.query else "?") + f"StudyInstanceUID=2.25.{secrets.randbits(120)}&limit=1"
-        with self._connection() as connection:
-            try:
-                status = connection.request("GET", target, {**self._fields, "Accept": "application/dicom+json"}).status
-            except DeliveryFailed as error:
-                yield Check(ok=False, text=f"no answer: {error.facts['reason']}")
-                return
+        calls = Calls(
+            self._endpoint,
+            destination=self._name,
+            timeout=self._options.timeout_seconds,
+            context=self._context,
+            answer_limit=0,
+        )
+        try:
+            status = calls.call("GET", target, {**self._fields, "Accept": "application/dicom+json"}).status
+        except DeliveryFailed as error:
+            yield Check(ok=False, text=f"no answer: {error.facts['reason']}")
+            return
+        finally:
+            calls.close()
         if status in (401, 403, 407):
             yield Check(ok=False, text=f"the server refuses the credentials (status {status}): check auth")
             return
@@ -218,25 +223,7 @@ class StowDestination:
 
     def close(self) -> None:
         """Close the idle connections, and those in use as soon as they are done."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        with self._slots:
-            with self._lock:
-                connection = self._idle.pop() if self._idle else self._open()
-            try:
-                yield connection
-            finally:
-                with self._lock:
-                    if self._closed:
-                        connection.close()
-                    else:
-                        self._idle.append(connection)
+        self._connections.close()
 
     def _open(self) -> Connection:
         return Connection(
@@ -249,8 +236,8 @@ class StowDestination:
 
     def _fault(self, parcel: Parcel) -> Verdict | None:
         """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
-        if not parcel.parts or total_length(parcel.parts) != parcel.length:
-            return Verdict("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+        if not parcel.is_whole:
+            return NOT_WHOLE
         if not parcel.sop_uid:
             return Verdict("dead", "invalid-uid", "without a SOP Instance UID no answer can name the instance")
         if self._options.study_in_url and not is_valid_uid(parcel.study_uid):
@@ -317,7 +304,7 @@ class StowDestination:
         return self._answered(batch, answer)
 
     def _unanswered(self, batch: _Batch, error: DeliveryFailed) -> _Round:
-        verdict = Verdict("failed", str(error.facts["code"]), str(error.facts["reason"]))
+        verdict = unanswered(error)
         if verdict.code == "timeout":
             return self._late(batch, verdict)
         if verdict.code == "connection-lost":
@@ -387,7 +374,7 @@ class StowDestination:
         if status in (404, 405, 410):
             return Verdict("failed", "not-found", f"status {status}: there is no STOW-RS service at the URL")
         if status in (429, 503):
-            wait = self._retry_after(answer.retry_after)
+            wait = retry_after(answer.retry_after, now=self._clock())
             return Verdict("failed", "busy", f"status {status}: it asks to be left alone for a while", wait)
         if status == 502:
             return Verdict("failed", "unreachable", "status 502: a proxy does not reach the service")
@@ -420,21 +407,6 @@ class StowDestination:
             return _isolated(batch, Verdict("failed", "server-error", f"status {answer.status}"))
         return _Round(_all(batch, Verdict("failed", "refused", f"status {answer.status}")))
 
-    def _retry_after(self, value: str) -> float | None:
-        """Seconds of a Retry-After field: a number or a date (RFC 9110 10.2.3)."""
-        value = value.strip()
-        if value.isdecimal() and value.isascii() and len(value) <= 9:
-            seconds = float(value)
-        else:
-            try:
-                moment = parsedate_to_datetime(value)
-                # A date without a zone, "-0000", is meant as UTC.
-                moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-                seconds = (moment - self._clock()).total_seconds()
-            except (ValueError, TypeError, OverflowError):
-                return None
-        return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
-
 
 def _all(batch: _Batch, verdict: Verdict) -> dict[int, Outcome]:
     return {position: verdict.of(parcel) for position, parcel in batch}
@@ -454,12 +426,8 @@ def _isolated(batch: _Batch, verdict: Verdict) -> _Round:
 def _without(batch: _Batch, culprit: int, error: SpoolUnavailable | SpoolCorrupt) -> _Round:
     """The rest of the batch again, without the one whose stored bytes are not to be had."""
     position, parcel = batch[culprit]
-    if isinstance(error, SpoolCorrupt):
-        verdict = Verdict("dead", "spool-corrupt", error.message)
-    else:
-        verdict = Verdict("failed", "spool-unreadable", error.message)
     rest = batch[:culprit] + batch[culprit + 1 :]
-    return _Round({position: verdict.of(parcel)}, again=[rest] if rest else [])
+    return _Round({position: unreadable(error).of(parcel)}, again=[rest] if rest else [])
 
 
 def _names(response: StoreResponse, batch: _Batch) -> bool:

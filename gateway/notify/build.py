@@ -11,6 +11,7 @@ from gateway.notify.base import Notifier
 from gateway.notify.smtp import Mailer
 from gateway.notify.webhook import Webhook
 from gateway.settings.notification_settings import Notification, SmtpNotification
+from gateway.web.endpoint import Tls
 
 __all__ = ["build_notifier"]
 
@@ -40,20 +41,11 @@ def build_notifier(name: str, settings: Notification) -> Notifier:
         secret = "" if settings.secret is None else settings.secret.get_secret_value().strip()
     if len(secret) < SHORTEST:
         raise ConfigurationError(place=place, problem=f"the secret of a webhook has at least {SHORTEST} characters")
-    if settings.ca_file is not None:
-        # requests reads it when it sends; what is wrong with it is told here.
-        _context(settings.ca_file, verify=True, place=place)
-    return Webhook(name, settings, secret=secret.encode())
+    context = _context(settings.ca_file, verify=settings.verify_tls, place=place)
+    return Webhook(name, settings, secret=secret.encode(), context=context)
 
 
 def _context(ca_file: Path | None, *, verify: bool, place: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except OSError as error:
-        problem = f"ca_file cannot be used: {error.strerror or 'it is no PEM file'}"
-        raise ConfigurationError(place=place, problem=problem) from None
+    context = Tls(ca_file=ca_file, verify=verify).context(place=place)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     return context

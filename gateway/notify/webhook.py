@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ssl
 import time
 from collections.abc import Callable
 from typing import Final
 
-import requests
-
+from gateway.errors import DeliveryFailed
 from gateway.notify.base import NotifyFailed
 from gateway.notify.message import Message
 from gateway.settings.notification_settings import WebhookNotification
-from gateway.version import __version__
+from gateway.version import USER_AGENT
+from gateway.web.calls import Calls, ascii_url
+from gateway.web.endpoint import Endpoint
 
 __all__ = ["Webhook", "signature"]
 
@@ -33,14 +35,27 @@ class Webhook:
     name: in the configuration
     settings: of the notification
     secret: of the signature
+    context: of TLS
     clock: seconds since 1970
+
+    Raises
+    ------
+    ConfigurationError: the URL cannot be used
     """
 
     def __init__(
-        self, name: str, settings: WebhookNotification, *, secret: bytes, clock: Callable[[], float] = time.time
+        self,
+        name: str,
+        settings: WebhookNotification,
+        *,
+        secret: bytes,
+        context: ssl.SSLContext,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.name: Final = name
         self._settings = settings
+        self._endpoint = Endpoint.parse(ascii_url(settings.url), place=f"notifications.{name}")
+        self._context = context if self._endpoint.secure else None
         self._secret = secret
         self._clock = clock
 
@@ -56,36 +71,35 @@ class Webhook:
         settings = self._settings
         headers = {
             "Content-Type": "application/json",
-            "User-Agent": f"deid-gateway/{__version__}",
+            "User-Agent": USER_AGENT,
             "X-Gateway-Id": message.id.encode("ascii", "replace").decode("ascii"),
             "X-Gateway-Timestamp": moment,
             "X-Gateway-Signature": f"sha256={signature(self._secret, moment, body)}",
         }
-        verify = str(settings.ca_file) if settings.ca_file is not None and settings.verify_tls else settings.verify_tls
+        # Of its answer nothing is needed but the status.
+        calls = Calls(
+            self._endpoint,
+            destination=self.name,
+            timeout=settings.timeout_seconds,
+            context=self._context,
+            answer_limit=0,
+        )
         try:
-            with requests.Session() as session:
-                # No proxies, credentials or authorities from the environment: only what is configured.
-                session.trust_env = False
-                answer = session.post(
-                    settings.url,
-                    data=body,
-                    headers=headers,
-                    timeout=settings.timeout_seconds,
-                    allow_redirects=False,
-                    verify=verify,
-                    stream=True,
-                )
-                # Its body is not read: nothing of it is needed, and it may be endless.
-                answer.close()
-        except requests.exceptions.SSLError:
-            raise self._failed("tls", "its certificate is not accepted, or TLS failed") from None
-        except requests.exceptions.Timeout:
-            raise self._failed("timeout", f"no answer within {settings.timeout_seconds:g} s") from None
-        except requests.exceptions.ConnectionError:
-            raise self._failed("unreachable", "there is no connection") from None
-        except (requests.exceptions.RequestException, OSError) as error:
-            raise self._failed("protocol", type(error).__name__) from None
-        self._judge(answer.status_code)
+            status = calls.call("POST", self._endpoint.path or "/", headers, body).status
+        except DeliveryFailed as error:
+            raise self._unanswered(str(error.facts["code"])) from None
+        finally:
+            calls.close()
+        self._judge(status)
+
+    def _unanswered(self, code: str) -> NotifyFailed:
+        if code == "tls":
+            return self._failed("tls", "its certificate is not accepted, or TLS failed")
+        if code == "timeout":
+            return self._failed("timeout", f"no answer within {self._settings.timeout_seconds:g} s")
+        if code == "answer-unreadable":
+            return self._failed("protocol", "what it answers is not HTTP")
+        return self._failed("unreachable", "there is no connection")
 
     def _judge(self, status: int) -> None:
         if 200 <= status < 300:

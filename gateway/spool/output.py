@@ -19,7 +19,7 @@ from struct import error as struct_error
 from typing import Final
 
 from gateway import checksum
-from gateway.dicom.segments import FileRange, Segment
+from gateway.dicom.segments import FileRange, Segment, pieces
 from gateway.errors import SpoolCorrupt
 
 _MAGIC: Final = b"DGou"
@@ -147,20 +147,13 @@ def read_parts(path: Path, *, name: str, stored: Path) -> Output:
 
 
 def _copy(part: FileRange, file: FileIO, crc32: int) -> int:
-    with part.path.open("rb") as source:
-        source.seek(part.offset)
-        left = part.length
-        while left:
-            chunk = source.read(min(left, _CHUNK))
-            if not chunk:
-                raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
-            _write(file, chunk)
-            crc32 = checksum.crc32(chunk, crc32)
-            left -= len(chunk)
+    for piece in pieces(part, memoryview(bytearray(min(part.length, _CHUNK)))):
+        _write(file, piece)
+        crc32 = checksum.crc32(piece, crc32)
     return crc32
 
 
-def _write(file: FileIO, content: bytes) -> None:
+def _write(file: FileIO, content: bytes | memoryview) -> None:
     """Write all of ``content``: the kernel may take a part."""
     written = file.write(content)
     while written < len(content):

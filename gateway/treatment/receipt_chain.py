@@ -8,7 +8,6 @@ in it. Whoever has the original and the project's secret can compute the keyed d
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,8 +17,8 @@ from functools import partial
 from typing import Final
 
 from gateway.deliver import Outcome
-from gateway.dicom.segments import FileRange
-from gateway.errors import SpoolCorrupt, SpoolUnavailable
+from gateway.dicom.segments import FileRange, pieces
+from gateway.errors import SpoolUnavailable
 from gateway.ledger import DeliveryClaim, Receipt, ReceiptChain
 from gateway.ledger.chain import ChainCheck, ChainFlaw, digest_of, facts_of
 from gateway.treatment.treatment import PIXELS_TREATED
@@ -199,17 +198,8 @@ def _sha256(parts: Sequence[FileRange]) -> str:
     buffer = _BUFFER.view
     for part in parts:
         try:
-            source = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                offset, left = part.offset, part.length
-                while left:
-                    count = os.preadv(source, [buffer[:left]], offset)
-                    if not count:
-                        raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end")
-                    digest.update(buffer[:count])
-                    offset, left = offset + count, left - count
-            finally:
-                os.close(source)
+            for piece in pieces(part, buffer):
+                digest.update(piece)
         except OSError as error:
             raise SpoolUnavailable(operation="read", name=part.path.name, reason=error.strerror) from None
     return digest.hexdigest()

@@ -16,10 +16,10 @@ from gateway.dicom.encoded import Element, Familiar, Part, index, survey
 from gateway.dicom.file_meta import FileMeta, read_file_meta
 from gateway.dicom.instance import Instance
 from gateway.dicom.pixel_change import PixelChange
-from gateway.dicom.segments import FileRange, Segment
+from gateway.dicom.segments import FileRange, Segment, too_short
 from gateway.dicom.tag import PIXEL_DATA, show
 from gateway.dicom.transfer_syntax import transfer_syntax
-from gateway.errors import LeakSuspected, MalformedDataSet, SpoolCorrupt
+from gateway.errors import LeakSuspected, MalformedDataSet
 
 __all__ = ["PIXELS", "Output", "read_output"]
 
@@ -171,13 +171,13 @@ class _Reader:
                 file.seek(segment.offset)
                 content = file.read(segment.length)
             if len(content) != segment.length:
-                raise SpoolCorrupt(name=segment.path.name, reason=f"{segment.length - len(content)} bytes are missing")
+                raise too_short(segment.path, segment.length - len(content))
             self.data += content
             return
         buffer, start = self._instance.buffer, segment.offset
         stop = start + segment.length
         if stop > len(buffer):
-            raise SpoolCorrupt(name=segment.path.name, reason=f"{stop - len(buffer)} bytes are missing")
+            raise too_short(segment.path, stop - len(buffer))
         for element in self._long(start, stop):
             self.data += buffer[start : element[3]]
             header = bytes(buffer[element[2] : element[3]])

@@ -13,8 +13,8 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from gateway.deliver import Outcome, Parcel, StowDestination, StowOptions
-from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.dicom.segments import FileRange
+from gateway.web.endpoint import Authorization, Endpoint
 from tests.fixtures.orthanc import Orthanc, orthanc_server
 
 SOURCES = ["CT_small.dcm", "MR_small_implicit.dcm", "JPEG2000.dcm", "SC_rgb_rle.dcm", "color-pl.dcm", "rtplan.dcm"]

@@ -14,6 +14,7 @@ LEVELS = {
     "dicom": 1,
     "extras": 1,
     "association": 2,
+    "web": 3,
     "settings": 3,
     "spool": 4,
     "ledger": 4,

@@ -1,8 +1,8 @@
 """XNAT's REST interface as far as delivery needs it: log in once, keep the session, ask for JSON.
 
-One client is one connection with one server session. XNAT opens a session for every request that carries credentials
-alone, and ends a session after some minutes of silence: so the client logs in once, sends the cookie, and logs in again
-when that is refused.
+One client is one server session: calls go by one connection, bodies of instances by another. XNAT opens a session for
+every request that carries credentials alone, and ends a session after some minutes of silence: so the client logs in
+once, sends the cookie, and logs in again when that is refused.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
-from gateway.deliver.connection import Answer, Connection
-from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.dicom.segments import Segment
 from gateway.errors import DeliveryFailed
-from gateway.version import __version__
+from gateway.version import USER_AGENT
+from gateway.web.answer import Answer
+from gateway.web.calls import Calls
+from gateway.web.endpoint import Authorization, Endpoint
+from gateway.web.retry_after import retry_after
+from gateway.web.streaming import Connection
 
-#: Anything that looks like a browser's is asked for a token against cross-site requests.
-_USER_AGENT: Final = f"deid-gateway/{__version__}"
 #: What a session id may look like; it is put into a header field.
 _SESSION: Final = re.compile(r"[A-Za-z0-9._!-]{8,256}", re.ASCII)
-_LONGEST_RETRY_AFTER: Final = 24 * 3600.0
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 #: Those that an import, or archiving, is never answered with; 301 and 303 may tell a place.
@@ -40,7 +41,7 @@ def path_of(*segments: str) -> str:
 
 
 class XnatClient:
-    """A connection to an XNAT server with a session of its own; not for use from several threads at once.
+    """A session with an XNAT server; not for use from several threads at once.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class XnatClient:
     destination: name that errors carry
     authorization: user name and password, or alias and secret of a token
     context: for TLS; None for plain HTTP
-    timeout: see ``Connection``
+    timeout: see ``Calls`` and ``Connection``
     answer_limit: bytes of an answer that are read at most
     """
 
@@ -65,6 +66,9 @@ class XnatClient:
         self._endpoint = endpoint
         self._destination = destination
         self._authorization = authorization
+        self._calls = Calls(
+            endpoint, destination=destination, timeout=timeout, context=context, answer_limit=answer_limit
+        )
         self._connection = Connection(
             endpoint, destination=destination, timeout=timeout, context=context, answer_limit=answer_limit
         )
@@ -78,7 +82,7 @@ class XnatClient:
         DeliveryFailed: no answer, or not a session; its fact ``code`` is ``credentials`` or as in ``refusal``
         """
         self._session = ""
-        answer = self._connection.request(
+        answer = self._calls.call(
             "POST", self._endpoint.target("/data/JSESSION"), self._fields(Authorization=self._authorization.value)
         )
         if answer.status in (401, 403):
@@ -91,22 +95,16 @@ class XnatClient:
         self._session = session
 
     def log_out(self) -> None:
-        """End the session on the server, as far as it can be reached, and close the connection."""
+        """End the session on the server, as far as it can be reached, and close the connections."""
         if self._session:
             with suppress(DeliveryFailed):
-                self._connection.request("DELETE", self._endpoint.target("/data/JSESSION"), self._fields())
+                self._calls.call("DELETE", self._endpoint.target("/data/JSESSION"), self._fields())
             self._session = ""
+        self._calls.close()
         self._connection.close()
 
     def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query | None = None,
-        body: Sequence[Segment] = (),
-        length: int = 0,
-        content_type: str = "",
+        self, method: str, path: str, *, query: Query | None = None, content: bytes = b"", content_type: str = ""
     ) -> Answer:
         """Send a request within the session, and once more in a new one if the server no longer knows it.
 
@@ -114,6 +112,27 @@ class XnatClient:
         ----------
         method: of HTTP
         path: below the base URL, as ``path_of`` makes it
+        query: parameters of the URL
+        content: of the request
+        content_type: its media type
+
+        Raises
+        ------
+        DeliveryFailed: no answer, or the credentials are refused; with the fact ``code``
+        """
+        target = self._target(path, query)
+        answer = self._in_session(
+            lambda: self._calls.call(method, target, self._fields_of(content_type), content, again=not content)
+        )
+        self._look(answer, _REDIRECTS if method == "GET" else _ELSEWHERE)
+        return answer
+
+    def send(self, path: str, *, query: Query, body: Sequence[Segment], length: int, content_type: str) -> Answer:
+        """Send instances by POST; see ``request``.
+
+        Parameters
+        ----------
+        path: below the base URL
         query: parameters of the URL
         body: content
         length: bytes of the content
@@ -125,18 +144,27 @@ class XnatClient:
         SpoolUnavailable: a file of the body cannot be read; with the fact ``segment``
         SpoolCorrupt: a file of the body is shorter than its range; with the fact ``segment``
         """
+        target = self._target(path, query)
+        # What was sent into a session that XNAT is at work on may be lost: it is looked at before it is sent again.
+        answer = self._in_session(
+            lambda: self._connection.request(
+                "POST", target, self._fields_of(content_type), body, length=length, again=False
+            )
+        )
+        self._look(answer, _ELSEWHERE)
+        return answer
+
+    def _target(self, path: str, query: Query | None) -> str:
+        return self._endpoint.target(path) + (f"?{urlencode(query)}" if query else "")
+
+    def _fields_of(self, content_type: str) -> dict[str, str]:
+        return self._fields(**({"Content-Type": content_type} if content_type else {}))
+
+    def _in_session(self, ask: Callable[[], Answer]) -> Answer:
+        """The answer within a session that the server knows."""
         fresh = not self._session
         if fresh:
             self.log_in()
-        target = self._endpoint.target(path) + (f"?{urlencode(query)}" if query else "")
-        named = {"Content-Type": content_type} if content_type else {}
-
-        def ask() -> Answer:
-            # What was sent into a session that XNAT is at work on may be lost: it is looked at before.
-            return self._connection.request(
-                method, target, self._fields(**named), body, length=length, again=not length
-            )
-
         answer = ask()
         if answer.status == 401 and not fresh:
             self.log_in()
@@ -144,10 +172,12 @@ class XnatClient:
         if answer.status == 401:
             self._session = ""
             raise self.failure("credentials", "status 401: it does not accept the session that it has just given")
-        if answer.status in (_REDIRECTS if method == "GET" else _ELSEWHERE) or is_page(answer):
-            # To a session that has ended some servers, and proxies that log in for them, show the way to the login.
-            self._session = ""
         return answer
+
+    def _look(self, answer: Answer, elsewhere: frozenset[int]) -> None:
+        """To a session that has ended some servers, and proxies that log in for them, show the way to the login."""
+        if answer.status in elsewhere or is_page(answer):
+            self._session = ""
 
     def get(self, path: str, *, query: Query | None = None) -> Any:
         """The JSON content of a resource; None if there is no such resource (404).
@@ -194,7 +224,7 @@ class XnatClient:
         if answer.status in (404, 405, 410):
             return self.failure("not-found", f"{status}: there is no such service: check the URL")
         if answer.status in (429, 503):
-            wait = _seconds(answer.retry_after)
+            wait = retry_after(answer.retry_after, now=datetime.now(UTC))
             return self.failure("busy", f"{status}: it asks to be left alone for a while", retry_after=wait)
         if answer.status == 507:
             return self.failure("storage-full", f"{status}: its disk is full")
@@ -207,7 +237,7 @@ class XnatClient:
         return self.failure("unexpected-status", f"{status} is no answer to this request")
 
     def _fields(self, **more: str) -> dict[str, str]:
-        fields = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT, **more}
+        fields = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **more}
         if self._session:
             fields["Cookie"] = f"JSESSIONID={self._session}"
         return fields
@@ -216,9 +246,3 @@ class XnatClient:
 def is_page(answer: Answer) -> bool:
     """Whether it is a page for people instead of what was asked for: nothing that is read here begins so."""
     return answer.status == 200 and answer.body[:1024].lstrip()[:1] == b"<"
-
-
-def _seconds(value: str) -> float | None:
-    """Seconds of a Retry-After field, if it is a number (RFC 9110 10.2.3)."""
-    value = value.strip()
-    return min(float(value), _LONGEST_RETRY_AFTER) if value.isascii() and value.isdecimal() else None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import BoundedSemaphore, Condition, Lock
+from threading import Condition
 
 from gateway.deliver.base import Check, Outcome, Parcel, Verdict
 from gateway.deliver.books import Books
-from gateway.deliver.endpoint import Authorization, Endpoint
+from gateway.deliver.pool import Pool
+from gateway.deliver.verdicts import NOT_WHOLE
 from gateway.deliver.xnat.client import XnatClient
 from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.probe import probe
 from gateway.deliver.xnat.shared import Shared
 from gateway.deliver.xnat.study import StudyDelivery
-from gateway.dicom.segments import total_length
 from gateway.dicom.uid import is_valid_uid
+from gateway.web.endpoint import Authorization, Endpoint
 
 
 class XnatDestination:
@@ -49,10 +50,7 @@ class XnatDestination:
         self._authorization = authorization
         self._options = options
         self._context = context if endpoint.secure else None
-        self._slots = BoundedSemaphore(options.connections)
-        self._lock = Lock()
-        self._idle: list[XnatClient] = []
-        self._closed = False
+        self._clients = Pool(options.connections, make=self._open, end=XnatClient.log_out)
         self._studies = _Turns()
         self._shared = Shared.of(options, books)
 
@@ -71,16 +69,12 @@ class XnatDestination:
 
     def probe(self, parcel: Parcel | None) -> Iterator[Check]:
         """Try the destination, step by step; a test instance is removed again."""
-        with self._client() as client:
+        with self._clients.lent() as client:
             yield from probe(client, self._options, parcel)
 
     def close(self) -> None:
         """End the idle sessions, and those in use as soon as they are done."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for client in idle:
-            client.log_out()
+        self._clients.close()
 
     def _deliver(self, parcels: Sequence[Parcel], *, asking: bool) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -98,27 +92,12 @@ class XnatDestination:
                 continue
             labels = self._options.labels.of(patient_id=patient_id, study_uid=study_uid)
             # XNAT refuses a study that is being received already.
-            with self._studies.turn(study_uid), self._client() as client:
+            with self._studies.turn(study_uid), self._clients.lent() as client:
                 delivery = StudyDelivery(client, self._shared, labels, patient_id=patient_id, study_uid=study_uid)
                 done = delivery.confirm(members) if asking else delivery.send(members)
             outcomes |= {outcome.delivery_id: outcome for outcome in done}
             stopped = delivery.stopped if not asking else None
         return [outcomes[parcel.delivery_id] for parcel in parcels]
-
-    @contextmanager
-    def _client(self) -> Iterator[XnatClient]:
-        with self._slots:
-            with self._lock:
-                client = self._idle.pop() if self._idle else self._open()
-            try:
-                yield client
-            finally:
-                with self._lock:
-                    keep = not self._closed
-                    if keep:
-                        self._idle.append(client)
-                if not keep:
-                    client.log_out()
 
     def _open(self) -> XnatClient:
         return XnatClient(
@@ -133,8 +112,8 @@ class XnatDestination:
 
 def _fault(parcel: Parcel) -> Verdict | None:
     """Why this parcel cannot be sent at all: nothing that is not what it says goes out."""
-    if not parcel.parts or total_length(parcel.parts) != parcel.length:
-        return Verdict("dead", "spool-corrupt", "the byte ranges do not add up to the instance's length")
+    if not parcel.is_whole:
+        return NOT_WHOLE
     if not is_valid_uid(parcel.sop_uid):
         return Verdict("dead", "invalid-uid", "its SOP Instance UID cannot be the name of a file")
     if not is_valid_uid(parcel.study_uid):

@@ -198,7 +198,7 @@ def leave_note(client: XnatClient, path: str, name: str) -> bool:
     text = b"This session holds the study for which the gateway made its label; do not remove this note.\n"
     answer = client.request(
         "PUT", f"{path}/resources/{_NOTES}/files{path_of(name)}", query={"inbody": "true", "overwrite": "true"},
-        body=(text,), length=len(text), content_type="text/plain",
+        content=text, content_type="text/plain",
     )  # fmt: skip
     return answer.status in (200, 201)
 

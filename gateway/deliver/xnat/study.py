@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.deliver.base import Outcome, Parcel, Verdict
+from gateway.deliver.verdicts import unanswered
 from gateway.deliver.xnat import listing, session_type, verdict
 from gateway.deliver.xnat.client import XnatClient, path_of
 from gateway.deliver.xnat.file_names import Holdings
@@ -83,7 +84,7 @@ class StudyDelivery:
             others = self._of_other_types(parcels, before)
             more = None if others else self._awaits(parcels)
         except DeliveryFailed as error:
-            self.stopped = verdict.unanswered(error)
+            self.stopped = unanswered(error)
             return [self.stopped.of(parcel) for parcel in parcels]
         except TransientError as error:
             self.stopped = verdict.without_books(error)
@@ -348,7 +349,7 @@ class StudyDelivery:
             conflict = self._conflict(sight, sent) if not all(held.values()) else None
         except DeliveryFailed as error:
             # If the connection is the trouble, it is the next request's too.
-            self.stopped = verdict.unanswered(error)
+            self.stopped = unanswered(error)
             outcomes = []
             for one in uploads:
                 taken = asking or one.accepted or one.unclear

@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from gateway.deliver.base import Parcel, Verdict
-from gateway.deliver.connection import Answer
 from gateway.deliver.multipart import Multipart, multipart
+from gateway.deliver.verdicts import unanswered, unreadable
 from gateway.deliver.xnat import verdict
 from gateway.deliver.xnat.client import XnatClient, is_page, path_of
 from gateway.deliver.xnat.file_names import file_name
@@ -24,6 +24,7 @@ from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.zip_body import ZipBody, zip_body
 from gateway.dicom.segments import Segment, total_length
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
+from gateway.web.answer import Answer
 
 #: So many requests that fail one after the other are the server's fault, not an instance's.
 SETBACKS_IN_A_ROW: Final = 3
@@ -198,9 +199,7 @@ def _post(
 ) -> Answer:
     """Send a body; an error of stored bytes names the position of the parcel that they belong to."""
     try:
-        return client.request(
-            "POST", path, query=query, body=body.segments, length=body.length, content_type=content_type
-        )
+        return client.send(path, query=query, body=body.segments, length=body.length, content_type=content_type)
     except (SpoolUnavailable, SpoolCorrupt) as error:
         segment = error.facts["segment"]
         assert isinstance(segment, int)
@@ -238,7 +237,7 @@ def _refused(parcels: tuple[Parcel, ...], answer: Answer) -> Upload:
 
 def _failed(parcels: tuple[Parcel, ...], error: DeliveryFailed) -> Upload:
     """No answer, or one that concerns the server and not these instances."""
-    missing = verdict.unanswered(error)
+    missing = unanswered(error)
     setback = missing.code in ("server-error", "connection-lost", "answer-unreadable")
     unclear = missing.code in ("proxy", "timeout", "busy", "connection-lost", "answer-unreadable")
     return Upload(
@@ -247,4 +246,4 @@ def _failed(parcels: tuple[Parcel, ...], error: DeliveryFailed) -> Upload:
 
 
 def _unreadable(parcel: Parcel, error: SpoolUnavailable | SpoolCorrupt) -> Upload:
-    return Upload((parcel,), accepted=False, missing=verdict.unreadable(error), sent=False)
+    return Upload((parcel,), accepted=False, missing=unreadable(error), sent=False)

@@ -43,7 +43,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.deliver.base import Verdict
-from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable, TransientError
+from gateway.errors import TransientError
 
 #: "Then" in a remedy: what an operator does when the cause is gone.
 _THEN: Final = "then: gateway deliveries retry"
@@ -213,13 +213,6 @@ def collision(kind: str, label: str, other: str) -> Verdict:
     )  # fmt: skip
 
 
-def unanswered(error: DeliveryFailed) -> Verdict:
-    """The verdict of a request that was not answered, or not as expected."""
-    wait = error.facts.get("retry_after")
-    retry_after = wait if isinstance(wait, float) else None
-    return Verdict("failed", str(error.facts["code"]), str(error.facts["reason"]), retry_after)
-
-
 def unverified(error: TransientError, *, ask_seconds: float) -> Verdict:
     """The verdict of instances that were taken, when the listings cannot be read; asked for again after so long."""
     reason = f"XNAT took it, but cannot be asked what it holds: {error.facts.get('reason', error.message)}"
@@ -230,10 +223,3 @@ def unverified(error: TransientError, *, ask_seconds: float) -> Verdict:
 def without_books(error: TransientError) -> Verdict:
     """The verdict of instances that were not sent, because the gateway's own books could not be read."""
     return Verdict("failed", error.code, error.message, counts=False)
-
-
-def unreadable(error: SpoolUnavailable | SpoolCorrupt) -> Verdict:
-    """The verdict of an instance whose stored bytes are not to be had."""
-    if isinstance(error, SpoolCorrupt):
-        return Verdict("dead", "spool-corrupt", error.message)
-    return Verdict("failed", "spool-unreadable", error.message)

@@ -14,7 +14,7 @@ from typing import Final
 from gateway import checksum
 from gateway.deliver.base import Parcel
 from gateway.deliver.xnat.file_names import file_name
-from gateway.dicom.segments import FileRange, Segment
+from gateway.dicom.segments import Segment, pieces
 from gateway.errors import SpoolCorrupt, SpoolUnavailable
 
 _LOCAL: Final = Struct("<4s5H3I2H")
@@ -116,24 +116,15 @@ def _end(count: int, size: int, at: int) -> bytes:
 
 def _crc32(position: int, parcel: Parcel) -> int:
     crc32 = 0
+    buffer = memoryview(bytearray(min(parcel.length, _CHUNK)))
     for part in parcel.parts:
         try:
-            crc32 = _crc32_of(position, part, crc32)
+            for piece in pieces(part, buffer):
+                crc32 = checksum.crc32(piece, crc32)
+        except SpoolCorrupt as error:
+            raise SpoolCorrupt(**error.facts, parcel=position) from None
         except OSError as error:
             raise SpoolUnavailable(
                 operation="read", name=part.path.name, reason=error.strerror, parcel=position
             ) from None
-    return crc32
-
-
-def _crc32_of(position: int, part: FileRange, crc32: int) -> int:
-    with part.path.open("rb", buffering=0) as file:
-        file.seek(part.offset)
-        left = part.length
-        while left:
-            chunk = file.read(min(left, _CHUNK))
-            if not chunk:
-                raise SpoolCorrupt(name=part.path.name, reason=f"{left} bytes are missing at its end", parcel=position)
-            crc32 = checksum.crc32(chunk, crc32)
-            left -= len(chunk)
     return crc32

@@ -11,8 +11,8 @@ import pytest
 from gateway.association import pdu
 from gateway.deliver import NodeOptions
 from gateway.deliver.dicom_node import _COMMITMENT, CommitmentOptions
-from gateway.deliver.endpoint import Tls
 from gateway.errors import ConfigurationError
+from gateway.web.endpoint import Tls
 from tests.fixtures.ports import free_port
 from tests.unit.deliver.test_dicom_node import Committer, data_set_bytes, destination, parcel, peer, report, short
 from tests.unit.deliver.test_stow_tls import Authority

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.deliver import Outcome, Parcel, StowDestination, StowOptions
-from gateway.deliver.connection import Connection
-from gateway.deliver.endpoint import Endpoint
 from gateway.deliver.qido import QidoConfirmation
+from gateway.web.endpoint import Endpoint
+from gateway.web.streaming import Connection
 from tests.fixtures.ports import free_port
 from tests.unit.deliver.peers import make_parcel
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.deliver import Destination, Outcome, Parcel, StowDestination, StowOptions
-from gateway.deliver.endpoint import Authorization, Endpoint
+from gateway.web.endpoint import Authorization, Endpoint
 from tests.unit.deliver.peers import (
     EXPLICIT,
     Behaviour,

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.deliver import Parcel, StowDestination, StowOptions
-from gateway.deliver.endpoint import Endpoint, Tls
 from gateway.errors import ConfigurationError
+from gateway.web.endpoint import Endpoint, Tls
 from tests.unit.deliver.peers import Exchange, Hangup, Peer, content_of, make_parcel, store_all
 
 PASSWORD = "key-passw0rd"
@@ -31,7 +31,7 @@ PASSWORD = "key-passw0rd"
 LOAD = """
 import os, sys
 from pathlib import Path
-from gateway.deliver.endpoint import Tls
+from gateway.web.endpoint import Tls
 from gateway.errors import ConfigurationError
 os.open(sys.argv[1], os.O_RDWR)
 try:

@@ -17,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from gateway.deliver import Outcome, Parcel, XnatDestination, XnatOptions
 from gateway.deliver.base import Destination, Probing
 from gateway.deliver.books import Books
-from gateway.deliver.endpoint import Authorization, Endpoint
+from gateway.web.endpoint import Authorization, Endpoint
 from tests.fixtures.ports import free_port
 from tests.fixtures.xnat import XnatDouble, xnat_server
 from tests.unit.deliver.peers import CT, content_of, make_parcel

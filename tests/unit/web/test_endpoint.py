@@ -4,8 +4,8 @@ from base64 import b64decode
 
 import pytest
 
-from gateway.deliver.endpoint import Authorization, Endpoint
 from gateway.errors import ConfigurationError
+from gateway.web.endpoint import Authorization, Endpoint
 
 
 @pytest.mark.parametrize(

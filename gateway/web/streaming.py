@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection that sends stored bytes without copying them.
+"""One HTTP/1.1 connection that sends stored bytes without copying them; what carries none goes by ``calls``.
 
 ``http.client`` reads the answers; the sending is done here, because a request body of file ranges can go from the page
 cache to the socket (``os.sendfile``), and because a server that refuses a request answers before it has read it all:
@@ -8,14 +8,12 @@ that answer must be found while the body is still being sent, or it is lost with
 from __future__ import annotations
 
 import errno
-import io
 import os
 import select
 import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic
@@ -23,9 +21,10 @@ from typing import Any, Final, cast
 
 from gateway.association.cause import cause_of
 from gateway.association.connecting import connect
-from gateway.deliver.endpoint import Endpoint
-from gateway.dicom.segments import Segment
-from gateway.errors import ConnectionFailed, DeliveryFailed, SpoolCorrupt, SpoolUnavailable
+from gateway.dicom.segments import Segment, too_short
+from gateway.errors import ConnectionFailed, DeliveryFailed, SpoolUnavailable
+from gateway.web.answer import BLOCKED, HUNG_UP, Answer, AnswerStream, failure_of
+from gateway.web.endpoint import Endpoint
 
 #: A request may take this long for its bytes, at worst, besides the time-out: a peer that reads a byte a minute would
 #: otherwise hold a connection for ever.
@@ -36,34 +35,10 @@ _CHUNK: Final = 256 * 1024
 _SENDFILE: Final = 8 * 1024 * 1024
 _OPEN_FILES: Final = 4
 _MORE: Final = getattr(socket, "MSG_MORE", 0)
-_BLOCKED: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_HUNG_UP: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _NETWORK: Final = frozenset(
     (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.ENOTCONN)
 )
 _NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW))
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server answered.
-
-    Attributes
-    ----------
-    status: HTTP status code
-    retry_after: value of the Retry-After field, or empty
-    body: its first bytes, up to the limit
-    whole: whether that is all of it; False if it was longer than the limit, cut off or unreadable
-    excessive: whether it was longer than the limit
-    early: whether it came before the whole request was sent
-    """
-
-    status: int
-    retry_after: str
-    body: bytes
-    whole: bool
-    excessive: bool = False
-    early: bool = False
 
 
 class Connection:
@@ -170,7 +145,7 @@ class Connection:
         # TLS 1.3 session tickets are bytes on the wire but no data.
         try:
             sock.recv(1)
-        except _BLOCKED:
+        except BLOCKED:
             return True
         except OSError:
             return False
@@ -182,7 +157,7 @@ class Connection:
                 self._endpoint.host, self._endpoint.port, timeout_seconds=self._timeout, context=self._context
             )
         except ConnectionFailed as error:
-            raise self._failed(str(error.facts["code"]), str(error.facts["reason"])) from None
+            raise self._failed(error) from None
         sock.setblocking(False)
         return sock
 
@@ -193,23 +168,14 @@ class Connection:
         sender = _Sender(sock, timeout=self._timeout, deadline=deadline, secure=self._context is not None)
         try:
             whole = sender.send(head, segments)
-            stream = _AnswerStream(sock, early=sender.early, deadline=monotonic() + self._timeout)
+            stream = AnswerStream(sock, early=sender.early, deadline=monotonic() + self._timeout)
             # HTTPResponse asks its socket for nothing but makefile().
             with HTTPResponse(cast("Any", stream), method=method) as response:
                 response.begin()
                 answer = self._read(response, early=not whole)
                 keep = whole and answer.whole and response.isclosed() and not response.will_close
-        except TimeoutError:
-            reason = "it stopped taking bytes" if sender.sending else "it does not answer in time"
-            raise self._failed("timeout", reason) from None
-        except _HUNG_UP as error:
-            raise self._failed("connection-lost", cause_of(error)) from None
-        except ssl.SSLError as error:
-            raise self._failed("tls", cause_of(error)) from None
-        except OSError as error:
-            raise self._failed("connection-lost", cause_of(error)) from None
-        except HTTPException:
-            raise self._failed("answer-unreadable", "what it answers is not HTTP") from None
+        except (OSError, HTTPException) as error:
+            raise self._failed(failure_of(error, sending=sender.sending)) from None
         finally:
             sender.close()
         if not keep:
@@ -234,8 +200,8 @@ class Connection:
             early=early,
         )
 
-    def _failed(self, code: str, reason: str) -> DeliveryFailed:
-        return DeliveryFailed(destination=self._destination, reason=reason, code=code)
+    def _failed(self, error: ConnectionFailed) -> DeliveryFailed:
+        return DeliveryFailed(destination=self._destination, reason=error.facts["reason"], code=error.facts["code"])
 
 
 class _Sender:
@@ -307,7 +273,7 @@ class _Sender:
                     raise
                 raise _unreadable(position, path, error) from None
             if not count:
-                raise _short(position, path, length - sent)
+                raise too_short(path, length - sent, segment=position)
             sent += count
         return sent
 
@@ -324,9 +290,9 @@ class _Sender:
         while True:
             try:
                 return write(*arguments)
-            except _BLOCKED:
+            except BLOCKED:
                 self._wait()
-            except _HUNG_UP:
+            except HUNG_UP:
                 # It closed its end, perhaps after an answer that is waiting here.
                 self._look()
                 raise
@@ -344,7 +310,7 @@ class _Sender:
         """Raise ``ConnectionError`` if the server has hung up, or has said something: that is then in ``early``."""
         try:
             self.early = self._socket.recv(_INLINE)
-        except _BLOCKED:
+        except BLOCKED:
             return
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
@@ -355,7 +321,7 @@ class _Sender:
             while len(data) < length:
                 more = os.pread(source, length - len(data), offset + len(data))
                 if not more:
-                    raise _short(position, path, length - len(data))
+                    raise too_short(path, length - len(data), segment=position)
                 data += more
         except OSError as error:
             raise _unreadable(position, path, error) from None
@@ -374,41 +340,5 @@ class _Sender:
         return descriptor
 
 
-class _AnswerStream(io.RawIOBase):
-    """The socket as a file for ``http.client``: what was read too early first, then what comes before the deadline."""
-
-    def __init__(self, sock: socket.socket, *, early: bytes, deadline: float) -> None:
-        self._socket = sock
-        self._early = early
-        self._deadline = deadline
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        if self._early:
-            count = min(len(self._early), len(buffer))
-            buffer[:count] = self._early[:count]
-            self._early = self._early[count:]
-            return count
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        while True:
-            seconds = self._deadline - monotonic()
-            if seconds <= 0:
-                raise TimeoutError
-            try:
-                return self._socket.recv_into(buffer)
-            except _BLOCKED:
-                poll.poll(seconds * 1000)
-
-
 def _unreadable(position: int, path: Path, error: OSError) -> SpoolUnavailable:
     return SpoolUnavailable(operation="read", name=path.name, reason=cause_of(error), segment=position)
-
-
-def _short(position: int, path: Path, missing: int) -> SpoolCorrupt:
-    return SpoolCorrupt(name=path.name, reason=f"{missing} bytes are missing at its end", segment=position)
