@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -62,21 +64,27 @@ def check(
     names: Annotated[list[str], typer.Argument(metavar="PROFILE...", help="Names or files.", show_default=False)],
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if there are warnings.")] = False,
+    layer: Annotated[
+        bool, typer.Option("--layer", help="Check a file that only other profiles use, on top of basic.")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Find errors and what is hardly meant. Exit code 2 if a profile has an error."""
+    """Find errors and what is hardly meant. Exit code 2 if a profile has an error.
+
+    A profile is also tried: its tests run, and it treats the smallest instance of each common kind. What would hold
+    every instance is an error.
+    """
     from gateway.pixels.looking import Fate, in_lines, kinds
-    from gateway.profile.check import check_profile
+    from gateway.rehearsal.trial import check_by_trial
 
     search = _search(config)
     errors = warnings = 0
     for name in names:
-        found = check_profile(name, search=search)
+        found = check_by_trial(name, search=search, layer=layer)
         passing: tuple[str, ...] = ()
         if found.program is not None:
             passing = in_lines(kind for kind in kinds(found.program) if kind.fate is Fate.UNLOOKED)
-        for error in found.errors:
-            _print_finding(error)
+        _print_findings(found.errors)
         for warning in found.warnings:
             _print_finding(warning, kind="warning: ")
         if passing:
@@ -94,7 +102,10 @@ def check(
                 say("note: images of these kinds are held for a person:", error=True)
                 for line in waiting:
                     say(f"    {line}", error=True)
-            say(f"{name}: correct" + (f", {_count(count, 'warning')}" if count else ""))
+            as_layer = ", as a layer over basic" if found.as_layer else ""
+            say(f"{name}: correct{as_layer}" + (f", {_count(count, 'warning')}" if count else ""))
+        elif len(found.errors) > 1:
+            say(f"{name}: {_count(len(found.errors), 'error')}", error=True)
     if errors:
         raise typer.Exit(2)
     if warnings and strict:
@@ -480,15 +491,24 @@ def _explain_file(
         raise typer.Exit(1)
 
 
+def _print_findings(findings: Iterable[Finding]) -> None:
+    """What is wrong, line by line of the file: each line once, with a mark below every column."""
+    for _, group in groupby(findings, key=lambda one: (one.file, one.line)):
+        together = list(group)
+        for finding in together:
+            _print_finding(finding)
+        lines = [finding.excerpt.partition("\n")[0] for finding in together]
+        if lines[0].strip():
+            columns = {finding.column for finding in together}
+            say(f"    {lines[0]}", error=True)
+            say(f"    {''.join('^' if place in columns else ' ' for place in range(1, max(columns) + 1))}", error=True)
+
+
 def _print_finding(finding: Finding, *, kind: str = "") -> None:
-    """Place and text, then the line with a mark below the column."""
+    """Place and text."""
     column = f":{finding.column}" if finding.column else ""
     place = f"{file_name(finding.file)}:{finding.line}{column}: " if finding.file else ""
     say(f"{place}{kind}{finding.text}", error=True)
-    line, _, pointer = finding.excerpt.partition("\n")
-    if line.strip():
-        say(f"    {line}", error=True)
-        say(f"    {pointer}", error=True)
 
 
 def _samples(before: Program, after: Program) -> tuple[int, tuple[ChangedSample, ...]]:

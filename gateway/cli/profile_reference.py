@@ -167,8 +167,10 @@ _RULES: Final = """\
 A profile is one YAML file. [Write your first profile](../tutorial/first-profile.md) shows how to make one;
 `gateway profile check FILE` finds what is wrong in it.
 
-An unknown key, element or function is an error with file, line, column and the nearest right word. A profile with an
-error never becomes active.
+An unknown key, element or function is an error with file, line, column and the nearest right word; all that is wrong is
+shown at once. A profile with an error never becomes active. The check also runs the tests of a profile and tries it on
+the smallest instance of each common kind: what would hold all of them is an error, what would hold some a warning. A
+file that leaves open what becomes of elements that no rule names can only be used by others: `--layer` checks it.
 
 ## Keys of a profile
 

@@ -32,7 +32,7 @@ from gateway.profile.program import Action, Origin
 from gateway.profile.rules import check_action
 from gateway.profile.target import Target, parse_target
 from gateway.profile.verb import Verb
-from gateway.settings.yamlfile import Document, KeyPath, suggestion
+from gateway.settings.yamlfile import Document, KeyPath, Problems, suggestion
 
 
 class Reading(NamedTuple):
@@ -52,20 +52,21 @@ class Reading(NamedTuple):
     action: Action
 
 
-def read_actions(document: Document[ProfileFile], file: Path) -> list[Reading]:
+def read_actions(document: Document[ProfileFile], file: Path, problems: Problems) -> list[Reading]:
     """Everything that the rules of a file say, in their order.
 
     Parameters
     ----------
     document: the file's content
     file: where it was found; look-up tables are beside it
-
-    Raises
-    ------
-    ProfileError: a rule is wrong
+    problems: gathers what is wrong; such a rule, or such an element of one, is left out
     """
-    reader = _Reader(document, file)
-    return [one for number, rule in enumerate(document.model.attributes) for one in reader.rule(number, rule)]
+    reader = _Reader(document, file, problems)
+    found: list[Reading] = []
+    for number, rule in enumerate(document.model.attributes):
+        with problems.gathered():
+            found.extend(reader.rule(number, rule))
+    return found
 
 
 class _Wrong(ValueError):
@@ -77,9 +78,10 @@ class _Wrong(ValueError):
 
 
 class _Reader:
-    def __init__(self, document: Document[ProfileFile], file: Path) -> None:
+    def __init__(self, document: Document[ProfileFile], file: Path, problems: Problems) -> None:
         self._document = document
         self._file = file
+        self._problems = problems
         self._tables: dict[str, LookupTable] = {}
 
     def rule(self, number: int, rule: Rule) -> Iterator[Reading]:
@@ -107,16 +109,17 @@ class _Reader:
             path = (*at, verb.value, key)
             name = key if isinstance(elements, dict) else content
             origin = Origin(model.profile, clause, str(self._file), self._document.place(*path).line)
-            try:
-                value, options = (None, common) if common is not None else self._each(verb, rule, content)
-                target = parse_target(name)
-                action = Action(verb, origin, value, rule.because, when, options)
-                check_action(target, action)
-            except _Wrong as failed:
-                self._fail((*path, failed.key), str(failed))
-            except ValueError as failed:
-                self._fail(path, str(failed))
-            yield Reading(path, name, target, action)
+            with self._problems.gathered():
+                try:
+                    value, options = (None, common) if common is not None else self._each(verb, rule, content)
+                    target = parse_target(name)
+                    action = Action(verb, origin, value, rule.because, when, options)
+                    check_action(target, action)
+                except _Wrong as failed:
+                    self._fail((*path, failed.key), str(failed))
+                except ValueError as failed:
+                    self._fail(path, str(failed))
+                yield Reading(path, name, target, action)
 
     def _fail(self, path: KeyPath, problem: str) -> NoReturn:
         raise self._document.error(*path, problem=problem) from None

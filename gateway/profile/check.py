@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.dicom.dictionary import entry, is_known
 from gateway.dicom.tag import show
-from gateway.errors import ProfileError
+from gateway.errors import GatewayError, ProfileError
 from gateway.extras import deface, ocr
 from gateway.profile.check_times import lost
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
@@ -79,20 +79,23 @@ class Report:
     errors: why the profile cannot be used; empty if it can
     warnings: what its author should look at
     program: the compiled profile, None if there are errors
+    as_layer: it was checked on top of the basic profile, for it is a layer of others
     """
 
     errors: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     program: Program | None
+    as_layer: bool = False
 
 
-def check_profile(name_or_path: str | Path, *, search: Sequence[Path] = ()) -> Report:
+def check_profile(name_or_path: str | Path, *, search: Sequence[Path] = (), layer: bool = False) -> Report:
     """Check a profile with its layers.
 
     Parameters
     ----------
-    name_or_path, search: as for ``load_profile``. A layer, which leaves open what happens to elements that no rule
-        names, is checked on top of the basic profile.
+    name_or_path, search: as for ``load_profile``
+    layer: check what leaves open what happens to elements that no rule names on top of the basic profile, as a layer
+        of others. Layers of the gateway, and those that carry out an option, are always checked so.
 
     Raises
     ------
@@ -101,12 +104,14 @@ def check_profile(name_or_path: str | Path, *, search: Sequence[Path] = ()) -> R
     try:
         loaded = load_layers(name_or_path, search=search, beneath=_BASIC)
     except ProfileError as failed:
-        return Report((_error(failed),), (), None)
+        return Report(_errors(failed), (), None)
+    if loaded.incomplete is not None and not (layer or _is_layer(loaded)):
+        return Report((_alone(loaded.incomplete),), (), None)
     missing = _missing_finder(loaded)
     if missing is not None:
         return Report((missing,), (), None)
     warnings = sorted(_warnings(loaded), key=lambda finding: (finding.file, finding.line, finding.text))
-    return Report((), tuple(dict.fromkeys(warnings)), loaded.program)
+    return Report((), tuple(dict.fromkeys(warnings)), loaded.program, as_layer=loaded.incomplete is not None)
 
 
 def _missing_finder(loaded: Loaded) -> Finding | None:
@@ -127,7 +132,28 @@ def _faces(loaded: Loaded) -> Iterator[Finding]:
         yield Finding(text, rule.origin.file, rule.origin.line)
 
 
-def _error(failed: ProfileError) -> Finding:
+def _is_layer(loaded: Loaded) -> bool:
+    """Whether the profile says, by what it is, that it is only a layer of others."""
+    top = loaded.layers[-1]
+    return top.model.option is not None or top.file.resolve().parent == shipped_profiles().resolve()
+
+
+def _alone(incomplete: GatewayError) -> Finding:
+    """Why a profile cannot be used by itself: the engine refuses it, and so does the check."""
+    found = _error(incomplete)
+    text = f"{found.text}. A layer, which other profiles use, is checked with --layer"
+    return Finding(text, found.file, found.line, found.column, found.excerpt)
+
+
+def _errors(failed: ProfileError) -> tuple[Finding, ...]:
+    """All that an error of a file tells, the first first."""
+    problems = failed.facts.get("problems")
+    if not isinstance(problems, tuple) or len(problems) < 2:
+        return (_error(failed),)
+    return tuple(Finding(text, place.file, place.line, place.column, excerpt) for place, text, excerpt in problems)
+
+
+def _error(failed: GatewayError) -> Finding:
     facts = failed.facts
     text = str(facts.get("problem", "")).partition(" | ")[0]
     file, line, column = facts.get("file"), facts.get("line"), facts.get("column")

@@ -10,41 +10,46 @@ from gateway.profile.condition import EXTRA_NAMES
 from gateway.profile.language import ExampleForm, ProfileFile
 from gateway.profile.program import GivenValue, Origin, ProfileTest
 from gateway.profile.target import At, PrivateElement, parse_target
-from gateway.settings.yamlfile import Document, KeyPath
+from gateway.settings.yamlfile import Document, KeyPath, Problems
 
 #: Stands for the patient's pseudonym in what a test expects.
 PATIENT_MARK: Final = "{patient}"
 
 
-def read_tests(document: Document[ProfileFile], file: Path) -> tuple[ProfileTest, ...]:
+def read_tests(document: Document[ProfileFile], file: Path, problems: Problems) -> tuple[ProfileTest, ...]:
     """The tests of a file, in their order.
 
-    Raises
-    ------
-    ProfileError: a test names what is no single element, has values of the wrong form, or can not fail
+    Parameters
+    ----------
+    document: the file's content
+    file: where it was found
+    problems: gathers what is wrong: a test that names what is no single element, has values of the wrong form, or can
+        not fail; such a test is left out
     """
     found = []
     for number, form in enumerate(document.model.tests):
-        at = ("tests", number)
-        if not form.expect and not form.never and form.outcome == "accepted":
-            problem = 'the test expects nothing: give "expect", "never" or "outcome"'
-            raise document.error(*at, problem=problem)
-        if form.outcome != "accepted" and (form.expect or form.never):
-            key = "expect" if form.expect else "never"
-            raise document.error(*at, key, problem=f"an instance that is {form.outcome} has no output")
-        origin = Origin(document.model.profile, "", str(file), document.place(*at).line)
-        found.append(
-            ProfileTest(
-                name=form.name or f"test {number + 1}",
-                given=_given(document, form, at),
-                sender=_sender(document, form, at),
-                expect=_expected(document, form, at),
-                never=tuple(form.never),
-                outcome=form.outcome,
-                origin=origin,
-            )
-        )
+        with problems.gathered():
+            found.append(_test(document, file, number, form))
     return tuple(found)
+
+
+def _test(document: Document[ProfileFile], file: Path, number: int, form: ExampleForm) -> ProfileTest:
+    at = ("tests", number)
+    if not form.expect and not form.never and form.outcome == "accepted":
+        problem = 'the test expects nothing: give "expect", "never" or "outcome"'
+        raise document.error(*at, problem=problem)
+    if form.outcome != "accepted" and (form.expect or form.never):
+        key = "expect" if form.expect else "never"
+        raise document.error(*at, key, problem=f"an instance that is {form.outcome} has no output")
+    return ProfileTest(
+        name=form.name or f"test {number + 1}",
+        given=_given(document, form, at),
+        sender=_sender(document, form, at),
+        expect=_expected(document, form, at),
+        never=tuple(form.never),
+        outcome=form.outcome,
+        origin=Origin(document.model.profile, "", str(file), document.place(*at).line),
+    )
 
 
 def _given(document: Document[ProfileFile], form: ExampleForm, at: KeyPath) -> dict[str, GivenValue]:

@@ -8,7 +8,7 @@ where the optional part is missing that they need: the digest tells, for they de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -26,13 +26,13 @@ from gateway.profile.language import ProfileFile
 from gateway.profile.methods import METHODS
 from gateway.profile.pixel_reading import read_pixels
 from gateway.profile.pixels import FindText, PixelProgram, PixelRule
-from gateway.profile.program import AcceptRule, Action, Code, Origin, Program
+from gateway.profile.program import AcceptRule, Action, Code, Origin, ProfileTest, Program
 from gateway.profile.resolve import LayerRules, Resolved, resolve_rules
 from gateway.profile.setting import read_dates, read_identity, read_times, read_vocabulary
 from gateway.profile.target import Target
 from gateway.profile.times import claimed, coarsened, own_names
 from gateway.profile.verb import Verb
-from gateway.settings.yamlfile import Document, read_yaml, suggestion
+from gateway.settings.yamlfile import Document, Problems, read_yaml, suggestion
 
 _SUFFIX: Final = ".yaml"
 #: Codes of CID 7050: the basic profile, and the two options that exclude each other.
@@ -57,12 +57,14 @@ class Layer:
     file: where it was found
     readings: what its rules say, in their order
     pixels: what its rules for pixel data say, in their order
+    tests: its tests, in their order
     """
 
     document: Document[ProfileFile]
     file: Path
     readings: tuple[Reading, ...]
     pixels: tuple[PixelRule, ...] = ()
+    tests: tuple[ProfileTest, ...] = ()
 
     @property
     def model(self) -> ProfileFile:
@@ -85,12 +87,14 @@ class Loaded:
     layers: its layers in the order in which they apply, the profile itself last
     resolved: the ranked rules of the layers
     left_out: layers of ``use-if-installed`` that need what is not installed
+    incomplete: why the profile cannot be used by itself, if another one was put under it
     """
 
     program: Program
     layers: tuple[Layer, ...]
     resolved: Resolved
     left_out: tuple[str, ...] = ()
+    incomplete: GatewayError | None = None
 
 
 def shipped_profiles() -> Path:
@@ -145,7 +149,7 @@ def load_layers(name_or_path: str | Path, *, search: Sequence[Path] = (), beneat
     except _Incomplete as failed:
         if beneath is None:
             raise failed.error from None
-        return _load(name_or_path, search, beneath)
+        return replace(_load(name_or_path, search, beneath), incomplete=failed.error)
 
 
 class _Incomplete(Exception):
@@ -185,11 +189,21 @@ class _Loader:
     layers: list[Layer] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
+    def unknown(self, document: Document[ProfileFile]) -> Iterator[GatewayError]:
+        """Errors about layers of ``document`` that there are not."""
+        for key, names in (("use", document.model.use), ("use-if-installed", document.model.use_if_installed)):
+            for number, name in enumerate(names):
+                if not any((directory / f"{name}{_SUFFIX}").is_file() for directory in self.directories):
+                    yield document.error(key, number, problem=self._missing(name))
+
+    def _missing(self, name: str) -> str:
+        known = sorted({path.stem for directory in self.directories for path in directory.glob(f"*{_SUFFIX}")})
+        return f'there is no profile "{name}"{suggestion(name, known)}'
+
     def find(self, name: str, *, place: str) -> Path:
         found = [path for directory in self.directories if (path := directory / f"{name}{_SUFFIX}").is_file()]
         if not found:
-            known = sorted({path.stem for directory in self.directories for path in directory.glob(f"*{_SUFFIX}")})
-            raise ProfileError(place=place, problem=f'there is no profile "{name}"{suggestion(name, known)}')
+            raise ProfileError(place=place, problem=self._missing(name))
         if len(found) > 1:
             # A local file must not take the place of a shipped one unnoticed.
             files_ = " and ".join(str(path) for path in found)
@@ -201,7 +215,7 @@ class _Loader:
             status = path.stat()
             layer = _read_shipped(path, status.st_mtime_ns, status.st_size)
         else:
-            layer = _read(path)
+            layer = _read(path, self.unknown)
         if expected is not None and layer.name != expected:
             raise layer.document.error("profile", problem=f'a profile has the name of its file: "{expected}"')
         return layer
@@ -234,11 +248,21 @@ def _lacks(layer: Layer) -> bool:
     return any(isinstance(rule, FindText) for rule in layer.pixels) and ocr.missing() is not None
 
 
-def _read(path: Path) -> Layer:
+def _read(path: Path, unknown: Callable[[Document[ProfileFile]], Iterable[GatewayError]] = lambda _: ()) -> Layer:
+    """The layer that a file is; ``unknown`` tells which of the layers that it uses there are not."""
     document = read_yaml(path, ProfileFile, error=ProfileError)
-    readings = tuple(read_actions(document, path))
-    _refuse_duplicates(document, readings)
-    return Layer(document, path, readings, read_pixels(document, path))
+    problems = Problems(document)
+    problems.extend(unknown(document))
+    readings = tuple(read_actions(document, path, problems))
+    with problems.gathered():
+        _refuse_duplicates(document, readings)
+    pixels = read_pixels(document, path, problems)
+    for number in range(len(document.model.accept)):
+        with problems.gathered():
+            _decision(document, number)
+    tests = read_tests(document, path, problems)
+    problems.refuse()
+    return Layer(document, path, readings, pixels, tests)
 
 
 @lru_cache(maxsize=64)
@@ -292,7 +316,7 @@ def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
         when_unsure=next(
             (layer.model.when_unsure for layer in reversed(layers) if layer.model.when_unsure is not None), "remove"
         ),
-        tests=read_tests(top.document, top.file),
+        tests=top.tests,
         identified=top.model.identified,
     )  # fmt: skip
     try:
@@ -381,20 +405,26 @@ def _accept(layers: list[Layer]) -> tuple[AcceptRule, ...]:
     found: list[AcceptRule] = []
     for layer in reversed(layers):
         for number, form in enumerate(layer.model.accept):
-            at = ("accept", number)
-            given = [
-                (decision, text)
-                for decision, text in (("accept", form.accept), ("reject", form.reject), ("hold", form.hold))
-                if text is not None
-            ]
-            if len(given) != 1:
-                raise layer.document.error(*at, problem="say exactly one of accept, reject and hold")
-            ((decision, text),) = given
-            place = layer.document.place(*at, decision)
-            try:
-                condition = Condition.compile(text, place=str(place))
-            except ProfileError as failed:
-                raise layer.document.error(*at, decision, problem=str(failed.facts["problem"])) from None
-            origin = Origin(layer.name, layer.model.clause, str(layer.file), layer.document.place(*at).line)
+            decision, condition = _decision(layer.document, number)
+            place = layer.document.place("accept", number)
+            origin = Origin(layer.name, layer.model.clause, str(layer.file), place.line)
             found.append(AcceptRule(_DECISIONS[decision], condition, form.because, origin))
     return tuple(found)
+
+
+def _decision(document: Document[ProfileFile], number: int) -> tuple[str, Condition]:
+    """What an entry of ``accept`` decides, and for which instances."""
+    at, form = ("accept", number), document.model.accept[number]
+    given = [
+        (decision, text)
+        for decision, text in (("accept", form.accept), ("reject", form.reject), ("hold", form.hold))
+        if text is not None
+    ]
+    if len(given) != 1:
+        raise document.error(*at, problem="say exactly one of accept, reject and hold")
+    ((decision, text),) = given
+    place = document.place(*at, decision)
+    try:
+        return decision, Condition.compile(text, place=str(place))
+    except ProfileError as failed:
+        raise document.error(*at, decision, problem=str(failed.facts["problem"])) from None

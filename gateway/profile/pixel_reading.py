@@ -23,7 +23,7 @@ from gateway.profile.pixels import (
     UltrasoundRegions,
 )
 from gateway.profile.program import Origin
-from gateway.settings.yamlfile import Document, KeyPath
+from gateway.settings.yamlfile import Document, KeyPath, Problems
 
 __all__ = ["read_pixels"]
 
@@ -33,20 +33,20 @@ _MOST_PIXELS: Final = 65_535
 _NEED_REASON: Final = frozenset(("pass", "hold"))
 
 
-def read_pixels(document: Document[ProfileFile], file: Path) -> tuple[PixelRule, ...]:
+def read_pixels(document: Document[ProfileFile], file: Path, problems: Problems) -> tuple[PixelRule, ...]:
     """The rules under ``pixels`` of a profile file, in their order.
 
     Parameters
     ----------
     document: the file's content
     file: where it was found
-
-    Raises
-    ------
-    ProfileError: a rule is wrong; the error names file, line and column
+    problems: gathers what is wrong; such a rule is left out
     """
-    reader = _Reader(document, file)
-    return tuple(reader.rule(number, form) for number, form in enumerate(document.model.pixels))
+    reader, found = _Reader(document, file), []
+    for number, form in enumerate(document.model.pixels):
+        with problems.gathered():
+            found.append(reader.rule(number, form))
+    return tuple(found)
 
 
 class _Wrong(ValueError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,6 +31,8 @@ MAXIMUM_BYTES: Final = 1024 * 1024
 MAXIMUM_VALUES: Final = 100_000
 MAXIMUM_DEPTH: Final = 64
 _MAXIMUM_PROBLEMS: Final = 10
+#: How many of them an error carries for a list.
+_MAXIMUM_TOLD: Final = 500
 
 _PREFIX: Final = "tag:yaml.org,2002:"
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -86,6 +89,43 @@ class Document(Generic[ModelT]):
         word, words: what was written and what could have been; the nearest is suggested
         """
         return self.source.error([_Problem(self.source.place(path), problem + suggestion(word, words))])
+
+
+class Problems:
+    """What is wrong in one file, gathered, so that its author sees all of it at once.
+
+    Parameters
+    ----------
+    document: the file
+    """
+
+    def __init__(self, document: Document[Any]) -> None:
+        self._document = document
+        self._errors: list[GatewayError] = []
+
+    def extend(self, errors: Iterable[GatewayError]) -> None:
+        """Take errors that were made by the document."""
+        self._errors.extend(errors)
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Take an error that the block raises; what the block would have done is left out."""
+        try:
+            yield
+        except GatewayError as failed:
+            if not isinstance(failed.facts.get("problems"), tuple):
+                raise
+            self._errors.append(failed)
+
+    def refuse(self) -> None:
+        """Raise an error that tells all that was gathered, if anything was, in the order of the file."""
+        found: list[_Problem] = []
+        for error in self._errors:
+            problems = error.facts["problems"]
+            assert isinstance(problems, tuple)
+            found += [_Problem(place, text) for place, text, _ in problems]
+        if found:
+            raise self._document.source.error(sorted(dict.fromkeys(found), key=lambda one: one.place[1:]))
 
 
 def load_yaml(
@@ -170,21 +210,26 @@ class _Source:
         first, *others = problems
         text = first.text
         line = self._line(first.place)
+        each = tuple((one.place, one.text, self._excerpt(one.place)) for one in problems[:_MAXIMUM_TOLD])
         if line.strip():
             text += f" | {line.strip()}"
         for other in others[: _MAXIMUM_PROBLEMS - 1]:
             text += f" - line {other.place.line}, column {other.place.column}: {other.text}"
         if len(problems) > _MAXIMUM_PROBLEMS:
             text += f" - and {len(problems) - _MAXIMUM_PROBLEMS} more"
-        pointer = " " * (first.place.column - 1) + "^"
         return self._error(
             place=str(first.place),
             problem=text,
             file=first.place.file,
             line=first.place.line,
             column=first.place.column,
-            excerpt=f"{line}\n{pointer}",
+            excerpt=self._excerpt(first.place),
+            problems=each,
         )
+
+    def _excerpt(self, place: Place) -> str:
+        """The line and a pointer to the place."""
+        return f"{self._line(place)}\n{' ' * (place.column - 1)}^"
 
     def _line(self, place: Place) -> str:
         lines = self.text.splitlines()
