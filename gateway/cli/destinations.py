@@ -12,9 +12,9 @@ import typer
 
 from gateway.cli.options import ConfigFile
 from gateway.errors import ConfigurationError
+from gateway.sections.yamlfile import suggestion
 from gateway.settings.configuration import Destination as DestinationSettings
 from gateway.settings.configuration import load_settings
-from gateway.settings.yamlfile import suggestion
 
 if TYPE_CHECKING:
     from gateway.deliver import Parcel

@@ -10,8 +10,8 @@ import typer
 
 from gateway.cli.options import ConfigFile
 from gateway.errors import ConfigurationError
+from gateway.sections.yamlfile import suggestion
 from gateway.settings.configuration import load_settings
-from gateway.settings.yamlfile import suggestion
 
 notify = typer.Typer(help="Telling people what happens.", no_args_is_help=True)
 

@@ -21,8 +21,8 @@ from gateway.profile import Program, shipped_profiles
 from gateway.profile.language import ProfileFile
 from gateway.profile.load import Loaded, load_layers
 from gateway.profile.wording import file_name
+from gateway.sections.yamlfile import read_yaml, suggestion
 from gateway.settings.configuration import Settings, load_settings
-from gateway.settings.yamlfile import read_yaml, suggestion
 
 if TYPE_CHECKING:
     from gateway.profile.check import Finding

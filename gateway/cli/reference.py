@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.metrics import METERS
+from gateway.sections.section import Form
 from gateway.settings.configuration import OVERRIDES, Settings
-from gateway.settings.kinds import Form
 
 GENERATED: Final = "<!-- Made by scripts/generate-docs from the code: edit that instead. -->"
 _INDEFINITE: Final = {

@@ -32,7 +32,7 @@ from gateway.profile.program import Action, Origin
 from gateway.profile.rules import check_action
 from gateway.profile.target import Target, parse_target
 from gateway.profile.verb import Verb
-from gateway.settings.yamlfile import Document, KeyPath, Problems, suggestion
+from gateway.sections.yamlfile import Document, KeyPath, Problems, suggestion
 
 
 class Reading(NamedTuple):

@@ -23,7 +23,7 @@ from gateway.dicom.dictionary import entry, tag_of
 from gateway.dicom.dictionary import keywords as dictionary_keywords
 from gateway.errors import GatewayError, ProfileError, RuleFailed
 from gateway.profile.expression_language import cel
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 #: Names that are not attributes: the configured source, the AE titles of the association, the route's name.
 EXTRA_NAMES: Final = frozenset(("source", "calling_ae", "called_ae", "route"))

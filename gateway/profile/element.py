@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.dicom.dictionary import keyword_of, keywords, repeating_of, tag_of
 from gateway.dicom.tag import is_private, show
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 __all__ = ["ElementName", "parse_element", "show_element"]
 

@@ -10,7 +10,7 @@ from gateway.profile.condition import EXTRA_NAMES
 from gateway.profile.language import ExampleForm, ProfileFile
 from gateway.profile.program import GivenValue, Origin, ProfileTest
 from gateway.profile.target import At, PrivateElement, parse_target
-from gateway.settings.yamlfile import Document, KeyPath, Problems
+from gateway.sections.yamlfile import Document, KeyPath, Problems
 
 #: Stands for the patient's pseudonym in what a test expects.
 PATIENT_MARK: Final = "{patient}"

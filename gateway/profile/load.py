@@ -32,7 +32,7 @@ from gateway.profile.setting import read_dates, read_identity, read_times, read_
 from gateway.profile.target import Target
 from gateway.profile.times import claimed, coarsened, own_names
 from gateway.profile.verb import Verb
-from gateway.settings.yamlfile import Document, Problems, read_yaml, suggestion
+from gateway.sections.yamlfile import Document, Problems, read_yaml, suggestion
 
 _SUFFIX: Final = ".yaml"
 #: Codes of CID 7050: the basic profile, and the two options that exclude each other.

@@ -23,7 +23,7 @@ from gateway.profile.pixels import (
     UltrasoundRegions,
 )
 from gateway.profile.program import Origin
-from gateway.settings.yamlfile import Document, KeyPath, Problems
+from gateway.sections.yamlfile import Document, KeyPath, Problems
 
 __all__ = ["read_pixels"]
 

@@ -11,7 +11,7 @@ from gateway.profile.identity import Identity
 from gateway.profile.language import PatientRule, ProfileFile
 from gateway.profile.lookup import PATIENT_COLUMNS, load_table
 from gateway.profile.program import Dates, Origin, Shift, Times
-from gateway.settings.yamlfile import Document
+from gateway.sections.yamlfile import Document
 
 #: What the value of ``dates`` says of the output, for (0028,0303).
 _DATES: Final[dict[str, Dates]] = {"removed": "REMOVED", "unmodified": "UNMODIFIED"}

@@ -11,7 +11,7 @@ from pydicom._dicom_dict import RepeatersDictionary
 from gateway.dicom.dictionary import VR_OF, entry, keywords, repeating_of, tag_of
 from gateway.dicom.tag import is_group_length, is_private, show
 from gateway.profile.program import Step
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 
 class Default(StrEnum):

@@ -25,14 +25,7 @@ from pydantic import (
 
 from gateway.association.addresses import is_loopback
 from gateway.errors import ConfigurationError
-from gateway.settings.destination_settings import (
-    Destination,
-    DicomDestination,
-    DicomWebDestination,
-    FolderDestination,
-    XnatDestination,
-)
-from gateway.settings.kinds import (
+from gateway.sections.section import (
     AETitles,
     ByteSize,
     Count,
@@ -52,10 +45,17 @@ from gateway.settings.kinds import (
     reading,
     surrounding,
 )
+from gateway.sections.yamlfile import load_yaml
+from gateway.settings.destination_settings import (
+    Destination,
+    DicomDestination,
+    DicomWebDestination,
+    FolderDestination,
+    XnatDestination,
+)
 from gateway.settings.listener_settings import Dicom, Http, Source, UserSettings
 from gateway.settings.notification_settings import Notification, SmtpNotification, WebhookNotification
 from gateway.settings.pixel_settings import FaceSettings, PixelSettings
-from gateway.settings.yamlfile import load_yaml
 
 __all__ = [
     "OVERRIDES",

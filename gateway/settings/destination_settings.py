@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import AliasChoices, Field, StrictBool, StrictStr, field_validator, model_validator
 
-from gateway.settings.kinds import (
+from gateway.sections.section import (
     AETitle,
     ByteSize,
     Count,

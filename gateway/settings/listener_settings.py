@@ -9,8 +9,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
 from gateway.association.tls import ClientCertificates, normal_fingerprint, normal_name, normal_subject, server_context
-from gateway.settings.accounts import Role, User, checked_password_hash, checked_token_hash, token_digest
-from gateway.settings.kinds import (
+from gateway.sections.section import (
     AETitle,
     AETitles,
     ByteSize,
@@ -24,6 +23,7 @@ from gateway.settings.kinds import (
     Section,
     Text,
 )
+from gateway.settings.accounts import Role, User, checked_password_hash, checked_token_hash, token_digest
 
 
 def _one_or_more(value: object) -> object:

@@ -8,7 +8,18 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr, model_validator
 
-from gateway.settings.kinds import Duration, FilePath, Form, HttpUrl, Port, ProjectName, Seconds, Secret, Section, Text
+from gateway.sections.section import (
+    Duration,
+    FilePath,
+    Form,
+    HttpUrl,
+    Port,
+    ProjectName,
+    Seconds,
+    Secret,
+    Section,
+    Text,
+)
 
 
 class Event(StrEnum):

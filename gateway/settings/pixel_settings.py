@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.settings.kinds import ByteSize, Form, Seconds, Section, Text
+from gateway.sections.section import ByteSize, Form, Seconds, Section, Text
 
 #: What runs the networks that find text.
 TextProvider = Literal["cpu", "openvino", "cuda"]

@@ -13,6 +13,7 @@ ROOT = Path(gateway.__file__).parent
 LEVELS = {
     "dicom": 1,
     "extras": 1,
+    "sections": 1,
     "association": 2,
     "web": 3,
     "settings": 3,

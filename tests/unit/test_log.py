@@ -171,7 +171,7 @@ def test_errors_of_the_gateway_keep_their_message(stream: io.StringIO) -> None:
 
 
 def test_place_of_an_error_inside_a_library_names_our_line_too() -> None:
-    from gateway.settings.kinds import parse_size
+    from gateway.sections.section import parse_size
 
     class Trap(str):
         __slots__ = ()
@@ -181,7 +181,7 @@ def test_place_of_an_error_inside_a_library_names_our_line_too() -> None:
 
     with pytest.raises(json.JSONDecodeError) as caught:
         parse_size(Trap("1"))
-    assert re.fullmatch(r"settings/kinds\.py:\d+ json/decoder\.py:\d+", place_of(caught.value))
+    assert re.fullmatch(r"sections/section\.py:\d+ json/decoder\.py:\d+", place_of(caught.value))
 
 
 def test_libraries_lose_their_text(stream: io.StringIO) -> None:

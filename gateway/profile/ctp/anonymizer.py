@@ -15,7 +15,7 @@ from xml.parsers import expat
 from gateway.errors import ProfileError
 from gateway.profile.ctp.names import PrivateName, UnknownElement, parse_name
 from gateway.profile.ctp.properties import read_properties
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 #: What ``r`` elements and ``remove.`` keys switch off.
 REMOVALS: Final = ("privategroups", "unspecifiedelements", "curves", "overlays")

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gateway.profile.ctp.conditions import Inexpressible, Test, condition, differences, joined, negated
 from gateway.profile.ctp.names import UnknownElement, parse_reference
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 #: Method -> the test and whether it ignores case.
 METHODS: Final = {

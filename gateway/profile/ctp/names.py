@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.dicom.dictionary import keyword_of, keywords, tag_of
 from gateway.dicom.tag import is_private, show
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{1,8}")
 _HEX_PAIR: Final = re.compile(r"([0-9a-fA-F]{1,4}),\s*([0-9a-fA-F]{1,4})")

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from gateway.deliver import Destination, FolderDestination, StowDestination, build_destination
 from gateway.errors import ConfigurationError
+from gateway.sections.section import reading
 from gateway.settings import destination_settings
-from gateway.settings.kinds import reading
 from tests.unit.deliver.peers import Exchange, Peer, listing, make_parcel, uids_of
 
 SECRET = "s3cr3t"

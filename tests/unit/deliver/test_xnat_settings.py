@@ -9,9 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.deliver import Destination, XnatDestination, build_destination
 from gateway.errors import ConfigurationError
+from gateway.sections.section import reading
 from gateway.settings import destination_settings
 from gateway.settings.configuration import Settings
-from gateway.settings.kinds import reading
 from tests.fixtures.xnat import xnat_server
 from tests.unit.deliver.peers import make_parcel
 

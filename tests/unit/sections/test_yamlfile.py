@@ -1,4 +1,4 @@
-"""gateway.settings.yamlfile: positions, suggestions and bounds."""
+"""gateway.sections.yamlfile: positions, suggestions and bounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from gateway.errors import ConfigurationError, ProfileError
-from gateway.settings.yamlfile import MAXIMUM_BYTES, MAXIMUM_VALUES, load_yaml, read_yaml, suggestion
+from gateway.sections.yamlfile import MAXIMUM_BYTES, MAXIMUM_VALUES, load_yaml, read_yaml, suggestion
 
 
 class Colour(StrEnum):

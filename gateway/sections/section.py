@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, SecretStr, StrictStr
 
-from gateway.settings.yamlfile import suggestion
+from gateway.sections.yamlfile import suggestion
 
 Value = TypeVar("Value")
 
