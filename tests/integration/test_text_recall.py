@@ -17,7 +17,17 @@ from gateway.pixels.text import TextFinder
 from gateway.profile import Program
 from gateway.profile.pixels import FindText
 from gateway.profile.program import Origin
-from tests.burned_in import Case, Total, cases, clean_cases, compressed_cases, deliver, marked_cases, measure
+from tests.burned_in import (
+    Case,
+    Total,
+    cases,
+    clean_cases,
+    compressed_cases,
+    deliver,
+    frame_cases,
+    marked_cases,
+    measure,
+)
 from tests.burned_in.cases import CLEAN, MARKED, WRITTEN
 from tests.fixtures.treating import program
 
@@ -109,3 +119,18 @@ def test_compressed_images_are_cleaned(
     result = deliver(case, tmp_path, cleaning, finder, sandbox, syntax)
     assert result.held is None
     assert result.left == ()
+
+
+#: Clips of which one frame has a line, by a seed of which it went out once.
+ONE_FRAME = {
+    # The text is as much brighter than the other frames as its own frame is darker there.
+    "run-frame-0": 90217,
+    # Half of the line is known from the maximum, the other half stands in speckle.
+    "us-clip-frame-2": 90217,
+}
+
+
+@pytest.mark.parametrize("name", ONE_FRAME)
+def test_a_line_of_one_frame_is_found(finder: TextFinder, name: str) -> None:
+    (case,) = (one for one in frame_cases(ONE_FRAME[name]) if one.name == name)
+    assert measure(finder, case, RULE).missed == ()

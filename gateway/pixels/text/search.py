@@ -65,26 +65,31 @@ class Search:
 
     def look(self, view: Views) -> None:
         """Add the text of one projection, and of those frames of which it shows text that others have not."""
-        certain, slanted = len(self._certain), len(self._slanted)
-        self._look(view)
+        slanted = len(self._slanted)
+        places = self._look(view)
         if view.alone is not None:
             rows, columns = view.contrast.shape
-            places = self._certain[certain:]
             for line in self._slanted[slanted:]:
                 places.extend(line.cover(rows=rows, columns=columns))
             for frame in view.alone.views_of(places):
-                self._look(frame)
+                self._look(frame, anew=True)
 
-    def _look(self, view: Views) -> None:
+    def _look(self, view: Views, *, anew: bool = False) -> list[TextBox]:
+        """Add the text of one picture; where its level lines are, those that were known among them.
+
+        ``anew`` looks for the ends of these, too: another picture may have hidden them.
+        """
         known = len(self._certain), len(self._doubtful), len(self._slanted)
-        self._sort(view, look(self.detector, view, first_scales(*view.contrast.shape), wholly=self.wholly))
-        for line in lines((*self._certain[known[0] :], *self._doubtful[known[1] :])):
+        again = self._sort(view, look(self.detector, view, first_scales(*view.contrast.shape), wholly=self.wholly))
+        known_lines = again if anew else []
+        for line in lines((*self._certain[known[0] :], *self._doubtful[known[1] :], *known_lines)):
             whole = to_its_ends(line, view.contrast, self.reader)
             if whole != line:
                 self._certain.append(whole)
         self._slanted[known[2] :] = [
             self._whole(line, view.contrast) for line in slanted_lines(self._slanted[known[2] :])
         ]
+        return [*again, *self._certain[known[0] :]]
 
     def unsure(self) -> str | None:
         """Why what was found may not be all, or not be text; None if there is no reason."""
@@ -119,10 +124,12 @@ class Search:
     def _slanted_doubts(self) -> list[SlantedBox]:
         return [box for box in self._slanted_doubtful if not _is_covered(box, self._slanted)]
 
-    def _sort(self, view: Views, found: Detected) -> None:
-        """Add those of the places in ``found`` that are text."""
+    def _sort(self, view: Views, found: Detected) -> list[TextBox]:
+        """Add those of the places in ``found`` that are text; which were known."""
+        known = []
         for place in sorted(found.level, key=_size, reverse=True):
             if _absorbed(place, self._certain) or _is_covered(SlantedBox.of(place), self._slanted):
+                known.append(place)
                 continue
             reading = self._read(view, place)
             if reading.confidence < CLEAR and place.width > place.height:
@@ -149,6 +156,7 @@ class Search:
             longer, shorter = max(box.width, box.height), min(box.width, box.height)
             if longer >= _OUTSIZED * shorter:
                 self._outsized.append(box)
+        return known
 
     def _read(self, view: Views, place: TextBox) -> Reading:
         """What a place says: by its local contrast, or as it is displayed where that reads better."""

@@ -2,7 +2,8 @@
 
 Text that stands in one frame of many, of a grey between what the others have in its place, is in neither the maximum
 nor the minimum, and too faint in the mean. It is in the deviation of that frame from the median. Other frames deviate
-in the same place, where something moves, but not in fine strokes.
+in the same place, where something moves, but not in fine strokes. A frame that is darker than the others there deviates
+as well, and by as much as the text may be brighter than the median: which way it deviates must stay to be seen.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ __all__ = ["Sharpest", "sharpest"]
 #: Edge of the blocks of pixels for which a frame is chosen, and of the neighbourhood of blocks by which it is.
 _BLOCK: Final = 8
 _AROUND: Final = 5
+#: Edge of the neighbourhood whose mean deviation is no stroke: what moves, and flashes.
+_SMOOTH: Final = 33
+#: The grey of what does not deviate, and the farthest from it.
+_NONE: Final = 255
 #: Percentiles of the median between which its range is.
 _BOUNDS: Final = (0.5, 99.5)
 #: Times the usual deviation that are shown at least, and every how many-th pixel is asked for it.
@@ -35,12 +40,12 @@ class Sharpest:
 
     Attributes
     ----------
-    picture: the absolute differences, of the shape of a frame: 255 is the range of the median, at least many times what
-        frames deviate by grain, and all above
+    picture: the differences less their mean around, of the shape of a frame, from 0 to 510: 255 is none, and 255 above
+        or below it the range of the median, at least many times what frames deviate by grain, and all beyond
     chosen: of which frame they are, by blocks of pixels
     """
 
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.int16]
     chosen: NDArray[np.intp]
 
     def frames_at(self, y: int, x: int, bottom: int, right: int) -> NDArray[np.intp]:
@@ -71,10 +76,12 @@ def sharpest(frames: Sequence[NDArray[Any]]) -> Sharpest | None:
     scale = np.float32(255 / max(high - low, _GRAINS * grain, 1.0))
     rows, columns = middle.shape
     best: NDArray[np.float32] | None = None
-    picture = np.zeros((rows, columns), dtype=np.uint8)
+    picture = np.zeros((rows, columns), dtype=np.int16)
     chosen = np.zeros((-(-rows // _BLOCK), -(-columns // _BLOCK)), dtype=np.intp)
     for number, frame in enumerate(frames):
-        deviation = np.minimum(np.abs(frame - middle) * scale, 255).astype(np.uint8)
+        difference = (frame - middle) * scale
+        difference -= ndimage.uniform_filter(difference, _SMOOTH)
+        deviation = np.clip(difference + _NONE, 0, 2 * _NONE).astype(np.int16)
         structure = _structure(deviation)
         if best is None:
             best, picture = structure, deviation
@@ -88,7 +95,7 @@ def sharpest(frames: Sequence[NDArray[Any]]) -> Sharpest | None:
     return Sharpest(picture, chosen)
 
 
-def _structure(deviation: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _structure(deviation: NDArray[np.int16]) -> NDArray[np.float32]:
     """How much neighbouring pixels differ, by blocks and what is around them."""
     rows, columns = (-(-length // _BLOCK) for length in deviation.shape)
     values = np.zeros((rows * _BLOCK, columns * _BLOCK), dtype=np.int16)

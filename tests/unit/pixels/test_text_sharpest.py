@@ -50,6 +50,26 @@ def test_text_of_one_frame_stands_out(kind: str, number: int, ink: int) -> None:
     assert found[70:, :].std() < 45
 
 
+@pytest.mark.parametrize("ink", [240, 247, 255])
+def test_text_of_a_frame_that_is_darker_there_stands_out(ink: int) -> None:
+    """The ink is about as much brighter than the median as what it lies on is darker."""
+    clip = frames("still")
+    text = strokes()
+    middle = np.median(clip, axis=0)
+    down, across = np.mgrid[0:100, 0:130]
+    shadow = 110 * np.exp(-((across - 60) ** 2 + (down - 48) ** 2) / 2000)
+    clip[8] = np.clip(clip[8] - shadow, 0, 255).astype(np.uint8)
+    clip[8][text] = ink
+    folded = np.abs(clip[8] - middle)
+    beside = np.zeros_like(text)
+    beside[42:54, 44:76] = True
+    assert abs(float(folded[text & beside].mean()) - float(folded[beside & ~text].mean())) < 40
+    sharp = sharpest(clip)
+    assert sharp is not None
+    assert sharp.frames_at(42, 44, 54, 76)[0] == 8
+    assert float(sharp.picture[text & beside].mean()) - float(sharp.picture[beside & ~text].mean()) > 200
+
+
 def test_text_between_what_other_frames_have_is_in_no_extreme() -> None:
     """Of a clip with a flash and a black frame, maximum and minimum have nothing of a grey text."""
     clip = frames("flash")
@@ -68,7 +88,7 @@ def test_few_frames_have_no_median(number: int) -> None:
 def test_frames_that_are_alike_differ_nowhere() -> None:
     found = sharpest([frames("still")[0]] * 5)
     assert found is not None
-    assert found.picture.max() == 0
+    assert (found.picture == 255).all()
 
 
 def test_size_need_not_be_that_of_blocks() -> None:
