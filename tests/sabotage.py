@@ -164,9 +164,9 @@ def _a_name_in_the_log() -> None:
 
     admit = Treatment.admit
 
-    def talk(self: Any, instance: Any, *arguments: Any) -> None:
+    def talk(self: Any, instance: Any, *arguments: Any) -> Any:
         structlog.get_logger("gateway").info("instance opened", detail=instance.text(0x00100010))
-        admit(self, instance, *arguments)
+        return admit(self, instance, *arguments)
 
     _replace(Treatment, "admit", talk)
 

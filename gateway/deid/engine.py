@@ -62,6 +62,7 @@ from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import InstanceError, RuleFailed, WrongValue
 from gateway.profile import Action, Program, RetainedUid, TimeOfDay, Truncation, Unnamed, Verb
 from gateway.profile.situation import Truths
+from gateway.remembering import BoundedMapping
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
 SERIES_INSTANCE_UID: Final = 0x0020000E
@@ -89,7 +90,7 @@ class Deidentifier:
 
     def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
         self._program = program
-        self._plans: dict[Truths, Prepared] = {}
+        self._plans: BoundedMapping[Truths, Prepared] = BoundedMapping(_MOST_PLANS)
         self.key = key
         self.numbers = numbers
         self.values = ValueRules(key, numbers)
@@ -128,8 +129,6 @@ class Deidentifier:
     def _plan(self, truths: Truths) -> Prepared:
         plan = self._plans.get(truths)
         if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
             plan = self._plans[truths] = Prepared(Plan(self._program.specialise(truths)))
         return plan
 

@@ -17,7 +17,7 @@ from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement, staying
 from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.profile import Action, Unnamed, Verb
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 __all__ = ["CLEAN", "KEEP", "PUT", "REWRITE", "RULE", "SEQUENCE", "Layout", "Layouts", "Step"]
 
@@ -74,7 +74,7 @@ class Layouts:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         #: None: walked element by element.
-        self._known: dict[tuple[object, ...], Layout | None] = {}
+        self._known: BoundedMapping[tuple[object, ...], Layout | None] = BoundedMapping(_MOST)
 
     def find(
         self, make: Make, buffer: Buffer, elements: list[Element], inserts: tuple[int, ...], iod: tuple[str, bool]
@@ -97,7 +97,7 @@ class Layouts:
         layout = self._known.get(key, _NEW)
         if layout is _NEW:
             layout = _made(self._plan, buffer, elements, inserts, iod)
-            remember(self._known, key, layout, most=_MOST)
+            self._known[key] = layout
         return layout
 
 

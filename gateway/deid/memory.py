@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from gateway.deid.level import Piece
 from gateway.dicom.charset import CharacterSets
 from gateway.profile import Action, Pseudonym
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 __all__ = [
     "LONGEST_REMEMBERED",
@@ -49,14 +49,14 @@ class Memory:
     __slots__ = ("_made", "get")
 
     def __init__(self) -> None:
-        self._made: dict[Key, tuple[Made]] = {}
+        self._made: BoundedMapping[Key, tuple[Made]] = BoundedMapping(_MOST)
         self.get = self._made.get
 
     def put(self, key: Key, made: Made) -> None:
         """Remember what was made of a value, unless it tells where in its file the value is."""
         if made is not None and not all(isinstance(piece, bytes) for piece in made):
             return
-        remember(self._made, key, (made,), most=_MOST)
+        self._made[key] = (made,)
 
 
 class Study(Enum):
@@ -76,12 +76,12 @@ class Sequences:
     __slots__ = ("_made", "get")
 
     def __init__(self) -> None:
-        self._made: dict[Key, MadeSequence | Literal[Study.STUDY]] = {}
+        self._made: BoundedMapping[Key, MadeSequence | Literal[Study.STUDY]] = BoundedMapping(_MOST_SEQUENCES)
         self.get = self._made.get
 
     def put(self, key: Key, made: MadeSequence | Literal[Study.STUDY]) -> None:
         """Remember what was made of a sequence: of bytes that are nobody's."""
-        remember(self._made, key, made, most=_MOST_SEQUENCES)
+        self._made[key] = made
 
 
 class Items:
@@ -119,12 +119,12 @@ class Memories:
     def __init__(self) -> None:
         self.values = Memory()
         self.sequences = Sequences()
-        self._items: dict[CharacterSets, Items] = {}
+        self._items: BoundedMapping[CharacterSets, Items] = BoundedMapping(_MOST_SETS)
 
     def unchanged(self, sets: CharacterSets) -> Items:
         """The items that were left as they were where these character sets hold."""
         items = self._items.get(sets)
-        return remember(self._items, sets, Items(), most=_MOST_SETS) if items is None else items
+        return self._items.keep(sets, Items()) if items is None else items
 
 
 def is_repeatable(rule: Action) -> bool:

@@ -27,12 +27,14 @@ from gateway.dicom.tag import is_private
 from gateway.profile import Action, Origin, Program, RetainedUid, TimeOfDay, Unnamed, Verb, resolve
 from gateway.profile.elders import age_limit, without_birth_dates
 from gateway.profile.retained import retaining
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 __all__ = ["Place", "Plan"]
 
 #: SOP class, enclosing sequences, tag, whether the instance lists its references.
 Place: TypeAlias = tuple[str, tuple[int, ...], int, bool]
+#: What an instance says that only one may say: ``gateway.deid.patient.claims``.
+Claims: TypeAlias = tuple[tuple[str, str, str], ...]
 #: Private SOP classes and made-up sequences could fill the memory otherwise.
 _MOST_PLACES: Final = 100_000
 _MOST_PATHS: Final = 10_000
@@ -88,11 +90,13 @@ class Plan:
         self._at: dict[tuple[int, ...], Mapping[int, Action | None]] = {}
         self.top = self.at(())
         self.guards = Guards(program, self.action)
-        self._patients: dict[tuple[object, ...], Patient] = {}
+        self._patients: BoundedMapping[tuple[object, ...], Patient] = BoundedMapping(_MOST_PATIENTS)
         self._contexts = Contexts(program)
-        self._cleaners: dict[Context, Cleaner] = {}
-        self._memories: dict[tuple[object, ...], Memories] = {}
-        self._claims: dict[tuple[object, ...], tuple[tuple[str, str, str], ...]] = {}
+        self._cleaners: BoundedMapping[Context, Cleaner] = BoundedMapping(_MOST_STUDIES)
+        self._memories: BoundedMapping[tuple[object, ...], Memories] = BoundedMapping(_MOST_STUDIES)
+        self._claims: BoundedMapping[tuple[object, ...], tuple[tuple[str, str, str], ...]] = BoundedMapping(
+            _MOST_STUDIES
+        )
         placed = *(rule.action for rule in program.paths), *(rule.action for rule in program.private_elements)
         self.repeats_sequences = all(map(is_repeatable, (*program.actions.values(), *placed)))
         self._age_limit = age_limit(program)
@@ -115,7 +119,7 @@ class Plan:
         patient = self._patients.get(subject)
         if patient is None:
             patient = identify(instance, identity, key, numbers)
-            remember(self._patients, subject, patient, most=_MOST_PATIENTS)
+            self._patients[subject] = patient
         return patient
 
     def cleaner(self, instance: Instance) -> Cleaner:
@@ -128,22 +132,22 @@ class Plan:
         context = self._contexts.of(instance)
         cleaner = self._cleaners.get(context)
         if cleaner is None:
-            cleaner = remember(self._cleaners, context, Cleaner(self.program, context), most=_MOST_STUDIES)
+            cleaner = self._cleaners.keep(context, Cleaner(self.program, context))
         return cleaner
 
-    def claims(self, instance: Instance, key: ProjectKey, patient: Patient) -> tuple[tuple[str, str, str], ...]:
+    def claims(self, instance: Instance, key: ProjectKey, patient: Patient) -> Claims:
         """As ``claims_of``, made once for the instances of a study."""
         told = key, patient.subject, *said_of(instance)
         claims = self._claims.get(told)
         if claims is None:
-            claims = remember(self._claims, told, claims_of(instance, key, patient.subject), most=_MOST_STUDIES)
+            claims = self._claims.keep(told, claims_of(instance, key, patient.subject))
         return claims
 
     def memories(self, key: tuple[object, ...]) -> Memories:
         """What the rules made of values and sequences so far, where everything else that counts is ``key``."""
         memories = self._memories.get(key)
         if memories is None:
-            memories = remember(self._memories, key, Memories(), most=_MOST_STUDIES)
+            memories = self._memories.keep(key, Memories())
         return memories
 
     def rule(self, tag: int) -> Action | None:

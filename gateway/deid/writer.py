@@ -24,7 +24,7 @@ from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.tag import show
 from gateway.errors import RuleFailed
 from gateway.profile import Action, Origin, Source, Verb
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 __all__ = ["Writer", "Writings", "Written"]
 
@@ -57,8 +57,8 @@ class Writings:
         self._plan = plan
         self._copies = any(isinstance(action.options, Source) for action in plan.inserts.values())
         #: Make -> whether a pseudonym is written; None where values of the instance have a say beside the patient.
-        self._makes: dict[Make, bool | None] = {}
-        self._written: dict[tuple[object, ...], Written] = {}
+        self._makes: BoundedMapping[Make, bool | None] = BoundedMapping(_MOST_MAKES)
+        self._written: BoundedMapping[tuple[object, ...], Written] = BoundedMapping(_MOST_WRITTEN)
 
     def of(self, writer: Writer, make: Make) -> Written:
         """What ``writer`` writes to an instance of this make; not to be changed.
@@ -70,7 +70,7 @@ class Writings:
         if make is None or writer.pixels is not None:
             return writer.write()
         if make not in self._makes:
-            remember(self._makes, make, self._needs(writer), most=_MOST_MAKES)
+            self._makes[make] = self._needs(writer)
         needs_pseudonym = self._makes[make]
         if needs_pseudonym is None:
             return writer.write()
@@ -78,7 +78,7 @@ class Writings:
         key = make, writer.patient().pseudonym if needs_pseudonym else "", top.sets(writer.buffer), top.implicit
         written = self._written.get(key)
         if written is None:
-            written = remember(self._written, key, writer.write(), most=_MOST_WRITTEN)
+            written = self._written.keep(key, writer.write())
         return written
 
     def _needs(self, writer: Writer) -> bool | None:

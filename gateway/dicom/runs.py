@@ -16,7 +16,7 @@ from itertools import count, pairwise
 from typing import Final
 
 from gateway.dicom.tree import Buffer, Element, Item, Limits
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping, remember
 
 __all__ = ["HEAD", "Familiar", "Head", "Run", "Runs"]
 
@@ -265,15 +265,13 @@ class Familiar:
     """The runs of all that one reader has read, told apart by what a walk depends on besides the bytes."""
 
     def __init__(self) -> None:
-        self._runs: dict[tuple[bool, int], Runs] = {}
+        self._runs: BoundedMapping[tuple[bool, int], Runs] = BoundedMapping(_MOST_ENCODINGS)
 
     def runs(self, limits: Limits, *, implicit: bool) -> Runs:
         """The runs of one encoding; a sequence that is too deep under other limits is not among them."""
         key = implicit, limits.depth
         runs = self._runs.get(key)
         if runs is None:
-            if len(self._runs) >= _MOST_ENCODINGS:
-                self._runs.clear()
             runs = self._runs[key] = Runs()
         return runs
 

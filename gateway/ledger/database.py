@@ -34,6 +34,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from gateway.errors import ConfigurationError, LedgerDamaged, LedgerUnavailable
 from gateway.ledger.columns import Several
 from gateway.ledger.failure import failure, failure_of_system, name_of_server, sqlstate
+from gateway.remembering import BoundedMapping
 
 T = TypeVar("T")
 S = TypeVar("S", bound=sa.Insert)
@@ -54,6 +55,8 @@ _TRIES: Final = 8
 #: Of PostgreSQL: serialization, deadlock, a key that is there, and a row that is referred to and has just left.
 _RACES: Final = {"40001", "40P01", "23505", "23503"}
 _WRITES: Final = "ledger_writes"
+#: Rows of what instances are known by, by their fingerprints.
+_MOST_ORIGINALS: Final = 1024
 #: Execution option of connections: the events that somebody wants to be told of.
 WANTED: Final = "ledger_wanted"
 
@@ -98,7 +101,7 @@ class Database:
         self.engine: Final = _engine(url, synchronous)
         #: Fingerprint of what instances are known by -> its row, which is committed and never leaves. Of SQLite only:
         #: a server that takes over from another may lack rows that the other had committed.
-        self.originals: Final[dict[str, int]] = {}
+        self.originals: Final[BoundedMapping[str, int]] = BoundedMapping(_MOST_ORIGINALS)
 
     @property
     def dialect(self) -> str:

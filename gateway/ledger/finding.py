@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -32,6 +32,7 @@ from gateway.ledger.schema import (
 )
 from gateway.ledger.selection import Selection, condition, departed_condition
 from gateway.ledger.states import DeliveryState, InstanceState
+from gateway.remembering import BoundedMapping
 
 __all__ = [
     "DeliveryGroup",
@@ -58,7 +59,7 @@ _TELL: Final = ForEach(
     ("row_id", "original_id", "instance_token"),
 )
 _KINDS: Final = ("patient", "accession", "study", "series")
-#: Fingerprints, and rows, that are remembered: the instances of a series come together.
+#: Fingerprints that are remembered: the instances of a series come together.
 _REMEMBERED: Final = 1024
 #: The study that an instance is of; empty where that is not known.
 _STUDY: Final = sa.func.coalesce(originals.c.study, "").label("study")
@@ -313,7 +314,7 @@ def _fingerprint(parts: tuple[str, ...], also: tuple[tuple[str, str], ...]) -> s
 
 
 def original_ids(
-    connection: Connection, known_by: Iterable[KnownBy], remembered: MutableMapping[str, int]
+    connection: Connection, known_by: Iterable[KnownBy], remembered: BoundedMapping[str, int]
 ) -> dict[str, int]:
     """Fingerprint -> row of ``originals``, made where it is missing, in the transaction that refers to it.
 
@@ -339,9 +340,8 @@ def original_ids(
 
     committed = ids(wanted)
     if connection.dialect.name == "sqlite":
-        if len(remembered) > _REMEMBERED:
-            remembered.clear()
-        remembered.update(committed)
+        for one, number in committed.items():
+            remembered[one] = number
     found |= committed
     missing = [one for one in wanted if one not in committed]
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,6 +40,7 @@ from gateway.ledger.sampling import look_at_all, series_locks
 from gateway.ledger.schema import LEASED, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import InstanceState, Mover
 from gateway.ledger.vocabulary import insert_sightings
+from gateway.remembering import BoundedMapping
 
 #: The instances ``ids``.
 _NAMED: Final = instances.c.id.in_(each_of("ids"))
@@ -339,7 +340,7 @@ def _unknown(connection: Connection, names: Sequence[str]) -> list[str]:
 
 
 def _record(
-    received: Sequence[Received], at: datetime, remembered: MutableMapping[str, int], connection: Connection
+    received: Sequence[Received], at: datetime, remembered: BoundedMapping[str, int], connection: Connection
 ) -> list[int]:
     # In the order of names, in which all processes lock them; names begin with their date.
     if not received:

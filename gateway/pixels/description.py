@@ -15,7 +15,7 @@ from gateway.dicom.tag import PIXEL_DATA, UNDEFINED_LENGTH, show
 from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import PixelsUnreadable
 from gateway.pixels.palette import Palette, read_palette
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 FLOAT_PIXEL_DATA: Final = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
@@ -197,7 +197,9 @@ def _fits(vr: bytes, data: bytes) -> bool:
 
 
 #: What a description was read from -> the description: the images of a series have one in common.
-_remembered: Final[dict[tuple[str, bool, CharacterSets, bytes], PixelDescription]] = {}
+_remembered: Final[BoundedMapping[tuple[str, bool, CharacterSets, bytes], PixelDescription]] = BoundedMapping(
+    _MOST_REMEMBERED
+)
 
 
 def _described(instance: Instance) -> PixelDescription:
@@ -210,7 +212,7 @@ def _described(instance: Instance) -> PixelDescription:
     _check(description)
     # A palette may be a hundred times longer than what it is read from.
     if said is not None and description.palette is None:
-        remember(_remembered, said, description, most=_MOST_REMEMBERED)
+        _remembered[said] = description
     return description
 
 

@@ -19,6 +19,7 @@ from gateway.profile.options import Options
 from gateway.profile.origin import Origin
 from gateway.profile.pixels import PixelProgram
 from gateway.profile.verb import Verb
+from gateway.remembering import BoundedMapping
 
 __all__ = [
     "AcceptRule",
@@ -237,8 +238,11 @@ _FOREIGN_GROUPS: Final = frozenset((0x0000, 0x0002, 0x0004))
 _MOST_OUTCOMES: Final = 256
 
 
-class _Outcomes(dict[tuple[bool, ...], "Program"]):
+class _Outcomes(BoundedMapping[tuple[bool, ...], "Program"]):
     """Specialised programs by the outcome of the conditions; they do not travel with the program."""
+
+    def __init__(self) -> None:
+        super().__init__(_MOST_OUTCOMES)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_Outcomes, ())
@@ -352,8 +356,6 @@ class Program:
         found = self._outcomes.get(outcome)
         if found is None:
             found = self._specialised({one for one, true in zip(self.conditions, outcome, strict=True) if true})
-            if len(self._outcomes) >= _MOST_OUTCOMES:
-                self._outcomes.clear()
             self._outcomes[outcome] = found
         return found
 

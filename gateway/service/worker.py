@@ -42,6 +42,7 @@ from gateway.ledger import (
 from gateway.ledger.crosswalk_row import CrosswalkRow
 from gateway.pixels.review import Review
 from gateway.pixels.sampling import SERIES_INSTANCE_UID
+from gateway.remembering import BoundedMapping
 from gateway.service.faces_of_series import FacesOfSeries
 from gateway.service.lease import LeaseKeeper
 from gateway.service.pace import Pace, amount
@@ -138,7 +139,7 @@ class Worker:
         self._cautious = _CAUTIOUS if child.cautious else 0
         self._series = SeriesBooks(ledger)
         #: Instance -> seconds of its last wait.
-        self._waits: dict[int, float] = {}
+        self._waits: BoundedMapping[int, float] = BoundedMapping(_MOST_WAITING)
         #: Source -> how many of its instances in a row a codec did not finish.
         self._too_long: dict[str, int] = {}
         #: Whether the end of a batch may not have come to the ledger, which then holds it for this worker's.
@@ -216,8 +217,6 @@ class Worker:
 
     def _wait(self, claim: ClaimedInstance, error: TransientError) -> float:
         """Seconds until an instance is tried again, twice as many each time."""
-        if len(self._waits) >= _MOST_WAITING:
-            self._waits.clear()
         seconds = min(2 * self._waits.get(claim.instance_id, _FIRST_WAIT / 2), _LONGEST_WAIT)
         self._waits[claim.instance_id] = seconds
         log.warning(

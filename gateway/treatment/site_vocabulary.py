@@ -15,6 +15,7 @@ from gateway.deid.words import fold
 from gateway.errors import ConfigurationError
 from gateway.ledger import Ledger
 from gateway.ledger.site_words import SiteWord, WordSighting, WordState
+from gateway.remembering import BoundedMapping
 from gateway.settings.configuration import Settings
 
 __all__ = ["ProposedWord", "Sightings", "decide", "proposed_words"]
@@ -41,7 +42,7 @@ class Sightings:
             for name, least in self._least.items()
             if least
         }
-        self._told: set[tuple[str, str, str]] = set()
+        self._told: BoundedMapping[tuple[str, str, str], None] = BoundedMapping(_MOST_TOLD)
 
     def of(self, project: str, words: Iterable[str], patient: str) -> tuple[WordSighting, ...]:
         """The sightings of one instance that were not told before.
@@ -59,9 +60,7 @@ class Sightings:
         for word in sorted(words):
             if (project, word, patient) in self._told:
                 continue
-            if len(self._told) >= _MOST_TOLD:
-                self._told.clear()
-            self._told.add((project, word, patient))
+            self._told[project, word, patient] = None
             if _SHORTEST <= len(word) <= _LONGEST and word.isalpha() and not is_name(word):
                 found.append(key.sighting(word, patient, least=self._least[project]))
         return tuple(found[:_MOST_WORDS])

@@ -42,7 +42,7 @@ from gateway.dicom.transfer_syntax import transfer_syntax
 from gateway.errors import LimitExceeded
 from gateway.profile import Program
 from gateway.profile.safe_private import SAFE_PRIVATE
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 from gateway.verify import words
 from gateway.verify.binary import is_textual, opened, runs
 from gateway.verify.dates import NO_DATES, Dates, date_digits, dates_in
@@ -118,7 +118,7 @@ class Scanner:
         codes = (text for code in program.codes for text in (code.value, code.scheme, code.meaning))
         self._parts = Recollection[_Part]()
         #: Parts remember numbers: each with needles of its own would hold those of all studies that passed lately.
-        self._numbers: dict[frozenset[Needle], int] = {}
+        self._numbers: BoundedMapping[frozenset[Needle], int] = BoundedMapping(_MOST_CLEAN)
         creators = (*(rule.creator for rule in program.private_elements), *(creator for *_, creator in SAFE_PRIVATE))
         self._creators = frozenset(creator.upper() for creator in creators)
         self._own = {
@@ -203,7 +203,7 @@ class Scanner:
         """A number that no other set of needles has; the same set may get another one later."""
         number = self._numbers.get(needles)
         if number is None:
-            number = remember(self._numbers, needles, next(_NUMBERS_OF_NEEDLES), most=_MOST_CLEAN)
+            number = self._numbers.keep(needles, next(_NUMBERS_OF_NEEDLES))
         return number
 
 
@@ -228,11 +228,11 @@ class _Part:
         if all(len(uid) <= _LONGEST_UID for uid in uids):
             self.names = frozenset(name for uid in uids for name in _names(uid))
         self.behind = behind
-        self.clean_of: dict[int, None] = {}
+        self.clean_of: BoundedMapping[int, None] = BoundedMapping(_MOST_CLEAN)
 
     def add(self, number: int) -> None:
         """Remember that no needle of the set with this number occurs."""
-        remember(self.clean_of, number, None, most=_MOST_CLEAN)
+        self.clean_of[number] = None
 
 
 class _Blob:

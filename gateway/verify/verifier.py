@@ -17,6 +17,7 @@ from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.errors import LeakSuspected
 from gateway.profile import Mapping_, Program, Verb
 from gateway.profile.situation import Truths
+from gateway.remembering import BoundedMapping
 from gateway.verify import words
 from gateway.verify.assertion import Assertion
 from gateway.verify.coded import coded_kinds
@@ -56,7 +57,7 @@ class Verifier:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._checks: dict[Truths, Checks] = {}
+        self._checks: BoundedMapping[Truths, Checks] = BoundedMapping(_MOST_OUTCOMES)
         if not program.conditions:
             self._ready(())
 
@@ -89,8 +90,6 @@ class Verifier:
     def _ready(self, truths: Truths) -> Checks:
         checks = self._checks.get(truths)
         if checks is None:
-            if len(self._checks) >= _MOST_OUTCOMES:
-                self._checks.clear()
             checks = self._checks[truths] = Checks(self._program.specialise(truths))
         return checks
 

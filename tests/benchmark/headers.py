@@ -26,6 +26,7 @@ from gateway.dicom import instance
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import open_instance
 from gateway.profile import load_profile, shipped_profiles
+from gateway.profile.situation import decided
 from gateway.verify import Verifier, output
 from tests.benchmark.figures import Run
 from tests.benchmark.workloads import Workload
@@ -77,11 +78,12 @@ def _treat(work: Path, deidentifier: Deidentifier, verifier: Verifier, files: Se
         begun = time.process_time()
         with open_instance(path, work=work, limits=Limits(), max_reencode_bytes=1 << 28) as received:
             opened = time.process_time()
-            segments = deidentifier.apply(received).segments
+            truths = decided(deidentifier.program, received)
+            segments = deidentifier.apply(received, truths).segments
             # Encoded, as the others have it.
             b"".join(segment for segment in segments if isinstance(segment, bytes))
             applied = time.process_time()
-            verifier.check(received, segments)
+            verifier.check(received, segments, truths)
             verified = time.process_time()
         steps["open"] += opened - begun
         steps["apply"] += applied - opened

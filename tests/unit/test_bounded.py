@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import gateway
 from gateway.deid import ProjectKey
 from gateway.deid.memory import Items
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 from tests.soak.sizes import Size, judge
 
 #: The most that one memory may hold; the values of an instance count some hundred.
@@ -61,12 +62,36 @@ def test_uids_take_little_memory() -> None:
 
 def test_what_is_full_forgets_the_oldest_one_for_one() -> None:
     """What forgets everything goes up and down, and a process grows to the sum of the peaks."""
-    memory: dict[int, str] = {}
+    memory = BoundedMapping[int, str](50)
     for number in range(1000):
-        assert remember(memory, number, str(number), most=50) == str(number)
+        if number % 2:
+            assert memory.keep(number, str(number)) == str(number)
+        else:
+            memory[number] = str(number)
         assert list(memory) == list(range(max(0, number - 49), number + 1))
-    remember(memory, 990, "again", most=50)
-    assert (len(memory), memory[990]) == (50, "again")
+    memory[990] = "again"
+    assert (len(memory), memory[990], memory.get(990), 990 in memory) == (50, "again", "again", True)
+
+
+@pytest.mark.parametrize("fill", ["update", "setdefault", "__ior__"])
+def test_nothing_fills_a_bounded_mapping_past_its_bound(fill: str) -> None:
+    memory = BoundedMapping[int, str](2)
+    with pytest.raises(TypeError):
+        getattr(memory, fill)({1: "one"})
+    assert not memory
+
+
+def test_threads_fill_a_bounded_mapping() -> None:
+    memory = BoundedMapping[int, int](8)
+
+    def fill(first: int) -> None:
+        for number in range(first, 40_000, 4):
+            memory[number] = number
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fill, range(4)))
+    # One of each thread may come beyond the bound at once.
+    assert 8 <= len(memory) <= 12
 
 
 @pytest.mark.parametrize("size", [0, 40, 2048])

@@ -19,6 +19,7 @@ from gateway.deliver.xnat import listing, verdict
 from gateway.deliver.xnat.client import XnatClient
 from gateway.deliver.xnat.labels import Labels
 from gateway.deliver.xnat.listing import PrearchiveRow
+from gateway.remembering import BoundedMapping
 
 #: How long a listing of the whole project is good for. It is as old at most as an import takes.
 _LISTED_SECONDS: Final = 60.0
@@ -58,7 +59,7 @@ class Directory:
         self._lock = Lock()
         self._subjects = _Listed[str]()
         self._sessions = _Listed[listing.SessionEntry]()
-        self._known: dict[tuple[str, str], float] = {}
+        self._known: BoundedMapping[tuple[str, str], float] = BoundedMapping(_MOST_KNOWN)
 
     def collision(
         self, client: XnatClient, labels: Labels, *, patient_id: str, study_uid: str, rows: Sequence[PrearchiveRow]
@@ -109,8 +110,6 @@ class Directory:
         return monotonic() - self._known.get((kind, label), -_KNOWN_SECONDS) < _KNOWN_SECONDS
 
     def _know(self, kind: str, label: str) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
         self._known[kind, label] = monotonic()
 
 

@@ -22,6 +22,7 @@ from gateway.dicom.instance import open_instance
 from gateway.dicom.segments import copy_to
 from gateway.errors import InstanceError
 from gateway.profile import load_profile, shipped_profiles
+from gateway.profile.situation import decided
 from tests.fixtures.corpus import corpus_files
 from tests.unit.deid.profiles import program
 
@@ -102,7 +103,7 @@ def made(deidentifier: Deidentifier, path: Path, work: Path, *, trace: Trace | N
     """The bytes and the account of the output, or the reason to hold."""
     try:
         with open_instance(path, work=work, limits=Limits(), max_reencode_bytes=1 << 26) as instance:
-            output = deidentifier.apply(instance, trace=trace)
+            output = deidentifier.apply(instance, decided(deidentifier.program, instance), trace=trace)
             file = io.BytesIO()
             copy_to(output.segments, file)
     except InstanceError as error:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.ledger import InstanceState, KnownBy, Ledger, Selection, StudyFilter
+from gateway.remembering import BoundedMapping
 from tests.unit.ledger.build import at, claim, deidentified, finish, held, outcome, received, rejected, take
 
 #: Numbers of the first and the last association of the instances of the story.
@@ -87,7 +88,7 @@ class FindingContract:
     def test_rows_that_are_remembered_are_those_that_are_there(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gateway.ledger.finding._REMEMBERED", 3)
+        monkeypatch.setattr(ledger._database, "originals", BoundedMapping(3))
 
         def fails(*_: object, **__: object) -> None:
             raise RuntimeError("rolled back")
