@@ -158,6 +158,20 @@ _CONDITION_EXAMPLES: Final = (
         'items("RequestAttributesSequence", "ScheduledProcedureStepID").exists(id, id.startsWith("X"))',
         "inside a sequence",
     ),
+    (
+        'items("ContentSequence/ConceptNameCodeSequence", "CodeMeaning").exists(m, same(m, "Findings"))',
+        "inside a sequence that is inside another",
+    ),
+    ('value("(0019,xx10) ACME 1.1").startsWith("A")', "a private element, as text; `present` takes such a name, too"),
+    ('sop_class == "CTImageStorage"', "the keyword of the SOP class; `SOPClassUID` compares with one, too"),
+    ('same(Manufacturer, "GE Medical")', "equal texts, whatever their case, accents and blanks"),
+    ('contains_any(StudyDescription, ["torax", "chest"])', "one of the words is in it, whatever its case and accents"),
+    (
+        "age_years() < 18",
+        "the age in whole years: PatientAge, or from birth to examination; unknown, it holds the instance",
+    ),
+    ("days_between(StudyDate, ContentDate) > 1", "days from the first date to the second"),
+    ('TransferSyntaxUID == "JPEG2000Lossless"', "the file meta information of the instance as it came"),
     ('called_ae == "RESEARCH"', "who sent it, and on which way"),
 )
 

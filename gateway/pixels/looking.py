@@ -11,6 +11,7 @@ from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.errors import RuleFailed
 from gateway.pixels.caution import CAUTIONS
 from gateway.profile import Condition, Program
+from gateway.profile.condition_types import SOP_CLASS, sop_class_keyword
 from gateway.profile.pixels import Crop, HoldPixels, KeepRegion, Mask, Pass, UltrasoundRegions
 from gateway.profile.situation import NOBODY
 
@@ -90,6 +91,7 @@ def _kinds(program: Program) -> Iterator[Kind]:
             text = caution.text or (risky is not None and risky.text)
             values: dict[str, object] = {
                 "SOPClassUID": uid,
+                SOP_CLASS: sop_class_keyword(uid),
                 "Modality": modality,
                 "ImageType": ["ORIGINAL", "PRIMARY"],
                 **NOBODY,

@@ -178,6 +178,7 @@ def _warnings(loaded: Loaded) -> Iterator[Finding]:
     yield from _disagreements(loaded.resolved.disagreements)
     yield from _settings(loaded)
     yield from _pixels(loaded, own)
+    yield from _doubtful(loaded, own)
     yield from _faces(loaded)
 
 
@@ -377,6 +378,16 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         place = top.document.place("profile")
         text = "the profile does not use basic: everything that no rule names stays as the rule for unlisted says"
         yield Finding(text, place.file, place.line, place.column)
+
+
+def _doubtful(loaded: Loaded, own: set[str]) -> Iterator[Finding]:
+    """Conditions of the profile that no instance can meet."""
+    for layer in loaded.layers:
+        if str(layer.file) in own:
+            for condition in layer.conditions:
+                file, line, column = condition.place.rsplit(":", 2)
+                for text in condition.doubts:
+                    yield Finding(text, file, int(line), int(column))
 
 
 def _pixels(loaded: Loaded, own: set[str]) -> Iterator[Finding]:

@@ -4,9 +4,13 @@
 the values of the top-level elements. CEL is typed and has no side effects and no unbounded loops; the library
 evaluates it natively. Of its functions these are open to rules: ``size``, ``contains``, ``startsWith``, ``endsWith``,
 ``matches``, ``int``, ``double``, ``string`` and the macros ``all``, ``exists``, ``exists_one``, ``filter``, ``map``;
-and two are added: ``present("Rows")`` tells whether an attribute is there with a value, and
-``items("RequestAttributesSequence", "ScheduledProcedureStepID")`` is the list of the texts that the items of a
-top-level sequence have for an attribute.
+and some are added (``gateway.profile.condition_functions``): ``present("Rows")`` tells whether an attribute is there
+with a value; ``items("RequestAttributesSequence", "ScheduledProcedureStepID")`` is the list of the texts that the items
+of a top-level sequence have for an attribute, ``items("A/B", "C")`` of one inside its items;
+``value("(0019,xx10) ACME 1.1")`` is the text of a private element; ``same`` and ``contains_any`` compare texts whatever
+their case and accents; ``age_years()`` and ``days_between(StudyDate, SeriesDate)`` count.
+
+What the dictionary knows is asked when a condition is compiled: a comparison of a number with a text is an error.
 
 An attribute that is missing reads as the empty string, so ``Rows > 100`` fails for an instance without Rows, which
 holds the instance; ``present("Rows") && Rows > 100`` does not.
@@ -22,16 +26,20 @@ from typing import Any, Final
 from gateway.dicom.dictionary import entry, tag_of
 from gateway.dicom.dictionary import keywords as dictionary_keywords
 from gateway.errors import GatewayError, ProfileError, RuleFailed
+from gateway.profile.condition_functions import ADDED, AGE_NEEDS, functions
+from gateway.profile.condition_types import SOP_CLASS, ConditionWrong, doubts, refuse_wrong_types, with_uids
 from gateway.profile.expression_language import cel
 from gateway.sections.yamlfile import suggestion
 
 #: Names that are not attributes: the configured source, the AE titles of the association, the route's name.
 EXTRA_NAMES: Final = frozenset(("source", "calling_ae", "called_ae", "route"))
+#: Names that stand for what follows from attributes.
+DERIVED_NAMES: Final = frozenset((SOP_CLASS,))
 MAXIMUM_LENGTH: Final = 4096
 
 #: Functions and macros that a condition may use.
 FUNCTIONS: Final = frozenset(
-    ("size", "contains", "startsWith", "endsWith", "matches", "int", "double", "string", "present", "items")
+    ("size", "contains", "startsWith", "endsWith", "matches", "int", "double", "string", *ADDED)
 )
 MACROS: Final = ("all", "exists", "exists_one", "filter", "map")
 # Operators are functions too; their names hold other characters, such as _==_ and @in.
@@ -39,7 +47,16 @@ _NAME = re.compile(r"\w+")
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'", re.DOTALL)
 _BOUND_NAME = re.compile(rf"\.\s*(?:{'|'.join(MACROS)})\s*\(\s*(\w+)\s*,")
 _PRESENT = re.compile(r"\bpresent\s*\(\s*(?:\"(\w*)\"|'(\w*)')\s*\)")
-_ITEMS = re.compile(r"\bitems\s*\(\s*(?:\"(\w*)\"|'(\w*)')\s*,\s*(?:\"(\w*)\"|'(\w*)')\s*\)")
+_ITEMS = re.compile(r"\bitems\s*\(\s*(?:\"([\w/]*)\"|'([\w/]*)')\s*,\s*(?:\"(\w*)\"|'(\w*)')\s*\)")
+_PRIVATE = re.compile(r"\b(present|value)\s*\(\s*(?:\"([^\"\\]*)\"|'([^'\\]*)')\s*\)")
+_PRIVATE_NAME: Final = re.compile(r"\([0-9A-Fa-f]{3}[13579BDFbdf],xx[0-9A-Fa-f]{2}\) \S.*")
+#: What is known of the file meta information of an instance as it came.
+_META: Final = frozenset(
+    (
+        "TransferSyntaxUID", "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "SourceApplicationEntityTitle",
+        "ReceivingApplicationEntityTitle",
+    )
+)  # fmt: skip
 #: VRs without comparable values: such attributes can be asked for by ``present`` and ``items`` alone.
 _NOT_COMPARED: Final = frozenset(
     ("SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "US or SS or OW", "US or OW")
@@ -78,7 +95,7 @@ class Condition:
         self.place = place
         self.keywords = keywords
         self._program = program
-        self._functions = frozenset(("present", "items")) & frozenset(program.functions())
+        self._functions = ADDED & frozenset(program.functions())
 
     @classmethod
     def compile(cls, text: str, *, place: str, error: type[GatewayError] = ProfileError) -> Condition:
@@ -96,25 +113,43 @@ class Condition:
         """
         if len(text) > MAXIMUM_LENGTH:
             raise error(place=place, problem=f"the condition is longer than {MAXIMUM_LENGTH} characters")
+        bound = _bound(text)
         try:
             program = cel.compile(text)
+            program = cel.compile(with_uids(text, bound))
+        except ConditionWrong as failed:
+            raise error(place=place, problem=f"the condition is wrong: {failed}") from None
         except ValueError as failed:
             raise error(place=place, problem=_syntax_problem(text, str(failed))) from None
         present = [one or two for one, two in _PRESENT.findall(text)]
         items = [(one or two, three or four) for one, two, three, four in _ITEMS.findall(text)]
-        bound = set(_BOUND_NAME.findall(_STRING.sub('""', text)))
+        private = [(function, one or two) for function, one, two in _PRIVATE.findall(text)]
         compared = [name for name in program.variables() if name not in bound]
-        for name in sorted({*present, *compared, *(name for pair in items for name in pair)}):
-            if name not in EXTRA_NAMES and tag_of(name) is None:
-                near = suggestion(name, (*EXTRA_NAMES, *dictionary_keywords()))
+        listed = (name for sequence, attribute in items for name in (*sequence.split("/"), attribute))
+        for name in sorted({*present, *compared, *listed}):
+            if name not in EXTRA_NAMES | DERIVED_NAMES and tag_of(name) is None:
+                near = suggestion(name, (*EXTRA_NAMES, *DERIVED_NAMES, *dictionary_keywords()))
                 raise error(place=place, problem=f'the condition uses "{name}", which is no attribute{near}')
-        _check_use(compared, items, place, error)
+        _check_use((*compared, *present), compared, items, place, error)
+        _check_private(private, place, error)
         for function in program.functions():
             if _NAME.fullmatch(function) and function not in FUNCTIONS:
                 near = suggestion(function, FUNCTIONS)
                 raise error(place=place, problem=f'the condition uses the unknown function "{function}"{near}')
-        names = (*present, *compared, *("/".join(pair) for pair in items))
+        try:
+            refuse_wrong_types(text, bound)
+        except ConditionWrong as failed:
+            raise error(place=place, problem=f"the condition is wrong: {failed}") from None
+        names = {*present, *compared, *("/".join(pair) for pair in items)}
+        names |= {name if function == "value" else f"?{name}" for function, name in private if name.startswith("(")}
+        if "age_years" in program.functions():
+            names |= AGE_NEEDS
         return cls(text, place, program, frozenset(names))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What in it no instance can meet, by the types that the dictionary knows."""
+        return doubts(self.text, _bound(self.text))
 
     def evaluate(self, values: Mapping[str, object]) -> bool:
         """Whether the condition holds.
@@ -129,25 +164,22 @@ class Condition:
         RuleFailed: the condition cannot be decided for these values, or its result is not true or false
         """
         context: dict[str, Any] = {}
+        missing: list[str] = []
         for name in self.keywords:
-            if "/" not in name:
+            if name.isidentifier():
                 value = values.get(name)
                 context[name] = "" if value is None else value
         try:
             if self._functions:
-                functions: dict[str, Callable[..., Any]] = {
-                    "present": self._presence(context),
-                    "items": self._listing(values),
-                }
-                result = self._program.execute(cel.Context(context, functions))
+                result = self._program.execute(cel.Context(context, functions(context, values, missing)))
             else:
                 result = self._program.execute(context)
         except Exception as failed:  # noqa: BLE001 - whatever the library raises, the rule has failed
-            raise self._failed(failed) from None
+            raise self._failed(failed, missing) from None
         except BaseException as failed:
             # A panic of the native library arrives as an exception outside Exception.
             if type(failed).__name__ == "PanicException":
-                raise self._failed(failed) from None
+                raise self._failed(failed, missing) from None
             raise
         if not isinstance(result, bool):
             raise RuleFailed(where=self._where, reason="the condition is neither true nor false")
@@ -157,30 +189,10 @@ class Condition:
     def _where(self) -> str:
         return f"the condition at {self.place}"
 
-    def _failed(self, failed: BaseException) -> RuleFailed:
-        reason = next((reason for kind, reason in _REASONS if isinstance(failed, kind)), "it cannot be evaluated")
+    def _failed(self, failed: BaseException, missing: list[str]) -> RuleFailed:
+        found = (reason for kind, reason in _REASONS if isinstance(failed, kind))
+        reason = missing[0] if missing else next(found, "it cannot be evaluated")
         return RuleFailed(where=self._where, reason=reason)
-
-    @staticmethod
-    def _presence(context: Mapping[str, Any]) -> Callable[[str], bool]:
-        def present(name: str) -> bool:
-            if name not in context:
-                # A computed name is an error, never "absent"; the library logs the text of what is raised here.
-                raise LookupError("the argument of present is not written in the condition")
-            return context[name] not in ("", [])
-
-        return present
-
-    @staticmethod
-    def _listing(values: Mapping[str, object]) -> Callable[[str, str], object]:
-        def items(sequence: str, attribute: str) -> object:
-            found = values.get(f"{sequence}/{attribute}")
-            if found is None:
-                # Values that nobody has gathered are an error, never "none"; the library logs the text raised here.
-                raise LookupError("the arguments of items are not written in the condition")
-            return found
-
-        return items
 
     def __reduce__(self) -> tuple[Callable[[str, str], Condition], tuple[str, str]]:
         return _rebuild, (self.text, self.place)
@@ -199,10 +211,38 @@ def _rebuild(text: str, place: str) -> Condition:
     return Condition.compile(text, place=place)
 
 
+def _bound(text: str) -> frozenset[str]:
+    """The names that macros bind."""
+    return frozenset(_BOUND_NAME.findall(_STRING.sub('""', text)))
+
+
+def _check_private(used: Iterable[tuple[str, str]], place: str, error: type[GatewayError]) -> None:
+    """Check how private elements are named, and that only these are."""
+    for function, name in used:
+        if name.startswith("(") and _PRIVATE_NAME.fullmatch(name) is None:
+            problem = f'"{name}" is no private element: write it as "(0019,xx10) ACME 1.1"'
+            raise error(place=place, problem=problem)
+        if function == "value" and not name.startswith("("):
+            problem = f'value is for private elements such as "(0019,xx10) ACME 1.1": write {name} itself'
+            raise error(place=place, problem=problem)
+
+
 def _check_use(
-    compared: Iterable[str], items: Iterable[tuple[str, str]], place: str, error: type[GatewayError]
+    names: Iterable[str],
+    compared: Iterable[str],
+    items: Iterable[tuple[str, str]],
+    place: str,
+    error: type[GatewayError],
 ) -> None:
     """Check that attributes are used in a way that their VR allows."""
+    for name in sorted(names):
+        tag = tag_of(name)
+        if tag is not None and tag >> 16 in (0x0000, 0x0002, 0x0004) and name not in _META:
+            known = ", ".join(sorted(_META))
+            problem = (
+                f"the condition uses {name}, which is no element of a data set; of the file meta there are {known}"
+            )
+            raise error(place=place, problem=problem)
     for name in sorted(compared):
         vr = _vr(name)
         if vr in _NOT_COMPARED:
@@ -210,9 +250,11 @@ def _check_use(
             raise error(
                 place=place, problem=f"the condition compares {name}, but VR {vr} has no values to compare: use {hint}"
             )
-    for sequence, attribute in items:
-        if _vr(sequence) != "SQ":
-            raise error(place=place, problem=f"the condition lists items of {sequence}, which has VR {_vr(sequence)}")
+    for path, attribute in items:
+        for sequence in path.split("/"):
+            if _vr(sequence) != "SQ":
+                problem = f"the condition lists items of {sequence}, which has VR {_vr(sequence)}"
+                raise error(place=place, problem=problem)
         if _vr(attribute) in _NOT_COMPARED:
             raise error(place=place, problem=f"the condition lists {attribute}, but VR {_vr(attribute)} has no text")
 

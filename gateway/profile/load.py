@@ -58,6 +58,7 @@ class Layer:
     readings: what its rules say, in their order
     pixels: what its rules for pixel data say, in their order
     tests: its tests, in their order
+    accepting: the conditions of its decisions on instances
     """
 
     document: Document[ProfileFile]
@@ -65,6 +66,14 @@ class Layer:
     readings: tuple[Reading, ...]
     pixels: tuple[PixelRule, ...] = ()
     tests: tuple[ProfileTest, ...] = ()
+    accepting: tuple[Condition, ...] = ()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All conditions that the file states, each once where it stands."""
+        ruled = (*(one.action.when for one in self.readings), *(rule.condition for rule in self.pixels))
+        found = (*self.accepting, *(condition for condition in ruled if condition is not None))
+        return tuple(dict.fromkeys(found))
 
     @property
     def model(self) -> ProfileFile:
@@ -257,12 +266,13 @@ def _read(path: Path, unknown: Callable[[Document[ProfileFile]], Iterable[Gatewa
     with problems.gathered():
         _refuse_duplicates(document, readings)
     pixels = read_pixels(document, path, problems)
+    accepting = []
     for number in range(len(document.model.accept)):
         with problems.gathered():
-            _decision(document, number)
+            accepting.append(_decision(document, number)[1])
     tests = read_tests(document, path, problems)
     problems.refuse()
-    return Layer(document, path, readings, pixels, tests)
+    return Layer(document, path, readings, pixels, tests, tuple(accepting))
 
 
 @lru_cache(maxsize=64)

@@ -7,10 +7,12 @@ from typing import Final, TypeAlias
 
 from gateway.dicom.instance import Instance
 from gateway.dicom.value import values_by_keyword
+from gateway.profile.condition_types import SOP_CLASS, sop_class_keyword
 from gateway.profile.program import Program
 
 __all__ = ["NOBODY", "Truths", "decided", "situation"]
 
+_SOP_CLASS_UID: Final = 0x00080016
 #: How the conditions of a program came out for one instance, in their order.
 Truths: TypeAlias = "tuple[bool, ...]"
 
@@ -33,7 +35,10 @@ def situation(
     ------
     RuleFailed: an element has a VR without comparable values, or its value does not fit its VR
     """
-    values: dict[str, object] = dict(values_by_keyword(instance, keywords))
+    names = frozenset(keywords)
+    values: dict[str, object] = dict(values_by_keyword(instance, names))
+    if SOP_CLASS in names:
+        values[SOP_CLASS] = sop_class_keyword(instance.text(_SOP_CLASS_UID) or instance.meta.sop_class_uid)
     return {**values, **NOBODY, **(sender or {})}
 
 

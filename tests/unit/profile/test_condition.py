@@ -141,15 +141,15 @@ def test_the_error_is_the_callers() -> None:
         ("Rows / 0 == 1", "division by zero"),
         ("Rows + 9223372036854775807 > 1", "a number is too large"),
         ("Columns > 100", "does not suit the types"),  # missing reads as ""
-        ("Modality > 3 && Rows == 512", "does not suit the types"),
+        ("(Modality) > 3 && Rows == 512", "does not suit the types"),
         ('ImageType[7] == "X"', "outside its list"),
         ('{"a": 1}["b"] == 1', "not in its map"),
-        ('"PRIMARY" in Modality', "does not suit the types"),
+        ('"PRIMARY" in (Modality)', "does not suit the types"),
         ("int(Manufacturer) == 1", "cannot be evaluated"),
         ('Manufacturer.matches("(")', "cannot be evaluated"),
         ("Modality", "neither true nor false"),
         ("Rows", "neither true nor false"),
-        ('ImageType.startsWith("O")', "cannot be evaluated"),
+        ('(ImageType).startsWith("O")', "cannot be evaluated"),
         # values that nobody has gathered are an error, never "none"
         ('"A" in items("DeviceSequence", "Manufacturer")', "cannot be evaluated"),
         ('"A" in items("RequestAttributesSequence", Modality)', "cannot be evaluated"),
