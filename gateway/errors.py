@@ -16,6 +16,7 @@ GatewayError
 │   ├── ConnectionFailed            there is no connection to a peer
 │   ├── DeliveryFailed              the destination is down, slow, or answered something that may pass
 │   ├── OutputOutdated              service.outputs: the output is of a profile that is active no more
+│   ├── SupervisorSilent            service.questions: the supervisor does not answer the process that answers over HTTP
 │   ├── NotifyFailed                notify.base: a person could not be told
 │   └── NotRunning                  cli.health: no gateway answers
 ├── PermanentError                  another try with the same input gives the same result
@@ -74,10 +75,11 @@ Exception
 ├── NoHead                          pixels.faces.atlas: nothing in the volume is of the size of a head
 ├── Unsure                          pixels.faces.atlas: the face cannot be told with certainty
 ├── Stopped                         pixels.faces.command: the gateway stops
+├── _Refused                        console.application: somebody may not have what was asked for
 ├── _Incomplete                     profile.load: the profile is a layer, not whole
 ├── _Unreadable                     dicom.identifiers: the bytes are no data set in this encoding
 └── ValueError
-    ├── BadQuery                    console.http: the parameters of a request
+    ├── BadQuery                    console.resource: the parameters of a request
     ├── ExpressionWrong             profile.expression: a pattern or a replacement
     ├── NiftiError                  pixels.faces.nifti: no volume of the geometry expected
     ├── _Wrong                      profile.action: a rule for attributes

@@ -17,7 +17,7 @@ from gateway.errors import ConfigurationError
 _log = structlog.get_logger(__name__)
 
 #: Connections that the kernel keeps until they are accepted; it takes less where its own limit is lower.
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
 #: Before the next try when a connection cannot be accepted, such as for want of file descriptors.
 _PAUSE_SECONDS: Final = 0.1
 #: struct linger: on, zero seconds.
@@ -50,16 +50,7 @@ class Listener:
         expected: Callable[[str], bool],
         connected: Callable[[socket.socket, str], None],
     ) -> None:
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-            self._socket = socket.create_server(
-                (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=family == socket.AF_INET6 and host == "::"
-            )
-        except (OSError, ValueError) as error:
-            # Not the text of create_server's error, which repeats the address.
-            is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
-            reason = os.strerror(is_system) if is_system else "no address of this machine"
-            raise ConfigurationError(place=place, problem=f"cannot listen on {host} port {port}: {reason}") from error
+        self._socket = open_port(host, port, place=place)
         self.port = int(self._socket.getsockname()[1])
         self._expected = expected
         self._connected = connected
@@ -101,6 +92,50 @@ class Listener:
             except Exception as error:  # noqa: BLE001 - whatever it is, the next connection is served
                 _log.error("connection failed", kind=type(error).__name__)
                 connection.close()
+
+
+def open_port(host: str, port: int, *, place: str) -> socket.socket:
+    """The socket of a port that is listened on from now on; see ``take_port``."""
+    taken = take_port(host, port, place=place)
+    try:
+        taken.listen(BACKLOG)
+    except OSError as error:
+        taken.close()
+        raise _not_listened_on(host, port, place, error) from error
+    return taken
+
+
+def take_port(host: str, port: int, *, place: str) -> socket.socket:
+    """The socket of a port that is nobody else's from now on, and not listened on yet: who connects is refused.
+
+    Args:
+        host: address to listen on; ``::`` takes IPv4 too
+        port: 0 for a free one
+        place: what an error names as its place, such as ``dicom``
+
+    Raises:
+        ConfigurationError: the address cannot be listened on
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        taken = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        raise _not_listened_on(host, port, place, error) from error
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+        taken.bind((host, port))
+    except (OSError, OverflowError) as error:
+        taken.close()
+        raise _not_listened_on(host, port, place, error) from error
+    return taken
+
+
+def _not_listened_on(host: str, port: int, place: str, error: Exception) -> ConfigurationError:
+    number = None if not isinstance(error, OSError) or isinstance(error, socket.gaierror) else error.errno
+    reason = os.strerror(number) if number else "no address of this machine"
+    return ConfigurationError(place=place, problem=f"cannot listen on {host} port {port}: {reason}")
 
 
 def normal_address(address: str) -> str:

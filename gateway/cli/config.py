@@ -130,13 +130,13 @@ def _read_secrets(settings: Settings) -> None:
 
 
 def _open_doors(settings: Settings) -> None:
+    from gateway.console.protection import protection
     from gateway.custody.ownership import check_custody
-    from gateway.service.api import doorkeeper
     from gateway.service.reception import receiver_settings
 
     check_custody(settings)
     receiver_settings(settings)
-    doorkeeper(settings)
+    protection(settings)
 
 
 def _build_destinations(settings: Settings) -> None:

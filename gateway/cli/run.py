@@ -11,8 +11,9 @@ from gateway.settings.configuration import load_settings
 
 def run(config: ConfigFile = None) -> None:
     """Receive, de-identify and deliver until told to stop (SIGTERM or Ctrl-C)."""
+    from gateway.console.serving import serve
     from gateway.service.supervisor import Supervisor
 
     settings = load_settings(config, os.environ)
     configure_logging(format=settings.log.format, level=settings.log.level)
-    Supervisor(settings).run()
+    Supervisor(settings, serve).run()

@@ -12,7 +12,6 @@ from typing import Final, get_args
 
 from gateway.association.refusal import Refusal
 from gateway.association.tls import HANDSHAKE_FAILURES
-from gateway.console.authentication import Denial
 from gateway.deliver.codes import UNDELIVERED
 from gateway.errors import GatewayError, InstanceError, LedgerUnavailable, TransientError
 from gateway.ledger import DUPLICATE
@@ -24,7 +23,7 @@ from gateway.receive.access import ANY_SOURCE
 from gateway.service.breaker import OUTAGES
 from gateway.settings.configuration import Settings
 
-__all__ = ["HELD", "HTTP_REFUSED", "NOT_ASSOCIATED", "REFUSED", "begin_counting"]
+__all__ = ["HELD", "NOT_ASSOCIATED", "REFUSED", "begin_counting"]
 
 
 def _codes(root: type[GatewayError]) -> Iterator[str]:
@@ -35,12 +34,6 @@ def _codes(root: type[GatewayError]) -> Iterator[str]:
 
 #: Why an association is refused.
 NOT_ASSOCIATED: Final = frozenset(one.code for one in Refusal) | HANDSHAKE_FAILURES
-#: Why an HTTP client is refused.
-HTTP_REFUSED: Final = (
-    frozenset(one.value for one in Denial)
-    | HANDSHAKE_FAILURES
-    | {"busy", "connections", "displaced", "head-too-long", "role", "timeout"}
-)
 #: Why an instance is held: every error of an instance, and what happens to its worker or its file.
 HELD: Final = frozenset(_codes(InstanceError)) | {"spool-corrupt", "instance-overran", "worker-died"}
 #: Why an instance is answered with a failure.
@@ -107,7 +100,7 @@ def begin_counting(metrics: Metrics, settings: Settings, programs: Mapping[str, 
             metrics.begin("gateway_notifications_sent_total", notifier=name, event=event.value)
         for reason in REASONS:
             metrics.begin("gateway_notifications_failed_total", notifier=name, reason=reason)
-    for role in ("receive", "deidentify", "deliver", *(["notify"] if settings.notifications else [])):
+    for role in ("receive", "deidentify", "deliver", "http", *(["notify"] if settings.notifications else [])):
         metrics.begin("gateway_worker_restarts_total", role=role)
 
 
@@ -119,8 +112,6 @@ def _begin_all(metrics: Metrics, names: Iterable[str], **labels: str) -> None:
 def _begin_doors(metrics: Metrics, settings: Settings) -> None:
     for reason in NOT_ASSOCIATED:
         metrics.begin("gateway_associations_refused_total", reason=reason)
-    for reason in HTTP_REFUSED:
-        metrics.begin("gateway_http_refused_total", reason=reason)
     for source in settings.sources or (ANY_SOURCE,):
         _begin_all(metrics, _OF_SOURCE, source=source)
         for reason in REFUSED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ class Standing:
     expiries: place of a certificate in the configuration -> when it expires, in seconds since 1970
     reserve_bytes: free space below which instances are refused
     ledger_free_bytes: free space of the ledger's disk; None where the ledger is no file
-    destinations, notifiers: of the configuration
+    destinations, notifiers: names of the configuration
     """
 
     ready: bool
@@ -45,12 +45,13 @@ class Standing:
     notifiers: Collection[str]
 
 
-def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
+def read_figures(books: Callable[[], Ledger], spool: Spool, standing: Standing) -> Readings:
     """Read the figures; without the queues if the ledger cannot be read.
 
     Parameters
     ----------
-    ledger, spool: of the running gateway
+    books: gives the ledger of the running gateway
+    spool: of the same
     standing: how it stands
 
     Raises
@@ -71,6 +72,7 @@ def read_figures(ledger: Ledger, spool: Spool, standing: Standing) -> Readings:
     messages = dict.fromkeys(standing.notifiers, 0)
     readable = True
     try:
+        ledger = books()
         queues = ledger.figures.queues()
         if messages:
             messages |= ledger.notices.waiting()

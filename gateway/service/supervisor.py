@@ -1,12 +1,14 @@
 """The supervisor: starts the processes of the gateway, restarts one that dies, answers for their health, stops them.
 
-One process receives, some de-identify, one delivers. They share nothing but the ledger and the spool.
+One process receives, some de-identify, one delivers, one answers over HTTP. They share nothing but the ledger and the
+spool; the last one asks the supervisor how the gateway stands.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -14,13 +16,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing.connection import wait
-from typing import Final, NoReturn
+from multiprocessing.connection import Connection, wait
+from typing import Final, Protocol
 
 import structlog
 
 from gateway import metrics
-from gateway.console import Doorkeeper, Health, StatusServer
+from gateway.association.listener import take_port
 from gateway.custody.history_archive import archive_folder, archive_history, archive_instances
 from gateway.custody.original_tokens import Originals
 from gateway.custody.ownership import check_custody, own_token
@@ -34,21 +36,22 @@ from gateway.pixels.sandbox import check_confinement, confinement_notes
 from gateway.profile import Program
 from gateway.rehearsal.activation import lacks_of_faces
 from gateway.service.again import orphaned
-from gateway.service.api import doorkeeper, resources
 from gateway.service.at_work import OVERRAN
 from gateway.service.auditing import audit_profiles, audit_refusal, audit_start, audit_stop
 from gateway.service.certificates import Expiries
 from gateway.service.conditions import Conditions
 from gateway.service.dispatcher import dispatch
 from gateway.service.first_counts import begin_counting
-from gateway.service.gauges import Standing, read_figures
+from gateway.service.gauges import Standing
+from gateway.service.health import Health
 from gateway.service.housekeeping import Housekeeping
 from gateway.service.last_profiles import keep_profiles, last_profiles
 from gateway.service.notifying import notify
 from gateway.service.patience import patiently
-from gateway.service.process import ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
+from gateway.service.process import Child, ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.service.projects import activate_profiles, make_projects
 from gateway.service.pulse import Pulse
+from gateway.service.questions import Desk, Question
 from gateway.service.reception import receive, receiver_settings
 from gateway.service.recovery import recover
 from gateway.service.signals import calling
@@ -63,6 +66,12 @@ log = structlog.get_logger(__name__)
 
 #: The process that tells people: the gateway is at work without it.
 _NOTIFY: Final = "notify"
+#: The process that answers over HTTP. It is told to stop last, so that the health tells that the gateway stops.
+_HTTP: Final = "http"
+#: Nothing on the way of an instance waits for these.
+_ASIDE: Final = frozenset({_NOTIFY, _HTTP})
+#: Whose event loop has not turned for so long hangs: it is replaced, since the health would not be told.
+_HANG_SECONDS: Final = 30.0
 _HOUSEKEEPING_SECONDS: Final = 60.0
 #: How long tokens are made at a time of what was received before there were any.
 _FILLING_SECONDS: Final = 2.0
@@ -73,6 +82,8 @@ _JUMP_SECONDS: Final = 60.0
 #: How often the gateway makes sure that the ledger is still its own.
 _KEEPING_SECONDS: Final = 5.0
 _LONGEST_RESTART_PAUSE: Final = 30.0
+#: Of the process that answers over HTTP: without it nobody is told how the others are.
+_LONGEST_HTTP_PAUSE: Final = 2.0
 #: A child that ran this long without dying is trusted again.
 _STABLE_SECONDS: Final = 60.0
 _ORPHAN_SECONDS: Final = 60.0
@@ -80,6 +91,8 @@ _ORPHAN_SECONDS: Final = 60.0
 _STUCK_SECONDS: Final = 120.0
 #: A disk with less free space is full for the ledger: its log alone grows to as much between two checkpoints.
 _LEDGER_BYTES: Final = 64 << 20
+#: Answers under way at the end, and what imports.
+_STOP_ANSWERING_SECONDS: Final = 10.0
 #: People are told before.
 _LEDGER_LOW_BYTES: Final = 512 << 20
 
@@ -92,17 +105,30 @@ class StillRunning(PermanentError):
     """Processes of an earlier gateway still work on {data} after {seconds} seconds: end them first."""
 
 
+class Serve(Protocol):
+    """The job of the process that answers over HTTP; given from above, since it knows everything below."""
+
+    def __call__(self, child: Child, *, listening: socket.socket, end: Connection) -> None:
+        """Answer on ``listening``, with what the desk at the other end of ``end`` tells."""
+
+
 @dataclass(slots=True)
 class _Post:
-    """A role that must be filled, and who fills it."""
+    """A role that must be filled, and who fills it.
+
+    Attributes
+    ----------
+    desk: answers the questions of the process that answers over HTTP
+    """
 
     name: str
-    job: Job
+    job: Job | None
     child: ChildProcess | None = None
     restarts: int = 0
     replaced: bool = False
     started: float = 0.0
     due: float = 0.0
+    desk: Desk | None = None
 
     @property
     def role(self) -> str:
@@ -119,13 +145,18 @@ class Supervisor:
     Parameters
     ----------
     settings: the configuration
+    serve: the job of the process that answers over HTTP, which can be pickled
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, serve: Serve) -> None:
         self._settings = settings
+        self._serve = serve
+        self._listening: socket.socket | None = None
         self._stopping = threading.Event()
         workers = settings.workers.deidentify or max(1, (os.cpu_count() or 1) // 2)
+        self._answering = _Post(_HTTP, None)
         self._posts = [
+            self._answering,
             _Post("deliver", dispatch),
             *(_Post(f"deidentify-{number}", work) for number in range(1, workers + 1)),
             *([_Post(_NOTIFY, notify)] if settings.notifications else []),
@@ -149,8 +180,8 @@ class Supervisor:
         self._expiries = Expiries(settings)
         #: Whether a profile on disk is wrong, so that the one that was active last goes on.
         self._refused = False
-        #: What is wrong with the ledger while the start waits for it.
-        self._missing: LedgerUnavailable | None = None
+        #: Why the ledger is not taken up yet; None when it is.
+        self._missing: LedgerUnavailable | None = LedgerUnavailable(operation="be used", reason="it is being opened")
         #: Open deliveries to destinations that the configuration does not have any more, in words.
         self._orphaned: tuple[str, ...] = ()
 
@@ -165,9 +196,11 @@ class Supervisor:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_custody(settings)
         check_confinement(settings.pixels)
-        keeper = doorkeeper(settings, own_token=own_token(settings), refused=self._http_refused)
-        # The receiving process makes its own; what is wrong with a certificate is told here.
+        own_token(settings)
+        # The processes make their own; what is wrong with a certificate is told here.
         receiver_settings(settings)
+        if settings.http.tls is not None:
+            settings.http.tls.context(place="http.tls")
         # So does the one that tells people.
         for name, one in (settings.notifications or {}).items():
             build_notifier(name, one)
@@ -179,7 +212,8 @@ class Supervisor:
             counted = metrics_directory(settings)
             metrics.clear(counted)
             self._metrics = metrics.Metrics.shared(counted)
-            if not self._await_ledger(spool, keeper, stack):
+            stack.callback(self._stop_answering)
+            if not self._await_ledger(spool, stack):
                 return
             ledger = self._the_ledger
             self._pulse = Pulse(ledger.pulse.beat, failed_at=self._ledger_failed_at)
@@ -187,17 +221,8 @@ class Supervisor:
             if settings.notifications:
                 self._conditions = Conditions(ledger)
                 stack.callback(self._conditions.stop)
-            server = StatusServer(
-                settings.http.host,
-                settings.http.port,
-                metrics=lambda: metrics.exposition(counted, lambda: read_figures(ledger, spool, self._standing())),
-                alive=self.alive,
-                ready=self.ready,
-                resources=resources(settings, ledger),
-                doorkeeper=keeper,
-            )
-            server.start()
-            stack.callback(server.stop)
+            self._missing = None
+            self._answer()
             stack.enter_context(self._signals())
             for warning in (*settings.warnings(), *confinement_notes(), *self._orphaned):
                 log.warning("configuration", detail=warning)
@@ -207,8 +232,11 @@ class Supervisor:
                         log.warning("configuration", detail=f"projects.{name}: {told}")
             try:
                 for post in self._posts:
-                    self._fill(post)
-                log.info("started", dicom_port=settings.dicom.port, http_port=server.port, ae=settings.dicom.ae_title)
+                    if post.child is None:
+                        self._fill(post)
+                log.info(
+                    "started", dicom_port=settings.dicom.port, http_port=self._http_port, ae=settings.dicom.ae_title
+                )
                 if ledger.is_large:
                     # What is found then ends the gateway as it would have kept it from starting. Before this it would
                     # take the disk and a processor from those who start.
@@ -221,7 +249,7 @@ class Supervisor:
         if self._damage is not None:
             raise self._damage
 
-    def _await_ledger(self, spool: Spool, keeper: Doorkeeper, stack: ExitStack) -> bool:
+    def _await_ledger(self, spool: Spool, stack: ExitStack) -> bool:
         """Take up the ledger as soon as its database is there; whether nobody has told the gateway to stop before.
 
         Meanwhile the HTTP port answers, so that the health tells what is missing.
@@ -229,7 +257,6 @@ class Supervisor:
         Parameters
         ----------
         spool: of this gateway
-        keeper: of the HTTP port
         stack: gives the ledger back at its end
         """
 
@@ -239,34 +266,43 @@ class Supervisor:
                 stack.push(taken.pop_all())
             return True
 
-        def read() -> NoReturn:
-            raise self._missing or LedgerUnavailable(operation="be read", reason="it is not open yet")
-
-        def ready() -> Health:
-            return Health(() if self._missing is None else (self._missing.public,))
-
         def wait(seconds: float) -> bool:
+            until = time.monotonic() + seconds
             with self._signals():
-                return self._stopping.wait(seconds)
+                while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, 0.2)):
+                    self._look_after(self._answering, time.monotonic())
+            return self._stopping.is_set()
 
-        with ExitStack() as waiting:
+        def told(error: LedgerUnavailable) -> None:
+            self._missing = error
+            self._answer()
 
-            def told(error: LedgerUnavailable) -> None:
-                first, self._missing = self._missing is None, error
-                if first:
-                    counted = metrics_directory(self._settings)
-                    server = StatusServer(
-                        self._settings.http.host,
-                        self._settings.http.port,
-                        metrics=lambda: metrics.exposition(counted, read),
-                        alive=self.alive,
-                        ready=ready,
-                        doorkeeper=keeper,
-                    )
-                    server.start()
-                    waiting.callback(server.stop)
+        return patiently(attempt, wait=wait, told=told) is not None
 
-            return patiently(attempt, wait=wait, told=told) is not None
+    def _answer(self) -> None:
+        """Take the HTTP port and start the process that answers there, if that is not done yet.
+
+        Raises
+        ------
+        ConfigurationError: the address cannot be listened on
+        """
+        if self._listening is None:
+            http = self._settings.http
+            self._listening = take_port(http.host, http.port, place="http")
+            self._fill(self._answering)
+
+    @property
+    def _http_port(self) -> int:
+        return 0 if self._listening is None else int(self._listening.getsockname()[1])
+
+    def _stop_answering(self) -> None:
+        """The last process ends, and with it the HTTP port."""
+        if self._answering.child is not None:
+            self._answering.child.terminate()
+            self._end(self._answering, deadline=time.monotonic() + _STOP_ANSWERING_SECONDS)
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
 
     def _take_up_ledger(self, spool: Spool, stack: ExitStack) -> None:
         """Everything that is done with the ledger before the first process starts; may be repeated from its beginning.
@@ -320,10 +356,6 @@ class Supervisor:
         assert self._ledger is not None
         return self._ledger
 
-    def _http_refused(self, reason: str) -> None:
-        if self._metrics is not None:
-            self._metrics.http_refused(reason)
-
     def stop(self) -> None:
         """Ask the gateway to stop; returns at once."""
         self._stopping.set()
@@ -338,8 +370,9 @@ class Supervisor:
 
     def ready(self) -> Health:
         """Whether instances are accepted and processed, and what keeps them from it."""
-        # Nothing on the main way waits for those who are told.
-        needed = {name: ready for name, ready in self.children().items() if name != _NOTIFY}
+        if self._missing is not None:
+            return Health((self._missing.public,))
+        needed = {name: ready for name, ready in self.children().items() if name not in _ASIDE}
         problems = [f"process {name} is not ready" for name, ready in needed.items() if not ready]
         problems += self._stuck()
         if self._stopping.is_set():
@@ -378,9 +411,19 @@ class Supervisor:
             expiries=self._expiries.read(),
             reserve_bytes=self._settings.storage.reserve_bytes,
             ledger_free_bytes=self._ledger_free_bytes(),
-            destinations=self._settings.destinations,
-            notifiers=self._settings.notifications or {},
+            destinations=tuple(self._settings.destinations),
+            notifiers=tuple(self._settings.notifications or ()),
         )
+
+    def _tell_of_ledger(self) -> None:
+        """Say nothing, but that the ledger may be opened.
+
+        Raises
+        ------
+        LedgerUnavailable: it is not taken up yet
+        """
+        if self._missing is not None:
+            raise self._missing
 
     def busy_seconds(self) -> dict[str, float]:
         """Name of every process that de-identifies -> seconds it has been at work on one instance."""
@@ -399,9 +442,23 @@ class Supervisor:
         return [f"every process that de-identifies has been at work on one instance for {busy:.0f} s and more"]
 
     def _fill(self, post: _Post) -> None:
+        job = post.job
+        if job is None:
+            assert self._listening is not None
+            post.desk = Desk(
+                {
+                    Question.ALIVE: self.alive,
+                    Question.READY: self.ready,
+                    Question.STANDING: self._standing,
+                    Question.LEDGER: self._tell_of_ledger,
+                }
+            )
+            job = partial(self._serve, listening=self._listening, end=post.desk.end)
         post.child = ChildProcess(
-            post.name, post.job, self._settings, self._programs, node=self._node, restarts=post.restarts
+            post.name, job, self._settings, self._programs, node=self._node, restarts=post.restarts
         )
+        if post.desk is not None:
+            post.desk.open()
         post.started = time.monotonic()
         log.info("process started", worker=post.name, pid=post.child.pid)
 
@@ -526,7 +583,7 @@ class Supervisor:
             begin_counting(self._metrics, self._settings, programs)
         self._keep_profiles()
         for post in self._posts:
-            if post.role != "receive" and post.child is not None:
+            if post.role not in ("receive", _HTTP) and post.child is not None:
                 post.replaced = True
                 post.child.terminate()
 
@@ -535,6 +592,9 @@ class Supervisor:
         if child is not None and child.is_alive:
             if post.restarts and now - post.started > _STABLE_SECONDS:
                 post.restarts = 0
+            if post.desk is not None and child.is_ready and post.desk.silent_seconds > _HANG_SECONDS:
+                log.error("process hangs", worker=post.name, seconds=round(post.desk.silent_seconds))
+                child.kill()
             return
         if child is not None:
             exit_code, was_ready = child.exit_code, child.was_ready
@@ -550,7 +610,8 @@ class Supervisor:
             if not was_ready and post.restarts == 0 and post.name != _NOTIFY:
                 raise StartFailed(name=post.name)
             post.restarts += 1
-            post.due = now + min(0.2 * 2**post.restarts, _LONGEST_RESTART_PAUSE)
+            longest = _LONGEST_HTTP_PAUSE if post.name == _HTTP else _LONGEST_RESTART_PAUSE
+            post.due = now + min(0.2 * 2**post.restarts, longest)
             log.error(
                 "process died",
                 worker=post.name,
@@ -569,7 +630,8 @@ class Supervisor:
         if child.pid is not None:
             metrics.forget(metrics_directory(self._settings), child.pid)
         child.close()
-        if self._ledger is not None:
+        # Before the ledger is taken up there is only the process that answers, which leases nothing.
+        if self._ledger is not None and self._missing is None:
             try:
                 self._ledger.deliveries.release(child.owner, crashed=crashed, blamed=blamed)
             except TransientError as error:
@@ -598,17 +660,13 @@ class Supervisor:
         """The receiver first, so that nothing comes in; then who de-identifies; then who delivers."""
         self._stopping.set()
         deadline = time.monotonic() + self._settings.workers.stop_seconds + 5.0
-        for post in reversed(self._posts):
+        working = [post for post in reversed(self._posts) if post is not self._answering]
+        for post in working:
             if post.child is not None:
                 post.child.terminate()
-        for post in reversed(self._posts):
-            child = post.child
-            if child is None:
-                continue
-            if not child.join(max(0.1, deadline - time.monotonic())):
-                log.warning("process killed", worker=child.name)
-                child.kill()
-            self._bury(child, crashed=False)
+        for post in working:
+            self._end(post, deadline=deadline)
+        self._stop_answering()
         if self._ledger is not None:
             try:
                 audit_stop(self._ledger, node=self._node)
@@ -617,6 +675,16 @@ class Supervisor:
             except TransientError as error:
                 log.warning("stop not audited", code=error.code, detail=error.message)
         log.info("stopped")
+
+    def _end(self, post: _Post, *, deadline: float) -> None:
+        """Wait for the end of a process that has been told to stop, or end it."""
+        child, post.child = post.child, None
+        if child is None:
+            return
+        if not child.join(max(0.1, deadline - time.monotonic())):
+            log.warning("process killed", worker=child.name)
+            child.kill()
+        self._bury(child, crashed=False)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

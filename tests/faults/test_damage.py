@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.console.serving import serve
 from gateway.errors import LedgerDamaged
 from gateway.ledger import Ledger
 from gateway.service.supervisor import Supervisor
@@ -65,7 +66,7 @@ def test_a_large_ledger_is_read_when_everything_runs(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Ledger, "check", check)
     with capture_logs() as logged, pytest.raises(LedgerDamaged):
-        Supervisor(settings).run()
+        Supervisor(settings, serve).run()
     events = [one["event"] for one in logged]
     assert events.index("started") < events.index("ledger damaged") < events.index("stopped")
 

@@ -17,9 +17,10 @@ from typing import Final
 
 from gateway.association.acceptor import Caller
 from gateway.association.command import encode_response, parse_command
+from gateway.association.listener import open_port
 from gateway.association.pdu import ContextResult, acceptance, parse_acceptance, parse_request
 from gateway.association.transfer import AcceptedContext, DataTransfer, End, TransferSettings
-from gateway.console.http import Health, StatusServer
+from gateway.console.http_server import HttpServer
 from gateway.deid import Deidentifier, ProjectKey
 from gateway.deliver.commitment import PUSH_MODEL, Commitments
 from gateway.deliver.commitment_listener import Reports
@@ -40,6 +41,7 @@ from gateway.pixels.description import describe
 from gateway.profile import load_profile, shipped_profiles
 from gateway.receive.contexts import is_uid, negotiate
 from gateway.receive.store import Reception, StoreService
+from gateway.service.health import Health
 from gateway.settings.configuration import load_settings
 from gateway.spool import Durability, Spool
 from gateway.spool.output import read_parts
@@ -319,7 +321,9 @@ class _Requests:
     def __init__(self) -> None:
         good = Health()
         self.failures: list[str] = []
-        self.server = StatusServer("127.0.0.1", 0, metrics=lambda: b"", alive=lambda: good, ready=lambda: good)
+        self.server = HttpServer(
+            open_port("127.0.0.1", 0, place="http"), metrics=lambda: b"", alive=lambda: good, ready=lambda: good
+        )
         self.server.start()
         self.count = 0
         _stack().callback(self.server.stop)

@@ -23,7 +23,6 @@ LEVELS = {
     "deid": 5,
     "pixels": 5,
     "verify": 5,
-    "console": 5,
     "receive": 5,
     "deliver": 5,
     "samples": 5,
@@ -33,7 +32,8 @@ LEVELS = {
     "rehearsal": 8,
     "service": 9,
     "review": 10,
-    "cli": 11,
+    "console": 11,
+    "cli": 12,
 }
 #: The longest module, in bytes.
 LONGEST = 35_000

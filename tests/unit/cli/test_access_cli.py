@@ -8,11 +8,14 @@ import pytest
 from argon2 import PasswordHasher
 from typer.testing import CliRunner
 
+from gateway.association.listener import open_port
 from gateway.association.tls import server_context
 from gateway.cli.access import access
 from gateway.cli.health import NotRunning, health
-from gateway.console import Doorkeeper, Health, StatusServer
+from gateway.console.http_server import HttpServer
+from gateway.console.protection import Protection
 from gateway.errors import ConfigurationError
+from gateway.service.health import Health
 from gateway.settings.accounts import checked_token_hash, token_digest
 from tests.fixtures.authority import Authority
 
@@ -56,8 +59,12 @@ def test_health_over_tls_trusts_the_gateways_own_certificate_alone(
     authority = Authority(tmp_path / "authority")
     own, other = authority.issue("own", names=["elsewhere.example"]), authority.issue("other")
     context = server_context(place="x", certificate_file=own.file)
-    server = StatusServer(
-        "127.0.0.1", 0, metrics=lambda: b"", alive=Health, ready=Health, doorkeeper=Doorkeeper(tls=context)
+    server = HttpServer(
+        open_port("127.0.0.1", 0, place="http"),
+        metrics=lambda: b"",
+        alive=Health,
+        ready=Health,
+        protection=Protection(tls=context),
     )
     server.start()
     try:

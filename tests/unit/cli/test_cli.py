@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.association.listener import open_port
 from gateway.cli import app as cli
 from gateway.cli.app import COMMANDS
 from gateway.cli.reference import configuration_example, configuration_reference, metrics_reference, sections
-from gateway.console import Health, StatusServer
+from gateway.console.http_server import HttpServer
+from gateway.service.health import Health
 from gateway.settings.configuration import load_settings
 from gateway.version import __version__
 from tests.fixtures.commands import Answer, gateway_command
@@ -132,7 +134,9 @@ def test_health_without_a_gateway(tmp_path: Path) -> None:
     ("health", "code", "output"), [(Health(), 0, "ready\n"), (Health(("no receiver",)), 1, "no receiver\n")]
 )
 def test_health(tmp_path: Path, health: Health, code: int, output: str) -> None:
-    server = StatusServer("127.0.0.1", 0, metrics=lambda: b"", alive=Health, ready=lambda: health)
+    server = HttpServer(
+        open_port("127.0.0.1", 0, place="http"), metrics=lambda: b"", alive=Health, ready=lambda: health
+    )
     server.start()
     try:
         done = gateway("health", GATEWAY_DATA=str(tmp_path), GATEWAY_HTTP_PORT=str(server.port))

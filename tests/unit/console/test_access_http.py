@@ -19,15 +19,18 @@ import pytest
 import requests
 from argon2 import PasswordHasher
 from pydantic import SecretStr
+from requests.structures import CaseInsensitiveDict
 
-import gateway.console.http as http_module
+from gateway.association.listener import open_port
 from gateway.association.tls import server_context
 from gateway.audit import AuditAction, AuditEntry
-from gateway.console import Doorkeeper, Health, StatusServer
+from gateway.console.api import resources
 from gateway.console.authentication import FAILURES, Authenticator
+from gateway.console.http_server import HttpServer
+from gateway.console.protection import Protection, forwarded_for
 from gateway.custody.original_tokens import tokens_of
 from gateway.ledger import KnownBy, Ledger, Received
-from gateway.service.api import resources
+from gateway.service.health import Health
 from gateway.settings.accounts import Role, User, token_digest
 from gateway.settings.configuration import GatewayKey, Settings
 from tests.fixtures.authority import Authority
@@ -77,15 +80,14 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 @contextmanager
 def serving(
     ledger: Ledger, *, known: tuple[User, ...], tls: ssl.SSLContext | None = None, **more: Any
-) -> Iterator[StatusServer]:
-    server = StatusServer(
-        "127.0.0.1",
-        0,
+) -> Iterator[HttpServer]:
+    server = HttpServer(
+        open_port("127.0.0.1", 0, place="http"),
         metrics=lambda: b"# figures\n",
         alive=Health,
         ready=Health,
-        resources=resources(SETTINGS, ledger),
-        doorkeeper=Doorkeeper(authenticator=Authenticator(known, own_token=OWN_TOKEN), tls=tls, **more),
+        resources=resources(SETTINGS, lambda: ledger),
+        protection=Protection(authenticator=Authenticator(known, own_token=OWN_TOKEN), tls=tls, **more),
     )
     server.start()
     try:
@@ -95,14 +97,14 @@ def serving(
 
 
 @pytest.fixture
-def server(ledger: Ledger) -> Iterator[StatusServer]:
+def server(ledger: Ledger) -> Iterator[HttpServer]:
     with serving(ledger, known=users()) as running:
         yield running
 
 
 def ask(
-    server: StatusServer, path: str, headers: Mapping[str, str] | None = None, *, tls: ssl.SSLContext | None = None
-) -> tuple[int, Mapping[str, str], bytes]:
+    server: HttpServer, path: str, headers: Mapping[str, str] | None = None, *, tls: ssl.SSLContext | None = None
+) -> tuple[int, CaseInsensitiveDict[str], bytes]:
     connection = (
         HTTPConnection("127.0.0.1", server.port, timeout=60)
         if tls is None
@@ -111,7 +113,7 @@ def ask(
     try:
         connection.request("GET", path, headers=dict(headers or {}))
         answer = connection.getresponse()
-        return answer.status, dict(answer.headers), answer.read()
+        return answer.status, CaseInsensitiveDict(dict(answer.headers)), answer.read()
     finally:
         connection.close()
 
@@ -121,12 +123,12 @@ def bearer(role: Role) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_p10_health_is_for_everybody(server: StatusServer, path: str) -> None:
+def test_p10_health_is_for_everybody(server: HttpServer, path: str) -> None:
     assert ask(server, path)[0] == 200
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing", "/api/", "/metrics/"])
-def test_p10_everything_else_is_for_users(server: StatusServer, path: str) -> None:
+def test_p10_everything_else_is_for_users(server: HttpServer, path: str) -> None:
     status, headers, body = ask(server, path)
     assert status == 401
     assert headers["WWW-Authenticate"].startswith('Basic realm="gateway"')
@@ -136,7 +138,7 @@ def test_p10_everything_else_is_for_users(server: StatusServer, path: str) -> No
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("path", PATHS)
-def test_p10_roles(server: StatusServer, path: str, role: Role) -> None:
+def test_p10_roles(server: HttpServer, path: str, role: Role) -> None:
     status, headers, body = ask(server, path, bearer(role))
     assert status == (403 if (role, PATHS[path]) == (Role.VIEWER, Role.DATA_PROTECTION_OFFICER) else 200)
     assert headers["Cache-Control"] == "no-store"
@@ -145,12 +147,12 @@ def test_p10_roles(server: StatusServer, path: str, role: Role) -> None:
         assert json.loads(body) == {"problem": f"this is for the role {PATHS[path].value}"}
 
 
-def test_passwords(server: StatusServer) -> None:
+def test_passwords(server: HttpServer) -> None:
     right = b64encode(f"maria:{PASSWORD}".encode()).decode()
     assert ask(server, "/api/held", {"Authorization": f"Basic {right}"})[0] == 200
 
 
-def test_p10_guessing_is_slowed_down(server: StatusServer) -> None:
+def test_p10_guessing_is_slowed_down(server: HttpServer) -> None:
     statuses = [ask(server, "/metrics", {"Authorization": f"Bearer {number}"})[0] for number in range(FAILURES + 1)]
     assert statuses == [401] * FAILURES + [429]
     status, headers, _ = ask(server, "/metrics", {"Authorization": "Bearer wrong"})
@@ -158,7 +160,7 @@ def test_p10_guessing_is_slowed_down(server: StatusServer) -> None:
     assert ask(server, "/metrics", bearer(Role.VIEWER))[0] == 200
 
 
-def test_p9_refusals_are_logged_without_credentials(server: StatusServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_p9_refusals_are_logged_without_credentials(server: HttpServer, capsys: pytest.CaptureFixture[str]) -> None:
     secret = b64encode(b"garcia:hunter2-hunter2").decode()
     ask(server, "/api/status?patient=GARCIA", {"Authorization": f"Basic {secret}"})
     ask(server, "/api/audit", bearer(Role.VIEWER))
@@ -241,8 +243,8 @@ def test_p10_a_plain_proxy_in_front_grants_nothing(ledger: Ledger, tmp_path: Pat
 )
 def test_p10_whose_word_counts(peer: str, forwarded: list[str], expected: str) -> None:
     trusted = [ipaddress.ip_network("10.1.0.8/31")]
-    assert http_module.forwarded_for(peer, forwarded, trusted=trusted) == expected
-    assert http_module.forwarded_for(peer, forwarded, trusted=[]) == peer
+    assert forwarded_for(peer, forwarded, trusted=trusted) == expected
+    assert forwarded_for(peer, forwarded, trusted=[]) == peer
 
 
 def test_p10_failures_are_counted_by_whom_a_trusted_proxy_names(ledger: Ledger) -> None:
@@ -256,7 +258,7 @@ def test_p10_failures_are_counted_by_whom_a_trusted_proxy_names(ledger: Ledger) 
         assert guess("10.0.0.6") == 401
 
 
-def test_status_and_account(server: StatusServer) -> None:
+def test_status_and_account(server: HttpServer) -> None:
     status = json.loads(ask(server, "/api/status", bearer(Role.VIEWER))[2])
     assert status["instances"] == [
         {"project": None, "state": "received", "count": 1, "bytes": 1000, "oldest": "2026-11-21T12:00:00+00:00"}
@@ -267,7 +269,7 @@ def test_status_and_account(server: StatusServer) -> None:
 
 
 def post(
-    server: StatusServer, content: object, headers: Mapping[str, str] | None = None, *, path: str = "/api/find"
+    server: HttpServer, content: object, headers: Mapping[str, str] | None = None, *, path: str = "/api/find"
 ) -> tuple[int, dict[str, Any]]:
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -291,7 +293,7 @@ def test_p14_a_study_is_found_by_its_original_identifier(tmp_path: Path) -> None
         found_by_its_accession_number(ledger, server)
 
 
-def found_by_its_accession_number(ledger: Ledger, server: StatusServer) -> None:
+def found_by_its_accession_number(ledger: Ledger, server: HttpServer) -> None:
     status, found = post(server, {"original": f" {ACCESSION.lower()} "})
     assert (status, found["verdict"], found["count"]) == (200, "under way", 1)
     (study,) = found["studies"]
@@ -309,7 +311,7 @@ def found_by_its_accession_number(ledger: Ledger, server: StatusServer) -> None:
     assert listed["before"] is None
 
 
-def test_p10_who_may_not_look_for_originals(server: StatusServer) -> None:
+def test_p10_who_may_not_look_for_originals(server: HttpServer) -> None:
     assert post(server, {"original": ACCESSION}, bearer(Role.VIEWER))[0] == 403
     assert post(server, {"original": ACCESSION}, {"Authorization": "Bearer wrong"})[0] == 401
 
@@ -337,7 +339,7 @@ def test_p10_who_may_not_look_for_originals(server: StatusServer) -> None:
     ],
 )  # fmt: skip
 def test_questions_that_are_refused(
-    server: StatusServer, content: object, headers: Mapping[str, str], path: str, status: int
+    server: HttpServer, content: object, headers: Mapping[str, str], path: str, status: int
 ) -> None:
     answered, problem = post(server, content, {**bearer(Role.ADMINISTRATOR), **headers}, path=path)
     assert answered == status
@@ -345,17 +347,17 @@ def test_questions_that_are_refused(
     assert ask(server, "/healthz")[0] == 200
 
 
-def test_originals_are_not_asked_for_by_url(server: StatusServer) -> None:
+def test_originals_are_not_asked_for_by_url(server: HttpServer) -> None:
     status, headers, _ = ask(server, f"/api/find?original={ACCESSION}", bearer(Role.ADMINISTRATOR))
     assert (status, headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("query", ["state=nowhere", "since=yesterday", "original=x", "before=0"])
-def test_lists_of_studies_that_are_refused(server: StatusServer, query: str) -> None:
+def test_lists_of_studies_that_are_refused(server: HttpServer, query: str) -> None:
     assert ask(server, f"/api/studies?{query}", bearer(Role.ADMINISTRATOR))[0] == 400
 
 
-def test_held_and_audit(server: StatusServer) -> None:
+def test_held_and_audit(server: HttpServer) -> None:
     officer = bearer(Role.DATA_PROTECTION_OFFICER)
     assert json.loads(ask(server, "/api/held?limit=5&after=0", officer)[2]) == {"held": []}
     entries = json.loads(ask(server, "/api/audit?limit=1", officer)[2])["entries"]
@@ -378,7 +380,7 @@ def test_held_and_audit(server: StatusServer) -> None:
         "x=" + "y" * 3000,
     ],
 )
-def test_parameters_that_are_refused(server: StatusServer, query: str) -> None:
+def test_parameters_that_are_refused(server: HttpServer, query: str) -> None:
     from urllib.parse import quote
 
     path = f"/api/held?{quote(query, safe='=&')}"
@@ -441,3 +443,15 @@ def test_p7_a_client_that_trickles_loses_its_place(ledger: Ledger) -> None:
             assert _received(slow) == b""
         assert refused == ["timeout"]
         assert ask(server, "/healthz")[0] == 200
+
+
+def test_p7_a_handshake_that_does_not_end_loses_its_place(ledger: Ledger, authority: Authority) -> None:
+    context = server_context(place="http.tls", certificate_file=authority.issue("slow", names=["localhost"]).file)
+    refused: list[str] = []
+    with (
+        serving(ledger, known=users(), tls=context, request_seconds=0.5, refused=refused.append) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow,
+    ):
+        slow.sendall(b"\x16\x03\x01")  # the beginning of a TLS record
+        assert _received(slow) == b""
+        assert refused == ["tls-timeout"]

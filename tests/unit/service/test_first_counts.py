@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import gateway.console
+from gateway.console.protection import HTTP_REFUSED
+from gateway.console.serving import begin_counting_refusals
 from gateway.metrics import METERS, Metrics
-from gateway.service.first_counts import HTTP_REFUSED, begin_counting
+from gateway.service.first_counts import begin_counting
 from gateway.service.projects import activate_profiles
 from gateway.settings.configuration import load_settings
 
@@ -28,6 +30,7 @@ profiles: [.]
     settings = load_settings(tmp_path / "gateway.yaml", {"GATEWAY_DATA": str(tmp_path / "data")})
     metrics = Metrics()
     begin_counting(metrics, settings, activate_profiles(settings, {}))
+    begin_counting_refusals(metrics)
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     assert {sample.value for sample in samples if not sample.name.endswith("_created")} == {0}
     begun = {sample.name: set[tuple[str, ...]]() for sample in samples}

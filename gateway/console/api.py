@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.console import ASKED_BY, Answer, BadQuery, Doorkeeper, Query, Resource, number, only
-from gateway.console.authentication import Authenticator
+from gateway.console.resource import ASKED_BY, Answer, BadQuery, Query, Resource, number, only
 from gateway.errors import ConfigurationError
 from gateway.ledger import InstanceState, Ledger, Selection, StudyFilter
 from gateway.service.enquiry import find_new, find_original, study_fields, verdict
@@ -21,39 +20,18 @@ from gateway.settings.configuration import Settings
 _LONGEST_LIST: Final = 1000
 
 
-def doorkeeper(
-    settings: Settings, *, own_token: str = "", refused: Callable[[str], None] = lambda _reason: None
-) -> Doorkeeper:
-    """Who may ask over HTTP, and by which kind of connection.
+def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, Resource]:
+    """Path -> what it gives, read from the ledger at every request.
 
     Parameters
     ----------
     settings: the configuration
-    own_token: the gateway's own, which counts without users
-    refused: told the reason of each refusal
-
-    Raises
-    ------
-    ConfigurationError: a file of ``http.tls`` cannot be used
+    books: gives the ledger; raises LedgerUnavailable while there is none
     """
-    http, users = settings.http, settings.users or {}
-    return Doorkeeper(
-        authenticator=Authenticator(tuple(user.user(name) for name, user in users.items()), own_token=own_token),
-        tls=None if http.tls is None else http.tls.context(place="http.tls"),
-        trusted_proxies=tuple(http.trusted_proxies),
-        clients=http.max_connections,
-        clients_per_address=http.max_connections_per_address,
-        request_seconds=http.request_timeout_seconds,
-        refused=refused,
-    )
-
-
-def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
-    """Path -> what it gives, read from ``ledger`` at every request."""
 
     def status(query: Query) -> Answer:
         only(query)
-        found = ledger.figures.status()
+        found = books().figures.status()
         return Answer.of(
             {
                 "instances": [
@@ -85,7 +63,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
 
     def account(query: Query) -> Answer:
         only(query)
-        found = ledger.accounts.draw()
+        found = books().accounts.draw()
         return Answer.of(
             {
                 "balanced": found.balanced,
@@ -108,7 +86,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
 
     def held(query: Query) -> Answer:
         only(query, "limit", "after")
-        rows = ledger.holds.instances(
+        rows = books().holds.instances(
             limit=number(query, "limit", default=100, most=_LONGEST_LIST),
             after=number(query, "after", default=0, least=0, most=999_999_999),
         )
@@ -142,7 +120,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
                         **{name: record.text(name) for name in names},
                         "facts": record.facts,
                     }
-                    for record in ledger.audit.trail(newest=limit)
+                    for record in books().audit.trail(newest=limit)
                 ]
             }
         )
@@ -162,7 +140,7 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
         )
         which = StudyFilter(selection=selection, unfinished=query.get("unfinished") == "true")
         before = number(query, "before", default=999_999_999, most=999_999_999)
-        found = ledger.studies.reports(which, limit=limit + 1, before=before)
+        found = books().studies.reports(which, limit=limit + 1, before=before)
         shown = [study_fields(report) for report in found[:limit]]
         return Answer.of({"studies": shown, "before": found[limit - 1].number if len(found) > limit else None})
 
@@ -176,12 +154,12 @@ def resources(settings: Settings, ledger: Ledger) -> Mapping[str, Resource]:
         try:
             if wanted == ["original"]:
                 found = find_original(
-                    settings, ledger, query["original"], by=f"{asked_by} over HTTP", kind=query.get("as")
+                    settings, books(), query["original"], by=f"{asked_by} over HTTP", kind=query.get("as")
                 )
             else:
                 association = number(query, "association", default=1, most=1 << 53) if "association" in query else None
                 found = find_new(
-                    ledger, pseudonym=query.get("pseudonym"), uid=query.get("uid"), association=association
+                    books(), pseudonym=query.get("pseudonym"), uid=query.get("uid"), association=association
                 )
         except ConfigurationError as error:
             raise BadQuery(str(error.facts["problem"])) from None
