@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
-from typing import Final
+from typing import Final, Literal
 
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets, decode
+from gateway.dicom.shape import Mark, Shape, Step
 from gateway.dicom.tag import ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, UNDEFINED_LENGTH
 from gateway.dicom.transfer_syntax import TransferSyntax, inflated
 from gateway.dicom.vr import HEADER_SIZE
@@ -64,7 +65,9 @@ _IN_ITEMS: Final = 1 << 32
 _EXPECTED: Final = {_ACCESSION_NUMBER, _PATIENT_ID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID}
 #: The longest header of an element.
 _HEADER: Final = 12
-#: Elements, items included, that are looked at; and how deep sequences of undefined length may nest.
+#: Windows, and elements with which something is done, items included, that are looked at; and how deep sequences of
+#: undefined length may nest.
+_MOST_WINDOWS: Final = 256
 _MOST: Final = 100_000
 _DEEPEST: Final = 64
 #: Of a deflated data set only so much is inflated.
@@ -130,6 +133,18 @@ class Identifiers:
     other_patient_ids: tuple[str, ...] = ()
     other_accession_numbers: tuple[str, ...] = ()
 
+    def of_instance(self, instance_uid: str) -> Identifiers:
+        """The same for another instance of the series."""
+        return Identifiers(
+            patient_id=self.patient_id,
+            accession_number=self.accession_number,
+            study_uid=self.study_uid,
+            series_uid=self.series_uid,
+            instance_uid=instance_uid,
+            other_patient_ids=self.other_patient_ids,
+            other_accession_numbers=self.other_accession_numbers,
+        )
+
 
 def normalised(text: str) -> str:
     """An identifier as everybody's spelling of it comes out alike.
@@ -142,17 +157,25 @@ def normalised(text: str) -> str:
 
 
 def read_identifiers(
-    path: Path, *, offset: int, length: int, syntax: TransferSyntax | None, instance_uid: str, head: bytes = b""
+    locate: Callable[[], Path],
+    *,
+    offset: int,
+    length: int,
+    syntax: TransferSyntax | None,
+    instance_uid: str,
+    head: bytes = b"",
+    shape: Shape | None = None,
 ) -> Identifiers:
     """Read the identifiers of the instance in a file; what cannot be read stays empty, nothing of it raises.
 
     Parameters
     ----------
-    path: the file; it is opened only if ``head`` is not enough
+    locate: gives the file; asked, and the file opened, only if ``head`` is not enough
     offset, length: byte range of its data set
     syntax: the transfer syntax; None for one that is not known, which is tried as explicit VR little endian
     instance_uid: SOP Instance UID, as the file meta information has it
     head: the first bytes of the data set, if they are at hand: ``WINDOW`` of them are enough for nearly all
+    shape: how the instances lie that came by the same association and in the same syntax
 
     Raises
     ------
@@ -170,15 +193,19 @@ def read_identifiers(
             if size <= 0:
                 return b""
             if descriptor < 0:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(locate(), os.O_RDONLY | os.O_CLOEXEC)
                 opened.callback(os.close, descriptor)
             return os.pread(descriptor, size, offset + position)
 
-        found = _found(read, syntax)
+        found = _found(read, syntax, shape)
+    if shape is not None:
+        before, told = shape.told
+        if before == found and isinstance(told, Identifiers):
+            return told.of_instance(instance_uid)
     sets = DEFAULT_REPERTOIRE
     if (declared := found.get(_SPECIFIC_CHARACTER_SET)) is not None:
         sets = character_sets(declared[0])
-    return Identifiers(
+    told = Identifiers(
         patient_id=_text(found, _PATIENT_ID, sets),
         accession_number=_text(found, _ACCESSION_NUMBER, sets),
         study_uid=_text(found, _STUDY_INSTANCE_UID, DEFAULT_REPERTOIRE),
@@ -187,6 +214,9 @@ def read_identifiers(
         other_patient_ids=_further(found, _PATIENT_ID, sets),
         other_accession_numbers=_further(found, _ACCESSION_NUMBER, sets),
     )
+    if shape is not None:
+        shape.told = found, told
+    return told
 
 
 def _text(found: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> str:
@@ -212,7 +242,7 @@ def _decoded(value: bytes, tag: int, sets: CharacterSets) -> str:
     return decode(value, _WANTED[tag], sets).text
 
 
-def _found(read: _Read, syntax: TransferSyntax | None) -> dict[int, list[bytes]]:
+def _found(read: _Read, syntax: TransferSyntax | None, shape: Shape | None) -> dict[int, list[bytes]]:
     """The wanted elements of a data set; those of items under their tag with ``_IN_ITEMS``."""
     implicit, big_endian = (False, False) if syntax is None else (syntax.implicit, syntax.big_endian)
     if syntax is not None and syntax.deflated:
@@ -220,13 +250,23 @@ def _found(read: _Read, syntax: TransferSyntax | None) -> dict[int, list[bytes]]
         implicit = inflated(syntax).implicit
         read = _reader(plain)
     first: dict[int, list[bytes]] = {}
+    marks: list[Mark] | None = None
+    if shape is not None:
+        if shape.stretches:
+            if _follow(shape, read, first, big_endian=big_endian):
+                return first
+            first.clear()
+        if not shape.stretches and shape.wants_marks:
+            marks = []
     try:
-        _walk(read, first, implicit=implicit, big_endian=big_endian)
+        _walk(read, first, marks, implicit=implicit, big_endian=big_endian)
+        if shape is not None and marks and marks[-1].end <= WINDOW:
+            shape.learn(read(0, WINDOW), marks)
     except (_Unreadable, struct_error):
         # Some senders write implicit VR under the name of an explicit syntax, and the other way round.
         second: dict[int, list[bytes]] = {}
         with suppress(_Unreadable, struct_error):
-            _walk(read, second, implicit=not implicit, big_endian=big_endian)
+            _walk(read, second, None, implicit=not implicit, big_endian=big_endian)
         return max(first, second, key=len)
     return first
 
@@ -235,60 +275,136 @@ class _Unreadable(Exception):
     """The bytes are no data set in this encoding, as far as they were looked at."""
 
 
-def _walk(read: _Read, found: dict[int, list[bytes]], *, implicit: bool, big_endian: bool) -> None:
-    """Collect the wanted elements into ``found``.
+def _follow(shape: Shape, read: _Read, found: dict[int, list[bytes]], *, big_endian: bool) -> bool:
+    """Collect the wanted elements of a data set that lies as is known; whether it does."""
+    window, at = read(0, WINDOW), 0
+    found |= shape.same
+    order: Literal["little", "big"] = "big" if big_endian else "little"
+    for number, (size, mask, seen, step, tag, width, hidden) in enumerate(shape.stretches):
+        start = at + size + width
+        if start > len(window) or int.from_bytes(window[at : at + size], "little") & mask != seen:
+            shape.missed(number, window, at)
+            return False
+        if step is Step.END or step is Step.LAST:
+            if step is Step.LAST and not _is_complete(found, window, start, big_endian=big_endian):
+                break
+            shape.met()
+            return True
+        length = int.from_bytes(window[start - width : start], order)
+        if step is Step.ENTER and tag not in _WANTED:
+            with suppress(_Unreadable, struct_error):
+                at = _sequence(read, start, length, found, tag, implicit=hidden, big_endian=big_endian)
+                continue
+            break
+        at = start + length
+        if at > len(window) or step is Step.ENTER:
+            break
+        if step is Step.KEEP:
+            if length > _LONGEST:
+                break
+            assert tag is not None
+            found[tag] = [window[start:at]]
+            if tag == _SERIES_INSTANCE_UID and _is_complete(found, window, start, big_endian=big_endian):
+                shape.met()
+                return True
+    # Also where the one before had everything up to its series, and this one has not.
+    shape.forget()
+    return False
+
+
+def _is_complete(found: dict[int, list[bytes]], window: bytes, at: int, *, big_endian: bool) -> bool:
+    """Whether everything that is wanted was found before the value of the series at ``at``."""
+    return found.keys() >= _EXPECTED and _has_all(window, at, big_endian=big_endian)
+
+
+def _walk(
+    read: _Read, found: dict[int, list[bytes]], marks: list[Mark] | None, *, implicit: bool, big_endian: bool
+) -> None:
+    """Collect the wanted elements into ``found``, and where everything lies into ``marks``.
 
     Every instance passes here before it is acknowledged, so elements that are not wanted cost as little as can be.
     """
-    explicit_at, implicit_at = _EXPLICIT_HEAD[big_endian], _IMPLICIT_HEAD[big_endian]
-    short, long, sought = _SHORT, _LONG, _SOUGHT[big_endian]
-    of_group, last = _GROUP[big_endian], _LAST_GROUP[big_endian]
-    base, at, window = 0, 0, read(0, WINDOW)
+    sought, of_group, last = _SOUGHT[big_endian], _GROUP[big_endian], _LAST_GROUP[big_endian]
+    base, at, window, windows = 0, 0, read(0, WINDOW), 1
     if len(window) > 1 and window[big_endian] != 0x08:
         raise _Unreadable
     for _ in range(_MOST):
+        if marks is None:
+            at = _unwanted(window, at, implicit=implicit, big_endian=big_endian)
         try:
-            if implicit:
-                tag, length = implicit_at(window, at)
-                start = at + 8
-            else:
-                tag, vr, length, whole = explicit_at(window, at)
-                if vr in short:
-                    start = at + 8
-                elif vr in long:
-                    start, length = at + 12, whole
-                else:
-                    raise _Unreadable
+            tag, vr, start, length = _begun(window, at, implicit=implicit, big_endian=big_endian)
         except struct_error:
-            base, at, window = base + at, 0, read(base + at, WINDOW)
-            if len(window) >= _HEADER:
+            base, at, window, windows = base + at, 0, read(base + at, WINDOW), windows + 1
+            if len(window) >= _HEADER and windows <= _MOST_WINDOWS:
                 continue
             if _STUDY_INSTANCE_UID in found:
                 return
             # Read in another encoding than it has, a data set seems to end in its first elements.
             raise _Unreadable from None
-        if tag in sought and sought[tag] in _WANTED and length <= _LONGEST:
-            wanted = sought[tag]
-            value = window[start : start + length]
-            found[wanted] = [value if len(value) == length else read(base + start, length)]
-            if (
-                wanted == _SERIES_INSTANCE_UID
-                and found.keys() >= _EXPECTED
-                and _has_all(window, at, big_endian=big_endian)
-            ):
-                return
+        # What VR UN hides is implicit (PS3.5 6.2.2).
+        hidden = implicit or vr == b"UN"
+        wanted = sought.get(tag)
+        end = base + start + length
+        if wanted in _WANTED and length != UNDEFINED_LENGTH:
+            step = Step.KEEP
+            if length <= _LONGEST:
+                step = Step.SAME
+                value = window[start : start + length]
+                found[wanted] = [value if len(value) == length else read(base + start, length)]
         elif tag & of_group > last:
+            step, end = Step.END, base + start
+        elif length == UNDEFINED_LENGTH or wanted is not None:
+            step = Step.LEAVE if wanted is None else Step.ENTER
+            end = _sequence(read, base + start, length, found, wanted, implicit=hidden, big_endian=big_endian)
+            wanted = wanted or 0
+        else:
+            step = Step.LEAVE
+        if marks is not None:
+            marks.append(Mark(base + at, base + start, end, step, wanted, 4 if implicit else 6, hidden))
+        if step is Step.END or (
+            wanted == _SERIES_INSTANCE_UID and _is_complete(found, window, start, big_endian=big_endian)
+        ):
             return
-        elif length == UNDEFINED_LENGTH or (tag in sought and sought[tag] in _NESTED):
-            # What VR UN hides is implicit (PS3.5 6.2.2).
-            hidden = implicit or vr == b"UN"
-            at = (
-                _sequence(read, base + start, length, found, sought.get(tag), implicit=hidden, big_endian=big_endian)
-                - base
-            )
-            continue
-        at = start + length
+        at = end - base
     raise _Unreadable
+
+
+def _begun(window: bytes, at: int, *, implicit: bool, big_endian: bool) -> tuple[int, bytes, int, int]:
+    """Of the element at ``at`` its tag as it stands there, its VR, where its value begins, and its length."""
+    if implicit:
+        tag, length = _IMPLICIT_HEAD[big_endian](window, at)
+        return tag, b"", at + 8, length
+    tag, vr, length, whole = _EXPLICIT_HEAD[big_endian](window, at)
+    if vr in _SHORT:
+        return tag, vr, at + 8, length
+    if vr in _LONG:
+        return tag, vr, at + 12, whole
+    raise _Unreadable
+
+
+def _unwanted(window: bytes, at: int, *, implicit: bool, big_endian: bool) -> int:
+    """Where the elements from ``at`` on end that are passed by, or the window does."""
+    short, long, sought = _SHORT, _LONG, _SOUGHT[big_endian]
+    of_group, last = _GROUP[big_endian], _LAST_GROUP[big_endian]
+    explicit_at, implicit_at = _EXPLICIT_HEAD[big_endian], _IMPLICIT_HEAD[big_endian]
+    try:
+        while implicit:
+            tag, whole = implicit_at(window, at)
+            if tag in sought or tag & of_group > last or whole == UNDEFINED_LENGTH:
+                return at
+            at += 8 + whole
+        while True:
+            tag, vr, length, whole = explicit_at(window, at)
+            if tag in sought or tag & of_group > last:
+                return at
+            if vr in short:
+                at += 8 + length
+            elif vr in long and whole != UNDEFINED_LENGTH:
+                at += 12 + whole
+            else:
+                return at
+    except struct_error:
+        return at
 
 
 def _sequence(
