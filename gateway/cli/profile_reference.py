@@ -9,6 +9,7 @@ from typing import Final
 from gateway.cli.reference import GENERATED
 from gateway.dicom.tag import show
 from gateway.profile import Technical, Verb, load_profile, shipped_profiles
+from gateway.profile.acquisition import ACQUISITION_PRIVATE
 from gateway.profile.condition import EXTRA_NAMES, FUNCTIONS, MACROS
 from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
@@ -25,6 +26,7 @@ from gateway.profile.wording import VERBS
 #: The layer for attributes outside the table, and what ``keep`` adds there.
 UNLISTED: Final = "unlisted-attributes"
 _TECHNICAL: Final = "technical"
+ACQUISITION: Final = "retain-acquisition-private"
 _MOST_NAMES: Final = 300
 
 __all__ = ["EXAMPLES", "TARGETS", "coverage_reference", "rules_reference"]
@@ -66,7 +68,9 @@ _RULE_KEYS: Final[dict[str, str]] = {
     "the name of a station.",
     "believe": "`sender`, of `safe-private`: what the instance's own (0008,0300) calls safe stays, too, whoever wrote "
     "that.",
-    "only": "`technical`: a value stays only if it is made of technical words, codes and short numbers.",
+    "only": "`technical`: a value stays only if it is made of technical words, codes and short numbers. `numeric`, of "
+    "private elements: it stays only if VR, number of values and range are as the gateway's table of acquisition "
+    "elements has them, or as the dictionary of private elements has them, which must say that it holds numbers.",
     "otherwise": "What happens to a value that the list lacks: `hold` (default), `remove`, `empty` or `keep`.",
 }
 #: Key of a pixel rule -> what it does, and an example.
@@ -442,7 +446,15 @@ def coverage_reference() -> str:
         f"| {METHODS[code].meaning} | {code} | `{layer}` | - | - | {does} |"
         for code, (layer, does) in sorted(_PIXEL_LAYERS.items())
     ]
-    lines += ["", "## Action codes", "", "| code | action of the gateway | the element |", "|---|---|---|"]
+    lines += [
+        "",
+        *_acquisition(),
+        "",
+        "## Action codes",
+        "",
+        "| code | action of the gateway | the element |",
+        "|---|---|---|",
+    ]
     lines += [f"| {code} | `{verb}` | {VERBS[verb]} |" for code, verb in VERB_OF_CODE.items()]
     lines += ["", *_types(), "", "## Beyond the table", "", *_beyond(), "", "## The table", ""]
     lines += ["Empty cells: the option leaves the attribute to the basic profile.", ""]
@@ -453,6 +465,26 @@ def coverage_reference() -> str:
         for row in rows()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _acquisition() -> list[str]:
+    """The private elements that stay as numbers, whatever the standard's table of safe ones says."""
+    lines = [
+        "## Private elements of the acquisition",
+        "",
+        f"`{ACQUISITION}` is no option of the standard: it keeps numbers that research needs and makers write",
+        "into private elements. Some of them are in Table E.3.10-1 as well; where both are used the form here counts.",
+        "",
+        "| element | what it holds | VR | values | from | to | form |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (group, offset, _creator), row in sorted(ACQUISITION_PRIVATE.items()):
+        numeric = row.numeric
+        low, high = ("" if one is None else f"{one:g}" for one in (numeric.low, numeric.high))
+        form = f"`{_cell(numeric.form)}`" if numeric.form else ""
+        cells = (f"({group:04X},xx{offset:02X}) {row.creator}", row.meaning, " or ".join(numeric.vrs), numeric.vm)
+        lines.append(f"| {' | '.join((*cells, low, high, form))} |")
+    return lines
 
 
 def _names(model: type[ProfileFile | Rule | PixelRuleForm]) -> Iterator[str]:

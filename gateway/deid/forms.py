@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf, isfinite
+from struct import unpack
 from typing import Final
 
 from gateway.dicom.dictionary import entry, vr_of
 from gateway.dicom.encoded import Buffer, Element
+from gateway.profile import Numeric
 
-__all__ = ["Form", "form_of", "private_form"]
+__all__ = ["Form", "NumbersForm", "form_of", "numbers_form", "private_form"]
 
 #: Quantifiers give nothing back, so that no value takes longer than its length (promise P7).
 _FORMS: Final[dict[bytes, re.Pattern[bytes]]] = {
@@ -41,6 +44,13 @@ _TEXT: Final = frozenset((b"AE", b"CS", b"LO", b"LT", b"PN", b"SH", b"ST", b"UC"
 _READABLE: Final = _TEXT | frozenset(_FORMS)
 _BYTES: Final = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV"))
 _WORDS: Final = re.compile(rb"(?=.{0,16}[A-Za-z]{3})[A-Za-z][A-Za-z .,'^=_-]{4,}[A-Za-z.][\0 ]*")
+#: VR -> how one binary number is packed, and in how many bytes.
+_UNPACKED: Final = {
+    b"US": ("H", 2), b"SS": ("h", 2), b"UL": ("I", 4), b"SL": ("i", 4), b"UV": ("Q", 8), b"SV": ("q", 8),
+    b"FL": ("f", 4), b"FD": ("d", 8),
+}  # fmt: skip
+#: The longest list of numbers that stays, in bytes: a time for each slice of a mosaic of 4096.
+_LONGEST_NUMBERS: Final = 32_768
 #: Text among numbers is looked for up to this length; a table that long is none.
 _LONGEST_WORDS: Final = 1024
 
@@ -98,6 +108,72 @@ def _kindred(vr: bytes) -> frozenset[bytes]:
     if vr in _WIDTHS:
         return frozenset(_WIDTHS)
     return _BYTES if vr in _BYTES else frozenset((vr,))
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersForm(Form):
+    """What a private element of numbers looks like: ``Numeric`` of a profile.
+
+    Attributes
+    ----------
+    least: how many values there are at least
+    low, high: the range of each; None for no limit
+    text: what the whole value has to be, of what makers write as text; None for numbers
+    """
+
+    least: int = 1
+    low: float | None = None
+    high: float | None = None
+    text: re.Pattern[bytes] | None = None
+
+    def fits(self, buffer: Buffer, element: Element) -> bool:
+        """Whether ``element`` holds as many numbers as it should, each in the range."""
+        _tag, vr, _start, value, end, items = element
+        if self.vr == b"SQ" or items is not None:
+            # PS3.5 7.5: what is a sequence has items and no other value.
+            return self.vr == b"SQ" and (items is not None or value == end)
+        if value == end:
+            return True
+        if end - value > _LONGEST_NUMBERS or (vr != b"UN" and vr not in self.vrs):
+            return False
+        vr, raw = self.vr if vr == b"UN" else vr, bytes(buffer[value:end])
+        if self.text is not None:
+            return self.text.fullmatch(raw.strip(b"\0 ")) is not None
+        numbers = _numbers_of(vr, raw)
+        if numbers is None or len(numbers) < self.least or (self.most and len(numbers) > self.most):
+            return False
+        low, high = -inf if self.low is None else self.low, inf if self.high is None else self.high
+        return all(isfinite(one) and low <= one <= high for one in numbers)
+
+
+def _numbers_of(vr: bytes, raw: bytes) -> tuple[float, ...] | None:
+    """The numbers of a value; None if it is none."""
+    if vr in _UNPACKED:
+        code, width = _UNPACKED[vr]
+        count, rest = divmod(len(raw), width)
+        return None if rest else unpack(f"<{count}{code}", raw)
+    form = _FORMS.get(vr)
+    if vr not in (b"DS", b"IS") or form is None or form.fullmatch(raw) is None:
+        return None
+    try:
+        return tuple(float(one) for one in raw.strip(b"\0 ").split(b"\\"))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def numbers_form(numeric: Numeric) -> NumbersForm:
+    """The form of a private element that stays under ``only: numeric``."""
+    codes = tuple(vr.encode("ascii") for vr in numeric.vrs)
+    return NumbersForm(
+        vr=codes[0],
+        vrs=frozenset(codes),
+        most=_most(numeric.vm),
+        least=int(numeric.vm.partition("-")[0]),
+        low=numeric.low,
+        high=numeric.high,
+        text=re.compile(numeric.form.encode("ascii")) if numeric.form else None,
+    )
 
 
 @lru_cache(maxsize=8192)

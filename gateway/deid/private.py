@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from gateway.deid.forms import private_form
+from gateway.deid.forms import numbers_form, private_form
 from gateway.deid.guard import Guard
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.private_dictionary import private_vr
-from gateway.profile import Action, Believing, Program, TimeOfDay, Verb
+from gateway.profile import Action, Believing, Numeric, Program, TimeOfDay, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
-__all__ = ["Characteristics", "PrivateElement", "PrivateElements", "characteristics", "staying"]
+__all__ = ["Characteristics", "Known", "PrivateElement", "PrivateElements", "characteristics", "staying"]
 
 _CHARACTERISTICS: Final = 0x00080300
 _GROUP: Final = 0x00080301
@@ -102,11 +102,12 @@ class PrivateElements:
             self._creators |= {(group, creator) for group, _offset, creator in SAFE_PRIVATE}
         # Without what an instance says of itself, few elements are met again and again.
         self._decided = lru_cache(maxsize=4096)(lambda tag, creator: self._decide(tag, creator, {}))
+        self._asks = self._safe is not None or any(isinstance(rule.action.options, Numeric) for rule in self._rules)
         self.active = bool(self._rules) or self._safe is not None or self._default.verb is not Verb.REMOVE
 
     def known(self, instance: Instance) -> Known:
         """What ``instance`` says of its private elements, if the program asks."""
-        return characteristics(instance) if self._safe is not None else {}
+        return characteristics(instance) if self._asks else {}
 
     def find(self, buffer: Buffer, elements: list[Element], known: Known) -> dict[int, PrivateElement]:
         """The private elements of one data set or item that do not simply go, by tag; creators are not among them.
@@ -158,6 +159,8 @@ class PrivateElements:
         """What an element that stays has to be: with the table's VR and VM if that vouches for it."""
         if action.verb is not Verb.KEEP:
             return None
+        if isinstance(action.options, Numeric):
+            return Guard(numbers_form(action.options), technical=False)
         listed = SAFE_PRIVATE.get((tag >> 16, tag & 0xFF, creator)) if action is self._safe else None
         if listed is not None:
             return Guard(private_form(listed.vr, listed.vm), technical=listed.vr in _TEXT)
@@ -185,7 +188,11 @@ class PrivateElements:
         group, offset = tag >> 16, tag & 0xFF
         for rule in self._rules:
             if rule.matches(tag, creator):
-                return rule.action, b"" if rule.vr == "UN" else rule.vr.encode("ascii")
+                vr = b"" if rule.vr == "UN" else rule.vr.encode("ascii")
+                if isinstance(rule.action.options, Numeric) and _is_said_against(known.get((group, creator)), offset):
+                    # A layer vouches for a make of machine; what an instance says against its own counts before that.
+                    return None, vr
+                return rule.action, vr
         if self._safe is not None:
             listed = SAFE_PRIVATE.get((group, offset, creator))
             vr = b"" if listed is None else listed.vr.encode("ascii")
@@ -204,6 +211,11 @@ class PrivateElements:
                 # What the instance says against itself counts before what the standard says in general.
                 return None, vr
         return self._default, b""
+
+
+def _is_said_against(said: Characteristics | None, offset: int) -> bool:
+    """Whether an instance calls an element of its own identifying, or its block not safe."""
+    return said is not None and (offset in said.verbs or not (said.safe or offset in said.nonidentifying))
 
 
 def staying(found: Mapping[int, PrivateElement]) -> frozenset[int] | None:

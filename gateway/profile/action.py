@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from gateway.dicom.dictionary import keywords, tag_of
 from gateway.errors import ProfileError
 from gateway.profile import pseudonym
+from gateway.profile.acquisition import numeric_of
 from gateway.profile.condition import Condition
 from gateway.profile.expression import Expression, ExpressionWrong
 from gateway.profile.language import KEYS_OF_VERBS, GeneraliseForm, ProfileFile, RegexForm, Rule
@@ -30,7 +31,7 @@ from gateway.profile.options import (
 )
 from gateway.profile.program import Action, Origin
 from gateway.profile.rules import check_action
-from gateway.profile.target import Target, parse_target
+from gateway.profile.target import PrivateElement, Target, parse_target
 from gateway.profile.verb import Verb
 from gateway.sections.yamlfile import Document, KeyPath, Problems, suggestion
 
@@ -113,6 +114,8 @@ class _Reader:
                 try:
                     value, options = (None, common) if common is not None else self._each(verb, rule, content)
                     target = parse_target(name)
+                    if rule.only == "numeric":
+                        options = _numeric(target)
                     action = Action(verb, origin, value, rule.because, when, options)
                     check_action(target, action)
                 except _Wrong as failed:
@@ -137,7 +140,7 @@ class _Reader:
             return Truncation(rule.to)
         if rule.without is not None:
             return Unnamed()
-        if rule.only is not None:
+        if rule.only == "technical":
             return Technical()
         if rule.believe is not None:
             return Believing()
@@ -184,6 +187,12 @@ class _Reader:
             case Verb.REGEX:
                 return None, _substitution(content)
         return None, None
+
+
+def _numeric(target: Target) -> Options:
+    if not isinstance(target, PrivateElement) or target.offset is None:
+        raise ValueError('only: numeric is for private elements with their number, such as "(0019,xx0C) ACME 1.1"')
+    return numeric_of(target.group, target.offset, target.creator)
 
 
 def _mapping(content: Mapping[str, str], rule: Rule) -> Mapping_:

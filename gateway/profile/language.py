@@ -100,7 +100,7 @@ class Rule(_Part):
     sequential: str | None = None
     otherwise: Literal["hold", "remove", "empty", "keep"] | None = None
     without: Literal["names"] | None = None
-    only: Literal["technical"] | None = None
+    only: Literal["technical", "numeric"] | None = None
     believe: Literal["sender"] | None = None
     because: str = ""
     clause: str | None = None

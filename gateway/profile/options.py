@@ -150,6 +150,25 @@ class Technical:
 
 
 @dataclass(frozen=True, slots=True)
+class Numeric:
+    """``keep`` with ``only: numeric`` of a private element: it stays if it is made of numbers as expected.
+
+    Attributes
+    ----------
+    vrs: the VRs that it may have, the one that it should have first
+    vm: how many values, as the standard writes it
+    low, high: the range of each value; None for no limit
+    form: regular expression for the whole text of what makers write as text; empty for none
+    """
+
+    vrs: tuple[str, ...]
+    vm: str
+    low: float | None = None
+    high: float | None = None
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """``copy``: the top-level element whose value, as received, is copied."""
 
@@ -174,5 +193,6 @@ Options: TypeAlias = (
     | Substitution
     | Source
     | Technical
+    | Numeric
     | Believing
 )

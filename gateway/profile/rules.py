@@ -11,6 +11,7 @@ from gateway.dicom import private_dictionary
 from gateway.dicom.dictionary import entry, is_known, keyword_of
 from gateway.dicom.tag import is_private, show
 from gateway.profile import pseudonym
+from gateway.profile.acquisition import ACQUISITION_PRIVATE
 from gateway.profile.options import Believing, Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 from gateway.profile.program import Action
 from gateway.profile.stamps import is_stamp
@@ -67,7 +68,7 @@ _WRITING: Final = _AT_THE_TOP | {Verb.REPLACE, Verb.MAP, Verb.REGEX, Verb.PSEUDO
 
 
 def private_vr(group: int, offset: int | None, creator: str) -> str:
-    """The VR that the dictionary has for a private element of ``creator``; ``UN`` if it does not know it.
+    """The VR that the dictionaries have for a private element of ``creator``; ``UN`` if they do not know it.
 
     Parameters
     ----------
@@ -76,6 +77,9 @@ def private_vr(group: int, offset: int | None, creator: str) -> str:
     """
     if offset is None:
         return "UN"
+    listed = ACQUISITION_PRIVATE.get((group, offset, creator))
+    if listed is not None:
+        return listed.numeric.vrs[0]
     return private_dictionary.private_vr(group << 16 | 0x1000 | offset, creator).decode("ascii")
 
 

@@ -13,6 +13,7 @@ from gateway.profile.options import (
     Believing,
     Bins,
     Mapping_,
+    Numeric,
     Options,
     Prefix,
     Pseudonym,
@@ -231,8 +232,8 @@ def _option(options: Options) -> str:
         case Truncation():
             left = {"year": "the year", "month": "year and month"}[options.to]
             return f"keeps {left} of the date; the rest becomes the first day"
-        case Unnamed() | Technical() | Believing() | RetainedUid() | TimeOfDay():
-            return f"stays, {_LEFT[options.to]}" if isinstance(options, TimeOfDay) else _KEPT[type(options)]
+        case Unnamed() | Technical() | Believing() | RetainedUid() | TimeOfDay() | Numeric():
+            return _kept(options)
         case Pseudonym():
             return _pseudonym(options)
         case Mapping_():
@@ -255,6 +256,24 @@ def _option(options: Options) -> str:
         case Source():
             return f"is written with the value of {_name(options.tag)} as received"
     assert_never(options)
+
+
+def _kept(options: Options) -> str:
+    """What ``keep`` with more than itself does."""
+    if isinstance(options, TimeOfDay):
+        return f"stays, {_LEFT[options.to]}"
+    return _numeric(options) if isinstance(options, Numeric) else _KEPT[type(options)]
+
+
+def _numeric(options: Numeric) -> str:
+    if options.vrs == ("SQ",):
+        return "stays as a sequence, with the profile applied inside"
+    vr = " or ".join(options.vrs)
+    if options.form:
+        return f"stays if it is VR {vr} and reads as the regular expression {options.form} says"
+    several = "one number" if options.vm == "1" else f"{options.vm} numbers"
+    span = "" if options.low is None else f" from {options.low:g} to {options.high:g}"
+    return f"stays if it is {several} of VR {vr}{span}"
 
 
 def _pseudonym(options: Pseudonym) -> str:

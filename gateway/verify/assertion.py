@@ -30,6 +30,7 @@ from gateway.profile.stamps import STAMPS
 from gateway.verify import words
 from gateway.verify.elders import check_birth_date
 from gateway.verify.fold import squash_bytes
+from gateway.verify.numeric import Numbers
 from gateway.verify.originals import Originals
 from gateway.verify.output import Output
 from gateway.verify.pixels import methods
@@ -116,6 +117,8 @@ class Assertion:
         self._age_limit = age_limit(program)
         self._found = Recollection[_Findings]()
         self._originals = Originals()
+        #: What looks at private elements that stay as numbers.
+        self.numbers = Numbers(program)
 
     def check(self, instance: Instance, output: Output, pixels: PixelChange | None = None) -> frozenset[str]:
         """Assert the program on ``output``, which was made of ``instance``.
@@ -156,6 +159,8 @@ class Assertion:
         context = output.implicit, walk.iod, frozenset(walk.said.items())
         known = self._found.of(context)
         private = self._rules.private(output.buffer, output.elements, walk.said)
+        if private:
+            self.numbers.check(output.buffer, output.elements, "")
         total = _Findings()
         for raw, elements in output.parts:
             # What stays of private elements depends on creators, which may stand in other parts.
@@ -340,6 +345,8 @@ class _Walk:
                 for number, item in enumerate(items):
                     step = f"{where}{show(tag)}[{number}]/"
                     nested = rules.private(self._buffer, item[4], self.said)
+                    if nested:
+                        self._assertion.numbers.check(self._buffer, item[4], step)
                     self._level(item[4], below, step, nested, implicit=item[3], cleaned=inside)
 
     def _check_time(

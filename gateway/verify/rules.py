@@ -12,7 +12,7 @@ from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import Instance
 from gateway.dicom.tag import is_group_length, is_private, is_private_creator
-from gateway.profile import Action, Believing, Program, Technical, TimeOfDay, Verb
+from gateway.profile import Action, Believing, Numeric, Program, Technical, TimeOfDay, Verb
 from gateway.profile.safe_private import SAFE_PRIVATE
 
 __all__ = ["Rules", "Said"]
@@ -52,6 +52,7 @@ class Rules:
         #: Content items that name a study or a series keep their UIDs under this option (Table E.3.4-1).
         self._retains_uids = any(code.value == _RETAIN_UIDS for code in program.codes)
         self._retains_devices = any(code.value == _RETAIN_DEVICES for code in program.codes)
+        self._has_numbers = any(isinstance(rule.action.options, Numeric) for rule in program.private_elements)
         #: Whether any private element may stay.
         self.has_private = bool(
             program.private_elements or program.safe is not None or program.private.verb is not Verb.REMOVE
@@ -167,7 +168,9 @@ class Rules:
         name, group, offset = creator.decode("latin-1"), tag >> 16, tag & 0xFF
         for rule in self.program.private_elements:
             if rule.matches(tag, name):
-                return rule.action.verb
+                numeric = isinstance(rule.action.options, Numeric) and (group, creator, -1) in said
+                told = said.get((group, creator, offset), said[group, creator, -1]) if numeric else Verb.KEEP
+                return rule.action.verb if told is Verb.KEEP else Verb.REMOVE
         if self.program.safe is None:
             return self.program.private.verb
         believed = isinstance(self.program.safe.options, Believing) or (group, offset, name) in SAFE_PRIVATE
@@ -188,7 +191,8 @@ class Rules:
         strictest counts.
         """
         found: dict[tuple[int, bytes, int], Verb] = {}
-        sequence = find(instance.elements, _CHARACTERISTICS) if self.program.safe is not None else None
+        asks = self.program.safe is not None or self._has_numbers
+        sequence = find(instance.elements, _CHARACTERISTICS) if asks else None
         for item in (sequence[5] or []) if sequence is not None else []:
             values = _values(instance.buffer, item[4])
             status, creator = values.get(0x00080303, b""), values.get(0x00080302, b"").upper()

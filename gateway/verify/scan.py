@@ -14,7 +14,7 @@ for leaks:
 | code and meaning as the standard's dictionary has them, creators of known private blocks | nothing |
 | the gateway's own stamps | not the words of its own texts |
 | DA, DT, TM | dates, at the beginning of a value |
-| IS, DS | whole numbers of at least seven digits |
+| IS, DS, private elements of binary numbers | whole numbers of at least seven digits |
 | UI | whole UIDs, and UIDs that continue an original one |
 | other binary values | needles of at least six bytes; runs of text between bytes, UTF-16 too; what is compressed |
 | compressed Pixel Data | comment and application segments, as other binary values |
@@ -50,6 +50,7 @@ from gateway.verify.excuse import FREE_TEXT, Place, counts
 from gateway.verify.fold import squash, squash_bytes
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
 from gateway.verify.needle import Mode, Needle, closed
+from gateway.verify.numeric import digits_of
 from gateway.verify.output import PIXELS, Output
 from gateway.verify.recollection import Recollection
 from gateway.verify.text import dates, is_escaped, readings, values
@@ -81,6 +82,9 @@ _LONGEST_UID: Final = 64
 #: A UID with fewer components or characters may begin others by chance.
 _LEAST_PREFIX: Final = (4, 16)
 _SHORTEST_BINARY: Final = 6
+_ODD_GROUP: Final = 0x00010000
+#: A longer list of binary numbers is a table or a picture, in which any number stands by chance.
+_LONGEST_NUMBERS: Final = 1024
 _CHUNK: Final = 1 << 20
 _OVERLAP: Final = 4096
 _MOST_HITS: Final = 20
@@ -277,7 +281,11 @@ class _Blob:
                     texts(raw)
                     continue
             elif end - value < _SHORTEST_BINARY and coded_vr != b"UN":
+                if tag & _ODD_GROUP:
+                    self._private_numbers(coded_vr, buffer[value:end])
                 continue
+            if tag & _ODD_GROUP and end - value <= _LONGEST_NUMBERS:
+                self._private_numbers(coded_vr, buffer[value:end])
             vr = _true_vr(tag, coded_vr)
             for chunk, last in _chunks(buffer, value, end):
                 self.value(vr, chunk, sets, whole=last)
@@ -307,6 +315,11 @@ class _Blob:
         if depth < _MOST_DEPTH and not raw.isascii():
             for content in opened(raw, whole=whole):
                 self.value(b"UN", content, sets, depth=depth + 1)
+
+    def _private_numbers(self, vr: bytes, raw: bytes) -> None:
+        digits = digits_of(vr, raw)
+        if digits:
+            self._numbers.append(digits)
 
     def _text(self, vr: bytes, raw: bytes, sets: CharacterSets) -> None:
         if raw.isascii():
@@ -527,6 +540,8 @@ class _Search:
         texts = values(text, vr, sets) if text else frozenset()
         written = dates(text, vr, sets) if text else NO_DATES
         numbers = _numbers_of(raw) if searched == "number" else frozenset()
+        if binary and place.tag & _ODD_GROUP and len(raw) <= _LONGEST_NUMBERS:
+            numbers = _numbers_of(digits_of(vr, raw))
         days = _dates_of(raw) if searched == "date" else frozenset()
         lowered = raw.lower() if binary else b""
         for needle in self._needles:
