@@ -38,6 +38,7 @@ GatewayError
 │   │   │   └── DecodersDisagree    what was encoded is another image to another decoder
 │   │   ├── RuleFailed              a profile rule or condition could not be applied
 │   │   ├── WrongValue              a value that the instance needs is not what its value representation says
+│   │   ├── SlicesLost              a volume in one picture would lose the number of its slices
 │   │   ├── HeldByRule              an accept rule of the profile holds it
 │   │   ├── PseudonymMissing        a look-up table lacks the row that a rule needs
 │   │   ├── PixelHold               a person has to look at the pixels before the instance may go on
@@ -312,6 +313,10 @@ class RuleFailed(InstanceError):
 
 class WrongValue(InstanceError):
     """{where} holds a value that is not what its value representation says, and the instance needs one."""
+
+
+class SlicesLost(InstanceError):
+    """A mosaic (MOSAIC in Image Type) would lose the number of its slices, which stands in no element that stays."""
 
 
 class HeldByRule(InstanceError):

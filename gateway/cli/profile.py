@@ -75,6 +75,7 @@ def check(
     every instance is an error.
     """
     from gateway.pixels.looking import Fate, in_lines, kinds
+    from gateway.profile.check_mosaic import lost_slices
     from gateway.rehearsal.trial import check_by_trial
 
     search = _search(config)
@@ -102,6 +103,9 @@ def check(
                 say("note: images of these kinds are held for a person:", error=True)
                 for line in waiting:
                     say(f"    {line}", error=True)
+            mosaics = lost_slices(found.program)
+            if mosaics and mosaics not in [warning.text for warning in found.warnings]:
+                say(f"note: {mosaics}", error=True)
             as_layer = ", as a layer over basic" if found.as_layer else ""
             say(f"{name}: correct{as_layer}" + (f", {_count(count, 'warning')}" if count else ""))
         elif len(found.errors) > 1:

@@ -155,7 +155,7 @@ class _Run:
         self._counts: Counter[str] = Counter()
         self._sop_class = instance.text(SOP_CLASS_UID) or instance.meta.sop_class_uid
         self._lists_references = lists_references(instance.elements)
-        self._known = plan.private.known(instance)
+        self._known = plan.known(instance)
         self._numbers = item_numbers(instance.elements) if trace is not None else {}
         self._cleaning: Action = plan.cleaning
         #: How often the study's identity had a say.

@@ -13,10 +13,11 @@ from gateway.deid.elders import is_elder
 from gateway.deid.guard import Guards
 from gateway.deid.identity import ProjectKey
 from gateway.deid.memory import Memories, is_repeatable
+from gateway.deid.mosaics import check_mosaic, keeps_slices
 from gateway.deid.numbers import NumberSource
 from gateway.deid.patient import Patient, identify, patient_key, said_of
 from gateway.deid.patient import claims as claims_of
-from gateway.deid.private import PrivateElements
+from gateway.deid.private import Known, PrivateElements
 from gateway.deid.sequences import also_cleaned
 from gateway.deid.stamp import Stamp
 from gateway.dicom.dictionary import VR_OF
@@ -76,6 +77,7 @@ class Plan:
         self.program = program
         self.stamp = Stamp(program)
         self.private = PrivateElements(program)
+        self._keeps_slices = keeps_slices(program)
         goes = program.private.verb is Verb.REMOVE
         self.remove_private = program.private if goes else Action(Verb.REMOVE, program.private.origin)
         self.rules: dict[int, Action | None] = {}
@@ -109,6 +111,18 @@ class Plan:
         if self._of_elders is None:
             self._of_elders = Plan(without_birth_dates(self.program))
         return self._of_elders
+
+    def known(self, instance: Instance) -> Known:
+        """What ``instance`` says of its private elements, which must not be a mosaic that would lose its slices.
+
+        Raises
+        ------
+        SlicesLost: it is one
+        """
+        known = self.private.known(instance)
+        if self._keeps_slices:
+            check_mosaic(instance, self.private, self.guards, known)
+        return known
 
     def patient(self, instance: Instance, key: ProjectKey, numbers: NumberSource | None) -> Patient:
         """As ``identify``, whose keyed pseudonyms are remembered; others are asked for each time."""

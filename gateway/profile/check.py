@@ -15,6 +15,7 @@ from gateway.dicom.dictionary import entry, is_known
 from gateway.dicom.tag import show
 from gateway.errors import GatewayError, ProfileError
 from gateway.extras import deface, ocr
+from gateway.profile.check_mosaic import lost_slices
 from gateway.profile.check_times import lost
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
 from gateway.profile.pixel_wording import key_of
@@ -32,8 +33,8 @@ __all__ = ["Finding", "Report", "check_profile"]
 _BASIC: Final = "basic"
 #: Retain UIDs Option (PS3.16 CID 7050).
 _RETAIN_UIDS: Final = "113110"
-#: The layer that the basic profile uses for attributes outside the table.
-_UNLISTED: Final = "unlisted-attributes"
+#: Layers of the gateway that carry out no option: attributes outside the table, numbers of the acquisition.
+_UNLISTED: Final = frozenset(("unlisted-attributes", "retain-acquisition-private"))
 #: With fewer possible shifts the original dates are soon guessed.
 _FEW_SHIFTS: Final = 30
 #: Patient's Name and Patient ID, which hold the pseudonym wherever a rule does not keep them.
@@ -168,7 +169,7 @@ def _warnings(loaded: Loaded) -> Iterator[Finding]:
     standard = {
         layer.file
         for layer in loaded.layers
-        if (layer.model.option or layer.name == _UNLISTED) and layer.file.resolve().parent == shipped
+        if (layer.model.option or layer.name in _UNLISTED) and layer.file.resolve().parent == shipped
     }
     own = {str(layer.file) for layer in loaded.layers} - {str(file) for file in standard}
     ranked = [(target, action) for target, action in loaded.resolved.ranked if action.origin.file in own]
@@ -177,6 +178,7 @@ def _warnings(loaded: Loaded) -> Iterator[Finding]:
     yield from _weak(ranked)
     yield from _disagreements(loaded.resolved.disagreements)
     yield from _settings(loaded)
+    yield from _mosaics(loaded, own)
     yield from _pixels(loaded, own)
     yield from _doubtful(loaded, own)
     yield from _faces(loaded)
@@ -388,6 +390,16 @@ def _doubtful(loaded: Loaded, own: set[str]) -> Iterator[Finding]:
                 file, line, column = condition.place.rsplit(":", 2)
                 for text in condition.doubts:
                     yield Finding(text, file, int(line), int(column))
+
+
+def _mosaics(loaded: Loaded, own: set[str]) -> Iterator[Finding]:
+    """What a profile that keeps private elements does to volumes in one picture; a layer alone takes no instances."""
+    program, top = loaded.program, loaded.layers[-1]
+    keeps = program.safe is not None or any(rule.action.verb is Verb.KEEP for rule in program.private_elements)
+    text = lost_slices(program) if keeps and str(top.file) in own else ""
+    if text:
+        place = top.document.place("profile")
+        yield Finding(text, place.file, place.line, place.column)
 
 
 def _pixels(loaded: Loaded, own: set[str]) -> Iterator[Finding]:

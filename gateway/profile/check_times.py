@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
 from gateway.dicom.dictionary import keyword_of, tag_of
 from gateway.errors import RuleFailed
@@ -14,7 +14,9 @@ from gateway.profile.situation import NOBODY
 from gateway.profile.times import REMOVED, TIMES
 from gateway.profile.verb import Verb
 
-__all__ = ["lost"]
+__all__ = ["lost", "takes"]
+
+_ORIGINAL: Final = ("ORIGINAL", "PRIMARY")
 
 #: Modality -> SOP classes, what is computed of times, and of which: to the minute at least.
 _NEEDS: Final = {
@@ -40,7 +42,7 @@ def lost(program: Program) -> Iterator[str]:
         yield f"times: {program.times} never counts, for no time of day stays"
     names = ", ".join(keyword_of(tag) for tag in _OF if tag in cut)
     for modality, (classes, what) in _NEEDS.items():
-        if names and any(_takes(program, modality, uid) for uid in classes):
+        if names and any(takes(program, modality, uid) != "reject" for uid in classes):
             how = "keep" if program.shift is None else "keep, or what has a date with shift-date,"
             yield (
                 f"times: {program.times} takes the minutes from which {what} of {modality} are computed; name what is "
@@ -58,16 +60,25 @@ def _is_cut(program: Program, tag: int) -> bool:
     )
 
 
-def _takes(program: Program, modality: str, sop_class: str) -> bool:
-    """Whether ordinary images of a kind go on, as far as that can be told without one."""
-    values: dict[str, object] = {
+def takes(
+    program: Program, modality: str, sop_class: str, image_type: Sequence[str] = _ORIGINAL, **values: str
+) -> Literal["accept", "reject", "hold"]:
+    """What becomes of ordinary images of a kind, as far as that can be told without one.
+
+    Parameters
+    ----------
+    program: the compiled profile
+    modality, sop_class, image_type: the kind
+    values: other elements by keyword
+    """
+    known: dict[str, object] = {
         "Modality": modality,
         "SOPClassUID": sop_class,
-        "ImageType": ["ORIGINAL", "PRIMARY"],
+        "ImageType": list(image_type),
+        **values,
         **NOBODY,
     }
-    decision = next((rule.decision for rule in program.accept if _holds(rule.condition, values)), "accept")
-    return decision != "reject"
+    return next((rule.decision for rule in program.accept if _holds(rule.condition, known)), "accept")
 
 
 def _holds(condition: Condition, values: dict[str, object]) -> bool:
