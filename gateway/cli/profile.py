@@ -103,7 +103,7 @@ def check(
                 say("note: images of these kinds are held for a person:", error=True)
                 for line in waiting:
                     say(f"    {line}", error=True)
-            mosaics = lost_slices(found.program)
+            mosaics = "" if found.as_layer else lost_slices(found.program)
             if mosaics and mosaics not in [warning.text for warning in found.warnings]:
                 say(f"note: {mosaics}", error=True)
             as_layer = ", as a layer over basic" if found.as_layer else ""

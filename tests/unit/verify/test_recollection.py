@@ -17,6 +17,7 @@ from gateway.dicom.pixel_change import PixelChange
 from gateway.dicom.segments import Segment, copy_to
 from gateway.errors import InstanceError, LeakSuspected
 from gateway.profile import Program, load_profile, shipped_profiles
+from gateway.profile.situation import decided
 from gateway.verify import Kind, Verifier, harvest
 from gateway.verify.harvest import Harvester
 from gateway.verify.output import read_output
@@ -79,18 +80,18 @@ class Bench:
         return opened(write(self.folder / "received.dcm", dataset))
 
     def made(self, instance: Instance) -> tuple[Segment, ...]:
-        return self.engine.apply(instance).segments
+        return self.engine.apply(instance, decided(self.program, instance)).segments
 
     def meet(self, dataset: Dataset) -> tuple[Segment, ...]:
         """The output of ``dataset``, which is clean."""
         with self.received(dataset) as instance:
             segments = self.made(instance)
-            self.verifier.check(instance, segments)
+            self.verifier.check(instance, segments, decided(self.program, instance))
         return segments
 
     def verdict(self, verifier: Verifier, instance: Instance, output: bytes) -> str:
         try:
-            verifier.check(instance, [output])
+            verifier.check(instance, [output], decided(self.program, instance))
         except InstanceError as error:
             return error.message
         return ""
@@ -197,14 +198,15 @@ def test_what_pixel_rules_wrote_is_a_leak_where_they_wrote_nothing(bench: Bench)
     change = PixelChange(transfer_syntax=ExplicitVRLittleEndian, elements=elements)
     plain = PixelChange(transfer_syntax=ExplicitVRLittleEndian, elements={})
     with bench.received(series(6)) as instance:
-        output = joined(bench.engine.apply(instance, pixels=change).segments)
+        truths = decided(bench.program, instance)
+        output = joined(bench.engine.apply(instance, truths, pixels=change).segments)
         assert b"".join(written.values()) in output
         for _ in range(3):
-            bench.verifier.check(instance, [output], pixels=change)
+            bench.verifier.check(instance, [output], truths, pixels=change)
             verdict = bench.agreed(instance, output)
             for pixels in (None, plain):
                 with pytest.raises(LeakSuspected):
-                    bench.verifier.check(instance, [output], pixels=pixels)
+                    bench.verifier.check(instance, [output], truths, pixels=pixels)
     assert "(0010,1040)" in verdict
 
 
