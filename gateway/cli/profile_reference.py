@@ -356,11 +356,25 @@ tests:
       AccessionNumber: ""             # there, without a value
     never: [GARCIA, LOPEZ]            # nowhere in the output
   - given: {Modality: SR}
-    outcome: rejected                 # or held; accepted without it
+    outcome: rejected                 # or held, or accepted, as it is without it
+  - name: the banner goes
+    given: {Modality: CR, Rows: 768, Columns: 1024, Manufacturer: ACME}
+    image: true                       # a picture; or {rows: 512, columns: 512, frames: 1, colour: false}
+    black: [[0, 0, -, 60]]            # rectangles that are blackened
+    same: [[0, 60, -, -]]             # and that stay as they are
+  - name: what the review node sends is held
+    given: {Modality: CT, called_ae: REVIEW, calling_ae: WORKSTATION, source: pacs, route: trial}
+    outcome: held
+  - file: phantom.dcm                 # a file beside the profile, to which what is given is added
+    given: {PatientName: GARCIA LOPEZ^MARIA}
+    never: [GARCIA]
 ```
 
 A list gives several values, a list of mappings the items of a sequence; `source`, `calling_ae`, `called_ae` and `route`
-say who sent it. `gateway profile test` also lists the profile's rules that applied in no test."""
+say who sent it. An instance of which the test says the Modality or the SOP class has a picture if that is an image: a
+black one, in which no text is looked for, unless `image` says more; `image: false` gives none. So kinds that often have
+text burned in are held in a test as they are in life. A file is best a phantom's: what a test finds in it is shown.
+`gateway profile test` also lists the profile's rules, those about pixels too, that applied in no test."""
 
 #: Column of the table -> the shipped layer that carries it out.
 _LAYERS: Final[dict[str, str]] = {

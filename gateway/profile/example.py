@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.profile.condition import EXTRA_NAMES
-from gateway.profile.language import ExampleForm, ProfileFile
-from gateway.profile.program import GivenValue, Origin, ProfileTest
+from gateway.profile.language import ExampleForm, ImageForm, ProfileFile
+from gateway.profile.pixel_reading import read_rectangles
+from gateway.profile.program import GivenValue, Origin, ProfileTest, TestImage
 from gateway.profile.target import At, PrivateElement, parse_target
 from gateway.sections.yamlfile import Document, KeyPath, Problems
 
@@ -35,11 +36,12 @@ def read_tests(document: Document[ProfileFile], file: Path, problems: Problems) 
 
 def _test(document: Document[ProfileFile], file: Path, number: int, form: ExampleForm) -> ProfileTest:
     at = ("tests", number)
-    if not form.expect and not form.never and form.outcome == "accepted":
-        problem = 'the test expects nothing: give "expect", "never" or "outcome"'
+    expects = [key for key in ("expect", "never", "black", "same") if getattr(form, key)]
+    if not expects and "outcome" not in form.model_fields_set:
+        problem = 'the test expects nothing: give "expect", "never", "black", "same" or "outcome"'
         raise document.error(*at, problem=problem)
-    if form.outcome != "accepted" and (form.expect or form.never):
-        key = "expect" if form.expect else "never"
+    if form.outcome != "accepted" and expects:
+        key = expects[0]
         raise document.error(*at, key, problem=f"an instance that is {form.outcome} has no output")
     return ProfileTest(
         name=form.name or f"test {number + 1}",
@@ -49,7 +51,21 @@ def _test(document: Document[ProfileFile], file: Path, number: int, form: Exampl
         never=tuple(form.never),
         outcome=form.outcome,
         origin=Origin(document.model.profile, "", str(file), document.place(*at).line),
+        file=None if form.file is None else str(file.parent / form.file),
+        image=_image(form),
+        pictured=form.image is not False,
+        black=read_rectangles(document, (*at, "black"), form.black),
+        same=read_rectangles(document, (*at, "same"), form.same),
     )
+
+
+def _image(form: ExampleForm) -> TestImage | None:
+    """The picture that a test asks for, by its own key or by what it expects of it."""
+    if form.image is True or (form.image is None and form.file is None and (form.black or form.same)):
+        return TestImage(512, 512, 1, colour=False)
+    if not isinstance(form.image, ImageForm):
+        return None
+    return TestImage(form.image.rows, form.image.columns, form.image.frames, form.image.colour)
 
 
 def _given(document: Document[ProfileFile], form: ExampleForm, at: KeyPath) -> dict[str, GivenValue]:

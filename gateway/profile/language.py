@@ -180,13 +180,26 @@ PIXEL_KEYS: Final[dict[str, str]] = {
 }
 
 
+class ImageForm(_Part):
+    """The pixels of a test's image."""
+
+    rows: Annotated[int, Field(ge=1, le=4096)] = 512
+    columns: Annotated[int, Field(ge=1, le=4096)] = 512
+    frames: Annotated[int, Field(ge=1, le=32)] = 1
+    colour: bool = False
+
+
 class ExampleForm(_Part):
     """One entry of ``tests``: what an instance has, and what becomes of it."""
 
     name: str = ""
+    file: _Text | None = None
     given: dict[str, Any] = {}
+    image: bool | ImageForm | None = None
     expect: dict[str, Any] = {}
     never: list[_Text] = []
+    black: _Rectangles | None = None
+    same: _Rectangles | None = None
     outcome: Literal["accepted", "rejected", "held"] = "accepted"
 
 

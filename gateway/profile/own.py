@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.profile.element import show_element
+from gateway.profile.pixel_wording import key_of
+from gateway.profile.pixels import PixelRule
 from gateway.profile.program import Action, Origin, Program
 from gateway.profile.wording import OUTCOMES, path_name, pattern_name, private_name
 
@@ -22,8 +24,9 @@ class Rule:
     verb: what it does
     when: its condition, empty if it has none
     origin: where it stands
-    action: the action of an attribute rule, None for an accept rule
+    action: the action of an attribute rule, None for an accept rule and a pixel rule
     tag: the element, None for rules about several
+    pixels: the pixel rule, None for others
     """
 
     target: str
@@ -32,6 +35,7 @@ class Rule:
     origin: Origin
     action: Action | None = None
     tag: int | None = None
+    pixels: PixelRule | None = None
 
     def __str__(self) -> str:
         condition = f" if {self.when}" if self.when else ""
@@ -66,6 +70,9 @@ def _rules(program: Program) -> Iterator[Rule]:
         yield _rule(show_element(tag), action, tag)
     for rule in program.accept:
         yield Rule(rule.condition.text, OUTCOMES[rule.decision], "", rule.origin)
+    for one in program.pixels:
+        when = "" if one.condition is None else one.condition.text
+        yield Rule("of the pixels", key_of(one), when, one.origin, pixels=one)
 
 
 def _rule(target: str, action: Action, tag: int | None = None) -> Rule:

@@ -125,6 +125,21 @@ def _rule(key: str, form: PixelRuleForm, common: dict[str, Any]) -> PixelRule:
             return Encode(encoding=form.encode, **common)
 
 
+def read_rectangles(
+    document: Document[ProfileFile], at: KeyPath, written: Sequence[Sequence[int | str]] | None
+) -> tuple[Rectangle, ...]:
+    """The rectangles that stand at a place of a file.
+
+    Raises
+    ------
+    ProfileError: their numbers make no sense
+    """
+    try:
+        return tuple(_rectangles(written or ()))
+    except _Wrong as failed:
+        raise document.error(*at, *failed.at, problem=str(failed)) from None
+
+
 def _crop(form: CropForm, common: dict[str, Any]) -> Crop:
     edges = {side: getattr(form, side) for side in ("top", "bottom", "left", "right")}
     if not any(edges.values()):

@@ -17,7 +17,7 @@ from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
 from gateway.profile.options import Options
 from gateway.profile.origin import Origin
-from gateway.profile.pixels import PixelProgram
+from gateway.profile.pixels import PixelProgram, Rectangle
 from gateway.profile.verb import Verb
 from gateway.remembering import BoundedMapping
 
@@ -36,6 +36,7 @@ __all__ = [
     "Program",
     "Shift",
     "Step",
+    "TestImage",
     "Times",
 ]
 
@@ -187,6 +188,18 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
+class TestImage:
+    """The size and kind of a test's picture, in which no two neighbourhoods are alike."""
+
+    __test__ = False
+
+    rows: int
+    columns: int
+    frames: int
+    colour: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileTest:
     """One entry of ``tests``: an instance and what becomes of it.
 
@@ -200,6 +213,11 @@ class ProfileTest:
     never: texts that stand nowhere in the output
     outcome: what becomes of the instance
     origin: where the test stands
+    file: a DICOM file to which ``given`` is added; None for an instance of what is given alone
+    image: what its picture is like; None for a black one where the kind of the instance has pixels
+    pictured: whether it has a picture at all
+    black: rectangles that are blackened
+    same: rectangles that stay as they are
     """
 
     name: str
@@ -209,6 +227,11 @@ class ProfileTest:
     never: tuple[str, ...]
     outcome: Literal["accepted", "rejected", "held"]
     origin: Origin
+    file: str | None = None
+    image: TestImage | None = None
+    pictured: bool = True
+    black: tuple[Rectangle, ...] = ()
+    same: tuple[Rectangle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from gateway.dicom.instance import Instance
+from gateway.dicom.tag import PIXEL_DATA
+from gateway.errors import RuleFailed
 from gateway.profile import Origin, Program
 from gateway.profile.own import Rule, own_rules
+from gateway.profile.pixels import FindText, Pass, PixelProgram
 from gateway.profile.program import ProfileTest
+from gateway.profile.situation import decided
 from gateway.rehearsal.dry_run import DEMONSTRATION_KEY, DryRun, DryRunResult, opening
 from gateway.rehearsal.expectation import problems
 from gateway.rehearsal.given_instance import write_instance
+from gateway.rehearsal.pictured import picture_problems
 
 __all__ = ["Trial", "Verdict", "run_tests"]
 
@@ -74,16 +80,47 @@ def run_tests(program: Program) -> Trial:
         for number, test in enumerate(program.tests):
             path = Path(folder) / f"{number}.dcm"
             try:
-                write_instance(path, test.given)
+                empty = write_instance(path, test)
             except ValueError as failed:
                 verdicts.append(Verdict(test, "held", "", (str(failed),)))
                 continue
+            using = _without_search(program) if empty and not _says_text(test) else program
             # Numbers are given anew.
-            with opening(Path(folder)).open(path) as instance, DryRun(program, DEMONSTRATION_KEY) as dry_run:
+            with opening(Path(folder)).open(path) as instance, DryRun(using, DEMONSTRATION_KEY) as dry_run:
                 outcome = dry_run.of(instance, test.sender)
-                verdicts.append(Verdict(test, outcome.state, outcome.reason, tuple(problems(test, outcome))))
-                fired |= _fired(rules, outcome)
+                found = (*problems(test, outcome), *picture_problems(test, outcome, path))
+                verdicts.append(Verdict(test, outcome.state, outcome.reason, found))
+                fired |= _fired(rules, outcome) | _fired_pixels(rules, program, instance, test, outcome)
     return Trial(tuple(verdicts), rules, tuple(rule for rule in rules if rule not in fired))
+
+
+def _says_text(test: ProfileTest) -> bool:
+    """Whether the instance says that there is text, or has a drawing that may hold some."""
+    return any(name == "BurnedInAnnotation" or name.startswith(("Overlay", "(60")) for name in test.given)
+
+
+def _without_search(program: Program) -> Program:
+    """The same, which does not look for text: an empty picture has none, and the search would load its networks."""
+    rules = (
+        Pass(condition=rule.condition, because=rule.because, origin=rule.origin) if isinstance(rule, FindText) else rule
+        for rule in program.pixels
+    )
+    return replace(program, pixels=PixelProgram(tuple(rules)))
+
+
+def _fired_pixels(
+    rules: Iterable[Rule], program: Program, instance: Instance, test: ProfileTest, outcome: DryRunResult
+) -> set[Rule]:
+    """The pixel rules that applied to an instance with a picture."""
+    kept_out = outcome.rule is not None and outcome.state != "accepted"
+    if kept_out or not any(element[0] == PIXEL_DATA for element in instance.elements):
+        return set()
+    try:
+        specialised = program.specialise(decided(program, instance, test.sender))
+    except RuleFailed:
+        return set()
+    applied = {rule.origin for rule in specialised.pixels}
+    return {rule for rule in rules if rule.pixels is not None and rule.origin in applied}
 
 
 def _fired(rules: Iterable[Rule], outcome: DryRunResult) -> set[Rule]:
@@ -91,7 +128,9 @@ def _fired(rules: Iterable[Rule], outcome: DryRunResult) -> set[Rule]:
     met = {(entry.tag, entry.action.origin) for entry in outcome.trace.entries}
     origins = {origin for _, origin in met}
     return {
-        rule for rule in rules if (rule.origin == outcome.rule if rule.action is None else _met(rule, met, origins))
+        rule
+        for rule in rules
+        if rule.pixels is None and (rule.origin == outcome.rule if rule.action is None else _met(rule, met, origins))
     }
 
 
