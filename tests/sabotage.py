@@ -91,7 +91,7 @@ def _a_destination_forgotten() -> None:
 
 
 def _every_status_is_success() -> None:
-    from gateway.deliver.dicom_node import DicomNodeDestination
+    from gateway.deliver.dicom_node.destination import DicomNodeDestination
 
     judged = DicomNodeDestination._judged
     _replace(DicomNodeDestination, "_judged", lambda self, _status: judged(self, 0))
@@ -100,7 +100,7 @@ def _every_status_is_success() -> None:
 def _failures_in_a_response_unread() -> None:
     from dataclasses import replace
 
-    stow: Any = import_module("gateway.deliver.stow")
+    stow: Any = import_module("gateway.deliver.dicomweb.destination")
     read = stow.read_store_response
 
     def unread(body: bytes) -> Any:

@@ -140,7 +140,7 @@ def _open_doors(settings: Settings) -> None:
 
 
 def _build_destinations(settings: Settings) -> None:
-    from gateway.deliver import build_destination
+    from gateway.deliver.kinds import build_destination
 
     for name, destination in settings.destinations.items():
         build_destination(name, destination).close()

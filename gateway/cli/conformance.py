@@ -8,11 +8,12 @@ from typing import Final
 from gateway.association.command import Status
 from gateway.association.refusal import Refusal
 from gateway.cli.reference import GENERATED
-from gateway.deliver.store_status import STORE_STATUSES
+from gateway.deliver.dicom_node.settings import DicomNodeSettings
+from gateway.deliver.dicom_node.store_status import STORE_STATUSES
 from gateway.dicom.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from gateway.settings.configuration import Dicom, DicomDestination
+from gateway.settings.configuration import Dicom
 from gateway.version import __version__
 
 _APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -88,7 +89,7 @@ def _overview() -> Iterator[str]:
 
 
 def _networking() -> Iterator[str]:
-    dicom, node = Dicom(), DicomDestination.model_fields
+    dicom, node = Dicom(), DicomNodeSettings.model_fields
     yield "## 2 Networking"
     yield ""
     yield "### 2.1 Application entities"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.options import ConfigFile
+from gateway.deliver.destination_settings import DestinationSettings
 from gateway.errors import ConfigurationError
 from gateway.sections.yamlfile import suggestion
-from gateway.settings.configuration import Destination as DestinationSettings
 from gateway.settings.configuration import load_settings
 
 if TYPE_CHECKING:
-    from gateway.deliver import Parcel
+    from gateway.deliver.base import Parcel
 
 destinations = typer.Typer(help="Where instances go.", no_args_is_help=True)
 
@@ -56,7 +56,8 @@ def try_destinations(
 
 def _works(name: str, settings: DestinationSettings, parcel: Parcel | None) -> bool:
     """Probe one destination and tell what was found."""
-    from gateway.deliver import Probing, build_destination
+    from gateway.deliver.base import Probing
+    from gateway.deliver.kinds import build_destination
 
     destination = build_destination(name, settings)
     works = True
@@ -77,7 +78,7 @@ def generated_parcel(folder: Path) -> Parcel:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-    from gateway.deliver import Parcel
+    from gateway.deliver.base import Parcel
     from gateway.dicom.segments import FileRange
 
     instance = Dataset()

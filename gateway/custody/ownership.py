@@ -72,11 +72,4 @@ def _key_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         if tls is not None:
             yield place, tls.key_file or tls.certificate_file
     for name, destination in settings.destinations.items():
-        if destination.type == "dicom":
-            client, place = destination.tls, f"destinations.{name}.tls"
-            if client is not None and client.certificate_file is not None:
-                yield place, client.key_file or client.certificate_file
-        elif destination.type == "dicomweb" and destination.auth is not None:
-            auth = destination.auth
-            if auth.type == "client-certificate":
-                yield f"destinations.{name}.auth", auth.key_file or auth.certificate_file
+        yield from ((f"destinations.{name}.{key}", path) for key, path in destination.key_files())

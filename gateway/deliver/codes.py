@@ -4,51 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["UNDELIVERED"]
+from gateway.deliver.kinds import KINDS
 
-#: Codes of outcomes that are ``failed`` or ``dead``; those of errors of the spool among them.
-UNDELIVERED: Final = frozenset(
+__all__ = ["OUTAGES", "UNDELIVERED"]
+
+_EVERYWHERE: Final = frozenset(
     {
-        "aborted",
         "already-stored",
-        "altered",
-        "answer-early",
-        "answer-empty",
-        "answer-too-large",
         "answer-unreadable",
-        "association-rejected",
-        "auto-archive",
         "busy",
-        "commitment-port",
-        "commitment-timeout",
-        "conflict",
         "connection-lost",
-        "context-refused",
         "credentials",
-        "disk-full",
-        "folder",
         "identified-refused",
-        "invalid-label",
         "invalid-uid",
-        "label-collision",
-        "misrouted",
-        "missing",
-        "no-commitment",
-        "no-project",
-        "no-rights",
-        "not-committed",
         "not-found",
-        "not-listed",
-        "not-xnat",
         "output-lost",
-        "partial",
-        "permission",
-        "processing",
-        "protocol",
-        "proxy",
         "redirect",
-        "refused",
-        "rejected",
         "server-error",
         "spool-corrupt",
         "spool-unavailable",
@@ -59,8 +30,12 @@ UNDELIVERED: Final = frozenset(
         "too-large",
         "unexpected-status",
         "unreachable",
-        "unrecognised",
-        "waits-for-a-person",
-        "workflow",
     }
 )
+#: Codes of outcomes that are ``failed`` or ``dead``; those of errors of the spool among them.
+UNDELIVERED: Final = _EVERYWHERE.union(*(kind.codes for kind in KINDS))
+
+#: Codes of outcomes that concern the destination as a whole.
+OUTAGES: Final = frozenset(
+    {"unreachable", "timeout", "tls", "credentials", "busy", "not-found", "redirect", "unexpected-status"}
+).union(*(kind.outages for kind in KINDS))

@@ -28,23 +28,21 @@ class Multipart:
     length: int
 
 
-def multipart(parcels: Sequence[Parcel], *, name_transfer_syntax: bool = False) -> Multipart:
+def multipart(parcels: Sequence[Parcel]) -> Multipart:
     """The parcels as one body, in their order.
 
     Parameters
     ----------
     parcels: at least one
-    name_transfer_syntax: whether each part's Content-Type carries the ``transfer-syntax`` parameter. The Part 10 file
-        states it anyway, and some servers (Orthanc 1.10) silently drop parts that have the parameter.
     """
     # 128 random bits do not occur in the parts by chance, so nothing needs to be searched.
     boundary = secrets.token_hex(16)
     segments: list[Segment] = []
     owners: list[int] = []
     for position, parcel in enumerate(parcels):
-        parameter = f"; transfer-syntax={parcel.transfer_syntax}" if name_transfer_syntax else ""
         opening = "\r\n" if position else ""
-        segments.append(f"{opening}--{boundary}\r\nContent-Type: application/dicom{parameter}\r\n\r\n".encode("ascii"))
+        # Without the parameter transfer-syntax: the file states it, and Orthanc 1.10 drops parts that have it.
+        segments.append(f"{opening}--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii"))
         segments.extend(parcel.parts)
         owners.extend([position] * (1 + len(parcel.parts)))
     segments.append(f"\r\n--{boundary}--\r\n".encode("ascii"))

@@ -13,13 +13,14 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from gateway.deliver.folder.settings import FolderSettings
 from gateway.errors import ConfigurationError
 from gateway.printing import terminal
 from gateway.samples.archive import Archive, DicomWebArchive, FolderArchive
 from gateway.samples.check import check, print_report
 from gateway.samples.send import SendReport, send
 from gateway.samples.study import generate
-from gateway.settings.configuration import FolderDestination, Settings, load_settings
+from gateway.settings.configuration import Settings, load_settings
 
 __all__ = ["Run", "run_samples"]
 
@@ -115,7 +116,7 @@ def _archive(run: Run) -> Archive:
 
 
 def _only_folder(settings: Settings) -> Path:
-    folders = [one.path for one in settings.destinations.values() if isinstance(one, FolderDestination)]
+    folders = [one.path for one in settings.destinations.values() if isinstance(one, FolderSettings)]
     if len(folders) != 1:
         problem = f"the configuration has {len(folders)} folder destinations: say --folder or --dicomweb"
         raise ConfigurationError(place="--check", problem=problem)

@@ -14,27 +14,14 @@ from typing import Final, Literal, TypeAlias
 
 import structlog
 
-from gateway.deliver import Outcome
+from gateway.deliver.base import Outcome
+from gateway.deliver.codes import OUTAGES
 from gateway.metrics import Metrics
 
-__all__ = ["OUTAGES", "Breaker", "Share"]
+__all__ = ["Breaker", "Share"]
 
 log = structlog.get_logger(__name__)
 
-#: Codes of outcomes that concern the destination as a whole.
-OUTAGES: Final = frozenset(
-    {
-        "unreachable",
-        "timeout",
-        "tls",
-        "credentials",
-        "busy",
-        "not-found",
-        "redirect",
-        "unexpected-status",
-        "association-rejected",
-    }
-)
 #: Codes that tell nothing of the destination: nothing was sent.
 _OWN: Final = frozenset(
     {"spool-corrupt", "spool-unreadable", "output-lost", "invalid-uid", "spool-unavailable", "identified-refused"}

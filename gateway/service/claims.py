@@ -15,12 +15,12 @@ from typing import Final
 
 import structlog
 
+from gateway.deliver.destination_settings import DestinationSettings as Configured
 from gateway.errors import TransientError
 from gateway.ledger import DeliveryClaim, Ledger, Whole
 from gateway.service.breaker import Breaker
 from gateway.service.lease import LeaseKeeper
 from gateway.service.pace import Pace, amount
-from gateway.settings.destination_settings import Destination as Configured
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,9 @@ from typing import Final
 
 import structlog
 
-from gateway.deliver import Destination, Outcome, OutcomeState, Parcel, RetryPolicy, build_destination
+from gateway.deliver.base import Destination, Outcome, OutcomeState, Parcel
+from gateway.deliver.kinds import build_destination
+from gateway.deliver.retry import RetryPolicy
 from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnavailable, TransientError
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
 from gateway.service.archive_books import LedgerBooks

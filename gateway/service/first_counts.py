@@ -12,7 +12,7 @@ from typing import Final, get_args
 
 from gateway.association.refusal import Refusal
 from gateway.association.tls import HANDSHAKE_FAILURES
-from gateway.deliver.codes import UNDELIVERED
+from gateway.deliver.codes import OUTAGES, UNDELIVERED
 from gateway.errors import GatewayError, InstanceError, LedgerUnavailable, TransientError
 from gateway.ledger import DUPLICATE
 from gateway.metrics import Metrics
@@ -20,7 +20,6 @@ from gateway.notify.codes import REASONS
 from gateway.pixels.faces.blanking import FaceKind
 from gateway.profile import Program
 from gateway.receive.access import ANY_SOURCE
-from gateway.service.breaker import OUTAGES
 from gateway.settings.configuration import Settings
 
 __all__ = ["HELD", "NOT_ASSOCIATED", "REFUSED", "begin_counting"]

@@ -22,7 +22,7 @@ from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 from gateway.deid import Deidentified, ProjectKey
 from gateway.deid.patient import claims, subject_of
-from gateway.deliver import output_path
+from gateway.deliver.folder.destination import output_path
 from gateway.dicom.instance import Instance
 from gateway.dicom.segments import Segment, copy_to
 from gateway.errors import GatewayError, MediaDirectory, RejectedByRule

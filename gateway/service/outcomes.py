@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from gateway.deliver.codes import OUTAGES
 from gateway.errors import TransientError
 from gateway.ledger import DeliveryClaim, DeliveryResult, Ledger
 from gateway.metrics import Metrics
-from gateway.service.breaker import OUTAGES
 from gateway.service.claims import Docket
 
 log = structlog.get_logger(__name__)

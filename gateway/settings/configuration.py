@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from gateway.association.addresses import is_loopback
+from gateway.deliver.kinds import Configured
 from gateway.errors import ConfigurationError
 from gateway.sections.section import (
     AETitles,
@@ -46,24 +47,13 @@ from gateway.sections.section import (
     surrounding,
 )
 from gateway.sections.yamlfile import load_yaml
-from gateway.settings.destination_settings import (
-    Destination,
-    DicomDestination,
-    DicomWebDestination,
-    FolderDestination,
-    XnatDestination,
-)
 from gateway.settings.listener_settings import Dicom, Http, Source, UserSettings
 from gateway.settings.notification_settings import Notification, SmtpNotification, WebhookNotification
 from gateway.settings.pixel_settings import FaceSettings, PixelSettings
 
 __all__ = [
     "OVERRIDES",
-    "Destination",
     "Dicom",
-    "DicomDestination",
-    "DicomWebDestination",
-    "FolderDestination",
     "Http",
     "LimitSettings",
     "Log",
@@ -77,7 +67,6 @@ __all__ = [
     "Storage",
     "UserSettings",
     "Workers",
-    "XnatDestination",
     "default_data",
     "load_settings",
 ]
@@ -319,7 +308,7 @@ class Settings(Section):
     users: Annotated[dict[Name, UserSettings], Field(min_length=1)] | None = Field(
         None, description="who may ask over HTTP; whoever has the token in the data, `http.token`, when absent"
     )
-    destinations: Annotated[dict[Name, Destination], Field(min_length=1)] = Field(
+    destinations: Annotated[dict[Name, Configured], Field(min_length=1)] = Field(
         default_factory=lambda: _ABSENT,
         validate_default=True,
         description="where instances go; by default `archive`, a folder in the data",
@@ -383,17 +372,15 @@ class Settings(Section):
 
     @field_validator("destinations")
     @classmethod
-    def _listens_once(cls, destinations: dict[str, Destination], info: ValidationInfo) -> dict[str, Destination]:
+    def _listens_once(cls, destinations: dict[str, Configured], info: ValidationInfo) -> dict[str, Configured]:
         dicom = info.data.get("dicom")
         listeners = (dicom, info.data.get("http"), dicom and dicom.tls)
         taken = {one.port for one in listeners if one is not None and one.port}
         for name, destination in destinations.items():
-            commitment = destination.commitment if isinstance(destination, DicomDestination) else None
-            if commitment is None or commitment.port is None:
-                continue
-            if commitment.port in taken:
-                raise ValueError(f"{name}.commitment.port: something else of the gateway listens on {commitment.port}")
-            taken.add(commitment.port)
+            for key, port in destination.ports():
+                if port in taken:
+                    raise ValueError(f"{name}.{key}: something else of the gateway listens on {port}")
+                taken.add(port)
         return destinations
 
     @field_validator("projects", mode="before")
@@ -432,13 +419,7 @@ class Settings(Section):
         for name, destination in self.destinations.items():
             if name not in used:
                 found.append(f"destinations.{name}: no project delivers there")
-            if isinstance(destination, DicomWebDestination | XnatDestination):
-                if destination.auth is not None and destination.url.startswith("http:"):
-                    found.append(f"destinations.{name}: credentials travel unencrypted")
-                if destination.url.startswith("https:") and not destination.verify_tls:
-                    found.append(f"destinations.{name}: the server's certificate is not checked")
-            if isinstance(destination, DicomDestination) and destination.tls and not destination.tls.verify:
-                found.append(f"destinations.{name}: the node's certificate is not checked")
+            found += [f"destinations.{name}: {one}" for one in destination.warnings()]
         found += self._open_mouths()
         if self.routes:
             found += [f"projects.{name}: no route leads there" for name in self.projects if name not in routed]

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from gateway.deliver import Outcome
+from gateway.deliver.base import Outcome
 from gateway.dicom.segments import FileRange, pieces
 from gateway.errors import SpoolUnavailable
 from gateway.ledger import DeliveryClaim, Receipt, ReceiptChain

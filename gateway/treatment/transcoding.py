@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.deliver import Parcel
+from gateway.deliver.base import Parcel
 from gateway.dicom.encoded import Limits
 from gateway.dicom.segments import FileRange
 from gateway.pixels.sandbox import Sandbox

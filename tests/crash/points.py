@@ -23,6 +23,9 @@ CONTROL: Final = "TORTURE_CONTROL"
 
 Scope: TypeAlias = Literal["process", "gateway"]
 
+_FOLDER = "gateway.deliver.folder.destination"
+_NODE = "gateway.deliver.dicom_node.destination"
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -78,11 +81,11 @@ POINTS: Final = (
     Point("after a claim of deliveries", "deliver", "gateway.ledger.deliveries:Deliveries.claim", "after",
           ("P3", "P4")),
     Point("before the output is opened", "deliver", "gateway.service.outputs:Outputs.open", "before", ("P4",)),
-    Point("file copied, without its name", "deliver", "gateway.deliver.folder:_copy", "after", ("P2", "P4")),
-    Point("before the folder's flush", "deliver", "gateway.deliver.folder:_sync_directory", "before", ("P4",)),
-    Point("after the folder's flush", "deliver", "gateway.deliver.folder:_sync_directory", "after", ("P4", "P6")),
-    Point("before a C-STORE", "deliver", "gateway.deliver.dicom_node:DicomNodeDestination._store", "before", ("P4",)),
-    Point("stored by C-STORE", "deliver", "gateway.deliver.dicom_node:DicomNodeDestination._store", "after",
+    Point("file copied, without its name", "deliver", f"{_FOLDER}:_copy", "after", ("P2", "P4")),
+    Point("before the folder's flush", "deliver", f"{_FOLDER}:_sync_directory", "before", ("P4",)),
+    Point("after the folder's flush", "deliver", f"{_FOLDER}:_sync_directory", "after", ("P4", "P6")),
+    Point("before a C-STORE", "deliver", f"{_NODE}:DicomNodeDestination._store", "before", ("P4",)),
+    Point("stored by C-STORE", "deliver", f"{_NODE}:DicomNodeDestination._store", "after",
           ("P4", "P6")),
     Point("sent, not recorded", "deliver", "gateway.ledger.deliveries:Deliveries.record", "before",
           ("P3", "P4", "P6")),

@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from gateway.association.pdu import acceptance, parse_request
-from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from gateway.deliver.dicom_node.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from gateway.profile import shipped_profiles
 from gateway.receive.contexts import negotiate
 from gateway.spool.output import write_parts

@@ -22,9 +22,9 @@ from gateway.association.pdu import ContextResult, acceptance, parse_acceptance,
 from gateway.association.transfer import AcceptedContext, DataTransfer, End, TransferSettings
 from gateway.console.http_server import HttpServer
 from gateway.deid import Deidentifier, ProjectKey
-from gateway.deliver.commitment import PUSH_MODEL, Commitments
-from gateway.deliver.commitment_listener import Reports
-from gateway.deliver.store_response import read_store_response
+from gateway.deliver.dicom_node.commitment import PUSH_MODEL, Commitments
+from gateway.deliver.dicom_node.commitment_listener import Reports
+from gateway.deliver.dicomweb.store_response import read_store_response
 from gateway.dicom.encoded import Element, Familiar, Form, Limits, find, index_items, survey
 from gateway.dicom.encoded import walk as every
 from gateway.dicom.instance import open_instance

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import requests
 
-from gateway.association.requestor import Node
-from gateway.deliver import DicomNodeDestination, NodeOptions, Outcome, Parcel
-from gateway.deliver.dicom_node import CommitmentOptions
+from gateway.deliver.base import Outcome, Parcel
+from gateway.deliver.dicom_node.destination import DicomNodeDestination
+from gateway.deliver.dicom_node.settings import DicomNodeSettings
 from tests.fixtures.dcmtk import storescp
 from tests.fixtures.orthanc import Orthanc, orthanc_server
 from tests.fixtures.ports import free_port, wait_until
 from tests.integration.test_deliver_orthanc import make_parcels
+from tests.unit.deliver.peers import section
 
 
-def node_of(port: int, *, options: NodeOptions | None = None) -> DicomNodeDestination:
-    node = Node(destination="node", host="127.0.0.1", port=port, called_ae="ARCHIVE", calling_ae="GATEWAY")
-    return DicomNodeDestination("node", node, options=options)
+def node_of(port: int, **fields: Any) -> DicomNodeDestination:
+    fields = {"type": "dicom", "host": "127.0.0.1", "port": port, "called_ae": "ARCHIVE", **fields}
+    return DicomNodeDestination("node", section(DicomNodeSettings, **fields))
 
 
 def short(outcomes: list[Outcome]) -> set[tuple[str, str]]:
@@ -52,9 +54,9 @@ def test_orthanc_commits_itself(tmp_path: Path) -> None:
     parcels = make_parcels(tmp_path)
     port = free_port()
     modalities = {"gateway": {"AET": "GATEWAY", "Host": "127.0.0.1", "Port": port}}
-    options = NodeOptions(commitment=CommitmentOptions(host="127.0.0.1", port=port))
+    commitment = {"host": "127.0.0.1", "port": port}
     with orthanc_server(tmp_path / "orthanc", modalities=modalities) as orthanc:
-        node = node_of(orthanc.dicom_port, options=options)
+        node = node_of(orthanc.dicom_port, commitment=commitment)
         try:
             assert short(node.send(parcels)) == {("sent", "commitment-requested")}
             outcomes: list[Outcome] = []
@@ -74,13 +76,13 @@ def test_orthanc_does_not_commit_itself_to_what_it_lost(tmp_path: Path) -> None:
     parcels = make_parcels(tmp_path)
     port = free_port()
     modalities = {"gateway": {"AET": "GATEWAY", "Host": "127.0.0.1", "Port": port}}
-    options = NodeOptions(commitment=CommitmentOptions(host="127.0.0.1", port=port))
+    commitment = {"host": "127.0.0.1", "port": port}
     with orthanc_server(tmp_path / "orthanc", modalities=modalities) as orthanc:
         plain = node_of(orthanc.dicom_port)
         plain.send(parcels)
         plain.close()
         lost = delete_one(orthanc)
-        node = node_of(orthanc.dicom_port, options=options)
+        node = node_of(orthanc.dicom_port, commitment=commitment)
         try:
             outcomes: dict[int, tuple[str, str]] = {}
 

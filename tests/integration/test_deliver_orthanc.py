@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from gateway.deliver import Outcome, Parcel, StowDestination, StowOptions
-from gateway.dicom.segments import FileRange
-from gateway.web.endpoint import Authorization, Endpoint
+from gateway.deliver.base import Outcome, Parcel
+from gateway.deliver.dicomweb.destination import StowDestination
+from gateway.deliver.dicomweb.settings import DicomWebSettings
+from gateway.deliver.multipart import Multipart, multipart
+from gateway.dicom.segments import FileRange, total_length
 from tests.fixtures.orthanc import Orthanc, orthanc_server
+from tests.unit.deliver.peers import section
 
 SOURCES = ["CT_small.dcm", "MR_small_implicit.dcm", "JPEG2000.dcm", "SC_rgb_rle.dcm", "color-pl.dcm", "rtplan.dcm"]
 
@@ -58,13 +62,10 @@ def digest(parcel: Parcel) -> str:
 
 def send(orthanc: Orthanc, parcels: Sequence[Parcel], **options: object) -> list[tuple[str, str]]:
     outcomes: list[Outcome] = []
-    authorization = None if orthanc.auth is None else Authorization.basic(*orthanc.auth, place="x")
-    stow = StowDestination(
-        "archive",
-        Endpoint.parse(orthanc.dicomweb, place="x"),
-        options=StowOptions(**options),  # type: ignore[arg-type]
-        authorization=authorization,
-    )
+    user, password = orthanc.auth or ("", "")
+    auth = {"type": "basic", "username": user, "password": "${PASSWORD}"} if user else None
+    fields = {"type": "dicomweb", "url": orthanc.dicomweb, "auth": auth, **options}
+    stow = StowDestination("archive", section(DicomWebSettings, environ={"PASSWORD": password}, **fields))
     try:
         outcomes = stow.send(parcels)
     finally:
@@ -104,16 +105,27 @@ def test_one_of_another_study_than_the_url_names_is_not_confirmed(tmp_path: Path
     assert orthanc.get("/instances") == []
 
 
-def test_a_part_that_orthanc_drops_silently_is_not_confirmed(tmp_path: Path, orthanc: Orthanc) -> None:
+def with_parameter(parcels: Sequence[Parcel]) -> Multipart:
+    """A body whose parts name the transfer syntax in their Content-Type."""
+    body = multipart(parcels)
+    plain, more = b"application/dicom\r\n", f"application/dicom; transfer-syntax={parcels[0].transfer_syntax}\r\n"
+    segments = tuple(one.replace(plain, more.encode()) if isinstance(one, bytes) else one for one in body.segments)
+    return replace(body, segments=segments, length=total_length(segments))
+
+
+def test_a_part_that_orthanc_drops_silently_is_not_confirmed(
+    tmp_path: Path, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Orthanc 1.10 answers 200 and stores nothing if the part's Content-Type has a parameter; other versions store it.
     [parcel] = make_parcels(tmp_path, names=SOURCES[:1])
-    [(state, code)] = send(orthanc, [parcel], name_transfer_syntax=True)
+    monkeypatch.setattr("gateway.deliver.dicomweb.destination.multipart", with_parameter)
+    [(state, code)] = send(orthanc, [parcel])
     stored = bool(orthanc.get("/instances"))
     assert (state, code) == (("confirmed", "stored") if stored else ("failed", "not-listed"))
 
 
 def test_answers_in_xml(tmp_path: Path, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.deliver.stow._ACCEPT", "application/dicom+xml")
+    monkeypatch.setattr("gateway.deliver.dicomweb.destination._ACCEPT", "application/dicom+xml")
     parcels = make_parcels(tmp_path)
     assert send(orthanc, parcels) == [("confirmed", "stored")] * len(parcels)
     assert send(orthanc, make_parcels(tmp_path, names=SOURCES[:1]), study_in_url=True) == [("confirmed", "stored")]

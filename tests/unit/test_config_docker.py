@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from gateway.console.authentication import Authenticator, Person
+from gateway.deliver.dicomweb.settings import DicomWebSettings
 from gateway.metrics import METERS
 from gateway.settings.accounts import Role
 from gateway.settings.configuration import load_settings
@@ -39,7 +40,7 @@ def test_configuration_is_correct_and_fits_the_services(compose: Any) -> None:
     ports = [port.rpartition(":")[2] for port in compose["services"]["gateway"]["ports"]]
     assert ports == [str(settings.dicom.port), str(settings.http.port)]
     for destination in settings.destinations.values():
-        assert destination.type == "dicomweb"
+        assert isinstance(destination, DicomWebSettings)
         assert destination.url.split("/")[2].split(":")[0] in compose["services"]
 
 

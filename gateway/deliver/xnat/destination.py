@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition
+from typing import Final
 
 from gateway.deliver.base import Check, Outcome, Parcel, Verdict
 from gateway.deliver.books import Books
 from gateway.deliver.pool import Pool
 from gateway.deliver.verdicts import NOT_WHOLE
 from gateway.deliver.xnat.client import XnatClient
-from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.probe import probe
+from gateway.deliver.xnat.settings import XnatSettings
 from gateway.deliver.xnat.shared import Shared
 from gateway.deliver.xnat.study import StudyDelivery
 from gateway.dicom.uid import is_valid_uid
-from gateway.web.endpoint import Authorization, Endpoint
+
+#: The listing of a scan has some 400 bytes for each file.
+_ANSWER_LIMIT: Final = 64 * 1024**2
 
 
 class XnatDestination:
@@ -26,33 +28,34 @@ class XnatDestination:
     Parameters
     ----------
     name: the destination's name
-    endpoint: base URL of the server
-    authorization: user name and password, or alias and secret of a token
-    options: project, labels and the way there
-    context: TLS; needed if the endpoint is secure
+    settings: the server, the project, and the way there
     books: what else of a study is on its way, and who has which label; without, only what the process itself knows
+    answer_limit: bytes of an answer that are read at most
+
+    Raises
+    ------
+    ConfigurationError: the URL, a certificate or the credentials cannot be used
     """
 
     def __init__(
         self,
         name: str,
-        endpoint: Endpoint,
+        settings: XnatSettings,
         *,
-        authorization: Authorization,
-        options: XnatOptions,
-        context: ssl.SSLContext | None = None,
         books: Books | None = None,
+        answer_limit: int = _ANSWER_LIMIT,
     ) -> None:
-        if endpoint.secure and context is None:
-            raise ValueError("an https endpoint needs a TLS context")
+        place = f"destinations.{name}"
         self._name = name
-        self._endpoint = endpoint
-        self._authorization = authorization
-        self._options = options
-        self._context = context if endpoint.secure else None
-        self._clients = Pool(options.connections, make=self._open, end=XnatClient.log_out)
+        self._settings = settings
+        self._endpoint = settings.endpoint(place=place)
+        self._authorization = settings.authorization(place=place)
+        self._context = settings.context(place=place)
+        self._answer_limit = answer_limit
+        self._labels = settings.labels
+        self._clients = Pool(settings.connections, make=self._open, end=XnatClient.log_out)
         self._studies = _Turns()
-        self._shared = Shared.of(options, books)
+        self._shared = Shared.of(settings, books)
 
     @property
     def name(self) -> str:
@@ -70,7 +73,7 @@ class XnatDestination:
     def probe(self, parcel: Parcel | None) -> Iterator[Check]:
         """Try the destination, step by step; a test instance is removed again."""
         with self._clients.lent() as client:
-            yield from probe(client, self._options, parcel)
+            yield from probe(client, self._settings, parcel)
 
     def close(self) -> None:
         """End the idle sessions, and those in use as soon as they are done."""
@@ -90,7 +93,7 @@ class XnatDestination:
             if stopped is not None:
                 outcomes |= {parcel.delivery_id: stopped.of(parcel) for parcel in members}
                 continue
-            labels = self._options.labels.of(patient_id=patient_id, study_uid=study_uid)
+            labels = self._labels.of(patient_id=patient_id, study_uid=study_uid)
             # XNAT refuses a study that is being received already.
             with self._studies.turn(study_uid), self._clients.lent() as client:
                 delivery = StudyDelivery(client, self._shared, labels, patient_id=patient_id, study_uid=study_uid)
@@ -105,8 +108,8 @@ class XnatDestination:
             destination=self._name,
             authorization=self._authorization,
             context=self._context,
-            timeout=self._options.timeout_seconds,
-            answer_limit=self._options.answer_bytes,
+            timeout=self._settings.timeout_seconds,
+            answer_limit=self._answer_limit,
         )
 
 
@@ -141,3 +144,6 @@ class _Turns:
             with self._condition:
                 self._taken.discard(study_uid)
                 self._condition.notify_all()
+
+
+DESTINATION: Final = XnatDestination

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -12,8 +11,8 @@ from gateway.deliver.base import Check, Parcel
 from gateway.deliver.books import MemoryBooks
 from gateway.deliver.xnat import listing, site
 from gateway.deliver.xnat.client import XnatClient, path_of
-from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.project import ProjectCheck
+from gateway.deliver.xnat.settings import XnatSettings
 from gateway.deliver.xnat.shared import Shared
 from gateway.deliver.xnat.study import StudyDelivery
 from gateway.errors import DeliveryFailed
@@ -21,7 +20,7 @@ from gateway.errors import DeliveryFailed
 _VERSION: Final = re.compile(r"[0-9][0-9A-Za-z.-]{0,31}", re.ASCII)
 
 
-def probe(client: XnatClient, options: XnatOptions, parcel: Parcel | None) -> Iterator[Check]:
+def probe(client: XnatClient, options: XnatSettings, parcel: Parcel | None) -> Iterator[Check]:
     """Try the destination, step by step: see ``Probing``."""
     try:
         client.log_in()
@@ -43,9 +42,9 @@ def probe(client: XnatClient, options: XnatOptions, parcel: Parcel | None) -> It
         yield Check(ok=False, text=str(error.facts["reason"]))
 
 
-def _store(client: XnatClient, options: XnatOptions, parcel: Parcel, *, owner: bool) -> Iterator[Check]:
+def _store(client: XnatClient, options: XnatSettings, parcel: Parcel, *, owner: bool) -> Iterator[Check]:
     # Who may not delete from the archive leaves nothing there: the prearchive is enough to see that instances come.
-    tried = options if owner else replace(options, into="prearchive", allow_auto_archive=True)
+    tried = options if owner else options.model_copy(update={"into": "prearchive", "allow_auto_archive": True})
     labels = options.labels.of(patient_id=parcel.patient_id, study_uid=parcel.study_uid)
     known = labels.subject in listing.subjects(client, options.project)
     shared = Shared.of(tried, MemoryBooks())

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.deliver.base import Verdict
 from gateway.deliver.xnat import listing, verdict
 from gateway.deliver.xnat.client import XnatClient
-from gateway.deliver.xnat.options import XnatOptions
+from gateway.deliver.xnat.settings import XnatSettings
 
 #: How long rights and settings that were found to be right are not asked for again.
 _GOOD_SECONDS: Final = 60.0
@@ -29,7 +29,7 @@ class ProjectCheck:
     options: of the destination
     """
 
-    def __init__(self, options: XnatOptions) -> None:
+    def __init__(self, options: XnatSettings) -> None:
         self._options = options
         self._good_until = -1.0
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.deliver.base import Parcel, Verdict
 from gateway.deliver.xnat import verdict
-from gateway.deliver.xnat.options import XnatOptions
+from gateway.deliver.xnat.settings import XnatSettings
 from gateway.deliver.xnat.upload import SETBACKS_IN_A_ROW, Upload
 
 #: So many instances that were refused alone, while none was taken, are the server's fault.
@@ -35,7 +35,7 @@ class UploadQueue:
     stopped: why nothing more is sent, if that is so
     """
 
-    def __init__(self, parcels: Sequence[Parcel], options: XnatOptions) -> None:
+    def __init__(self, parcels: Sequence[Parcel], options: XnatSettings) -> None:
         self._batches = deque(_batches(parcels, options))
         self._setbacks = 0
         self._from_end = False
@@ -88,7 +88,7 @@ class UploadQueue:
                 self.witness = parcel
 
 
-def _batches(parcels: Sequence[Parcel], options: XnatOptions) -> list[list[Parcel]]:
+def _batches(parcels: Sequence[Parcel], options: XnatSettings) -> list[list[Parcel]]:
     """In order, within the limits, and no UID twice: two files of one name are one file."""
     batches: list[list[Parcel]] = []
     size, uids = 0, set[str]()

@@ -8,8 +8,8 @@ from gateway.deliver.books import Books, MemoryBooks
 from gateway.deliver.xnat.directory import Directory
 from gateway.deliver.xnat.memory import Memory
 from gateway.deliver.xnat.newcomers import Newcomers
-from gateway.deliver.xnat.options import XnatOptions
 from gateway.deliver.xnat.project import ProjectCheck
+from gateway.deliver.xnat.settings import XnatSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Shared:
     newcomers: the files that XNAT did not have before
     """
 
-    options: XnatOptions
+    options: XnatSettings
     books: Books
     project: ProjectCheck
     directory: Directory
@@ -34,7 +34,7 @@ class Shared:
     newcomers: Newcomers = field(default_factory=Newcomers)
 
     @classmethod
-    def of(cls, options: XnatOptions, books: Books | None = None) -> Shared:
+    def of(cls, options: XnatSettings, books: Books | None = None) -> Shared:
         """With nothing known yet; without ``books`` those of the process itself."""
         books = MemoryBooks() if books is None else books
         directory = Directory(options.project, books)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.deliver.xnat import listing
 from gateway.deliver.xnat.client import XnatClient, path_of
-from gateway.deliver.xnat.options import XnatOptions
+from gateway.deliver.xnat.settings import XnatSettings
 
 CHANGES_UIDS: Final = (
     "an anonymization script gives studies another Study Instance UID: instances that come late are recognised by the "
@@ -34,7 +34,7 @@ class Findings:
     faults: list[str] = field(default_factory=list)
 
 
-def findings(client: XnatClient, options: XnatOptions) -> Findings:
+def findings(client: XnatClient, options: XnatSettings) -> Findings:
     """Look at settings, scripts, filters and preferences.
 
     Raises
@@ -59,7 +59,7 @@ def findings(client: XnatClient, options: XnatOptions) -> Findings:
     return found
 
 
-def _prearchive(client: XnatClient, options: XnatOptions, found: Findings) -> None:
+def _prearchive(client: XnatClient, options: XnatSettings, found: Findings) -> None:
     code = listing.prearchive_code(client, options.project)
     if code:
         found.remarks.append(f"its prearchive setting is {_CODES.get(code, 'unknown')}")
@@ -106,7 +106,7 @@ def _is_enabled(client: XnatClient, path: str) -> bool:
         return False
 
 
-def _preferences(client: XnatClient, options: XnatOptions, found: Findings) -> None:
+def _preferences(client: XnatClient, options: XnatSettings, found: Findings) -> None:
     if options.mode == "stow":
         template = _json(client, path_of("xapi", "siteConfig", "dicomFileNameTemplate"))
         if isinstance(template, str) and not any(one in template for one in _TELLING):

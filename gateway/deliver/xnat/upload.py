@@ -20,7 +20,7 @@ from gateway.deliver.xnat import verdict
 from gateway.deliver.xnat.client import XnatClient, is_page, path_of
 from gateway.deliver.xnat.file_names import file_name
 from gateway.deliver.xnat.labels import Labels
-from gateway.deliver.xnat.options import XnatOptions
+from gateway.deliver.xnat.settings import XnatSettings
 from gateway.deliver.xnat.zip_body import ZipBody, zip_body
 from gateway.dicom.segments import Segment, total_length
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
@@ -82,7 +82,7 @@ class Upload:
 
 
 def upload(
-    client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel], *, aim: Aim
+    client: XnatClient, options: XnatSettings, labels: Labels, parcels: Sequence[Parcel], *, aim: Aim
 ) -> list[Upload]:
     """Send parcels of one study, with distinct SOP Instance UIDs; each is in one of the uploads that are returned.
 
@@ -110,7 +110,7 @@ def upload(
     return broken
 
 
-def _one_by_one(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel]) -> list[Upload]:
+def _one_by_one(client: XnatClient, options: XnatSettings, labels: Labels, parcels: Sequence[Parcel]) -> list[Upload]:
     uploads: list[Upload] = []
     setbacks = unread = 0
     for number, parcel in enumerate(parcels):
@@ -128,7 +128,7 @@ def _one_by_one(client: XnatClient, options: XnatOptions, labels: Labels, parcel
     return uploads
 
 
-def _parameters(options: XnatOptions, labels: Labels) -> dict[str, str]:
+def _parameters(options: XnatSettings, labels: Labels) -> dict[str, str]:
     """What every import says: both spellings, because the handlers differ in which one they read."""
     return {
         "project": options.project,
@@ -147,7 +147,7 @@ def _parameters(options: XnatOptions, labels: Labels) -> dict[str, str]:
     }
 
 
-def _send_zip(client: XnatClient, options: XnatOptions, labels: Labels, parcels: Sequence[Parcel], aim: Aim) -> Upload:
+def _send_zip(client: XnatClient, options: XnatSettings, labels: Labels, parcels: Sequence[Parcel], aim: Aim) -> Upload:
     body = zip_body(parcels)
     query = {"import-handler": "DICOM-zip", "inbody": "true", **_parameters(options, labels)}
     if aim == "archive":
@@ -160,7 +160,7 @@ def _send_zip(client: XnatClient, options: XnatOptions, labels: Labels, parcels:
     return _judged(client, tuple(parcels), answer, options)
 
 
-def _send_instance(client: XnatClient, options: XnatOptions, labels: Labels, parcel: Parcel) -> Upload:
+def _send_instance(client: XnatClient, options: XnatSettings, labels: Labels, parcel: Parcel) -> Upload:
     # As a form, because XNAT takes the file's name from there; a bare body has none.
     boundary = secrets.token_hex(16)
     name = file_name(parcel.sop_uid)
@@ -177,7 +177,7 @@ def _send_instance(client: XnatClient, options: XnatOptions, labels: Labels, par
     return _judged(client, (parcel,), answer, options)
 
 
-def _send_multipart(client: XnatClient, options: XnatOptions, parcels: Sequence[Parcel]) -> Upload:
+def _send_multipart(client: XnatClient, options: XnatSettings, parcels: Sequence[Parcel]) -> Upload:
     body = multipart(parcels)
     path = path_of("xapi", "dicomweb", "projects", options.project, "studies")
     answer = _post(client, path, query={}, body=body, content_type=body.content_type)
@@ -207,7 +207,7 @@ def _post(
         raise
 
 
-def _judged(client: XnatClient, parcels: tuple[Parcel, ...], answer: Answer, options: XnatOptions) -> Upload:
+def _judged(client: XnatClient, parcels: tuple[Parcel, ...], answer: Answer, options: XnatSettings) -> Upload:
     """What an import's answer says of those that will not be found."""
     status = answer.status
     if status == 200 and answer.body.strip() and not _LINE.search(answer.body):

@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.association.command import Status
 from gateway.association.refusal import Refusal
 from gateway.cli.conformance import conformance_statement
-from gateway.deliver.store_status import STORE_STATUSES
+from gateway.deliver.dicom_node.store_status import STORE_STATUSES
 from gateway.dicom.storage_classes import STORAGE_SOP_CLASSES
 from gateway.dicom.transfer_syntax import TRANSFER_SYNTAXES
 

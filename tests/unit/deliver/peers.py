@@ -12,13 +12,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from gateway.deliver import Parcel
+from gateway.deliver.base import Parcel
+from gateway.deliver.destination_settings import DestinationSettings
 from gateway.dicom.segments import FileRange
+from gateway.sections.section import reading
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+_S = TypeVar("_S", bound=DestinationSettings)
+
+
+def section(kind: type[_S], *, environ: dict[str, str] | None = None, **fields: object) -> _S:
+    """A section of a destination, as gateway.yaml has it; the URL may be one that it would not take."""
+    url = fields.get("url")
+    with reading(environ=environ or {}):
+        made = kind.model_validate(fields | ({"url": str(url).partition("?")[0]} if url is not None else {}))
+    return made if url is None else made.model_copy(update={"url": url})
 
 
 def make_parcel(

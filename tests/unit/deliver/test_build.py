@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from gateway.deliver import Destination, FolderDestination, StowDestination, build_destination
+from gateway.deliver.base import Destination
+from gateway.deliver.dicomweb.destination import StowDestination
+from gateway.deliver.folder.destination import FolderDestination
+from gateway.deliver.kinds import Configured, build_destination
 from gateway.errors import ConfigurationError
 from gateway.sections.section import reading
-from gateway.settings import destination_settings
 from tests.unit.deliver.peers import Exchange, Peer, listing, make_parcel, uids_of
 
 SECRET = "s3cr3t"
-SETTINGS: TypeAdapter[destination_settings.Destination] = TypeAdapter(destination_settings.Destination)
+SETTINGS: TypeAdapter[Configured] = TypeAdapter(Configured)
 
 
 def build(**fields: object) -> Destination:

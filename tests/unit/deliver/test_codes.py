@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gateway.deliver
-from gateway.deliver.codes import UNDELIVERED
-from gateway.service.breaker import OUTAGES
+from gateway.deliver.codes import OUTAGES, UNDELIVERED
 
 ENDINGS = {"failed", "dead"}
 #: Functions that make an error of the code that is their first argument.

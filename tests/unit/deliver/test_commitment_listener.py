@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role
 
 from gateway.association.requestor import Node
-from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments
-from gateway.deliver.commitment_listener import CommitmentListener
+from gateway.deliver.dicom_node.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments
+from gateway.deliver.dicom_node.commitment_listener import CommitmentListener
 from gateway.errors import DeliveryFailed
 from tests.fixtures.asking import ASKING
 from tests.integration.raw_peer import (

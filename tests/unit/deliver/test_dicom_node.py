@@ -17,13 +17,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
-from gateway.association.requestor import Node
-from gateway.deliver import Destination, DicomNodeDestination, NodeOptions, Outcome, Parcel, Probing
-from gateway.deliver.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
-from gateway.deliver.dicom_node import CommitmentOptions
+from gateway.deliver.base import Destination, Outcome, Parcel, Probing
+from gateway.deliver.dicom_node.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from gateway.deliver.dicom_node.destination import DicomNodeDestination
+from gateway.deliver.dicom_node.settings import DicomNodeSettings
 from gateway.dicom.segments import FileRange
 from tests.fixtures.asking import ASKING, only_asks
 from tests.fixtures.ports import free_port, wait_until
+from tests.unit.deliver.peers import section
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -130,19 +131,9 @@ def peer(**options: Any) -> Iterator[Peer]:
 
 
 @contextmanager
-def destination(port: int, *, options: NodeOptions | None = None, **changes: Any) -> Iterator[DicomNodeDestination]:
-    node = Node(
-        **{
-            "destination": "node",
-            "host": "127.0.0.1",
-            "port": port,
-            "called_ae": "ARCHIVE",
-            "calling_ae": "GATEWAY",
-            "timeout_seconds": 10.0,
-            **changes,
-        }
-    )
-    one = DicomNodeDestination("node", node, options=options)
+def destination(port: int, **fields: Any) -> Iterator[DicomNodeDestination]:
+    fields = {"host": "127.0.0.1", "called_ae": "ARCHIVE", "timeout_seconds": 10.0, **fields}
+    one = DicomNodeDestination("node", section(DicomNodeSettings, type="dicom", port=port, **fields))
     try:
         yield one
     finally:
@@ -192,12 +183,12 @@ def test_what_a_status_means(tmp_path: Path, status: int, expected: tuple[str, s
 
 
 def test_a_duplicate_can_be_left_to_a_human(tmp_path: Path) -> None:
-    with peer(statuses=[0x0111]) as scp, destination(scp.port, options=NodeOptions(duplicates="refuse")) as node:
+    with peer(statuses=[0x0111]) as scp, destination(scp.port, duplicates="refuse") as node:
         assert short(node.send([parcel(tmp_path)])) == [("dead", "already-stored")]
 
 
 def test_an_association_is_kept_and_given_up(tmp_path: Path) -> None:
-    with peer() as scp, destination(scp.port, options=NodeOptions(idle_seconds=0.2)) as node:
+    with peer() as scp, destination(scp.port, idle_seconds=0.2) as node:
         for number in range(3):
             assert short(node.send([parcel(tmp_path, number)])) == [("confirmed", "stored")]
         assert scp.associations == 1
@@ -335,7 +326,7 @@ def test_what_is_wrong_with_the_instance_is_its_own_matter(tmp_path: Path) -> No
 def test_from_several_threads(tmp_path: Path) -> None:
     parcels = [parcel(tmp_path, number) for number in range(40)]
     outcomes: list[Outcome] = []
-    with peer() as scp, destination(scp.port, options=NodeOptions(connections=2)) as node:
+    with peer() as scp, destination(scp.port, connections=2) as node:
         threads = [
             threading.Thread(target=lambda start=start: outcomes.extend(node.send(parcels[start : start + 10])))
             for start in range(0, 40, 10)
@@ -399,16 +390,15 @@ class Committer:
             association.release()
 
 
-def committing(port: int | None, *, timeout_seconds: float = 3600.0) -> NodeOptions:
-    options = CommitmentOptions(port=port, timeout_seconds=timeout_seconds)
-    return NodeOptions(commitment=options)
+def committing(port: int | None, *, timeout_seconds: float = 3600.0) -> dict[str, Any]:
+    return {"port": port, "timeout_seconds": timeout_seconds}
 
 
 def test_commitment_on_an_association_of_the_node(tmp_path: Path) -> None:
     port = free_port()
     committer = Committer(port)
     parcels = [parcel(tmp_path, number) for number in range(3)]
-    with peer(committing=committer) as scp, destination(scp.port, options=committing(port)) as node:
+    with peer(committing=committer) as scp, destination(scp.port, commitment=committing(port)) as node:
         assert short(node.send(parcels)) == [("sent", "commitment-requested")] * 3
         [(transaction, items)] = committer.asked
         assert [str(item.ReferencedSOPInstanceUID) for item in items] == [one.sop_uid for one in parcels]
@@ -434,7 +424,7 @@ def test_what_a_report_does_not_list_is_not_committed(tmp_path: Path) -> None:
     port = free_port()
     committer = Committer(port)
     parcels = [parcel(tmp_path, number) for number in range(2)]
-    with peer(committing=committer) as scp, destination(scp.port, options=committing(port)) as node:
+    with peer(committing=committer) as scp, destination(scp.port, commitment=committing(port)) as node:
         node.send(parcels)
         [(transaction, items)] = committer.asked
         assert committer.report(report(transaction, items[1:])) == 0x0000
@@ -452,8 +442,8 @@ def test_commitment_on_the_same_association(tmp_path: Path) -> None:
         return 0x0000, None
 
     parcels = [parcel(tmp_path, number) for number in range(2)]
-    options = NodeOptions(idle_seconds=0.2, commitment=CommitmentOptions(port=None))
-    with peer(committing=on_action) as scp, destination(scp.port, options=options) as node:
+    options = {"idle_seconds": 0.2, "commitment": {"port": None}}
+    with peer(committing=on_action) as scp, destination(scp.port, **options) as node:
         assert short(node.send(parcels)) == [("sent", "commitment-requested")] * 2
         transaction, items = asked[0]
         answers: list[Any] = []
@@ -473,8 +463,8 @@ def test_no_report_in_time_means_to_send_again(tmp_path: Path) -> None:
     port = free_port()
     committer = Committer(port)
     [one] = parcels = [parcel(tmp_path)]
-    options = committing(port, timeout_seconds=0.0)
-    with peer(committing=committer) as scp, destination(scp.port, options=options) as node:
+    commitment = committing(port, timeout_seconds=1e-9)
+    with peer(committing=committer) as scp, destination(scp.port, commitment=commitment) as node:
         node.send(parcels)
         assert short(node.confirm(parcels)) == [("failed", "commitment-timeout")]
         # Sent again it is asked for in a new transaction; the report of the old one counts no more.
@@ -491,9 +481,9 @@ def test_after_a_restart_commitment_is_asked_for_again(tmp_path: Path) -> None:
     committer = Committer(port)
     parcels = [parcel(tmp_path)]
     with peer(committing=committer) as scp:
-        with destination(scp.port, options=committing(port)) as before:
+        with destination(scp.port, commitment=committing(port)) as before:
             before.send(parcels)
-        with destination(scp.port, options=committing(port)) as after:
+        with destination(scp.port, commitment=committing(port)) as after:
             assert short(after.confirm(parcels)) == [("sent", "commitment-requested")]
             assert len(scp.stored) == 1
             assert committer.report(report(*committer.asked[1])) == 0x0000
@@ -501,7 +491,7 @@ def test_after_a_restart_commitment_is_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_a_node_without_commitment_confirms_nothing(tmp_path: Path) -> None:
-    with peer() as scp, destination(scp.port, options=committing(free_port())) as node:
+    with peer() as scp, destination(scp.port, commitment=committing(free_port())) as node:
         [outcome] = node.send([parcel(tmp_path)])
         assert (outcome.state, outcome.code) == ("failed", "no-commitment")
         assert scp.stored == []
@@ -510,7 +500,7 @@ def test_a_node_without_commitment_confirms_nothing(tmp_path: Path) -> None:
 def test_a_node_that_refuses_the_request_is_asked_again(tmp_path: Path) -> None:
     committer = Committer(free_port(), status=0x0110)
     parcels = [parcel(tmp_path)]
-    with peer(committing=committer) as scp, destination(scp.port, options=committing(committer.port)) as node:
+    with peer(committing=committer) as scp, destination(scp.port, commitment=committing(committer.port)) as node:
         assert short(node.send(parcels)) == [("sent", "commitment-unasked")]
         assert short(node.confirm(parcels)) == [("sent", "commitment-unasked")]
         assert len(committer.asked) == 2
@@ -518,7 +508,7 @@ def test_a_node_that_refuses_the_request_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    with peer(committing=Committer(0)) as scp, destination(scp.port, options=committing(scp.port)) as node:
+    with peer(committing=Committer(0)) as scp, destination(scp.port, commitment=committing(scp.port)) as node:
         [outcome] = node.send([parcel(tmp_path)])
         assert (outcome.state, outcome.code) == ("failed", "commitment-port")
 
@@ -533,7 +523,7 @@ def test_without_commitment_what_was_sent_before_is_stored_again(tmp_path: Path)
 
 
 def test_a_probe_tells_what_works(tmp_path: Path) -> None:
-    with peer(committing=Committer(0)) as scp, destination(scp.port, options=committing(free_port())) as node:
+    with peer(committing=Committer(0)) as scp, destination(scp.port, commitment=committing(free_port())) as node:
         assert isinstance(node, Destination)
         assert isinstance(node, Probing)
         checks = list(node.probe(parcel(tmp_path)))

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.association import pdu
-from gateway.deliver import NodeOptions
-from gateway.deliver.dicom_node import _COMMITMENT, CommitmentOptions
+from gateway.deliver.dicom_node.destination import _COMMITMENT
 from gateway.errors import ConfigurationError
 from gateway.web.endpoint import Tls
 from tests.fixtures.ports import free_port
@@ -34,10 +33,10 @@ def server_context(authority: Authority, *, mutual: bool) -> ssl.SSLContext:
 
 def test_every_byte_arrives_by_tls(tmp_path: Path, authority: Authority) -> None:
     parcels = [parcel(tmp_path, number, pixels=size) for number, size in enumerate((64, 3_000_000))]
-    tls = Tls(ca_file=authority.file, certificate_file=authority.issue("gateway"))
+    tls = {"ca_file": authority.file, "certificate_file": authority.issue("gateway")}
     with (
         peer(tls=server_context(authority, mutual=True)) as scp,
-        destination(scp.port, host="localhost", context=tls.context(place="x")) as node,
+        destination(scp.port, host="localhost", tls=tls) as node,
     ):
         assert short(node.send(parcels)) == [("confirmed", "stored")] * 2
         assert scp.stored == [data_set_bytes(one) for one in parcels]
@@ -48,7 +47,7 @@ def test_a_node_of_another_authority_gets_nothing(tmp_path: Path, authority: Aut
     other = Authority(tmp_path / "other")
     with (
         peer(tls=server_context(authority, mutual=False)) as scp,
-        destination(scp.port, host="localhost", context=Tls(ca_file=other.file).context(place="x")) as node,
+        destination(scp.port, host="localhost", tls={"ca_file": other.file}) as node,
     ):
         assert short(node.send([parcel(tmp_path)])) == [("failed", "tls")]
         assert scp.stored == []
@@ -70,14 +69,16 @@ def gets_in(port: int, context: ssl.SSLContext | None) -> bool:
 
 def test_reports_come_by_tls_from_peers_of_the_authority(tmp_path: Path, authority: Authority) -> None:
     port = free_port()
-    tls = Tls(ca_file=authority.file, certificate_file=authority.issue("gateway"))
-    options = NodeOptions(
-        commitment=CommitmentOptions(host="127.0.0.1", port=port, context=tls.server_context(place="x"))
-    )
+    tls = {"ca_file": authority.file, "certificate_file": authority.issue("gateway")}
+    commitment = {"host": "127.0.0.1", "port": port}
     reporting = Tls(ca_file=authority.file, certificate_file=authority.issue("node-client")).context(place="x")
     committer = Committer(port, tls=reporting)
     parcels = [parcel(tmp_path)]
-    with peer(committing=committer) as scp, destination(scp.port, options=options) as node:
+    node_tls = server_context(authority, mutual=True)
+    with (
+        peer(committing=committer, tls=node_tls) as scp,
+        destination(scp.port, host="localhost", tls=tls, commitment=commitment) as node,
+    ):
         node.send(parcels)
         [(transaction, items)] = committer.asked
         assert not gets_in(port, None)  # without TLS

@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 
-from gateway.deliver import Destination, FolderDestination, Outcome, Parcel
-from gateway.deliver.folder import component
+from gateway.deliver.base import Destination, Outcome, Parcel
+from gateway.deliver.folder.destination import FolderDestination, component
+from gateway.deliver.folder.settings import FolderSettings
 from tests.unit.deliver.peers import content_of, make_parcel
+
+
+def folder_at(root: Path) -> FolderDestination:
+    return FolderDestination("archive", FolderSettings(type="folder", path=root))
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_layout_and_content(spool: Path, root: Path) -> None:
         make_parcel(spool, number, content=bytes([number]) * size, pieces=3)
         for number, size in enumerate([1, 1000, 3_000_001])
     ]
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     assert brief(folder.send(parcels)) == [("confirmed", "stored")] * 3
     folder.close()
     assert files_of(root) == {
@@ -55,14 +60,14 @@ def test_layout_and_content(spool: Path, root: Path) -> None:
 
 
 def test_others_cannot_read(spool: Path, root: Path) -> None:
-    FolderDestination("archive", root).send([make_parcel(spool, 0)])
+    folder_at(root).send([make_parcel(spool, 0)])
     for path in (root, *root.rglob("*")):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o027
 
 
 def test_the_same_again_is_confirmed_and_not_written(spool: Path, root: Path) -> None:
     parcel = make_parcel(spool, 0)
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     folder.send([parcel])
     [place] = root.rglob("*.dcm")
     before = place.stat()
@@ -79,7 +84,7 @@ def test_the_same_again_is_confirmed_and_not_written(spool: Path, root: Path) ->
     ],
 )
 def test_other_content_replaces(spool: Path, root: Path, other: bytes) -> None:
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     folder.send([make_parcel(spool, 0)])
     [place] = root.rglob("*.dcm")
     with place.open("rb") as reader:
@@ -93,14 +98,14 @@ def test_other_content_replaces(spool: Path, root: Path, other: bytes) -> None:
 
 def test_twice_in_one_call(spool: Path, root: Path) -> None:
     parcel = make_parcel(spool, 0)
-    outcomes = FolderDestination("archive", root).send([parcel, replace(parcel, delivery_id=9)])
+    outcomes = folder_at(root).send([parcel, replace(parcel, delivery_id=9)])
     assert brief(outcomes) == [("confirmed", "stored"), ("confirmed", "already-stored")]
     assert [outcome.delivery_id for outcome in outcomes] == [0, 9]
 
 
 def test_threads_deliver_the_same_instance(spool: Path, root: Path) -> None:
     parcels = [make_parcel(spool, number, content=bytes([number]) * 200_000) for number in range(4)]
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(folder.send, [parcels] * 16))
     assert {outcome.state for outcomes in results for outcome in outcomes} == {"confirmed"}
@@ -165,7 +170,7 @@ def test_nothing_leaves_the_root(spool: Path, root: Path) -> None:
     parcel = replace(
         make_parcel(spool, 0, patient="../../.."), study_uid="..", series_uid="/tmp", sop_uid="../../outside"
     )
-    assert brief(FolderDestination("archive", root).send([parcel])) == [("confirmed", "stored")]
+    assert brief(folder_at(root).send([parcel])) == [("confirmed", "stored")]
     [name] = files_of(root)
     assert len(Path(name).parts) == 4
     assert sorted(path.name for path in spool.parent.iterdir()) == ["archive", "spool"]
@@ -204,7 +209,7 @@ def test_a_folder_that_cannot_be_written(
 ) -> None:
     parcels = [make_parcel(spool, 0, content=bytes(1_000_000))]
     monkeypatch.setattr(os, "write", _failing(number, after))
-    outcomes = FolderDestination("archive", root).send(parcels)
+    outcomes = folder_at(root).send(parcels)
     assert brief(outcomes) == [("failed", code)]
     assert "PSEUDONYM" not in outcomes[0].detail
     assert files_of(root) == {}
@@ -220,7 +225,7 @@ def test_a_disk_that_is_really_full(spool: Path, root: Path, monkeypatch: pytest
         return real(path, flags, mode, **more)
 
     monkeypatch.setattr(os, "open", onto_full)
-    assert brief(FolderDestination("archive", root).send([make_parcel(spool, 0)])) == [("failed", "disk-full")]
+    assert brief(folder_at(root).send([make_parcel(spool, 0)])) == [("failed", "disk-full")]
     assert files_of(root) == {}
 
 
@@ -232,7 +237,7 @@ def test_writes_that_take_only_a_part(
     real = os.write
     parcel = make_parcel(spool, 0, content=random.Random(length).randbytes(length), pieces=min(length, 3))
     monkeypatch.setattr(os, "write", lambda target, content: real(target, content[:taken]))
-    [outcome] = FolderDestination("archive", root).send([parcel])
+    [outcome] = folder_at(root).send([parcel])
     assert list(files_of(root).values()) == [content_of(parcel)]
     assert outcome.digest == hashlib.sha256(content_of(parcel)).hexdigest()
 
@@ -240,7 +245,7 @@ def test_writes_that_take_only_a_part(
 def test_a_directory_that_cannot_be_synced_confirms_nothing(
     spool: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     folder.send([make_parcel(spool, 0)])
     parcels = [make_parcel(spool, number) for number in range(1, 3)]
     real = os.fsync
@@ -269,7 +274,7 @@ def test_everything_is_synced_before_it_is_confirmed(spool: Path, root: Path, mo
 
     monkeypatch.setattr(os, "fsync", noting(os.fsync))
     monkeypatch.setattr(os, "fdatasync", noting(os.fdatasync))
-    assert brief(FolderDestination("archive", root).send(parcels)) == [("confirmed", "stored")] * 2
+    assert brief(folder_at(root).send(parcels)) == [("confirmed", "stored")] * 2
     series = root / "PSEUDONYM-1" / "2.25.1000" / "2.25.1000.1"
     # Every directory that was made is durable in its parent, each file before its entry in the series.
     made = [root.parent, root, *(root / level for level in series.relative_to(root).parents), series]
@@ -282,7 +287,7 @@ def test_what_is_there_already_is_synced_before_it_is_confirmed(
     spool: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The delivery that wrote it may have died between rename and sync.
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     folder.send([make_parcel(spool, 0)])
     [place] = root.rglob("*.dcm")
     synced: list[str] = []
@@ -295,13 +300,13 @@ def test_a_file_in_the_way(spool: Path, root: Path) -> None:
     root.mkdir(parents=True)
     (root / "PSEUDONYM-1").write_text("not a directory")
     parcels = [make_parcel(spool, 0), make_parcel(spool, 1, patient="PSEUDONYM-2")]
-    assert brief(FolderDestination("archive", root).send(parcels)) == [("failed", "folder"), ("confirmed", "stored")]
+    assert brief(folder_at(root).send(parcels)) == [("failed", "folder"), ("confirmed", "stored")]
 
 
 def test_a_missing_file_concerns_its_instance_alone(spool: Path, root: Path) -> None:
     parcels = [make_parcel(spool, number) for number in range(3)]
     parcels[1].parts[0].path.unlink()
-    assert brief(FolderDestination("archive", root).send(parcels)) == [
+    assert brief(folder_at(root).send(parcels)) == [
         ("confirmed", "stored"),
         ("failed", "spool-unreadable"),
         ("confirmed", "stored"),
@@ -326,7 +331,7 @@ def _without_parts(parcel: Parcel) -> Parcel:
 @pytest.mark.parametrize("damage", [_with_wrong_length, _truncated, _without_parts])
 def test_stored_bytes_that_are_not_what_was_stored(spool: Path, root: Path, damage: Any) -> None:
     parcel = damage(make_parcel(spool, 0))
-    assert brief(FolderDestination("archive", root).send([parcel])) == [("dead", "spool-corrupt")]
+    assert brief(folder_at(root).send([parcel])) == [("dead", "spool-corrupt")]
     assert files_of(root) == {}
 
 
@@ -338,13 +343,13 @@ def test_what_a_crash_left_behind_is_swept(spool: Path, root: Path) -> None:
         path.write_text("half")
     two_days_ago = time.time() - 2 * 86400
     os.utime(old, (two_days_ago, two_days_ago))
-    FolderDestination("archive", root)
+    folder_at(root)
     assert not old.exists()
     assert new.exists()
 
 
 def test_the_folder_is_made_with_the_first_instance(spool: Path, root: Path) -> None:
-    folder = FolderDestination("archive", root)
+    folder = folder_at(root)
     assert not root.exists()
     folder.send([make_parcel(spool, 0)])
     assert root.is_dir()

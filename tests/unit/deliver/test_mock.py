@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.deliver import Destination, MockDestination, Outcome, Parcel
+from gateway.deliver.base import Destination, Outcome, Parcel
+from gateway.deliver.mock import MockDestination
 from tests.unit.deliver.peers import content_of, make_parcel
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.deliver import Outcome, Parcel, StowDestination, StowOptions
-from gateway.deliver.qido import QidoConfirmation
+from gateway.deliver.base import Outcome, Parcel
+from gateway.deliver.dicomweb.destination import StowDestination
+from gateway.deliver.dicomweb.qido import QidoConfirmation
+from gateway.deliver.dicomweb.settings import DicomWebSettings
 from gateway.web.endpoint import Endpoint
 from gateway.web.streaming import Connection
 from tests.fixtures.ports import free_port
-from tests.unit.deliver.peers import make_parcel
+from tests.unit.deliver.peers import make_parcel, section
 
 FIELDS = {"User-Agent": "tests"}
 
@@ -164,8 +166,8 @@ def test_the_query_of_the_endpoint_stays(tmp_path: Path) -> None:
 
 
 def test_without_qido_confirming_is_storing_again(tmp_path: Path) -> None:
-    endpoint = Endpoint.parse(f"http://127.0.0.1:{free_port()}/dicom-web", place="x")
-    stow = StowDestination("web", endpoint, options=StowOptions())
+    url = f"http://127.0.0.1:{free_port()}/dicom-web"
+    stow = StowDestination("web", section(DicomWebSettings, type="dicomweb", url=url))
     [outcome] = stow.confirm([make_parcel(tmp_path, 1)])
     assert (outcome.state, outcome.code) == ("failed", "unreachable")
     stow.close()

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from gateway.deliver import RetryPolicy
+from gateway.deliver.retry import RetryPolicy
 
 POLICY = RetryPolicy(first_seconds=5, factor=2, longest_seconds=60, attempts=8)
 

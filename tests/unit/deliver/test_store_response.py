@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deliver.store_response import StoreResponse, read_store_response, reason_of
+from gateway.deliver.dicomweb.store_response import StoreResponse, read_store_response, reason_of
 
 NAMESPACE = 'xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM"'
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gateway.deliver import Destination, Outcome, Parcel, StowDestination, StowOptions
-from gateway.web.endpoint import Authorization, Endpoint
+from gateway.deliver.base import Destination, Outcome, Parcel
+from gateway.deliver.dicomweb.destination import StowDestination
+from gateway.deliver.dicomweb.settings import DicomWebSettings
 from tests.unit.deliver.peers import (
-    EXPLICIT,
     Behaviour,
     Exchange,
     Hangup,
@@ -25,6 +25,7 @@ from tests.unit.deliver.peers import (
     content_of,
     listing,
     make_parcel,
+    section,
     store_all,
     uids_of,
 )
@@ -33,17 +34,14 @@ SECRET = "s3cr3t-t0ken"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def destination(url: str, *, timeout: float = 30.0, **options: object) -> StowDestination:
-    return StowDestination(
-        "archive",
-        Endpoint.parse(url, place="destinations.archive"),
-        options=StowOptions(timeout_seconds=timeout, **options),  # type: ignore[arg-type]
-        authorization=Authorization.bearer(SECRET, place="destinations.archive"),
-        clock=lambda: NOW,
-    )
+def destination(url: str, *, timeout: float = 30.0, answer_limit: int = 1 << 24, **options: Any) -> StowDestination:
+    auth = {"type": "bearer", "token": "${TOKEN}"}
+    fields = {"type": "dicomweb", "url": url, "auth": auth, "timeout_seconds": timeout, **options}
+    settings = section(DicomWebSettings, environ={"TOKEN": SECRET}, **fields)
+    return StowDestination("archive", settings, answer_limit=answer_limit, clock=lambda: NOW)
 
 
-def send(url: str, parcels: Sequence[Parcel], *, timeout: float = 30.0, **options: object) -> list[Outcome]:
+def send(url: str, parcels: Sequence[Parcel], *, timeout: float = 30.0, **options: Any) -> list[Outcome]:
     stow = destination(url, timeout=timeout, **options)
     try:
         outcomes = stow.send(parcels)
@@ -131,12 +129,6 @@ def test_study_in_the_url_only_on_request(parcels: list[Parcel]) -> None:
     with Peer(store_all(parcels)) as peer:
         send(peer.url + "?strategy=DirectArchive", parcels, study_in_url=True)
     assert peer.requests[0].line == "POST /dicom-web/studies/2.25.1000?strategy=DirectArchive HTTP/1.1"
-
-
-def test_transfer_syntax_parameter_only_on_request(parcels: list[Parcel]) -> None:
-    with Peer(store_all(parcels)) as peer:
-        send(peer.url, parcels[:1], name_transfer_syntax=True)
-    assert peer.requests[0].parts[0][0] == f"Content-Type: application/dicom; transfer-syntax={EXPLICIT}"
 
 
 # Connections
@@ -350,7 +342,7 @@ def test_an_endless_answer_is_left(parcels: list[Parcel]) -> None:
             sent.append(1)
 
     with Peer(flood) as peer:
-        assert brief(send(peer.url, parcels, answer_bytes=100_000)) == [("failed", "answer-too-large")] * 4
+        assert brief(send(peer.url, parcels, answer_limit=100_000)) == [("failed", "answer-too-large")] * 4
     assert len(sent) < 100
 
 
@@ -682,11 +674,6 @@ def test_a_truncated_file_concerns_its_instance_alone(tmp_path: Path, size: int)
         (lambda parcel: replace(parcel, parts=(), length=0), {}, ("dead", "spool-corrupt")),
         (lambda parcel: replace(parcel, sop_uid=""), {}, ("dead", "invalid-uid")),
         (lambda parcel: replace(parcel, study_uid="1.2\r\nX: y"), {"study_in_url": True}, ("dead", "invalid-uid")),
-        (
-            lambda parcel: replace(parcel, transfer_syntax="a\r\n"),
-            {"name_transfer_syntax": True},
-            ("dead", "invalid-uid"),
-        ),
     ],
 )
 def test_what_cannot_be_sent_is_not_sent(
@@ -699,11 +686,6 @@ def test_what_cannot_be_sent_is_not_sent(
         outcomes = send(peer.url, [change(parcels[1])], **options)
     assert brief(outcomes) == [expected]
     assert peer.requests == []
-
-
-def test_https_needs_a_context() -> None:
-    with pytest.raises(ValueError, match="TLS context"):
-        StowDestination("archive", Endpoint.parse("https://localhost", place="x"))
 
 
 # An archive that needs long for many

@@ -20,10 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.deliver import Parcel, StowDestination, StowOptions
+from gateway.deliver.base import Parcel
+from gateway.deliver.dicomweb.destination import StowDestination
+from gateway.deliver.dicomweb.settings import DicomWebSettings
 from gateway.errors import ConfigurationError
-from gateway.web.endpoint import Endpoint, Tls
-from tests.unit.deliver.peers import Exchange, Hangup, Peer, content_of, make_parcel, store_all
+from gateway.web.endpoint import Tls
+from tests.unit.deliver.peers import Exchange, Hangup, Peer, content_of, make_parcel, section, store_all
 
 PASSWORD = "key-passw0rd"
 
@@ -101,12 +103,22 @@ def server(authority: Authority) -> ssl.SSLContext:
 
 
 def send(url: str, parcels: list[Parcel], tls: Tls, *, timeout: float = 30.0) -> list[tuple[str, str, str]]:
-    stow = StowDestination(
-        "archive",
-        Endpoint.parse(url, place="x"),
-        options=StowOptions(timeout_seconds=timeout, max_instances=2),
-        context=tls.context(place="x"),
+    auth = None
+    if tls.certificate_file is not None:
+        key = {"key_password": "${PASSWORD}"} if tls.key_password else {}
+        auth = {"type": "client-certificate", "certificate_file": tls.certificate_file, **key}
+    settings = section(
+        DicomWebSettings,
+        environ={"PASSWORD": tls.key_password or ""},
+        type="dicomweb",
+        url=url,
+        auth=auth,
+        verify_tls=tls.verify,
+        ca_file=tls.ca_file,
+        timeout_seconds=timeout,
+        max_instances=2,
     )
+    stow = StowDestination("archive", settings)
     try:
         return [(outcome.state, outcome.code, outcome.detail) for outcome in stow.send(parcels)]
     finally:

@@ -8,19 +8,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from gateway.deliver import Outcome, Parcel, XnatDestination, XnatOptions
-from gateway.deliver.base import Destination, Probing
+from gateway.deliver.base import Destination, Outcome, Parcel, Probing
 from gateway.deliver.books import Books
-from gateway.web.endpoint import Authorization, Endpoint
+from gateway.deliver.xnat.destination import XnatDestination
+from gateway.deliver.xnat.settings import XnatSettings
 from tests.fixtures.ports import free_port
 from tests.fixtures.xnat import XnatDouble, xnat_server
-from tests.unit.deliver.peers import CT, content_of, make_parcel
+from tests.unit.deliver.peers import CT, content_of, make_parcel, section
 
 STUDY = "2.25.1000"
 RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
@@ -72,13 +73,20 @@ def parcels(tmp_path: Path) -> list[Parcel]:
     return [instance(tmp_path, number, series=1 + number % 2) for number in range(4)]
 
 
-def destination(double: XnatDouble, **options: object) -> XnatDestination:
-    password = str(options.pop("password", "s3cret"))
-    books: Books | None = options.pop("books", None)  # type: ignore[assignment]
-    made = XnatOptions(**({"project": "CHEST", "timeout_seconds": 20.0} | options))  # type: ignore[arg-type]
-    authorization = Authorization.basic("gateway", password, place="x")
-    endpoint = Endpoint.parse(double.url, place="x")
-    return XnatDestination("xnat", endpoint, authorization=authorization, options=made, books=books)
+BASIC = {"type": "basic", "username": "gateway", "password": "${PASSWORD}"}
+TOKEN = {"type": "alias-token", "alias": "${ALIAS}", "secret": "${SECRET}"}
+
+
+def made_of(
+    url: str, *, password: str = "s3cret", auth: dict[str, str] = BASIC, books: Books | None = None, **options: object
+) -> XnatDestination:
+    environ = {"PASSWORD": password, "ALIAS": "alias", "SECRET": "secret"}
+    fields = {"type": "xnat", "url": url, "auth": auth, "project": "CHEST", "timeout_seconds": 20.0, **options}
+    return XnatDestination("xnat", section(XnatSettings, environ=environ, **fields), books=books)
+
+
+def destination(double: XnatDouble, **options: Any) -> XnatDestination:
+    return made_of(double.url, **options)
 
 
 def said(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
@@ -311,12 +319,7 @@ def test_wrong_credentials(xnat: XnatDouble, parcels: list[Parcel]) -> None:
 
 def test_an_alias_token(xnat: XnatDouble, parcels: list[Parcel]) -> None:
     xnat.tokens["alias"] = ("secret", "gateway")
-    made = XnatDestination(
-        "xnat",
-        Endpoint.parse(xnat.url, place="x"),
-        authorization=Authorization.basic("alias", "secret", place="x"),
-        options=XnatOptions(project="CHEST"),
-    )
+    made = destination(xnat, auth=TOKEN)
     assert said(made.send(parcels)) == [("confirmed", "archived")] * 4
     made.close()
 
@@ -334,12 +337,7 @@ def test_an_idle_session(xnat: XnatDouble, parcels: list[Parcel], guests: bool) 
 
 
 def test_nobody_there(parcels: list[Parcel], xnat: XnatDouble) -> None:
-    made = XnatDestination(
-        "xnat",
-        Endpoint.parse(f"http://127.0.0.1:{free_port()}", place="x"),
-        authorization=Authorization.basic("gateway", "s3cret", place="x"),
-        options=XnatOptions(project="CHEST"),
-    )
+    made = made_of(f"http://127.0.0.1:{free_port()}")
     assert said(made.send(parcels)) == [("failed", "unreachable")] * 4
     assert said(made.confirm(parcels)) == [("sent", "unverified")] * 4
     made.close()

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.deliver import Outcome, Parcel, XnatDestination
+from gateway.deliver.base import Outcome, Parcel
 from gateway.deliver.books import Holder, MemoryBooks
+from gateway.deliver.xnat.destination import XnatDestination
 from tests.fixtures.xnat import XnatDouble, xnat_server
 from tests.fixtures.xnat.store import Parameters
 from tests.unit.deliver.peers import CT

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deliver.xnat import LabelTemplates, xnat_label
 from gateway.deliver.xnat.file_names import Holdings, file_name, instance_hash
+from gateway.deliver.xnat.labels import LabelTemplates, xnat_label
 from gateway.deliver.xnat.zip_body import zip_body
 from gateway.dicom.segments import copy_to
 from gateway.errors import SpoolCorrupt, SpoolUnavailable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.deliver import Outcome, Parcel
+from gateway.deliver.base import Outcome, Parcel
 from gateway.deliver.xnat.file_names import Holdings, file_name, instance_hash
 from gateway.deliver.xnat.labels import session_beside
 from gateway.deliver.xnat.listing import PrearchiveRow

@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.deliver import Destination, XnatDestination, build_destination
+from gateway.deliver.base import Destination
+from gateway.deliver.kinds import Configured, build_destination
+from gateway.deliver.xnat.destination import XnatDestination
 from gateway.errors import ConfigurationError
 from gateway.sections.section import reading
-from gateway.settings import destination_settings
 from gateway.settings.configuration import Settings
 from tests.fixtures.xnat import xnat_server
 from tests.unit.deliver.peers import make_parcel
 
-SETTINGS: TypeAdapter[destination_settings.Destination] = TypeAdapter(destination_settings.Destination)
+SETTINGS: TypeAdapter[Configured] = TypeAdapter(Configured)
 BASIC = {"type": "basic", "username": "gateway", "password": "${XNAT_PASSWORD}"}
 TOKEN = {"type": "alias-token", "alias": "${XNAT_ALIAS}", "secret": "${XNAT_SECRET}"}
 ENVIRON = {"XNAT_PASSWORD": "s3cret", "XNAT_ALIAS": "an-alias", "XNAT_SECRET": "t0ken"}
 
 
-def settings(**fields: object) -> destination_settings.Destination:
+def settings(**fields: object) -> Configured:
     with reading(environ=ENVIRON):
         given = {"type": "xnat", "url": "https://xnat.example", "project": "CHEST", "auth": BASIC} | fields
         return SETTINGS.validate_python(given)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.deliver import Parcel, XnatDestination
+from gateway.deliver.base import Parcel
 from gateway.deliver.books import MemoryBooks
-from gateway.deliver.xnat import LabelTemplates
+from gateway.deliver.xnat.destination import XnatDestination
 from tests.fixtures.xnat import XnatDouble, xnat_server
 from tests.fixtures.xnat.server import CUT, Answer
 from tests.unit.deliver.peers import CT
@@ -340,8 +340,8 @@ def test_a_remedy_that_is_none_is_not_told(xnat: XnatDouble, tmp_path: Path, lab
 def test_a_session_that_waits_in_the_prearchive_in_another_case(xnat: XnatDouble, tmp_path: Path) -> None:
     xnat.store.projects["CHEST"].code = 0
     parcels = [instance(tmp_path, 0)]
-    first = destination(xnat, into="prearchive", labels=LabelTemplates(session="a-{study}"))
-    second = destination(xnat, labels=LabelTemplates(session="A-{study}"))
+    first = destination(xnat, into="prearchive", session="a-{study}")
+    second = destination(xnat, session="A-{study}")
     assert said(first.send(parcels)) == [("confirmed", "prearchived")]
     assert said(second.send(parcels)) == [("dead", "label-collision")]
     first.close()

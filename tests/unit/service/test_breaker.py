@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.deliver import Outcome
+from gateway.deliver.base import Outcome
 from gateway.metrics import Metrics
 from gateway.service.breaker import Breaker
 

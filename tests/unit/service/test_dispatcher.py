@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from gateway.deliver import MockDestination, Outcome, Parcel
+from gateway.deliver.base import Outcome, Parcel
+from gateway.deliver.mock import MockDestination
 from gateway.dicom.segments import FileRange
 from gateway.errors import SpoolUnavailable
 from gateway.ledger import DeliveryClaim, DeliveryState, InstanceState, Ledger

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.deliver.dicomweb.settings import DicomWebSettings
+from gateway.deliver.folder.settings import FolderSettings
 from gateway.errors import ConfigurationError
-from gateway.settings.configuration import DicomWebDestination, FolderDestination, Settings, load_settings
+from gateway.settings.configuration import Settings, load_settings
 
 
 def load(tmp_path: Path, text: str, **environ: str) -> Settings:
@@ -23,7 +25,7 @@ def test_embedded_defaults(tmp_path: Path) -> None:
     assert (settings.dicom.ae_title, settings.dicom.port, settings.http.port) == ("GATEWAY", 11112, 8080)
     assert settings.sources is None
     assert settings.routes == ()
-    assert settings.destinations == {"archive": FolderDestination(type="folder", path=tmp_path / "archive")}
+    assert settings.destinations == {"archive": FolderSettings(type="folder", path=tmp_path / "archive")}
     assert {name: (one.profile, one.destinations) for name, one in settings.projects.items()} == {
         "default": ("basic", ("archive",))
     }
@@ -79,7 +81,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.data == tmp_path / "d"
     assert settings.profiles == (tmp_path / "p",)
     folder = settings.destinations["a"]
-    assert isinstance(folder, FolderDestination)
+    assert isinstance(folder, FolderSettings)
     assert folder.path == tmp_path / ".." / "f"
 
 
@@ -100,7 +102,7 @@ projects: {p: {secret: "${KEY}"}}
 """
     settings = load(tmp_path, text, HOST="archive.example:8443", PASSWORD="hunter2", KEY="k" * 32)
     web = settings.destinations["web"]
-    assert isinstance(web, DicomWebDestination)
+    assert isinstance(web, DicomWebSettings)
     assert web.url == "https://archive.example:8443/dicom-web"
     assert web.auth is not None
     assert web.auth.type == "basic"

@@ -10,10 +10,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from gateway.deliver.folder.settings import FolderSettings
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import open_instance
 from gateway.errors import ConfigurationError, GatewayError, RuleFailed
-from gateway.settings.configuration import FolderDestination, Project, Route, Settings
+from gateway.settings.configuration import Project, Route, Settings
 from gateway.treatment.routing import IdentifiedRefused, NoDestination, NoRoute, Router, Sender
 
 ROUTES: tuple[dict[str, Any], ...] = (
@@ -93,7 +94,7 @@ def test_identified_instances_go_where_they_are_accepted(tmp_path: Path) -> None
     """All destinations of an instance must accept them, in either spelling of the key; others are no matter."""
     accepting: tuple[dict[str, Any], ...] = ({"accepts-identified": True}, {"accepts_identified": True}, {})
     folders: dict[str, Any] = {
-        f"to-{number}": FolderDestination.model_validate({"type": "folder", "path": str(tmp_path), **keys})
+        f"to-{number}": FolderSettings.model_validate({"type": "folder", "path": str(tmp_path), **keys})
         for number, keys in enumerate(accepting)
     }
     dataset = Dataset()
@@ -163,7 +164,7 @@ def _destinations(tmp_path: Path, sender: Sender, *whens: str | None, **values: 
     settings = Settings.model_construct(
         routes=(),
         destinations={
-            name: FolderDestination(type="folder", path=tmp_path, when=when)
+            name: FolderSettings(type="folder", path=tmp_path, when=when)
             for name, when in zip(names, whens, strict=True)
         },
         projects={"only": project},

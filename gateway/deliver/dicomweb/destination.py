@@ -33,66 +33,37 @@ With ``confirm="qido"`` what would be confirmed is only sent, and confirmed when
 from __future__ import annotations
 
 import secrets
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, sleep
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.deliver.base import Check, Outcome, Parcel, Verdict
+from gateway.deliver.books import Books
+from gateway.deliver.dicomweb.qido import QidoConfirmation
+from gateway.deliver.dicomweb.settings import DicomWebSettings
+from gateway.deliver.dicomweb.store_response import StoreResponse, read_store_response, reason_of
 from gateway.deliver.multipart import multipart
 from gateway.deliver.pool import Pool
-from gateway.deliver.qido import QidoConfirmation
-from gateway.deliver.store_response import StoreResponse, read_store_response, reason_of
 from gateway.deliver.verdicts import NOT_WHOLE, unanswered, unreadable
 from gateway.dicom.uid import is_valid_uid
 from gateway.errors import DeliveryFailed, SpoolCorrupt, SpoolUnavailable
 from gateway.version import USER_AGENT
 from gateway.web.answer import Answer
 from gateway.web.calls import Calls
-from gateway.web.endpoint import Authorization, Endpoint
 from gateway.web.retry_after import retry_after
 from gateway.web.streaming import Connection
 
 _ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.9"
 _SETBACKS_IN_A_ROW: Final = 3
+_ANSWER_LIMIT: Final = 16 * 1024**2
 #: How often a probe asks whether its instance is found.
 _PROBES: Final = 10
 
 #: Parcels with their positions in the call.
 _Batch: TypeAlias = "list[tuple[int, Parcel]]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StowOptions:
-    """How requests are made.
-
-    Attributes
-    ----------
-    max_instances: instances per request
-    max_bytes: bytes of instances per request; a larger instance goes alone
-    connections: requests at the same time; further threads wait
-    timeout_seconds: see ``Connection``
-    study_in_url: whether the (new) Study Instance UID is part of the URL
-    name_transfer_syntax: see ``multipart``
-    duplicates: whether an instance that the server says it already has counts as delivered
-    confirm: what confirms an instance: the answer to the store request, or that QIDO-RS finds it
-    confirm_seconds: time in which QIDO-RS must find it
-    answer_bytes: of an answer that are read at most
-    """
-
-    max_instances: int = 50
-    max_bytes: int = 256 * 1024**2
-    connections: int = 2
-    timeout_seconds: float = 60.0
-    study_in_url: bool = False
-    name_transfer_syntax: bool = False
-    duplicates: Literal["confirm", "refuse"] = "confirm"
-    confirm: Literal["response", "qido"] = "response"
-    confirm_seconds: float = 300.0
-    answer_bytes: int = 16 * 1024**2
 
 
 @dataclass(slots=True)
@@ -115,42 +86,45 @@ class StowDestination:
     Parameters
     ----------
     name: the destination's name
-    endpoint: base URL of the service
-    options: how requests are made
-    context: TLS; needed if the endpoint is secure
-    authorization: credentials, or None
+    settings: the service, and how it is delivered to
+    books: not needed
+    answer_limit: bytes of an answer that are read at most
     clock: the present time, for a Retry-After that names one
+
+    Raises
+    ------
+    ConfigurationError: the URL, a certificate or the credentials cannot be used
     """
 
     def __init__(
         self,
         name: str,
-        endpoint: Endpoint,
+        settings: DicomWebSettings,
         *,
-        options: StowOptions | None = None,
-        context: ssl.SSLContext | None = None,
-        authorization: Authorization | None = None,
+        books: Books | None = None,  # noqa: ARG002 - as for every kind
+        answer_limit: int = _ANSWER_LIMIT,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        if endpoint.secure and context is None:
-            raise ValueError("an https endpoint needs a TLS context")
+        place = f"destinations.{name}"
         self._name = name
-        self._endpoint = endpoint
-        self._options = options or StowOptions()
-        self._context = context if endpoint.secure else None
+        self._settings = settings
+        self._endpoint = settings.endpoint(place=place)
+        self._context = settings.context(place=place)
+        self._answer_limit = answer_limit
         self._clock = clock
-        self._max_bytes = self._options.max_bytes
+        self._max_bytes = settings.max_bytes
         #: Instances of a request: fewer after one that was not answered in time, more again after quick answers.
-        self._most = self._options.max_instances
+        self._most = settings.max_instances
         self._fields = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+        authorization = settings.authorization(place=place)
         if authorization is not None:
             self._fields["Authorization"] = authorization.value
         self._qido = (
-            QidoConfirmation(endpoint, fields=self._fields, seconds=self._options.confirm_seconds)
-            if self._options.confirm == "qido"
+            QidoConfirmation(self._endpoint, fields=self._fields, seconds=settings.confirm_seconds)
+            if settings.confirm == "qido"
             else None
         )
-        self._connections = Pool(self._options.connections, make=self._open, end=Connection.close)
+        self._connections = Pool(settings.connections, make=self._open, end=Connection.close)
 
     @property
     def name(self) -> str:
@@ -187,7 +161,7 @@ class StowDestination:
         calls = Calls(
             self._endpoint,
             destination=self._name,
-            timeout=self._options.timeout_seconds,
+            timeout=self._settings.timeout_seconds,
             context=self._context,
             answer_limit=0,
         )
@@ -229,9 +203,9 @@ class StowDestination:
         return Connection(
             self._endpoint,
             destination=self._name,
-            timeout=self._options.timeout_seconds,
+            timeout=self._settings.timeout_seconds,
             context=self._context,
-            answer_limit=self._options.answer_bytes,
+            answer_limit=self._answer_limit,
         )
 
     def _fault(self, parcel: Parcel) -> Verdict | None:
@@ -240,10 +214,8 @@ class StowDestination:
             return NOT_WHOLE
         if not parcel.sop_uid:
             return Verdict("dead", "invalid-uid", "without a SOP Instance UID no answer can name the instance")
-        if self._options.study_in_url and not is_valid_uid(parcel.study_uid):
+        if self._settings.study_in_url and not is_valid_uid(parcel.study_uid):
             return Verdict("dead", "invalid-uid", "its Study Instance UID cannot be part of a URL")
-        if self._options.name_transfer_syntax and not is_valid_uid(parcel.transfer_syntax):
-            return Verdict("dead", "invalid-uid", "its transfer syntax cannot be part of a Content-Type")
         return None
 
     def _batches(self, parcels: _Batch) -> list[_Batch]:
@@ -283,8 +255,8 @@ class StowDestination:
 
     def _store(self, connection: Connection, batch: _Batch) -> _Round:
         """One request."""
-        body = multipart([parcel for _, parcel in batch], name_transfer_syntax=self._options.name_transfer_syntax)
-        resource = f"/studies/{batch[0][1].study_uid}" if self._options.study_in_url else "/studies"
+        body = multipart([parcel for _, parcel in batch])
+        resource = f"/studies/{batch[0][1].study_uid}" if self._settings.study_in_url else "/studies"
         began = monotonic()
         try:
             answer = connection.post(
@@ -299,8 +271,8 @@ class StowDestination:
             segment = error.facts["segment"]
             assert isinstance(segment, int)
             return _without(batch, body.owners[segment], error)
-        if len(batch) == self._most and monotonic() - began < self._options.timeout_seconds / 4:
-            self._most = min(2 * self._most, self._options.max_instances)
+        if len(batch) == self._most and monotonic() - began < self._settings.timeout_seconds / 4:
+            self._most = min(2 * self._most, self._settings.max_instances)
         return self._answered(batch, answer)
 
     def _unanswered(self, batch: _Batch, error: DeliveryFailed) -> _Round:
@@ -361,7 +333,7 @@ class StowDestination:
         reason = reason_of(number)
         detail = reason.meaning if number is None else f"failure reason 0x{number:04X}: {reason.meaning}"
         if reason.decision == "duplicate":
-            if self._options.duplicates == "confirm":
+            if self._settings.duplicates == "confirm":
                 return Verdict("confirmed", "already-stored", detail)
             return Verdict("dead", "already-stored", detail)
         return Verdict("dead" if reason.decision == "refuse" else "failed", "rejected", detail)
@@ -445,3 +417,6 @@ def _unproven(answer: Answer) -> Verdict:
     if not answer.body.strip():
         return Verdict("failed", "answer-empty", f"{status}, but without a word on what was stored")
     return Verdict("failed", "answer-unreadable", f"{status}, but its answer is no Store Instances Response")
+
+
+DESTINATION: Final = StowDestination

@@ -23,6 +23,8 @@ from secrets import token_hex
 from typing import Final, TypeAlias
 
 from gateway.deliver.base import Check, Outcome, Parcel
+from gateway.deliver.books import Books
+from gateway.deliver.folder.settings import FolderSettings
 from gateway.deliver.verdicts import NOT_WHOLE, unreadable
 from gateway.dicom.segments import FileRange, read_into, too_short
 from gateway.errors import SpoolCorrupt, SpoolUnavailable
@@ -51,13 +53,14 @@ class FolderDestination:
     Parameters
     ----------
     name: the destination's name
-    root: the folder; created when the first instance is delivered
+    settings: the folder; created when the first instance is delivered
+    books: not needed
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, settings: FolderSettings, *, books: Books | None = None) -> None:  # noqa: ARG002
         self._name = name
-        self._root = root
-        self._partial = root / _PARTIAL
+        self._root = settings.path
+        self._partial = self._root / _PARTIAL
         # They wait for the disk together: one flush of the disk serves several files.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"folder-{name}")
         self._sweep()
@@ -338,3 +341,6 @@ def _failure(delivery_id: int, error: OSError) -> Outcome:
 
 def _why(error: OSError) -> str:
     return (os.strerror(error.errno) if error.errno is not None else type(error).__name__).lower()
+
+
+DESTINATION: Final = FolderDestination

@@ -21,19 +21,18 @@ kept, or does not report on in time, is sent again.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 from threading import BoundedSemaphore, Event, Lock, Thread
-from typing import Final, Literal
+from typing import Final
 
 from gateway.association.command import C_STORE_RQ, RESPONSE, c_echo_request, c_store_request, n_action_request
 from gateway.association.requestor import MOST_CONTEXTS, Association, Node, Pair
 from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel, Verdict
-from gateway.deliver.commitment import (
+from gateway.deliver.books import Books
+from gateway.deliver.dicom_node.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST_COMMITMENT,
@@ -41,8 +40,9 @@ from gateway.deliver.commitment import (
     Transaction,
     failure_of,
 )
-from gateway.deliver.commitment_listener import CommitmentListener
-from gateway.deliver.store_status import status_of
+from gateway.deliver.dicom_node.commitment_listener import CommitmentListener
+from gateway.deliver.dicom_node.settings import DicomNodeSettings
+from gateway.deliver.dicom_node.store_status import status_of
 from gateway.deliver.verdicts import NOT_WHOLE, unanswered, unreadable
 from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import FileRange
@@ -62,44 +62,6 @@ _FIRST_ASK_SECONDS: Final = 1.0
 _LONGEST_ASK_SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitmentOptions:
-    """How Storage Commitment is asked for.
-
-    Attributes
-    ----------
-    host: address where the node's reports are listened for; None for the one from which this machine reaches the node
-    port: of it; without one reports must come on the asking association
-    networks: where reports may come from; none for the addresses of the node's host
-    context: TLS of that port, or None
-    timeout_seconds: time without a report after which an instance is sent again
-    """
-
-    host: str | None = None
-    port: int | None = None
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    context: ssl.SSLContext | None = None
-    timeout_seconds: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeOptions:
-    """How instances are sent.
-
-    Attributes
-    ----------
-    connections: associations at the same time; further threads wait
-    idle_seconds: time that an association without work is kept
-    duplicates: whether an instance that the node says it already has counts as delivered
-    commitment: ask for Storage Commitment, or None
-    """
-
-    connections: int = 2
-    idle_seconds: float = 10.0
-    duplicates: Literal["confirm", "refuse"] = "confirm"
-    commitment: CommitmentOptions | None = None
-
-
 @dataclass(slots=True)
 class _Idle:
     association: Association
@@ -112,16 +74,34 @@ class DicomNodeDestination:
     Parameters
     ----------
     name: the destination's name
-    node: the node
-    options: how instances are sent
+    settings: the node, and how instances are sent
+    books: not needed
+
+    Raises
+    ------
+    ConfigurationError: a certificate cannot be used
     """
 
-    def __init__(self, name: str, node: Node, *, options: NodeOptions | None = None) -> None:
+    def __init__(self, name: str, settings: DicomNodeSettings, *, books: Books | None = None) -> None:  # noqa: ARG002
+        place = f"destinations.{name}"
+        files = None if settings.tls is None else settings.tls.files
+        listens = settings.commitment is not None and settings.commitment.port is not None
         self._name = name
-        self._node = node
-        self._options = options or NodeOptions()
+        self._settings = settings
+        self._node = Node(
+            destination=name,
+            host=settings.host,
+            port=settings.port,
+            called_ae=settings.called_ae,
+            calling_ae=settings.calling_ae,
+            timeout_seconds=settings.timeout_seconds,
+            max_pdu_bytes=settings.max_pdu_bytes,
+            context=None if files is None else files.context(place=place),
+        )
+        #: TLS of the port for reports.
+        self._server_context = files.server_context(place=place) if files is not None and listens else None
         self._commitments = Commitments()
-        self._slots = BoundedSemaphore(self._options.connections)
+        self._slots = BoundedSemaphore(settings.connections)
         self._lock = Lock()
         self._idle: list[_Idle] = []
         self._listener: CommitmentListener | None = None
@@ -155,13 +135,13 @@ class DicomNodeDestination:
                 judgements[parcel.delivery_id] = judgement
                 if judgement.state == "confirmed":
                     stored.append(parcel)
-            if self._options.commitment is not None and stored:
+            if self._settings.commitment is not None and stored:
                 judgements |= self._ask(session, stored)
         return [judgements[parcel.delivery_id].of(parcel) for parcel in parcels]
 
     def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Whether the node has committed itself to keep the parcels; asks for those that were never asked for."""
-        commitment = self._options.commitment
+        commitment = self._settings.commitment
         if commitment is None:
             # They were sent when commitment was still wanted; the answer to C-STORE is what confirms.
             return self.send(parcels)
@@ -196,7 +176,7 @@ class DicomNodeDestination:
     def probe(self, parcel: Parcel | None) -> Iterator[Check]:
         """Open an association, verify it (C-ECHO), look which contexts are accepted, and store ``parcel`` if given."""
         wanted = [_VERIFICATION]
-        wanted += [_COMMITMENT] if self._options.commitment is not None else []
+        wanted += [_COMMITMENT] if self._settings.commitment is not None else []
         wanted += [_pair(parcel)] if parcel is not None else []
         try:
             association = Association(self._node, wanted)
@@ -209,7 +189,7 @@ class DicomNodeDestination:
                 message_id = association.next_message_id()
                 status = association.exchange(_VERIFICATION, c_echo_request(message_id, _VERIFICATION[0])).status
                 yield Check(ok=status == 0, text=f"C-ECHO is answered with status 0x{status:04X}")
-            if self._options.commitment is not None:
+            if self._settings.commitment is not None:
                 ok = _COMMITMENT in association.accepted
                 yield Check(ok=ok, text=f"the node {'offers' if ok else 'does not offer'} storage commitment")
             if parcel is not None:
@@ -278,7 +258,7 @@ class DicomNodeDestination:
             case "warning":
                 return Verdict("confirmed", "stored-with-warning", detail)
             case "duplicate":
-                state: OutcomeState = "confirmed" if self._options.duplicates == "confirm" else "dead"
+                state: OutcomeState = "confirmed" if self._settings.duplicates == "confirm" else "dead"
                 return Verdict(state, "already-stored", detail)
             case "refuse":
                 return Verdict("dead", "rejected", detail)
@@ -329,7 +309,7 @@ class DicomNodeDestination:
 
     def _listen(self) -> None:
         """Listen for reports from the first use on, so that only who delivers takes the port."""
-        commitment = self._options.commitment
+        commitment = self._settings.commitment
         if commitment is None or commitment.port is None:
             return
         with self._lock:
@@ -338,9 +318,9 @@ class DicomNodeDestination:
                     self._node,
                     host=commitment.host,
                     port=commitment.port,
-                    networks=commitment.networks,
+                    networks=commitment.addresses,
                     report=self._commitments.report,
-                    context=commitment.context,
+                    context=self._server_context,
                 )
             listener = self._listener
         if listener is not None:
@@ -361,7 +341,7 @@ class DicomNodeDestination:
     def _session(self) -> Iterator[_Session]:
         with self._lock:
             kept = self._idle.pop().association if self._idle else None
-        session = _Session(self._node, kept, self._commitments, commit=self._options.commitment is not None)
+        session = _Session(self._node, kept, self._commitments, commit=self._settings.commitment is not None)
         try:
             yield session
         finally:
@@ -381,7 +361,7 @@ class DicomNodeDestination:
 
     def _reap(self) -> None:
         """Release the associations that were idle for too long."""
-        while not self._closed.wait(min(1.0, self._options.idle_seconds)):
+        while not self._closed.wait(min(1.0, self._settings.idle_seconds)):
             before = time.monotonic() - self._longest_idle()
             with self._lock:
                 old = [one for one in self._idle if one.since <= before]
@@ -392,10 +372,10 @@ class DicomNodeDestination:
 
     def _longest_idle(self) -> float:
         """Without a port for reports they can only come on the association that asked: it stays."""
-        commitment = self._options.commitment
+        commitment = self._settings.commitment
         if commitment is not None and commitment.port is None and self._commitments.waits():
-            return max(self._options.idle_seconds, commitment.timeout_seconds)
-        return self._options.idle_seconds
+            return max(self._settings.idle_seconds, commitment.timeout_seconds)
+        return self._settings.idle_seconds
 
 
 class _Session:
@@ -508,3 +488,6 @@ def _waiting(waited_seconds: float) -> Verdict:
 
 def _unasked(problem: str) -> Verdict:
     return Verdict("sent", "commitment-unasked", f"storage commitment could not be requested: {problem}")
+
+
+DESTINATION: Final = DicomNodeDestination

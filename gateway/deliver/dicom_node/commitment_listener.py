@@ -24,7 +24,7 @@ from gateway.association.refusal import Refusal
 from gateway.association.requestor import Node
 from gateway.association.tls import PeerCertificate
 from gateway.association.transfer import AcceptedContext, TransferSettings
-from gateway.deliver.commitment import PUSH_MODEL
+from gateway.deliver.dicom_node.commitment import PUSH_MODEL
 from gateway.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
