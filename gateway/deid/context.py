@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final, TypeAlias
 
 from gateway.deid.words import Words, fold, words_of
@@ -40,7 +39,6 @@ _MOST_VALUES: Final = 5_000
 _MOST_CONTEXTS: Final = 64
 _LONGEST_KEY: Final = 65_536
 _MOST_PARTS: Final = 256
-_MOST_SILENT: Final = 4096
 #: What may hold items.
 _NESTING: Final = frozenset((b"SQ", b"UN"))
 #: Instead of a VR: character sets, and where those of an item begin and end to hold.
@@ -98,41 +96,87 @@ class Contexts:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._known: dict[tuple[tuple[_Told, ...], ...], Context] = {}
-        #: What stretches of the top level tell, which many instances have.
-        self._parts: dict[bytes, tuple[_Told, ...]] = {}
-        #: Tags with VRs that tell nothing, whatever the value is.
-        self._silent: set[tuple[int, bytes]] = set()
+        self._known: dict[tuple[_Told, ...], Context] = {}
+        #: What runs of the top level tell, which many instances have.
+        self._runs: dict[bytes, _Telling] = {}
+        self._tellings: dict[tuple[_Told, ...], _Telling] = {}
+        #: Make of data sets and what their runs tell -> numbers of the elements between runs that tell something; None
+        #: where that is not told by their bytes alone.
+        self._asked: dict[tuple[object, ...], tuple[int, ...] | None] = {}
+        #: The same, with the bytes of these elements.
+        self._contexts: dict[tuple[object, ...], Context] = {}
 
     def of(self, instance: Instance) -> Context:
         """As ``study_context``."""
-        gatherer = _Gatherer(instance.buffer, self._program)
-        told: list[tuple[_Told, ...]] = []
-        parts, silent = self._parts, self._silent
-        for raw, elements in instance.parts:
-            found = parts.get(raw) if raw and not instance.implicit else None
-            if found is None:
-                if not raw and silent.issuperset([element[:2] for element in elements]):
-                    continue
-                found = gatherer.of(elements)
-                if raw and not instance.implicit:
-                    remember(parts, raw, found, most=_MOST_PARTS)
-                elif not found:
-                    self._add_silent(gatherer, elements)
-            if found:
-                told.append(found)
-        place = tuple(told)
-        context = self._known.get(place)
+        if instance.make is None or instance.implicit:
+            return self._known_context(_Gatherer(instance.buffer, self._program).of(instance.elements))
+        place = instance.make, *map(self._runs.get, instance.runs)
+        if None in place:
+            place = instance.make, *[self._telling(instance, raw, elements) for raw, elements in instance.parts if raw]
+        if place not in self._asked:
+            remember(self._asked, place, self._speaking(instance), most=_MOST_CONTEXTS)
+        asked = self._asked[place]
+        if asked is None:
+            return self._known_context(_Gatherer(instance.buffer, self._program).of(instance.elements))
+        buffer, elements = instance.buffer, instance.elements
+        # Their headers tell their VRs.
+        between = [buffer[elements[number][2] : elements[number][4]] for number in asked]
+        told = *place, *between
+        context = self._contexts.get(told)
         if context is None:
-            together = tuple(chain.from_iterable(place))
-            context = _context_of(together)
-            if sum(len(raw) for _, _, raw in together) <= _LONGEST_KEY:
-                remember(self._known, place, context, most=_MOST_CONTEXTS)
+            context = self._known_context(self._told(instance))
+            if sum(map(len, between)) <= _LONGEST_KEY:
+                remember(self._contexts, told, context, most=_MOST_CONTEXTS)
         return context
 
-    def _add_silent(self, gatherer: _Gatherer, elements: list[Element]) -> None:
-        if len(self._silent) < _MOST_SILENT:
-            self._silent.update(element[:2] for element in elements if gatherer.is_silent(element))
+    def _telling(self, instance: Instance, raw: bytes, elements: list[Element]) -> _Telling:
+        """What a run tells, as one object for all runs that tell the same."""
+        telling = self._runs.get(raw)
+        if telling is None:
+            told = _Gatherer(instance.buffer, self._program).of(elements)
+            telling = self._tellings.get(told)
+            if telling is None:
+                telling = remember(self._tellings, told, _Telling(told), most=_MOST_PARTS)
+            remember(self._runs, raw, telling, most=_MOST_PARTS)
+        return telling
+
+    def _told(self, instance: Instance) -> tuple[_Told, ...]:
+        """What all elements tell, in their order."""
+        gatherer = _Gatherer(instance.buffer, self._program)
+        told: list[_Told] = []
+        for raw, elements in instance.parts:
+            told += self._telling(instance, raw, elements).told if raw else gatherer.of(elements)
+        return tuple(told)
+
+    def _speaking(self, instance: Instance) -> tuple[int, ...] | None:
+        """Numbers of the elements between runs that may tell something; None where one has items without saying so."""
+        gatherer = _Gatherer(instance.buffer, self._program)
+        found: list[int] = []
+        first = 0
+        for raw, elements in instance.parts:
+            if not raw:
+                found += [first + number for number, element in enumerate(elements) if not gatherer.is_silent(element)]
+            first += len(elements)
+        # How items in VR UN are encoded may be told by what follows.
+        speaking = [instance.elements[number] for number in found]
+        return None if any(one[1] != b"SQ" and one[5] is not None for one in speaking) else tuple(found)
+
+    def _known_context(self, told: tuple[_Told, ...]) -> Context:
+        context = self._known.get(told)
+        if context is None:
+            context = _context_of(told)
+            if sum(len(raw) for _, _, raw in told) <= _LONGEST_KEY:
+                remember(self._known, told, context, most=_MOST_CONTEXTS)
+        return context
+
+
+class _Telling:
+    """What some runs tell; equal to itself only."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, told: tuple[_Told, ...]) -> None:
+        self.told = told
 
 
 class _Gatherer:

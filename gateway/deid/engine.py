@@ -355,7 +355,7 @@ class _Run:
         """Whether every element that the layout leaves as it is may stay."""
         guards, buffer, elements = self._plan.guards, self.buffer, top.elements
         sets = partial(top.sets, buffer)
-        return guards.all_fit(self._instance.parts, buffer, sets) and all(
+        return guards.all_fit(self._instance, sets) and all(
             guards.fits(guard, buffer, elements[number], sets) for number, guard in layout.private
         )
 

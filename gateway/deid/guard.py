@@ -15,8 +15,8 @@ from gateway.deid.forms import Form, form_of
 from gateway.deid.technical import is_technical
 from gateway.deid.values import encode_value
 from gateway.dicom.charset import CharacterSets
-from gateway.dicom.encoded import Buffer, Element, Part
-from gateway.dicom.instance import decode_element
+from gateway.dicom.encoded import Buffer, Element, Make
+from gateway.dicom.instance import Instance, decode_element
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.profile import Action, Program, Technical, Verb
 from gateway.remembering import remember
@@ -72,8 +72,10 @@ class Guards:
         self._known: dict[int, Guard | None] = {}
         #: Elements that were looked at: not private ones, whose numbers say nothing, nor what rules treat by its place.
         self._fit: dict[tuple[int, bytes, bytes], None] = {}
-        #: Stretches of the top level that were looked at.
+        #: Runs of the top level that were looked at.
         self._parts: dict[bytes, None] = {}
+        #: Make of data sets -> numbers and guards of the elements between their runs.
+        self._between: dict[Make, tuple[tuple[int, Guard], ...]] = {}
 
     def at(self, path: tuple[int, ...], tag: int) -> Guard | None:
         """The guard of an element of the standard that stays."""
@@ -157,39 +159,65 @@ class Guards:
         term = value.upper()
         return term if len(term) <= _LONGEST_TERM and _CS.fullmatch(term) else ""
 
-    def all_fit(self, parts: list[Part], buffer: Buffer, sets: Callable[[], CharacterSets]) -> bool:
-        """Whether all elements of a top level that the rules keep may stay.
+    def all_fit(self, instance: Instance, sets: Callable[[], CharacterSets]) -> bool:
+        """Whether all elements of the top level of ``instance`` that the rules keep may stay.
 
         Parameters
         ----------
-        parts: what it is made of (``encoded.Survey``)
-        buffer: the bytes
+        instance: as received, of a known make
         sets: tells the character sets that hold there
         """
-        known, fit, at = self._known, self._fit, self.at
-        for raw, elements in parts:
-            if raw and raw in self._parts:
+        buffer, elements, fit = instance.buffer, instance.elements, self._fit
+        if not all(map(self._parts.__contains__, instance.runs)) and not self._runs_fit(instance, sets):
+            return False
+        between = self._between.get(instance.make)
+        if between is None:
+            between = remember(self._between, instance.make, self._guards_between(instance), most=_MOST_PARTS)
+        for number, guard in between:
+            element = elements[number]
+            if not guard.technical and element[0] != icc.ICC_PROFILE:
+                # What changes from instance to instance is not worth remembering.
+                if not self.has_form(guard, buffer, element):
+                    return False
+                continue
+            tag, vr, _start, value, end, items = element
+            # Only what is short is in there; pixel data is not to be read for it.
+            short = items is None and end - value <= _LONGEST_REMEMBERED
+            if not (short and (tag, vr, buffer[value:end]) in fit) and not self.fits(guard, buffer, element, sets):
+                return False
+        return True
+
+    def _runs_fit(self, instance: Instance, sets: Callable[[], CharacterSets]) -> bool:
+        """Whether all elements in runs may stay."""
+        buffer = instance.buffer
+        for raw, elements in instance.parts:
+            if not raw or raw in self._parts:
                 continue
             steady = True
             for element in elements:
-                tag, vr, _start, value, end, items = element
-                if tag & 0x00010000:
-                    continue
-                guard = known[tag] if tag in known else at((), tag)
-                if guard is None:
-                    continue
-                if not raw and not guard.technical and tag != icc.ICC_PROFILE:
-                    # What changes from instance to instance is not worth remembering.
-                    if not self.has_form(guard, buffer, element):
+                guard = self._guard(element[0])
+                if guard is not None:
+                    if not self.fits(guard, buffer, element, sets):
                         return False
-                    continue
-                # Only what is short is in there; pixel data is not to be read for it.
-                short = items is None and end - value <= _LONGEST_REMEMBERED
-                if short and (tag, vr, buffer[value:end]) in fit:
-                    continue
-                if not self.fits(guard, buffer, element, sets):
-                    return False
-                steady = steady and not guard.technical
-            if raw and (steady or raw.isascii()):
+                    # What text in another character set says is another thing elsewhere.
+                    steady = steady and (not guard.technical or buffer[element[3] : element[4]].isascii())
+            if steady:
                 remember(self._parts, raw, None, most=_MOST_PARTS)
         return True
+
+    def _guards_between(self, instance: Instance) -> tuple[tuple[int, Guard], ...]:
+        """The numbers of the elements between the runs that have a guard, which data sets of one make share."""
+        found: list[tuple[int, Guard]] = []
+        first = 0
+        for raw, elements in instance.parts:
+            if not raw:
+                guards = ((number, self._guard(element[0])) for number, element in enumerate(elements, first))
+                found += [(number, guard) for number, guard in guards if guard is not None]
+            first += len(elements)
+        return tuple(found)
+
+    def _guard(self, tag: int) -> Guard | None:
+        """As ``at``, at the top level; private elements are looked at elsewhere."""
+        if tag & 0x00010000:
+            return None
+        return self._known[tag] if tag in self._known else self.at((), tag)

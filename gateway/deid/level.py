@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -178,15 +179,18 @@ def joined(pieces: Sequence[Piece], buffer: Buffer, path: Path) -> tuple[Segment
     """
     segments: list[Segment] = []
     short: list[bytes | Buffer] = []
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            short.append(piece)
-        elif isinstance(piece, tuple) and piece[1] - piece[0] <= COPY_LIMIT:
-            short.append(buffer[piece[0] : piece[1]])
-        else:
+    for kind, alike in groupby(pieces, type):
+        if kind is bytes:
+            short += alike  # type: ignore[arg-type]
+            continue
+        for piece in alike:
+            if isinstance(piece, tuple) and piece[1] - piece[0] <= COPY_LIMIT:
+                short.append(buffer[piece[0] : piece[1]])
+                continue
             if short:
                 segments.append(b"".join(short))
                 short = []
+            assert not isinstance(piece, bytes)
             segments.append(FileRange(path, piece[0], piece[1] - piece[0]) if isinstance(piece, tuple) else piece)
     if short:
         segments.append(b"".join(short))

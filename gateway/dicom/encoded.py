@@ -17,9 +17,10 @@ from itertools import pairwise, repeat
 from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from gateway.dicom.dictionary import VR_OF, vr_of
+from gateway.dicom.outlines import Make, Part, Survey
 from gateway.dicom.runs import HEAD, Familiar, Head, Run, Runs
 from gateway.dicom.tag import (
     ITEM,
@@ -41,11 +42,6 @@ from gateway.errors import (
     UnsupportedEncoding,
 )
 
-#: Tags, those of sequences negative, and shapes of runs.
-Make: TypeAlias = "tuple[int, ...] | None"
-#: Neighbouring elements of the top level and, if they are a run that is familiar, their bytes; empty otherwise.
-Part: TypeAlias = "tuple[bytes, list[Element]]"
-
 _EXPLICIT: Final = Struct("<HH2sH").unpack_from
 _IMPLICIT: Final = Struct("<HHI").unpack_from
 _LENGTH: Final = Struct("<I").unpack_from
@@ -58,23 +54,6 @@ _BY_TAG: Final = itemgetter(0)
 _NO_HEADS: Final[dict[bytes, Head]] = {}
 #: Zeros behind the last element that are taken for the padding of the last block, in bytes.
 _MOST_PADDING: Final = 0x10000
-
-
-class Survey(NamedTuple):
-    """An indexed data set and what is familiar of it.
-
-    Attributes
-    ----------
-    elements: as ``index`` returns them
-    parts: the same elements in the same order, divided where a run begins or ends
-    make: data sets of one make have the same elements, in the order of their tags without a gap, and the same of them
-        are sequences; those of two makes may have so as well. None where nothing is familiar or the elements do not
-        lie in the order of their tags
-    """
-
-    elements: list[Element]
-    parts: list[Part]
-    make: Make
 
 
 class Form(Enum):
@@ -136,11 +115,20 @@ def survey(
 ) -> Survey:
     """As ``index``, with what is familiar of the data set."""
     limits = limits or Limits()
-    walker = _Indexer(buffer, limits, form, odd=odd)
+    runs: Runs | None = None
     if familiar is not None and form is Form.REGULAR:
-        walker.runs = familiar.runs(limits, implicit=implicit)
+        runs = familiar.runs(limits, implicit=implicit)
+        known = runs.outlines.find(buffer, start, stop, most=limits.elements)
+        if known is not None:
+            return known
+    walker = _Indexer(buffer, limits, form, odd=odd)
+    walker.runs = runs
     elements, _ = walker.level(start, stop, implicit=implicit, depth=0, delimited=False)
-    return Survey(elements, walker.parts or [(b"", elements)], walker.make)
+    parts = walker.parts or [(b"", elements)]
+    found = Survey(elements, parts, walker.make, tuple([raw for raw, _ in parts if raw]))
+    if runs is not None and walker.is_settled:
+        runs.outlines.learn(buffer, start, stop, found, walker.counted)
+    return found
 
 
 def index_items(
@@ -199,6 +187,13 @@ class _Indexer:
         self.runs: Runs | None = None
         self.make: Make = None
         self.parts: list[Part] = []
+        #: Whether it is in the order of its tags and nothing of it was learned.
+        self.is_settled = False
+
+    @property
+    def counted(self) -> int:
+        """Elements and items so far, at all depths."""
+        return self._limits.elements - self._budget
 
     def level(self, pos: int, stop: int, *, implicit: bool, depth: int, delimited: bool) -> tuple[list[Element], int]:
         """The elements of one data set or item, and where what follows it begins."""
@@ -288,18 +283,23 @@ class _Indexer:
         make: list[int] = []
         parts: list[Part] = []
         place = 0
+        settled = ordered
         for first, after, run in (*known, (len(found), len(found), None)):
             if place < first:
                 walked = found[place:first]
-                parts.append((b"", walked))
                 tags = [tag if items is None else -tag for tag, _vr, _start, _value, _end, items in walked]
-                make += tags if runs.volatile.issuperset(tags) else runs.learn(self._buffer, walked, tags)
+                learned, divided = tags, [(b"", walked)]
+                if not runs.volatile.issuperset(tags):
+                    learned, divided = runs.learn(self._buffer, walked, tags)
+                settled = settled and learned == tags
+                make += learned
+                parts += divided
             if run is not None:
                 make.append(run.shape)
                 parts.append((run.raw, found[first:after]))
             place = after
         if ordered:
-            self.make, self.parts = tuple(make), parts
+            self.make, self.parts, self.is_settled = tuple(make), parts, settled
 
     def items(self, tag: int, start: int, stop: int, *, implicit: bool) -> list[Item]:
         """The items of a sequence of defined length."""

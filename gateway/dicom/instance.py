@@ -69,7 +69,7 @@ class Instance:
     path: the file that ``buffer`` maps: the original, or a re-encoded file in the work directory
     buffer: the mapped bytes; positions in ``elements`` count from its beginning
     elements: the data set's top level as ``encoded.index`` returns it; instances share parts of it: not to be changed
-    parts, make: what is familiar of it: ``encoded.Survey``
+    parts, make, runs: what is familiar of it: ``outlines.Survey``
     implicit: whether the mapped data set is implicit VR little endian, explicit VR little endian otherwise
     transfer_syntax: UID of the encoding of the mapped bytes, which may differ from ``meta.transfer_syntax``
     reencoded: whether ``path`` is a work file
@@ -81,6 +81,7 @@ class Instance:
     elements: list[Element]
     parts: list[Part]
     make: Make
+    runs: tuple[bytes, ...]
     implicit: bool
     transfer_syntax: str
     reencoded: bool
@@ -301,6 +302,7 @@ class _Opening:
             elements=found.elements,
             parts=found.parts,
             make=found.make,
+            runs=found.runs,
             implicit=syntax.implicit,
             transfer_syntax=syntax.uid,
             reencoded=False,
@@ -340,6 +342,7 @@ class _Opening:
             elements=found.elements,
             parts=found.parts,
             make=found.make,
+            runs=found.runs,
             implicit=False,
             transfer_syntax=syntax.uid,
             reencoded=True,

@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import count, pairwise
 from typing import Final
 
+from gateway.dicom.outlines import Outlines, Part
 from gateway.dicom.tree import Buffer, Element, Item, Limits
 from gateway.remembering import BoundedMapping, remember
 
@@ -107,6 +108,7 @@ class Runs:
     ----------
     heads: first bytes of a run -> how to go on
     volatile: tags of elements that are left between the runs
+    outlines: what whole data sets have in common
     """
 
     def __init__(self) -> None:
@@ -114,6 +116,7 @@ class Runs:
         self._known: dict[bytes, Run] = {}
         self._shapes: dict[tuple[int, ...], int] = {}
         self.volatile: set[int] = set()
+        self.outlines = Outlines()
         #: Tags of neighbouring elements of which no two in succession are steady: there is no run in them.
         self.settled: set[tuple[int, ...]] = set()
         self._bytes = 0
@@ -151,7 +154,7 @@ class Runs:
                 run.placed[pos] = placed
         return placed
 
-    def learn(self, buffer: Buffer, elements: list[Element], tags: list[int]) -> list[int]:
+    def learn(self, buffer: Buffer, elements: list[Element], tags: list[int]) -> tuple[list[int], list[Part]]:
         """Make runs of neighbouring elements that were walked one by one.
 
         Parameters
@@ -161,23 +164,25 @@ class Runs:
 
         Returns
         -------
-        Their make (``encoded.Survey``), as if the runs had been known.
+        Their make and parts (``outlines.Survey``), as if the runs had been known.
         """
         if len(tags) < 2 or self._is_settled(tuple(tags)):
-            return tags
+            return tags, [(b"", elements)]
         make: list[int] = []
+        parts: list[Part] = []
         begun = first = group = last = 0
         for number, (tag, vr, start, _value, end, items) in enumerate(elements):
             # Where VR UN hides a sequence, the walk may look at what follows to tell how it is encoded.
             alone = tag in self.volatile or end - start > _LONGEST_ELEMENT or (items is not None and vr == b"UN")
             if alone or tag >> 16 != group or end - begun > _LONGEST_RUN or tag <= last:
-                make += self._add(buffer, elements[first:number], tags[first:number])
+                make += self._add(buffer, elements[first:number], tags[first:number], parts)
                 first, group, begun = number, tag >> 16, start
                 if alone:
                     make.append(tags[number])
+                    _put(parts, [elements[number]])
                     first, group = number + 1, -1
             last = tag
-        return make + self._add(buffer, elements[first:], tags[first:])
+        return make + self._add(buffer, elements[first:], tags[first:], parts), parts
 
     def _is_settled(self, tags: tuple[int, ...]) -> bool:
         """Whether there can be no run in elements with these tags; so it stays, for volatile tags only get more."""
@@ -190,14 +195,17 @@ class Runs:
             self.settled.add(tags)
         return True
 
-    def _add(self, buffer: Buffer, elements: list[Element], tags: list[int]) -> list[int]:
-        """The make of a run, which is known from then on if it is long enough and steady."""
+    def _add(self, buffer: Buffer, elements: list[Element], tags: list[int], parts: list[Part]) -> list[int]:
+        """The make of a run, which is known from then on if it is long enough and steady; ``parts`` get it."""
         if len(elements) < 2 or elements[-1][4] - elements[0][2] < HEAD:
+            _put(parts, elements)
             return tags
         raw = bytes(buffer[elements[0][2] : elements[-1][4]])
         head = self.heads.get(raw[:HEAD])
         if head is not None and self._is_unsteady(head, raw, elements):
+            _put(parts, elements)
             return tags
+        parts.append((raw, elements))
         made = tuple(tags)
         shape = self._shapes.get(made)
         if shape is None:
@@ -278,6 +286,14 @@ class Familiar:
     def forget(self) -> None:
         """Know nothing any more."""
         self._runs.clear()
+
+
+def _put(parts: list[Part], elements: list[Element]) -> None:
+    """Put neighbours that are no run behind ``parts``, together with those before them that are none either."""
+    if parts and not parts[-1][0]:
+        parts[-1] = b"", parts[-1][1] + elements
+    elif elements:
+        parts.append((b"", elements))
 
 
 def _nested(items: list[Item]) -> int:

@@ -270,3 +270,45 @@ def test_words_that_nobody_knows_are_told_of_every_instance(tmp_path: Path) -> N
             tmp_path / "one.dcm", work=tmp_path, limits=Limits(), max_reencode_bytes=1 << 26
         ) as instance:
             assert "flurbomat" in deidentifier.apply(instance).unknown_words, patient
+
+
+def test_what_stands_between_the_runs_of_a_make_tells_whose_it_is(tmp_path: Path) -> None:
+    """A name and a number that change from instance to instance, and are in the text beside them; terms, and none."""
+    deidentifier = Deidentifier(load_profile("research-default", search=[shipped_profiles()]), ProjectKey(b"k" * 32))
+    names = ["MOCKBURY", "ZABALETA", "TORAX", "PIE"]
+    dataset = next(variants())
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.StudyDescription, dataset.SeriesDescription = "TORAX PA", "PIE AP"
+    seen = set()
+    for number in range(24):
+        dataset.SOPInstanceUID = f"1.2.3.{100 + number}"
+        dataset.InstanceNumber = number
+        dataset.AdmissionID = f"{number % 3}4711"
+        # Of the last instances the names are between the runs, of others in them.
+        dataset.ReferringPhysicianName = names[number % 4 if number > 11 else number // 4]
+        dataset.ConvolutionKernel = ["B30f", "MOCKBURY MARIA"][number // 12]
+        dataset.SeriesDescription = "PIE TORAX"
+        dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+        found = made(deidentifier, tmp_path / "one.dcm", tmp_path)
+        assert found == made(deidentifier, tmp_path / "one.dcm", tmp_path, trace=Trace()), number
+        assert isinstance(found, tuple)
+        seen.add(pydicom.dcmread(io.BytesIO(found[0])).get("SeriesDescription", ""))
+    assert seen == {"TORAX", "PIE TORAX", ""}
+
+
+def test_a_run_may_stay_in_one_character_set_and_not_in_another(tmp_path: Path) -> None:
+    """A word that is known, and one that nobody knows, of the same bytes."""
+    deidentifier = Deidentifier(load_profile("basic", search=[shipped_profiles()]), ProjectKey(b"k" * 32))
+    dataset = next(variants())
+    dataset.SpecificCharacterSet, dataset.ConvolutionKernel = "ISO_IR 100", "TÓRAX"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+    received = (tmp_path / "one.dcm").read_bytes()
+    (tmp_path / "other.dcm").write_bytes(received.replace(b"ISO_IR 100", b"ISO_IR 144"))
+    found = []
+    for name in ("one.dcm", "one.dcm", "other.dcm", "one.dcm"):
+        made_of = made(deidentifier, tmp_path / name, tmp_path)
+        assert made_of == made(deidentifier, tmp_path / name, tmp_path, trace=Trace()), name
+        assert isinstance(made_of, tuple)
+        found.append("T\xd3RAX".encode("latin-1") in made_of[0])
+    assert found == [True, True, False, True]

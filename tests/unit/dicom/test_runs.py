@@ -233,9 +233,9 @@ def test_what_is_between_changing_elements_is_known_again_when_all_was_forgotten
     data = b"".join(explicit(tag, "UI", b"1.2.840.10008\0") for tag in tags)
     elements = index(data, 0, len(data))
     runs.volatile.update((tags[0], tags[2]))
-    assert runs.learn(data, elements, list(tags)) == list(tags)
+    assert runs.learn(data, elements, list(tags)) == (list(tags), [(b"", elements)])
     assert runs.settled == {tags}
     assert not runs.heads
     runs._forget()
-    assert runs.learn(data, elements, list(tags)) != list(tags)
+    assert runs.learn(data, elements, list(tags)) != (list(tags), [(b"", elements)])
     assert runs.heads
