@@ -198,7 +198,7 @@ def gateway(
         prepare(folder / "data")
     text = configuration(folder, destination, max_associations=max_associations)
     make_secret(folder, text)
-    with gateway_server(folder, configuration=text) as running:
+    with gateway_server(folder, configuration=text, cold=True) as running:
         yield Gateway(running.dicom_port, _roles(running), running.data)
 
 

@@ -111,9 +111,17 @@ MIGRATION: Final = frozenset(("before the migration", "inside the migration"))
 #: Recovery rebuilds rows only after a crash between the flush and the row.
 REBUILDING: Final = frozenset(("before a row is rebuilt", "a row rebuilt"))
 
+_installed: Final[list[Path]] = []
+
 
 def install(control: Path) -> None:
-    """Wrap the functions of all points in this process; ``control`` is looked at whenever one is called."""
+    """Wrap the functions of all points in this process; ``control`` is looked at whenever one is called.
+
+    A child that was forked from one with its points in place has them.
+    """
+    if _installed:
+        return
+    _installed.append(control)
     passed: Counter[str] = Counter()
     for point in POINTS:
         module, _, path = point.target.partition(":")

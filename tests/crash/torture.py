@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from tests.crash.points import BEFORE_THE_ROW, CONTROL, POINTS, REBUILDING, Poin
 from tests.crash.traffic import CORRECTED, FIRST, Sent, Traffic, pixels_of
 from tests.fixtures.dcmtk import storescp
 from tests.fixtures.ports import free_ports, wait_until
+from tests.fixtures.warm import Started, start_process
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _BATCH: Final = 8
@@ -107,7 +107,7 @@ class Torture:
         self._random = random.Random(seed)
         self._control = folder / "control"
         self._dicom_port, self._http_port = free_ports(2)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         #: Whether a received file has no row, so that the next start has one to rebuild.
         self._unrecorded = False
         self.traffic = Traffic(folder / "in")
@@ -207,10 +207,9 @@ retry: {{first_seconds: 0.1, longest_seconds: 1}}
 
     def _start(self) -> None:
         with (self._folder / "gateway.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._entry, "run"],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env=self._environ, cwd=_ROOT, start_new_session=True,
+            self._process = start_process(
+                [sys.executable, "-m", self._entry, "run"], output=output, environ=self._environ, cwd=_ROOT,
+                new_session=True,
             )  # fmt: skip
 
     def _ensure_running(self) -> None:

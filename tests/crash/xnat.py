@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -20,6 +19,7 @@ from gateway.settings.configuration import load_settings
 from gateway.treatment.resources import open_ledger
 from tests.fixtures.dcmtk import storescu
 from tests.fixtures.ports import free_ports, wait_until
+from tests.fixtures.warm import Started, start_process
 from tests.fixtures.xnat import xnat_server
 from tests.fixtures.xnat.petct import faults_of, pet_ct
 
@@ -78,15 +78,14 @@ class _Gateway:
             "GATEWAY_HTTP_PORT": str(self._http_port),
             "XNAT_PASSWORD": "s3cret",
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         with (self._folder / "gateway.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "run"],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env=self._environ, cwd=_ROOT, start_new_session=True,
+            self._process = start_process(
+                [sys.executable, "-m", "gateway", "run"], output=output, environ=self._environ, cwd=_ROOT,
+                new_session=True,
             )  # fmt: skip
         wait_until(self._is_ready, what="the gateway is ready", seconds=120)
 

@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from gateway.cli.app import main
-from gateway.treatment.treatment import Treatment
+from gateway.treatment.treatment import Admission, Treatment
 
 #: Calling AE title of whoever sends what nobody comes to an end with.
 HANGS: Final = "HANGS"
@@ -18,10 +18,10 @@ HANGS: Final = "HANGS"
 _admit = Treatment.admit
 
 
-def _hang(self: Treatment, instance: Any, sender: Any = None) -> None:
+def _hang(self: Treatment, instance: Any, sender: Any = None) -> Admission:
     if (sender or {}).get("calling_ae") == HANGS:
         re.match(r"(a|aa)+$", "a" * 100 + "!")
-    _admit(self, instance, sender)
+    return _admit(self, instance, sender)
 
 
 setattr(Treatment, "admit", _hang)  # noqa: B010  (a method of the class)

@@ -13,6 +13,7 @@ import pytest
 from tests.faults.books import image
 from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.gateway import GatewayProcess, gateway_server
+from tests.fixtures.hasty import HASTY
 from tests.fixtures.ports import wait_until
 from tests.integration.raw_peer import CT, RawPeer
 
@@ -85,10 +86,11 @@ def test_an_emptied_archive_is_filled_by_command(gateway_process: GatewayProcess
 
 
 def test_after_the_purge_what_is_sent_again_goes_where_it_is_missing(tmp_path: Path) -> None:
-    with gateway_server(tmp_path, configuration="storage: {retention: 0s}\n") as running:
+    configuration = "storage: {retention: 0s}\n"
+    with gateway_server(tmp_path, configuration=configuration, wrap=lambda _: list(HASTY)) as running:
         send(running)
-        settled(running)
         wait_until(lambda: running.count("purged") == COUNT, what="all are purged", seconds=120)
+        settled(running)
         for path in files(running.archive)[:5]:
             path.unlink()
         answer = command(running, "deliveries", "resend", "--all")

@@ -331,7 +331,10 @@ def test_p9_nothing_tells_of_the_canary(
     books = folder / "data" / "ledger.sqlite3"
     environ = {"TMPDIR": str(temporary)}
     with echo_server() as (port, asked), CommandLines() as command_lines:
-        with gateway_server(folder, configuration=configuration(tmp_path, port, "json"), environ=environ) as running:
+        # Its arguments are looked at: they must be its own.
+        with gateway_server(
+            folder, configuration=configuration(tmp_path, port, "json"), environ=environ, cold=True
+        ) as running:
             send_everything(running, folder)
 
             def decided() -> bool:

@@ -46,6 +46,8 @@ def test_p9_the_memory_of_every_process_is_closed(tmp_path: Path) -> None:
         readable = [int(pid) for pid in found.stdout.split()]
         # The supervisor, the process that children are forked from, and they.
         assert len(processes) >= 6
+        # All but Python's own are forks of the first: none imports everything again.
+        assert {command(pid) for pid in processes if b"resource_tracker" not in command(pid)} == {command(processes[0])}
         # What Python itself starts holds nothing of an instance; it also shows that reading is possible.
         assert [b"resource_tracker" in command(pid) for pid in readable] == [True]
         for pid in set(processes) - set(readable):

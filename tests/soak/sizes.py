@@ -74,12 +74,14 @@ def name_of(pid: int, workers: Mapping[int, str]) -> str | None:
         return workers[pid]
     with suppress(OSError):
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        for mark, name in ((b"resource_tracker", "resource tracker"), (b"forkserver", "fork server")):
-            if mark in command:
-                return name
+        if b"resource_tracker" in command:
+            return "resource tracker"
+        parent = int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
         if b"decoder.py" in command:
-            parent = int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
             return f"codecs of {workers[parent]}" if parent in workers else None
+        # A fork of the supervisor, as are the workers, whose parent it is.
+        if workers.get(parent) == "supervisor" and command == Path(f"/proc/{parent}/cmdline").read_bytes():
+            return "fork server"
     return None
 
 

@@ -77,7 +77,7 @@ def soak(
     profiles = folder / "profiles"
     profiles.mkdir(parents=True)
     (profiles / "soak.yaml").write_text(_PROFILE, encoding="utf-8")
-    with gateway_server(folder, configuration=_configuration(folder)) as running:
+    with gateway_server(folder, configuration=_configuration(folder), cold=True) as running:
         load = Load(running.dicom_port, rate=rate, seed=seed, of_a_study=of_a_study, every_kind=every_kind)
         load.start()
         courses: dict[str, Course] = {}
