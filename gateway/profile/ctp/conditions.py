@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Final
 
 from gateway.dicom.dictionary import Entry, entry, keyword_of, tag_of
-from gateway.dicom.tag import show
+from gateway.dicom.tag import is_private, show
 from gateway.profile.ctp.names import PrivateName, Reference
 from gateway.profile.expression_language import cel
 
@@ -25,6 +25,10 @@ _NOT_VALUES: Final = frozenset(("SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", 
 _SINGLE: Final = frozenset(("LT", "ST", "UT", "UR"))
 #: Digits of a value of these VRs, which make texts comparable as numbers.
 _DIGITS: Final = {"AS": 3, "DA": 8}
+#: Command, file meta and directory elements.
+_NO_DATA_SET: Final = frozenset((0x0000, 0x0002, 0x0004))
+#: Of how many values a text across them is looked for among.
+_MOST_VALUES: Final = 16
 _META: Final = frozenset("\\.+*?()|[]{}^$#&-~")
 _QUOTED: Final = re.compile(r"\\Q(.*?)(?:\\E|$)", re.DOTALL)
 
@@ -63,6 +67,8 @@ def condition(reference: Reference, test: Test, text: str = "", *, ignore_case: 
     ------
     Inexpressible: CEL cannot say it
     """
+    if _is_unknown(reference):
+        return _of_nothing(test, text, ignore_case=ignore_case)
     name, row = _row(reference)
     if test in (Test.BLANK, Test.EXISTS):
         found = f"size({_items(reference, name)}) > 0" if reference.path else f'present("{name}")'
@@ -84,9 +90,35 @@ def condition(reference: Reference, test: Test, text: str = "", *, ignore_case: 
     return _compare_text(name, test, text, ignore_case=ignore_case)
 
 
+def _is_unknown(reference: Reference) -> bool:
+    """Whether no instance has the element, for the standard has none with this number."""
+    element = reference.element
+    return (
+        isinstance(element, int)
+        and not is_private(element)
+        and element >> 16 not in _NO_DATA_SET
+        and entry(element) is None
+    )
+
+
+def _of_nothing(test: Test, text: str, *, ignore_case: bool) -> str:
+    """What a test says of the empty text, which CTP reads where an element is not there."""
+    match test:
+        case Test.BLANK:
+            return "true"
+        case Test.EQUALS | Test.CONTAINS | Test.STARTS | Test.ENDS:
+            return "false" if text.strip() or (text and not ignore_case) else "true"
+        case Test.MATCHES:
+            return "true" if cel.compile(_matches('""', text)).execute({}) else "false"
+        case _:
+            return "false"
+
+
 def differences(reference: Reference, test: Test) -> Iterator[str]:
     """What CTP does otherwise than the condition of a test, in words."""
-    if reference.path:
+    if _is_unknown(reference):
+        yield "the standard has no such element: it is read as empty, as CTP reads it where it is not there"
+    elif reference.path:
         yield "CTP looks at the first item of a sequence, the condition at all of them"
     if test in (Test.LESS, Test.GREATER):
         yield "CTP compares what is left without all but digits, so that 1.5 is 15; the condition compares numbers"
@@ -140,7 +172,7 @@ def _row(reference: Reference) -> tuple[str, Entry]:
     element = reference.element
     if isinstance(element, PrivateName):
         raise Inexpressible(f"conditions do not read private elements: {element.group:04X}")
-    if element >> 16 in (0x0000, 0x0002, 0x0004):
+    if element >> 16 in _NO_DATA_SET:
         raise Inexpressible(f"{show(element)} is no element of the data set")
     if len(reference.path) > 1:
         raise Inexpressible("conditions look one sequence deep")
@@ -209,11 +241,34 @@ def _compare_list(name: str, vr: str, test: Test, text: str, *, ignore_case: boo
     if not text:
         return "true"
     if "\\" in text:
-        raise Inexpressible(f"{name} has several values, and the text goes across them")
+        return _across(name, test, text.split("\\"), ignore_case=ignore_case)
     if test is Test.CONTAINS:
         return f"{name}.exists(v, {_compare_text('v', test, text, ignore_case=ignore_case)})"
     value = f"{name}[0]" if test is Test.STARTS else f"{name}[size({name}) - 1]"
     return f"(size({name}) > 0 && {_compare_text(value, test, text, ignore_case=ignore_case)})"
+
+
+def _across(name: str, test: Test, parts: list[str], *, ignore_case: bool) -> str:
+    """A text that goes across several values: the first ends with its beginning, the last begins with its end."""
+    last = len(parts) - 1
+
+    def value(number: int) -> str:
+        if test is Test.CONTAINS:
+            return f"{name}[i + {number}]" if number else f"{name}[i]"
+        return f"{name}[{number}]" if test is Test.STARTS else f"{name}[size({name}) - {last + 1 - number}]"
+
+    tests = {0: Test.EQUALS if test is Test.STARTS else Test.ENDS, last: Test.STARTS}
+    if test is Test.ENDS:
+        tests[last] = Test.EQUALS
+    each = [
+        _compare_text(value(number), tests.get(number, Test.EQUALS), part, ignore_case=ignore_case)
+        for number, part in enumerate(parts)
+    ]
+    compared = " && ".join(one for one in each if one != "true") or "true"
+    if test is not Test.CONTAINS:
+        return f"(size({name}) >= {last + 1} && {compared})"
+    places = ", ".join(str(number) for number in range(_MOST_VALUES))
+    return f"[{places}].exists(i, i + {last} < size({name}) && {compared})"
 
 
 def _simple_pattern(name: str, pattern: str) -> tuple[Test, str]:

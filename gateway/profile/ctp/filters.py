@@ -66,11 +66,40 @@ def filter_condition(text: str) -> FilterCondition:
     return FilterCondition(parser.parse(), tuple(parser.remarks))
 
 
+def widest_condition(text: str) -> FilterCondition:
+    """A condition that holds wherever the filter may, if some of its tests cannot be said in CEL.
+
+    Such a test counts as true, and as false where the filter negates it.
+
+    Raises
+    ------
+    FilterError: the filter cannot be read; CTP takes it as false
+    """
+    parser = _Parser(text, widens=True)
+    return FilterCondition(parser.parse(), tuple(parser.remarks))
+
+
+def narrowest_condition(text: str) -> FilterCondition:
+    """A condition that holds only where the filter surely does: the opposite of ``widest_condition``.
+
+    Raises
+    ------
+    FilterError: the filter cannot be read; CTP takes it as false
+    """
+    parser = _Parser(text, widens=True, positive=False)
+    return FilterCondition(parser.parse(), tuple(parser.remarks))
+
+
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, widens: bool = False, positive: bool = True) -> None:
         self._text = text
         self._position = 0
         self._depth = 0
+        self._widens = widens
+        #: Of a method that it does not know CTP takes the whole filter as false: nothing surely passes.
+        self._knows_methods = not (widens and positive)
+        #: Whether what cannot be said counts as true: an even number of negations stands around what is read.
+        self._positive = positive
         self.remarks: dict[tuple[int, str], None] = {}
 
     def parse(self) -> str:
@@ -119,7 +148,10 @@ class _Parser:
             following = self._next()
             if following == "!":
                 self._position += 1
-                return negated(self._factor())
+                self._positive = not self._positive
+                found = negated(self._factor())
+                self._positive = not self._positive
+                return found
             if following == "(":
                 self._position += 1
                 found = self._sum()
@@ -140,7 +172,10 @@ class _Parser:
         method = self._field("(")
         quoted = self._field(")")
         if method not in METHODS:
-            raise self._error(f'"{method[:40]}" is no method{suggestion(method, METHODS)}')
+            problem = f'"{method[:40]}" is no method{suggestion(method, METHODS)}'
+            if self._knows_methods:
+                raise self._error(problem)
+            return self._unsaid(problem)
         if len(quoted) < 2 or quoted[0] != '"' or quoted[-1] != '"':
             raise self._error(f"the text of {method} does not stand in quotation marks")
         test, ignore_case = METHODS[method]
@@ -148,9 +183,16 @@ class _Parser:
             reference = parse_reference(identifier)
             found = condition(reference, test, quoted[1:-1], ignore_case=ignore_case)
         except (Inexpressible, UnknownElement) as failed:
-            raise self._error(str(failed)) from None
+            return self._unsaid(str(failed))
         self.remarks.update(((self._line(), remark), None) for remark in differences(reference, test))
         return found
+
+    def _unsaid(self, problem: str) -> str:
+        """What stands for a test that cannot be said."""
+        if not self._widens:
+            raise self._error(problem)
+        self.remarks[self._line(), problem] = None
+        return "true" if self._positive else "false"
 
     def _field(self, delimiter: str) -> str:
         """What stands before the next ``delimiter`` outside quotation marks; the position moves behind it."""

@@ -16,7 +16,7 @@ from typing import Final
 from gateway.errors import ProfileError
 from gateway.profile import Program, load_profile
 from gateway.profile.ctp.anonymizer import read_anonymizer
-from gateway.profile.ctp.filters import FilterError, filter_condition
+from gateway.profile.ctp.filters import FilterError, filter_condition, narrowest_condition
 from gateway.profile.ctp.lookup import read_lookup
 from gateway.profile.ctp.model import Acceptance, Draft, NotCarried
 from gateway.profile.ctp.pixels import import_pixels, is_pixel_script
@@ -109,16 +109,26 @@ def _import_filter(text: str, file: str, draft: Draft) -> None:
     except FilterError as failed:
         place = f"{file}:{failed.line}"
         script = shown(lines[min(failed.line, len(lines)) - 1])
-        draft.not_carried.append(
-            NotCarried(place, script, str(failed), "every instance is held; write accept rules that say what passes")
-        )
+        passes = _sure(text)
+        instead = "write accept rules that say what passes"
+        held = f"every instance is held; {instead}"
+        if passes != "false":
+            held = f"what passes whatever this test says goes on, the rest is held; {instead}"
+        draft.not_carried.append(NotCarried(place, script, str(failed), held))
         because = f"the CTP filter {file} could not be imported, see line {failed.line}"
-        passes = "false"
     comment = f"CTP holds or drops, as its stage is configured, what the filter {file} does not let pass."
     if passes != "false":
         draft.accept.append(Acceptance("accept", passes, f"the CTP filter {file} lets it pass", comment))
     if passes != "true":
         draft.accept.append(Acceptance("hold", "true", because, "" if passes != "false" else comment))
+
+
+def _sure(text: str) -> str:
+    """The condition for what a filter lets pass whatever its tests say that cannot be said."""
+    try:
+        return narrowest_condition(text).text
+    except FilterError:
+        return "false"
 
 
 def _text(path: Path) -> str:

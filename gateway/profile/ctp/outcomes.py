@@ -362,7 +362,12 @@ class Outcomes:
             "CTP moves the dates of all patients by the same days, which one known date gives away",
             "the shift is computed per patient from the project's secret",
         ))  # fmt: skip
-        days = self.parameter(call.argument(1))
+        try:
+            days = self.parameter(call.argument(1))
+        except NotTranslatable as failed:
+            # Other anonymizers fill it in, or move by days of their own: JITTER.
+            self.remarks.append((str(failed), "the shift is computed per patient from the project's secret"))
+            return self._shift(-_HASHDATE_DAYS, -1)
         if not re.fullmatch(r"[+-]?[0-9]{1,6}", days) or not int(days):
             raise NotTranslatable("the number of days is none, or 0")
         span = min(max(abs(int(days)), _SHORTEST_RANGE), _LONGEST_RANGE)

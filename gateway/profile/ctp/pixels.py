@@ -10,13 +10,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.profile.ctp.filters import FilterError, filter_condition
+from gateway.profile.ctp.filters import FilterError, filter_condition, widest_condition
 from gateway.profile.ctp.model import Draft, NotCarried, PixelMask
 
 _SIGNATURE: Final = re.compile(r"\{(?P<test>(?:[^{}\"]|\"[^\"]*\")*)\}(?P<areas>(?:\s*\([^()]*\))*)", re.DOTALL)
 _AREA: Final = re.compile(r"\(([^()]*)\)")
 _NUMBER: Final = re.compile(r"\s*-?[0-9]{1,5}\s*")
 _LONGEST_SCRIPT: Final = 160
+#: Condition of what is held instead -> how the import says it.
+_HELD: Final = {
+    "true": "every image is held, because conditions cannot say which",
+    "false": "nothing: whatever the test, CTP blanks nothing by it",
+}
 
 
 def is_pixel_script(text: str) -> bool:
@@ -27,8 +32,8 @@ def is_pixel_script(text: str) -> bool:
 def import_pixels(text: str, *, file: str, draft: Draft) -> None:
     """Add a mask rule for every signature of a pixel script.
 
-    A signature that cannot be carried over holds the instances that it is about, or every image if conditions cannot
-    say which those are.
+    A signature that cannot be carried over holds the instances that it may be about, by the tests that can be said;
+    every image if none can.
 
     Parameters
     ----------
@@ -46,9 +51,10 @@ def import_pixels(text: str, *, file: str, draft: Draft) -> None:
         try:
             condition, remarks = filter_condition(found["test"])
         except FilterError as failed:
-            draft.pixels.append(PixelMask((), "", because))
-            instead = "every image is held, because conditions cannot say which"
-            draft.not_carried.append(NotCarried(place, script, str(failed), instead))
+            held = _widest(found["test"])
+            if held != "false":
+                draft.pixels.append(PixelMask((), "" if held == "true" else held, because))
+            draft.not_carried.append(NotCarried(place, script, str(failed), _HELD.get(held, f"held: {held}")))
             continue
         if condition == "false":
             why = "the condition is never true: CTP blanks nothing by it"
@@ -60,6 +66,14 @@ def import_pixels(text: str, *, file: str, draft: Draft) -> None:
             why = "an area is not (x,y,width,height) of an image"
             draft.not_carried.append(NotCarried(place, script, why, "such images are held"))
         draft.pixels.append(PixelMask(areas or (), "" if condition == "true" else condition, because))
+
+
+def _widest(test: str) -> str:
+    """The condition for the images that a signature may be about, of which a part cannot be said."""
+    try:
+        return widest_condition(test).text
+    except FilterError:
+        return "true"
 
 
 def _areas(text: str) -> tuple[str, ...] | None:

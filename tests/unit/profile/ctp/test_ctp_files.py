@@ -256,6 +256,16 @@ def test_signatures_become_masks(tmp_path: Path, option: str) -> None:
         ('{ Modality.equals("US") } (0,0,5)', [("HoldPixels", 'Modality == "US"')], "an area is not"),
         # nor are words
         ('{ Modality.equals("US") } (a,0,5,5)', [("HoldPixels", 'Modality == "US"')], "an area is not"),
+        # what cannot be said holds those that the rest is about, whatever it says; not every image
+        ('{ Modality.equals("US") * PixelData.equals("x") } (0,0,5,5)', [("HoldPixels", 'Modality == "US"')], "VR"),
+        (
+            '{ Modality.equals("US") * Manufacturer.contain("X") } (0,0,5,5)',
+            [("HoldPixels", 'Modality == "US"')],
+            "no method",
+        ),
+        ('{ false. * PixelData.equals("x") } (0,0,5,5)', [], "VR"),
+        # an element that the standard does not have is empty
+        ('{ Modality.equals("US") * [1018,1018].equals("") } (0,0,5,5)', [("Mask", 'Modality == "US"')], "no such"),
         # never true: nothing to blank
         ("{ false. } (0,0,5,5)", [], "never true"),
         # always true: all images

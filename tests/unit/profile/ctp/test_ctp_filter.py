@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from gateway.profile.condition import Condition
 from gateway.profile.ctp import import_ctp
-from gateway.profile.ctp.filters import FilterError, filter_condition
+from gateway.profile.ctp.filters import FilterError, filter_condition, narrowest_condition, widest_condition
 from tests.unit.profile.ctp.support import decision, instance, item, load, values
 
 GIVEN = {
@@ -160,7 +160,6 @@ def test_the_profile_decides_so(tmp_path: Path, script: str, outcome: str) -> No
         ('TransferSyntaxUID.equals("1.2")', 1, "no element of the data set"),
         ('Manufacturer.matches("(?=A).*")', 1, "pattern"),
         (r'ImageType.matches("ORIGINAL\\\\PRIMARY.*")', 1, "several values"),
-        (r'ImageType.contains("ORIGINAL\PRIMARY")', 1, "across"),
         ('PixelSpacing.contains("0.5")', 1, "list of numbers"),
         ('SliceThickness.contains("1.5")', 1, "decimal"),
         ('RequestAttributesSequence::ScheduledProtocolCodeSeq::CodeValue.equals("x")', 1, "one sequence deep"),
@@ -173,6 +172,87 @@ def test_refuses(tmp_path: Path, script: str, line: int, problem: str) -> None:
         filter_condition(script)
     assert problem in str(caught.value)
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("script", "passes"),
+    [
+        # an element that the standard does not have is read as empty
+        ('[1018,1018].equals("")', True),
+        ('[1018,1018].equals("DIGITIZED")', False),
+        ('![1018,1018].contains("X")', True),
+        ('[1018,1018].startsWith("")', True),
+        ('[1018,1018].matches(".*")', True),
+        ('[1018,1018].matches("X+")', False),
+        ('[1018,1018].isLessThan("5")', False),
+        ('[1018,1018].equals("") * Modality.equals("MR")', False),
+        # a text across several values
+        (r'ImageType.contains("ORIGINAL\PRIMARY")', True),
+        (r'ImageType.contains("MARY\AX")', True),
+        (r'ImageType.containsIgnoreCase("mary\ax")', True),
+        (r'ImageType.contains("L\PRIMARY\A")', True),
+        (r'ImageType.contains("ORIGINAL\AXIAL")', False),
+        (r'ImageType.contains("L\PRIM\A")', False),
+        (r'ImageType.contains("AXIAL\X")', False),
+        (r'ImageType.contains("\PRIMARY")', True),
+        (r'ImageType.startsWith("ORIGINAL\PRI")', True),
+        (r'ImageType.startsWith("PRIMARY\AX")', False),
+        (r'ImageType.endsWith("MARY\AXIAL")', True),
+        (r'ImageType.endsWith("ORIGINAL\PRIMARY")', False),
+    ],
+)
+def test_decides_as_ctp_where_the_standard_has_nothing(tmp_path: Path, script: str, passes: bool) -> None:
+    found = Condition.compile(filter_condition(script).text, place="here")
+    assert found.evaluate(values(tmp_path, instance(**GIVEN), found.keywords)) is passes
+
+
+#: A test that no condition says.
+UNSAID = 'PixelData.equals("x")'
+
+
+@pytest.mark.parametrize(
+    ("script", "widest", "narrowest"),
+    [
+        (UNSAID, "true", "false"),
+        (f"!{UNSAID}", "true", "false"),
+        # the other tests say as much as they can
+        (f'Modality.equals("US") * {UNSAID}', 'Modality == "US"', "false"),
+        (f'Modality.equals("US") + {UNSAID}', "true", 'Modality == "US"'),
+        (f'Modality.equals("US") * !{UNSAID}', 'Modality == "US"', "false"),
+        (f'!(Modality.equals("US") * {UNSAID})', "true", 'Modality != "US"'),
+        (f'!(Modality.equals("US") + {UNSAID})', 'Modality != "US"', "false"),
+        (f'!(!Modality.equals("US") + !{UNSAID})', '!(Modality != "US")', "false"),
+        (f'(Modality.equals("US") + {UNSAID}) * Rows.equals("5")', '(present("Rows") && Rows == 5)',
+         'Modality == "US" && present("Rows") && Rows == 5'),
+        # a name of no element is such a test
+        ('Modality.equals("US") * Modalty.equals("X")', 'Modality == "US"', "false"),
+        # all can be said: nothing changes
+        ('Modality.equals("US")', 'Modality == "US"', 'Modality == "US"'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_said_counts_as_whatever_is_safe(script: str, widest: str, narrowest: str) -> None:
+    assert (widest_condition(script).text, narrowest_condition(script).text) == (widest, narrowest)
+
+
+def test_a_method_that_ctp_does_not_know_lets_nothing_pass() -> None:
+    script = 'Modality.equals("US") + Manufacturer.contain("X")'
+    assert widest_condition(f"{script}").text == "true"
+    with pytest.raises(FilterError, match='"contain" is no method'):
+        narrowest_condition(script)
+    for broken in ("", 'Modality.equals("US") *', '(Modality.equals("US")', 'true. * Modality.equals("US)'):
+        for made in (widest_condition, narrowest_condition):
+            with pytest.raises(FilterError):
+                made(broken)
+
+
+def test_a_filter_of_which_a_part_cannot_be_said_holds_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "filter.script"
+    path.write_text(f'Modality.equals("CT") + {UNSAID}', encoding="utf-8")
+    imported = import_ctp(None, path, None, "imported")
+    program = load(tmp_path, imported)
+    assert [one.place for one in imported.not_carried] == ["filter.script:1"]
+    assert decision(tmp_path, program, instance(Modality="CT")) == "accepted"
+    assert decision(tmp_path, program, instance(Modality="MR")) == "held"
 
 
 def test_a_filter_that_cannot_be_imported_holds_everything(tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ ROWS = [
     Row("SOPClassUID", "@remove()", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2"),
     # dates move by days that depend on the patient
     Row("StudyDate", "@incrementdate(this,@DATEINC)", "20200131", Like(r"20[12]\d{5}")),
+    # a parameter that the script does not have: another anonymizer fills it in, or moves by days of its own
+    Row("DateOfSecondaryCapture", "@incrementdate(this,@JITTER)", "20200131", Like(r"20[12]\d{5}")),
     Row("SeriesDate", "@hashdate(this,PatientID)", "20200131", Like(r"20[12]\d{5}")),
     Row("AcquisitionDate", "@incrementdate(this,PatientID,ptid)", "20200131", Like(r"20[12]\d{5}")),
     # the year, or the month, or another date
