@@ -17,7 +17,7 @@ GatewayError
 │   ├── DeliveryFailed              the destination is down, slow, or answered something that may pass
 │   ├── OutputOutdated              service.outputs: the output is of a profile that is active no more
 │   ├── SupervisorSilent            service.questions: the supervisor does not answer the process that answers over HTTP
-│   ├── NotifyFailed                notify.base: a person could not be told
+│   ├── NotifyFailed                notify.notifier: a person could not be told
 │   └── NotRunning                  cli.health: no gateway answers
 ├── PermanentError                  another try with the same input gives the same result
 │   ├── ConfigurationError          gateway.yaml is wrong; names file, line and column
@@ -75,21 +75,23 @@ Exception
 ├── OtherSize                       pixels.decoder: a frame is not of the size asked for
 ├── NoHead                          pixels.faces.atlas: nothing in the volume is of the size of a head
 ├── Unsure                          pixels.faces.atlas: the face cannot be told with certainty
-├── Stopped                         pixels.faces.command: the gateway stops
+├── Stopped                         pixels.faces.face_command: the gateway stops
 ├── _Refused                        console.application: somebody may not have what was asked for
+├── _NotKnown                       profile.condition_functions: a value that a condition cannot be decided without
 ├── _Incomplete                     profile.load: the profile is a layer, not whole
 ├── _Unreadable                     dicom.identifiers: the bytes are no data set in this encoding
 └── ValueError
     ├── BadQuery                    console.resource: the parameters of a request
     ├── ExpressionWrong             profile.expression: a pattern or a replacement
     ├── NiftiError                  pixels.faces.nifti: no volume of the geometry expected
+    ├── ConditionWrong              profile.condition_types: a condition that no instance can meet as written
     ├── _Wrong                      profile.action: a rule for attributes
     ├── _Wrong                      profile.pixel_reading: a rule for pixels
-    ├── UnknownElement              profile.ctp.names: a name of no element
-    ├── Inexpressible               profile.ctp.conditions: a test that conditions cannot say
-    ├── FilterError                 profile.ctp.filters: a filter that cannot be read or said
-    ├── NotTranslatable             profile.ctp.model: a script that the profile language does not say
-    └── ScriptError                 profile.ctp.script: a script that cannot be read
+    ├── UnknownElement              profile.importers.ctp.ctp_names: a name of no element
+    ├── Inexpressible               profile.importers.ctp.ctp_conditions: a test that conditions cannot say
+    ├── FilterError                 profile.importers.ctp.filters: a filter that cannot be read or said
+    ├── NotTranslatable             profile.importers.ctp.model: a script that the profile language does not say
+    └── ScriptError                 profile.importers.ctp.script: a script that cannot be read
 
 The first paragraph of a class's docstring is its message; ``{names}`` in it are filled from the facts given to the
 constructor. Facts are tags, VRs, offsets, numbers and names from the configuration: never values of data elements,

@@ -19,9 +19,9 @@ from typing import Final, TypeAlias
 
 from gateway.association import pdu
 from gateway.association.cause import cause_of
-from gateway.association.command import N_EVENT_REPORT_RQ, Command, encode_response
+from gateway.association.command_set import N_EVENT_REPORT_RQ, Command, encode_response
 from gateway.association.connecting import connect
-from gateway.association.message import MessageReader
+from gateway.association.dimse_message import MessageReader
 from gateway.association.pdu import IS_COMMAND, PDU_HEADER, PDV_OVERHEAD, ProposedContext
 from gateway.association.transfer import acknowledge_quickly
 from gateway.dicom.segments import Segment, read_into, total_length

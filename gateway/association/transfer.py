@@ -16,8 +16,8 @@ from enum import Enum
 from struct import Struct
 from typing import Final, Protocol
 
-from gateway.association.command import C_CANCEL_RQ, C_ECHO_RQ, Command, Status, encode_response
-from gateway.association.message import MessageReader
+from gateway.association.command_set import C_CANCEL_RQ, C_ECHO_RQ, Command, Status, encode_response
+from gateway.association.dimse_message import MessageReader
 from gateway.association.pdu import command_pdus
 from gateway.errors import ProtocolViolation
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.errors import ConfigurationError
 from gateway.settings.accounts import hash_password, make_token, token_digest
 

@@ -11,8 +11,8 @@ import typer
 from gateway.audit import AuditAction
 from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.listing import print_table
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import print_table
 from gateway.settings.configuration import load_settings
 
 audit = typer.Typer(help="The audit trail: who did what, and why.", no_args_is_help=True)
@@ -70,7 +70,7 @@ def verify(
 ) -> None:
     """Check that no entry was changed, inserted or removed, nor the end of a chain written anew. Exit code 1 if so."""
     from gateway.custody.sealing import broken_seals, missing_from_log, seal_keys
-    from gateway.ledger.audit import compare_trail, read_trail, verify_trail
+    from gateway.ledger.audit_trail import compare_trail, read_trail, verify_trail
 
     flaws: list[str] = []
     with opened_ledger(config) as ledger:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.listing import say
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import say
 from gateway.errors import ConfigurationError
 from gateway.settings.configuration import load_settings
 

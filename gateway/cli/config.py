@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.settings.configuration import Settings, load_settings
 
 config = typer.Typer(help="Check and explain the configuration.", no_args_is_help=True)
@@ -45,7 +45,7 @@ def check(config: ConfigFile = None) -> None:
 @config.command()
 def reference() -> None:
     """Print the configuration reference as Markdown."""
-    from gateway.cli.reference import configuration_reference
+    from gateway.reference.settings_reference import configuration_reference
 
     typer.echo(configuration_reference(), nl=False)
 
@@ -53,7 +53,7 @@ def reference() -> None:
 @config.command()
 def conformance() -> None:
     """Print the DICOM conformance statement as Markdown."""
-    from gateway.cli.conformance import conformance_statement
+    from gateway.reference.conformance import conformance_statement
 
     typer.echo(conformance_statement(), nl=False)
 
@@ -61,7 +61,7 @@ def conformance() -> None:
 @config.command()
 def example() -> None:
     """Print a configuration file with every key, commented out."""
-    from gateway.cli.reference import configuration_example
+    from gateway.reference.settings_reference import configuration_example
 
     typer.echo(configuration_example(), nl=False)
 

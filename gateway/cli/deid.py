@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.errors import ConfigurationError
 from gateway.printing import cell, terminal
 from gateway.settings.configuration import Settings, load_settings

@@ -24,7 +24,7 @@ from gateway.cli.choice import (
     chosen,
 )
 from gateway.cli.ledger import opened_ledger, print_or
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.ledger import DeliveryState
 from gateway.ledger.states import OPEN
 from gateway.service.again import cancel, resend

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.deliver.destination_settings import DestinationSettings
 from gateway.errors import ConfigurationError
 from gateway.sections.yamlfile import suggestion

@@ -14,8 +14,8 @@ import typer
 from gateway.audit import acting_person
 from gateway.cli.choice import Chosen, ProjectName, Since, Source, Until, chosen
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.listing import print_fields, print_table, say
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import print_fields, print_table, say
 from gateway.custody.original_tokens import KINDS, Originals
 from gateway.custody.secret import GATEWAY, project_secret
 from gateway.errors import ConfigurationError

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 import typer
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.errors import ConfigurationError, TransientError
 from gateway.settings.configuration import Settings, load_settings
 

@@ -15,8 +15,8 @@ import typer
 
 from gateway.audit import acting_person
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.listing import print_fields, print_table, say
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import print_fields, print_table, say
 from gateway.errors import ConfigurationError
 from gateway.ledger import HeldFilter, HeldInstance, Ledger
 from gateway.settings.configuration import Settings, load_settings

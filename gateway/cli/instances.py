@@ -21,7 +21,7 @@ from gateway.cli.choice import (
     chosen,
 )
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.ledger import InstanceState
 from gateway.service.again import redo
 

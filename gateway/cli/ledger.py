@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.errors import ConfigurationError
 from gateway.ledger import Ledger
 from gateway.settings.configuration import load_settings

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.errors import ConfigurationError
 from gateway.sections.yamlfile import suggestion
 from gateway.settings.configuration import load_settings

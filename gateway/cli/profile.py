@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
-from gateway.cli.listing import print_fields, print_table, say
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import print_fields, print_table, say
 from gateway.errors import ConfigurationError, ProfileError
 from gateway.profile import Program, shipped_profiles
 from gateway.profile.language import ProfileFile
@@ -333,7 +333,7 @@ def import_ctp(
 
     The tables hold identity, as the look-up table does: only the account that imports can read them.
     """
-    from gateway.profile.ctp import import_ctp as import_scripts
+    from gateway.profile.importers.ctp import import_ctp as import_scripts
 
     imported = import_scripts(anonymizer, filter_script, lookup, name, pixels=pixels)
     contents = {f"{name}.yaml": imported.profile_text, **imported.tables}

@@ -11,7 +11,7 @@ import typer
 
 from gateway.cli.export import read_file, write_documents
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.errors import ConfigurationError
 from gateway.ledger import AUDIT
 from gateway.settings.configuration import load_settings

@@ -11,8 +11,8 @@ import typer
 
 from gateway.audit import acting_person
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.listing import print_fields, say
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import print_fields, say
 from gateway.errors import ConfigurationError
 from gateway.settings.configuration import load_settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
 from gateway.log import configure_logging
 from gateway.settings.configuration import load_settings
 

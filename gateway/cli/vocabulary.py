@@ -9,8 +9,8 @@ import typer
 
 from gateway.audit import acting_person
 from gateway.cli.ledger import opened_ledger
-from gateway.cli.listing import print_table, say
-from gateway.cli.options import ConfigFile
+from gateway.cli.shared_options import ConfigFile
+from gateway.cli.tables import print_table, say
 from gateway.ledger.site_words import WordState
 from gateway.settings.configuration import load_settings
 

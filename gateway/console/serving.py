@@ -28,7 +28,7 @@ __all__ = ["begin_counting_refusals", "serve"]
 
 #: Longest wait for the supervisor's answer: monitoring waits as long, mostly.
 _ALIVE_SECONDS: Final = 4.0
-#: The readiness waits for a write into the ledger (``gateway.service.pulse``), and for disks.
+#: The readiness waits for a write into the ledger (``gateway.service.ledger_pulse``), and for disks.
 _READY_SECONDS: Final = 8.0
 
 

@@ -26,7 +26,7 @@ from gateway.custody.backup_manifest import (
 from gateway.custody.sealed_secrets import open_secrets
 from gateway.errors import BackupUnusable, ConfigurationError, SpoolUnavailable
 from gateway.ledger import Account, Ledger
-from gateway.ledger.audit import verify_trail
+from gateway.ledger.audit_trail import verify_trail
 from gateway.settings.configuration import Settings
 from gateway.spool import Spool
 from gateway.spool.disk import make_directory

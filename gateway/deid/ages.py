@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from gateway.deid.coded import code_of, text_of
-from gateway.dicom import codes, encode
+from gateway.dicom import coded_concepts, encode
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Buffer, Element, Item, find
 from gateway.profile import Action, Bins, Program, Verb
@@ -106,7 +106,7 @@ def _is_age(buffer: Buffer, elements: list[Element], sets: CharacterSets) -> boo
     if concept is None or not concept[5]:
         return False
     inside = concept[5][0][4]
-    if codes.current(*code_of(buffer, inside, sets)) in _AGES:
+    if coded_concepts.current(*code_of(buffer, inside, sets)) in _AGES:
         return True
     return text_of(buffer, inside, _CODE_MEANING, sets).casefold() in _NAMES
 

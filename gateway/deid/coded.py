@@ -1,8 +1,8 @@
 """Coded entries: codes, their schemes and their meanings (PS3.3 section 8), in every profile and at every depth.
 
 A code is what a device or a person wrote, as its meaning is. What the standard and public terminologies know of it
-(``gateway.dicom.codes``, ``schemes`` and ``units``) is vouched for; of anything else only words that are known to
-identify nobody stay:
+(``gateway.dicom.coded_concepts``, ``schemes`` and ``units``) is vouched for; of anything else only words that are known
+to identify nobody stay:
 
 - a meaning is written again from the dictionary where the code is known, whatever was received; the meaning of a unit
   stays if it is one, otherwise the code is written in its place; any other meaning is cleaned as a descriptor is;
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from gateway.deid.dummies import dummy_value
 from gateway.deid.host import Host
 from gateway.deid.values import encode_value
-from gateway.dicom import codes, encode
+from gateway.dicom import coded_concepts, encode
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Buffer, Element, find
 from gateway.dicom.instance import decode_element
@@ -31,7 +31,7 @@ from gateway.dicom.units import is_unit, names_unit, same_unit
 
 if TYPE_CHECKING:
     from gateway.deid.clean import Cleaner
-    from gateway.deid.identity import ProjectKey
+    from gateway.deid.project_key import ProjectKey
 
 __all__ = ["CODED", "code_of", "has_code", "overrides", "raw_of", "text_of"]
 
@@ -117,7 +117,7 @@ def _public(received: tuple[tuple[int, str], ...]) -> tuple[tuple[int, str], ...
     values = [found[tag] for tag in _CODE_VALUES if found.get(tag)]
     if not is_public(scheme) or (version and not _PLAIN_VERSION.fullmatch(version)):
         return None
-    if not all(codes.meaning_of(scheme, value) or (scheme == _UCUM and is_unit(value)) for value in values):
+    if not all(coded_concepts.meaning_of(scheme, value) or (scheme == _UCUM and is_unit(value)) for value in values):
         return None
     if found.get(_CODE_MEANING):
         if not values:
@@ -130,7 +130,7 @@ def _known_meaning(scheme: str, code: str, received: str) -> str:
     """The meaning that is written for a code of which the dictionary or the grammar of units knows all."""
     if scheme == _UCUM and (is_unit(received) or names_unit(received, code) or same_unit(code, received)):
         return received
-    return codes.meaning_of(scheme, code) or code
+    return coded_concepts.meaning_of(scheme, code) or code
 
 
 class _Voices(NamedTuple):
@@ -165,7 +165,7 @@ def _private(host: _Voices, entry: tuple[tuple[int, str], ...]) -> tuple[tuple[i
 
 def _meaning(host: _Voices, scheme: str, code: str, received: str) -> str | None:
     """What is written for a meaning; None for a dummy. Of a unit never a part is left."""
-    if codes.meaning_of(scheme, code) is not None or (scheme == _UCUM and is_unit(code)):
+    if coded_concepts.meaning_of(scheme, code) is not None or (scheme == _UCUM and is_unit(code)):
         return _known_meaning(scheme, code, received)
     if is_unit(received) and not host.cleaner.identifies(received):
         return received
@@ -175,7 +175,7 @@ def _meaning(host: _Voices, scheme: str, code: str, received: str) -> str | None
 
 def _vouched(host: _Voices, scheme: str, value: str) -> bool:
     """Whether a code may stay. Units are written under other schemes as well."""
-    if codes.meaning_of(scheme, value) is not None:
+    if coded_concepts.meaning_of(scheme, value) is not None:
         return True
     return not host.cleaner.identifies(value) and (fits(scheme, value) or is_unit(value) or host.cleaner.vouches(value))
 

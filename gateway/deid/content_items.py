@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from gateway.dicom import codes
+from gateway.dicom import coded_concepts
 
 __all__ = ["Fate", "Treatment", "treatment"]
 
@@ -76,7 +76,7 @@ def treatment(options: Iterable[str], scheme: str, code: str, value_type: str) -
     scheme, code: the concept name
     value_type: Value Type (0040,A040), such as ``TEXT``
     """
-    row = _table().get((*codes.current(scheme, code), value_type))
+    row = _table().get((*coded_concepts.current(scheme, code), value_type))
     is_text = value_type == "TEXT"
     if row is None:
         return Treatment(Fate.CLEAN if is_text else Fate.RULES)

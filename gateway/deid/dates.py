@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Final, Literal
 
-from gateway.deid.identity import ProjectKey
+from gateway.deid.project_key import ProjectKey
 from gateway.profile import Action, Shift, TimeOfDay, Truncation, Verb
 
 __all__ = ["PLACEHOLDERS", "coarse_value", "dated_value", "is_dating", "patient_shift", "shift_value", "truncate_value"]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.deid.identity import ProjectKey
+from gateway.deid.project_key import ProjectKey
 from gateway.dicom import encode
 from gateway.dicom.dictionary import tag_of, vr_of
 from gateway.dicom.tag import show

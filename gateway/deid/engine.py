@@ -20,7 +20,6 @@ from gateway.deid.clean import Cleaner
 from gateway.deid.dates import dated_value, is_dating, patient_shift
 from gateway.deid.dummies import dummy_value
 from gateway.deid.guard import Guard
-from gateway.deid.identity import ProjectKey
 from gateway.deid.insert import NO_MORE, Insert, changed_items, with_declared_sets
 from gateway.deid.layout import KEEP, PUT, REWRITE, RULE, SEQUENCE, Layout
 from gateway.deid.level import (
@@ -37,16 +36,17 @@ from gateway.deid.level import (
     may_be_sequence,
     value_of,
 )
-from gateway.deid.memory import LONGEST_REMEMBERED, LONGEST_SEQUENCE, STUDY, ItemKey, Items, Memories
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
 from gateway.deid.outcome import Deidentified
 from gateway.deid.patient import PATIENT_ID, Patient
 from gateway.deid.plan import Plan
 from gateway.deid.prepared import Prepared
 from gateway.deid.private import PrivateElement
+from gateway.deid.project_key import ProjectKey
 from gateway.deid.recording import item_numbers, numbers_of_items, record, record_new
 from gateway.deid.sequences import clean_sequence
 from gateway.deid.trace import Trace
+from gateway.deid.value_memory import LONGEST_REMEMBERED, LONGEST_SEQUENCE, STUDY, ItemKey, Items, Memories
 from gateway.deid.values import Gone, Unsure, ValueRules, encode_value, read_values, written_vr
 from gateway.deid.writer import Writer
 from gateway.dicom import encode

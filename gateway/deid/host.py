@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.deid.clean import Cleaner
-from gateway.deid.identity import ProjectKey
+from gateway.deid.project_key import ProjectKey
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Buffer, Item
 from gateway.profile import Program

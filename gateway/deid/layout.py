@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.deid.guard import Guard
-from gateway.deid.memory import is_repeatable
 from gateway.deid.plan import Plan
 from gateway.deid.private import PrivateElement, staying
+from gateway.deid.value_memory import is_repeatable
 from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.profile import Action, Unnamed, Verb
 from gateway.remembering import BoundedMapping

@@ -16,7 +16,7 @@ from typing import Final
 from gateway.deid.coded import code_of, text_of
 from gateway.deid.host import Host
 from gateway.deid.words import words_of
-from gateway.dicom import codes
+from gateway.dicom import coded_concepts
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.encoded import Element, find
 from gateway.dicom.units import is_unit
@@ -106,5 +106,5 @@ def _counts(host: Host, elements: list[Element], sets: CharacterSets) -> bool:
     concept = find(elements, _CONCEPT_NAME)
     if concept is None or not concept[5]:
         return False
-    meaning = codes.meaning_of(*code_of(host.buffer, concept[5][0][4], sets))
+    meaning = coded_concepts.meaning_of(*code_of(host.buffer, concept[5][0][4], sets))
     return meaning is not None and _COUNTS.search(meaning) is not None

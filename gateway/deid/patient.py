@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.deid.identity import ProjectKey
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
+from gateway.deid.project_key import ProjectKey
 from gateway.dicom.instance import Instance
 from gateway.errors import PseudonymMissing, RuleFailed
 from gateway.profile import Identity

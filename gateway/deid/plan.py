@@ -9,17 +9,17 @@ from gateway.deid.alphabet import alphabet
 from gateway.deid.clean import Cleaner
 from gateway.deid.context import Context, Contexts
 from gateway.deid.dummies import dummy_sequence
-from gateway.deid.elders import is_elder
+from gateway.deid.greatest_age import is_elder
 from gateway.deid.guard import Guards
-from gateway.deid.identity import ProjectKey
-from gateway.deid.memory import Memories, is_repeatable
 from gateway.deid.mosaics import check_mosaic, keeps_slices
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
 from gateway.deid.patient import Patient, identify, patient_key, said_of
 from gateway.deid.patient import claims as claims_of
 from gateway.deid.private import Known, PrivateElements
+from gateway.deid.project_key import ProjectKey
 from gateway.deid.sequences import also_cleaned
 from gateway.deid.stamp import Stamp
+from gateway.deid.value_memory import Memories, is_repeatable
 from gateway.dicom.dictionary import VR_OF
 from gateway.dicom.instance import Instance
 from gateway.dicom.iod import element_type

@@ -7,7 +7,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
-from gateway.deid.identity import ProjectKey
+from gateway.deid.project_key import ProjectKey
 from gateway.dicom import encode
 from gateway.dicom.encoded import Element
 from gateway.dicom.uid import is_well_known

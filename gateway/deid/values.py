@@ -11,8 +11,8 @@ from pydicom import config as pydicom_config
 from pydicom.valuerep import validate_value
 
 from gateway.deid.generalise import generalise
-from gateway.deid.identity import ProjectKey
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
+from gateway.deid.project_key import ProjectKey
 from gateway.dicom.charset import CharacterSets
 from gateway.dicom.dictionary import vr_of
 from gateway.dicom.encoded import Buffer, Element

@@ -1,7 +1,7 @@
 """The words that descriptors may keep, and those that announce an identity.
 
-Four sources: the words of coded terms (``gateway.dicom.codes``) without those that many people or a municipality bear
-as a name (``data/name-words.txt``), the words of radiology in nine languages and of diagnoses
+Four sources: the words of coded terms (``gateway.dicom.coded_concepts``) without those that many people or a
+municipality bear as a name (``data/name-words.txt``), the words of radiology in nine languages and of diagnoses
 (``data/descriptor-words.txt``, ``data/diagnosis-words.txt``), those that need more care (``data/terms.yaml``), and the
 words that a site adds in its profile. A word that none of them has is taken for a name, unless it is like a term
 (``gateway.deid.likeness``).
@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gateway.deid.likeness import Likeness
-from gateway.dicom import codes
+from gateway.dicom import coded_concepts
 
 __all__ = ["Words", "coded_words", "fold", "words_of"]
 
@@ -114,7 +114,7 @@ def coded_words() -> frozenset[str]:
     """The folded words of two letters and more of all code meanings that are known."""
     return frozenset(
         word
-        for meaning in codes.meanings()
+        for meaning in coded_concepts.meanings()
         for word in "".join(letter if letter.isalpha() else " " for letter in meaning.lower()).split()
         if len(word) > 1
     )

@@ -3,11 +3,11 @@
 SQLite or PostgreSQL by the same code. It holds no identity: keyed hashes and new values only (promise P9).
 """
 
-from gateway.ledger.archive import Archive, Written
-from gateway.ledger.audit import AuditEnd, AuditRecord
-from gateway.ledger.finding import DeliveryGroup, InstanceGroup, StudyFilter, StudyReport, Tokens
+from gateway.ledger.archived_history import Archive, Written
+from gateway.ledger.audit_trail import AuditEnd, AuditRecord
 from gateway.ledger.keys import KeyVersion
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.ledger_writer import MOST_WAITING, LedgerWriter
 from gateway.ledger.moving import PIXEL_CODES
 from gateway.ledger.records import (
     DUPLICATE,
@@ -53,7 +53,7 @@ from gateway.ledger.seals import AUDIT, ChainEnd, ChainSeal, chain_of
 from gateway.ledger.selection import Selection
 from gateway.ledger.sole_use import LedgerInUse, SoleUse
 from gateway.ledger.states import DeliveryState, InstanceState
-from gateway.ledger.writer import MOST_WAITING, LedgerWriter
+from gateway.ledger.studies import DeliveryGroup, InstanceGroup, StudyFilter, StudyReport, Tokens
 
 __all__ = [
     "AUDIT",

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditEntry
 from gateway.ledger import completeness, history
-from gateway.ledger.audit import append as append_audit
+from gateway.ledger.audit_trail import append as append_audit
 from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import SUPERSEDED, WAITS_FOR_AN_OLDER_ONE, end, settle
 from gateway.ledger.database import CHUNK, OnDatabase, chunks, each_of, lock, records

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.audit import SYSTEM, AuditAction, AuditEntry
-from gateway.ledger.archive import Archive, Written, next_number, remove_history, steps_of, taken_steps
-from gateway.ledger.audit import append
+from gateway.ledger.archived_history import Archive, Written, next_number, remove_history, steps_of, taken_steps
+from gateway.ledger.audit_trail import append
 from gateway.ledger.columns import utc_now
 from gateway.ledger.database import OnDatabase, each_of, insert
 from gateway.ledger.schema import (

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditAction, AuditEntry
 from gateway.errors import FeaturesSuspected, WaitsForSeries
-from gateway.ledger import audit
+from gateway.ledger import audit_trail
 from gateway.ledger.columns import utc_now
 from gateway.ledger.database import OnDatabase, chunks, each_of, insert
 from gateway.ledger.moving import move
@@ -226,7 +226,7 @@ class Faces(OnDatabase):
                 because=because,
                 facts={"pixels": True, "about": "face", "series": series_key, "instances": len(rows)},
             )
-            audit.append(connection, entry, at=at)
+            audit_trail.append(connection, entry, at=at)
             return count
 
         return self._database.write("accept faces", work)

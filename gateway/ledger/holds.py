@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditAction, AuditEntry
-from gateway.ledger import audit
+from gateway.ledger import audit_trail
 from gateway.ledger.columns import utc_now
 from gateway.ledger.database import OnDatabase, chunks, each_of, insert
 from gateway.ledger.records import HeldAbout, HeldFilter, HeldGroup, HeldInstance, HeldResult
@@ -173,7 +173,7 @@ class Holds(OnDatabase):
                         subject=f"instance {number}",
                         facts=dict(facts or {}),
                     )
-                    audit.append(connection, entry, at=at)
+                    audit_trail.append(connection, entry, at=at)
 
         self._database.write("record what was shown", work)
 

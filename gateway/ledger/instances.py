@@ -19,7 +19,6 @@ from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import supersede
 from gateway.ledger.crosswalk import insert_rows
 from gateway.ledger.database import ForEach, OnDatabase, chunks, each_of, records, spelt
-from gateway.ledger.finding import fingerprint, original_ids
 from gateway.ledger.history import Transition
 from gateway.ledger.holds import record_holds
 from gateway.ledger.identities import claims_of, lock_of, one_patient
@@ -36,9 +35,10 @@ from gateway.ledger.records import (
     Result,
 )
 from gateway.ledger.redo import ask_again
-from gateway.ledger.sampling import look_at_all, series_locks
+from gateway.ledger.sampled_series import look_at_all, series_locks
 from gateway.ledger.schema import LEASED, STANDING_FOR_CONTENT, WAITING, instances, outputs, reviews
 from gateway.ledger.states import InstanceState, Mover
+from gateway.ledger.studies import fingerprint, original_ids
 from gateway.ledger.vocabulary import insert_sightings
 from gateway.remembering import BoundedMapping
 

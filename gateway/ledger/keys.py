@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditEntry
-from gateway.ledger.audit import append
+from gateway.ledger.audit_trail import append
 from gateway.ledger.database import OnDatabase, insert
 from gateway.ledger.schema import project_keys
 

@@ -10,33 +10,33 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.ledger.account import Accounts
-from gateway.ledger.archive import Archives
-from gateway.ledger.audit import AuditTrail
+from gateway.ledger.archived_history import Archives
+from gateway.ledger.audit_trail import AuditTrail
 from gateway.ledger.crosswalk import Crosswalk
 from gateway.ledger.database import Database, Synchronous
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.departure import Departures
+from gateway.ledger.destination_labels import Labels
 from gateway.ledger.faces import Faces
 from gateway.ledger.figures import Figures
-from gateway.ledger.finding import Studies
 from gateway.ledger.history import Histories
 from gateway.ledger.holds import Holds
 from gateway.ledger.instances import Instances
 from gateway.ledger.keys import Keys
-from gateway.ledger.labels import Labels
 from gateway.ledger.migrate import migrate
 from gateway.ledger.notices import Notices
-from gateway.ledger.numbers import Numbers
 from gateway.ledger.occurrences import Occurrences
+from gateway.ledger.pseudonym_numbers import Numbers
 from gateway.ledger.pulse import Pulse
 from gateway.ledger.receipts import Receipts
 from gateway.ledger.redo import Corrections
 from gateway.ledger.retention import Retention
 from gateway.ledger.reviews import Reviews
-from gateway.ledger.sampling import Sampling
+from gateway.ledger.sampled_series import Sampling
 from gateway.ledger.seals import Seals
 from gateway.ledger.snapshot import Snapshots
 from gateway.ledger.sole_use import SoleUse
+from gateway.ledger.studies import Studies
 from gateway.ledger.vocabulary import Vocabulary
 
 #: A second or so to read.

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditEntry, AuditFact
 from gateway.ledger import history
-from gateway.ledger.audit import append as append_audit
+from gateway.ledger.audit_trail import append as append_audit
 from gateway.ledger.columns import utc_now
 from gateway.ledger.corrections import settle
 from gateway.ledger.database import CHUNK, OnDatabase, each_of

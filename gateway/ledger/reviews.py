@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditAction, AuditEntry, AuditFact
-from gateway.ledger import audit
+from gateway.ledger import audit_trail
 from gateway.ledger.columns import printable, utc_now
 from gateway.ledger.database import OnDatabase, chunks, each_of, insert
 from gateway.ledger.holds import settle_series
@@ -64,7 +64,7 @@ class Reviews(OnDatabase):
                     settle_series(connection, [one.instance_id], actor=one.actor, because=one.because, at=at)
                 _release(connection, [one.instance_id], at, one.actor)
                 _put(connection, one, at)
-                audit.append(connection, _entry(one), at=at)
+                audit_trail.append(connection, _entry(one), at=at)
 
         self._database.write("record reviews", work)
 
@@ -213,7 +213,7 @@ def _audit(
 ) -> None:
     for number in ids:
         entry = AuditEntry(actor=actor, action=action, subject=_subject(number), because=because)
-        audit.append(connection, entry, at=at)
+        audit_trail.append(connection, entry, at=at)
 
 
 def _subject(number: int) -> str:

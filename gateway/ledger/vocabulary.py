@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.audit import AuditEntry
-from gateway.ledger.audit import append as append_audit
+from gateway.ledger.audit_trail import append as append_audit
 from gateway.ledger.database import OnDatabase, insert
 from gateway.ledger.schema import site_words, word_sightings
 from gateway.ledger.site_words import SiteWord, WordSighting, WordState

@@ -15,8 +15,8 @@ from typing import Final
 
 import structlog
 
-from gateway.notify.base import NotifyFailed
 from gateway.notify.message import Message
+from gateway.notify.notifier import NotifyFailed
 from gateway.settings.notification_settings import SmtpNotification
 
 __all__ = ["Mailer"]

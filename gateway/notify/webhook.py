@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import DeliveryFailed
-from gateway.notify.base import NotifyFailed
 from gateway.notify.message import Message
+from gateway.notify.notifier import NotifyFailed
 from gateway.settings.notification_settings import WebhookNotification
 from gateway.version import USER_AGENT
 from gateway.web.calls import Calls, ascii_url

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from gateway.errors import RuleFailed
-from gateway.profile.pixels import Rectangle
+from gateway.profile.pixel_program import Rectangle
 
 __all__ = ["Area", "area_of", "covered", "outside", "united"]
 

@@ -28,7 +28,7 @@ from gateway.pixels.geometry import Effect, effect_of, in_frames
 from gateway.pixels.planes import Planes
 from gateway.pixels.regions import CORNERS, ULTRASOUND_REGIONS, region_of
 from gateway.profile import Program, Verb
-from gateway.profile.pixels import Crop
+from gateway.profile.pixel_program import Crop
 
 __all__ = ["Adapted", "adapted", "edges", "kept"]
 

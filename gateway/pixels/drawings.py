@@ -19,7 +19,7 @@ from gateway.pixels.areas import Area
 from gateway.pixels.overlays import OVERLAY_DATA, OverlayPlane, overlay_groups
 from gateway.pixels.text import TextBox, TextFinder
 from gateway.profile import Program, Verb
-from gateway.profile.pixels import FindText
+from gateway.profile.pixel_program import FindText
 
 __all__ = ["Drawings", "drawings_of", "keeps_overlays_in_pixels"]
 

@@ -19,7 +19,7 @@ from gateway.pixels.faces.blanking import Blank
 from gateway.pixels.fill import Frame, blacken, fill_of, needs_extremes, without_unused_bits
 from gateway.pixels.regions import ultrasound_regions
 from gateway.profile import Program
-from gateway.profile.pixels import Crop, KeepRegion, Mask, PixelRule, UltrasoundRegions
+from gateway.profile.pixel_program import Crop, KeepRegion, Mask, PixelRule, UltrasoundRegions
 
 __all__ = ["Edit", "EditedFrames", "Frames", "edit_of", "has_hidden_bits", "name_of"]
 

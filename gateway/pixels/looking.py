@@ -12,7 +12,7 @@ from gateway.errors import RuleFailed
 from gateway.pixels.caution import CAUTIONS
 from gateway.profile import Condition, Program
 from gateway.profile.condition_types import SOP_CLASS, sop_class_keyword
-from gateway.profile.pixels import Crop, HoldPixels, KeepRegion, Mask, Pass, UltrasoundRegions
+from gateway.profile.pixel_program import Crop, HoldPixels, KeepRegion, Mask, Pass, UltrasoundRegions
 from gateway.profile.situation import NOBODY
 
 __all__ = ["Fate", "Kind", "in_lines", "kinds", "unlooked", "unlooked_in_words"]

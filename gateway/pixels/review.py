@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from gateway.profile.pixels import Rectangle
+from gateway.profile.pixel_program import Rectangle
 
 __all__ = ["Decision", "Review"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.dicom import encode
-from gateway.dicom.codes import meaning_of
+from gateway.dicom.coded_concepts import meaning_of
 from gateway.dicom.encoded import find
 from gateway.dicom.instance import Instance, decode_element
 from gateway.dicom.iod import element_type

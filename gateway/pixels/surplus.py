@@ -28,11 +28,11 @@ from gateway.pixels import jpeg, jpeg_2000, rle
 from gateway.pixels.description import PixelDescription, describe
 from gateway.pixels.fragments import EXTENDED_LENGTHS, EXTENDED_OFFSETS, Fragments
 from gateway.pixels.pieces import Piece, is_padded
+from gateway.pixels.pixel_treatment import PixelOutcome
 from gateway.pixels.review import Review
 from gateway.pixels.syntaxes import is_followed, is_video, structure_of
-from gateway.pixels.treatment import PixelOutcome
 from gateway.profile import Program
-from gateway.profile.pixels import Pass
+from gateway.profile.pixel_program import Pass
 
 __all__ = ["Surplus", "drop_surplus", "surplus_of"]
 

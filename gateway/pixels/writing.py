@@ -2,7 +2,7 @@
 
 Frames are written without loss. What was encoded is decoded again and compared before it counts; an encoder's error
 must not reach an archive. Since a library may read its own errors as it wrote them, a second one decodes too: here, or
-where the whole output is checked (``gateway.pixels.check``).
+where the whole output is checked (``gateway.pixels.pixel_check``).
 """
 
 from __future__ import annotations

@@ -7,7 +7,22 @@ from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
 from gateway.profile.load import load_profile, shipped_profiles
 from gateway.profile.lookup import LookupTable
-from gateway.profile.options import (
+from gateway.profile.program import (
+    AcceptRule,
+    Action,
+    Code,
+    Dates,
+    Origin,
+    PathRule,
+    Pattern,
+    PrivateRule,
+    ProfileTest,
+    Program,
+    Shift,
+    Times,
+)
+from gateway.profile.verb import Verb, resolve
+from gateway.profile.verb_options import (
     Believing,
     Bins,
     Mapping_,
@@ -24,21 +39,6 @@ from gateway.profile.options import (
     Truncation,
     Unnamed,
 )
-from gateway.profile.program import (
-    AcceptRule,
-    Action,
-    Code,
-    Dates,
-    Origin,
-    PathRule,
-    Pattern,
-    PrivateRule,
-    ProfileTest,
-    Program,
-    Shift,
-    Times,
-)
-from gateway.profile.verb import Verb, resolve
 
 __all__ = [
     "AcceptRule",

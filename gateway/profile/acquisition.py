@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.dicom.private_dictionary import private_vr
-from gateway.profile.options import Numeric
+from gateway.profile.verb_options import Numeric
 
 __all__ = ["ACQUISITION_PRIVATE", "NUMERIC_VRS", "AcquisitionElement", "numeric_of"]
 

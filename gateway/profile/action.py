@@ -15,7 +15,11 @@ from gateway.profile.condition import Condition
 from gateway.profile.expression import Expression, ExpressionWrong
 from gateway.profile.language import KEYS_OF_VERBS, GeneraliseForm, ProfileFile, RegexForm, Rule
 from gateway.profile.lookup import VALUE_COLUMNS, LookupTable, load_table
-from gateway.profile.options import (
+from gateway.profile.program import Action, Origin
+from gateway.profile.rules import check_action
+from gateway.profile.target import PrivateElement, Target, parse_target
+from gateway.profile.verb import Verb
+from gateway.profile.verb_options import (
     Believing,
     Bins,
     Mapping_,
@@ -29,10 +33,6 @@ from gateway.profile.options import (
     Truncation,
     Unnamed,
 )
-from gateway.profile.program import Action, Origin
-from gateway.profile.rules import check_action
-from gateway.profile.target import PrivateElement, Target, parse_target
-from gateway.profile.verb import Verb
 from gateway.sections.yamlfile import Document, KeyPath, Problems, suggestion
 
 

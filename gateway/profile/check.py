@@ -18,8 +18,8 @@ from gateway.extras import deface, ocr
 from gateway.profile.check_mosaic import lost_slices
 from gateway.profile.check_times import lost
 from gateway.profile.load import Loaded, load_layers, load_profile, shipped_profiles
+from gateway.profile.pixel_program import Deface, Encode, FindText, Pass
 from gateway.profile.pixel_wording import key_of
-from gateway.profile.pixels import Deface, Encode, FindText, Pass
 from gateway.profile.program import Action, Program
 from gateway.profile.resolve import Disagreement
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT, private_vr

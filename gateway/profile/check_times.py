@@ -8,11 +8,11 @@ from typing import Final, Literal
 from gateway.dicom.dictionary import keyword_of, tag_of
 from gateway.errors import RuleFailed
 from gateway.profile.condition import Condition
-from gateway.profile.options import TimeOfDay
 from gateway.profile.program import Program
 from gateway.profile.situation import NOBODY
 from gateway.profile.times import REMOVED, TIMES
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import TimeOfDay
 
 __all__ = ["lost", "takes"]
 

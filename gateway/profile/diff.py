@@ -10,8 +10,8 @@ from gateway.dicom.dictionary import VR_OF
 from gateway.dicom.tag import show
 from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
+from gateway.profile.pixel_program import PixelProgram, PixelRule
 from gateway.profile.pixel_wording import pixels_in_words
-from gateway.profile.pixels import PixelProgram, PixelRule
 from gateway.profile.program import AcceptRule, Action, Program
 from gateway.profile.wording import (
     OUTCOMES,

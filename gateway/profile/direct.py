@@ -10,9 +10,9 @@ from typing import Final
 
 from gateway.dicom.dictionary import keyword_of
 from gateway.dicom.tag import show
-from gateway.profile.options import Source
 from gateway.profile.program import Action, Program
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import Source
 
 __all__ = ["DIRECT", "revealed"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from gateway.profile.options import Bins
 from gateway.profile.program import Action, Origin, Program
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import Bins
 
 __all__ = ["BIRTH_DATES", "OLDEST", "PATIENT_AGE", "age_limit", "without_birth_dates"]
 

@@ -17,12 +17,12 @@ from gateway.dicom.tag import (
 )
 from gateway.errors import ConfigurationError
 from gateway.profile.element import ElementName
-from gateway.profile.options import Believing
 from gateway.profile.pixel_wording import key_of, pixels_in_words
 from gateway.profile.program import Action, Program
 from gateway.profile.retained import retaining
 from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.profile.verb import Verb, resolve
+from gateway.profile.verb_options import Believing
 from gateway.profile.wording import VERBS, in_words, is_patient_pseudonym, patient_in_words, place_of
 
 __all__ = ["Explanation", "Reason", "candidates", "explain"]

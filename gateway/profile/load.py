@@ -24,8 +24,8 @@ from gateway.profile.direct import revealed
 from gateway.profile.example import read_tests
 from gateway.profile.language import ProfileFile
 from gateway.profile.methods import METHODS
+from gateway.profile.pixel_program import FindText, PixelProgram, PixelRule
 from gateway.profile.pixel_reading import read_pixels
-from gateway.profile.pixels import FindText, PixelProgram, PixelRule
 from gateway.profile.program import AcceptRule, Action, Code, Origin, ProfileTest, Program
 from gateway.profile.resolve import LayerRules, Resolved, resolve_rules
 from gateway.profile.setting import read_dates, read_identity, read_times, read_vocabulary

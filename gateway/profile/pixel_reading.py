@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.errors import ProfileError
 from gateway.profile.condition import Condition
 from gateway.profile.language import CropForm, PixelRuleForm, ProfileFile
-from gateway.profile.pixels import (
+from gateway.profile.pixel_program import (
     Crop,
     Deface,
     Encode,

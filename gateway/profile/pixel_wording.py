@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, assert_never
 
-from gateway.profile.pixels import (
+from gateway.profile.pixel_program import (
     Crop,
     Deface,
     Encode,

@@ -15,10 +15,10 @@ from gateway.dicom.dictionary import VR_OF, is_known
 from gateway.dicom.tag import is_beyond_repeating, is_group_length, is_private
 from gateway.profile.condition import Condition
 from gateway.profile.identity import Identity
-from gateway.profile.options import Options
 from gateway.profile.origin import Origin
-from gateway.profile.pixels import PixelProgram, Rectangle
+from gateway.profile.pixel_program import PixelProgram, Rectangle
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import Options
 from gateway.remembering import BoundedMapping
 
 __all__ = [

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from gateway.dicom.dictionary import vr_of
 from gateway.dicom.identifying import KINDS, Kind
-from gateway.profile.options import RetainedUid
 from gateway.profile.program import Action, Program
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import RetainedUid
 
 __all__ = ["retaining"]
 

@@ -12,11 +12,11 @@ from gateway.dicom.dictionary import entry, is_known, keyword_of
 from gateway.dicom.tag import is_private, show
 from gateway.profile import pseudonym
 from gateway.profile.acquisition import ACQUISITION_PRIVATE
-from gateway.profile.options import Believing, Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 from gateway.profile.program import Action
 from gateway.profile.stamps import is_stamp
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import Believing, Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 
 #: SOP Class UID and Specific Character Set: without them an instance is none, or its text cannot be read.
 ONLY_KEPT: Final = frozenset((0x00080005, 0x00080016))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.profile.element import ElementName
 from gateway.profile.explain import candidates
 from gateway.profile.load import Loaded
-from gateway.profile.own import own_rules
+from gateway.profile.own_rules import own_rules
 from gateway.profile.pixel_wording import pixels_in_words
 from gateway.profile.verb import Verb
 from gateway.profile.wording import (

@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.dicom.dictionary import VR_OF
-from gateway.profile.options import TimeOfDay
 from gateway.profile.program import Action, Code, Origin, PrivateRule, Program, Times
 from gateway.profile.target import FOREIGN_GROUPS, At, PrivateElement, Target
 from gateway.profile.verb import Verb
+from gateway.profile.verb_options import TimeOfDay
 
 __all__ = ["OFFSET_FROM_UTC", "REMOVED", "TIMES", "claimed", "coarsened", "exempt", "is_exempt", "own_names"]
 

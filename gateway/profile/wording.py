@@ -9,7 +9,10 @@ from gateway.dicom.dictionary import keyword_of
 from gateway.dicom.tag import show
 from gateway.profile.elders import age_limit
 from gateway.profile.load import shipped_profiles
-from gateway.profile.options import (
+from gateway.profile.program import Action, Code, Origin, PathRule, Pattern, PrivateRule, Program, Shift
+from gateway.profile.times import exempt, is_exempt
+from gateway.profile.verb import Verb
+from gateway.profile.verb_options import (
     Believing,
     Bins,
     Mapping_,
@@ -26,9 +29,6 @@ from gateway.profile.options import (
     Truncation,
     Unnamed,
 )
-from gateway.profile.program import Action, Code, Origin, PathRule, Pattern, PrivateRule, Program, Shift
-from gateway.profile.times import exempt, is_exempt
-from gateway.profile.verb import Verb
 
 __all__ = [
     "DATES",

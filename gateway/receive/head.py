@@ -11,7 +11,7 @@ from dataclasses import replace
 from struct import Struct
 from typing import Final
 
-from gateway.association.command import Status
+from gateway.association.command_set import Status
 from gateway.dicom.encoded import HEADER_SIZE
 from gateway.dicom.tag import UNDEFINED_LENGTH
 from gateway.dicom.transfer_syntax import TransferSyntax

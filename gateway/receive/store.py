@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from gateway.association.acceptor import Caller
-from gateway.association.command import C_STORE_RQ, Command, Status
+from gateway.association.command_set import C_STORE_RQ, Command, Status
 from gateway.association.transfer import AcceptedContext
 from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.identifiers import WINDOW

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from gateway.dicom.segments import copy_to
 from gateway.errors import RuleFailed
 from gateway.pixels.areas import area_of
-from gateway.profile.pixels import Rectangle
+from gateway.profile.pixel_program import Rectangle
 from gateway.profile.program import ProfileTest
 from gateway.rehearsal.dry_run import DryRunResult
 

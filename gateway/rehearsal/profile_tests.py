@@ -12,8 +12,8 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.tag import PIXEL_DATA
 from gateway.errors import RuleFailed
 from gateway.profile import Origin, Program
-from gateway.profile.own import Rule, own_rules
-from gateway.profile.pixels import FindText, Pass, PixelProgram
+from gateway.profile.own_rules import Rule, own_rules
+from gateway.profile.pixel_program import FindText, Pass, PixelProgram
 from gateway.profile.program import ProfileTest
 from gateway.profile.situation import decided
 from gateway.rehearsal.dry_run import DEMONSTRATION_KEY, DryRun, DryRunResult, opening

@@ -12,7 +12,7 @@ from gateway.profile import Action, Program, Verb, load_profile
 from gateway.profile.element import ElementName, show_element
 from gateway.profile.explain import candidates
 from gateway.profile.load import Loaded
-from gateway.profile.own import own_rules
+from gateway.profile.own_rules import own_rules
 from gateway.profile.pixel_wording import pixels_in_words
 from gateway.profile.wording import (
     IDENTIFIED,

@@ -22,7 +22,7 @@ from gateway.pixels.faces.rendering import preview
 from gateway.pixels.frames import open_frames
 from gateway.pixels.picture import DrawnBox, Picture, draw, picture_of, png, shrunk
 from gateway.profile import Program, load_profile, shipped_profiles
-from gateway.profile.pixels import FindText, Pass, PixelProgram
+from gateway.profile.pixel_program import FindText, Pass, PixelProgram
 from gateway.profile.situation import decided
 from gateway.service.faces_of_series import face_of, volume_of
 from gateway.settings.configuration import Settings

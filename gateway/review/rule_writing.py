@@ -15,7 +15,7 @@ from gateway.ledger import HeldFilter, HeldInstance, Ledger
 from gateway.pixels.areas import Area
 from gateway.profile import shipped_profiles
 from gateway.profile.check import check_profile
-from gateway.profile.pixels import FindText, KeepRegion, Mask, PixelProgram, PixelRule, Rectangle
+from gateway.profile.pixel_program import FindText, KeepRegion, Mask, PixelProgram, PixelRule, Rectangle
 from gateway.profile.program import Origin
 from gateway.review.decisions import held_one
 from gateway.review.held_instance import Box, ReviewTable, is_about_pixels

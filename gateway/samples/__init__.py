@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.samples.archive import Archive, Arrived, DicomWebArchive, FolderArchive
-from gateway.samples.check import CheckReport, Finding, check, examine, print_report
+from gateway.samples.arrival import Archive, Arrived, DicomWebArchive, FolderArchive
 from gateway.samples.command import Run, run_samples
-from gateway.samples.identity import Kind
+from gateway.samples.fake_identity import Kind
 from gateway.samples.planting import Planted
+from gateway.samples.sample_check import CheckReport, Finding, check, examine, print_report
+from gateway.samples.sample_study import Sample, generate
 from gateway.samples.send import SendReport, Sent, send
-from gateway.samples.study import Sample, generate
 
 __all__ = [
     "Archive",

@@ -16,10 +16,10 @@ from rich.text import Text
 from gateway.deliver.folder.settings import FolderSettings
 from gateway.errors import ConfigurationError
 from gateway.printing import terminal
-from gateway.samples.archive import Archive, DicomWebArchive, FolderArchive
-from gateway.samples.check import check, print_report
+from gateway.samples.arrival import Archive, DicomWebArchive, FolderArchive
+from gateway.samples.sample_check import check, print_report
+from gateway.samples.sample_study import generate
 from gateway.samples.send import SendReport, send
-from gateway.samples.study import generate
 from gateway.settings.configuration import Settings, load_settings
 
 __all__ = ["Run", "run_samples"]

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydicom import DataElement, Dataset
 
-from gateway.samples.identity import Identity
+from gateway.samples.fake_identity import Identity
 from gateway.samples.modules import Study, code
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from gateway.samples.identity import Identity
+from gateway.samples.fake_identity import Identity
 
 __all__ = [
     "Study",

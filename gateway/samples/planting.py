@@ -10,8 +10,8 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from gateway.dicom.tag import PIXEL_DATA, show
-from gateway.samples.identity import Kind
-from gateway.samples.search import Haystack, needles, spellings
+from gateway.samples.byte_search import Haystack, needles, spellings
+from gateway.samples.fake_identity import Kind
 
 __all__ = ["PREAMBLE", "Planted", "haystacks", "is_in", "locate", "locate_in_preamble", "text_of"]
 

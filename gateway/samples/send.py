@@ -13,12 +13,12 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gateway.association.command import c_store_request
+from gateway.association.command_set import c_store_request
 from gateway.association.requestor import Association, Node, Pair
 from gateway.dicom.file_meta import read_file_meta
 from gateway.dicom.segments import FileRange
 from gateway.errors import DeliveryFailed
-from gateway.samples.study import Sample
+from gateway.samples.sample_study import Sample
 
 __all__ = ["SendReport", "Sent", "send"]
 

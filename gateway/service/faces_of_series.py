@@ -22,7 +22,7 @@ from gateway.ledger import ClaimedSeries, FaceRecord, Ledger
 from gateway.metrics import Metrics
 from gateway.pixels.faces.blanking import Blank, Face, FaceKind, blank_of, packed
 from gateway.pixels.faces.checking import doubt_about
-from gateway.pixels.faces.command import Finding, Stopped, find_face
+from gateway.pixels.faces.face_command import Finding, Stopped, find_face
 from gateway.pixels.faces.places import Slice, places_of
 from gateway.pixels.faces.volume import SeriesVolume, build, frame_values
 from gateway.pixels.frames import FrameReader, open_frames

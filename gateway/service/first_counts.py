@@ -16,7 +16,7 @@ from gateway.deliver.codes import OUTAGES, UNDELIVERED
 from gateway.errors import GatewayError, InstanceError, LedgerUnavailable, TransientError
 from gateway.ledger import DUPLICATE
 from gateway.metrics import Metrics
-from gateway.notify.codes import REASONS
+from gateway.notify.message_codes import REASONS
 from gateway.pixels.faces.blanking import FaceKind
 from gateway.profile import Program
 from gateway.receive.access import ANY_SOURCE

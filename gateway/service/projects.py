@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from gateway.custody.secret import project_secret
 from gateway.deid import ProjectKey
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
 from gateway.profile import Program, load_profile, shipped_profiles
 from gateway.profile.digest import with_words
 from gateway.rehearsal.activation import require_passing

@@ -46,11 +46,11 @@ from gateway.service.gauges import Standing
 from gateway.service.health import Health
 from gateway.service.housekeeping import Housekeeping
 from gateway.service.last_profiles import keep_profiles, last_profiles
+from gateway.service.ledger_pulse import Pulse
 from gateway.service.notifying import notify
 from gateway.service.patience import patiently
 from gateway.service.process import Child, ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.service.projects import activate_profiles, make_projects
-from gateway.service.pulse import Pulse
 from gateway.service.questions import Desk, Question
 from gateway.service.reception import receive, receiver_settings
 from gateway.service.recovery import recover

@@ -15,19 +15,19 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.segments import Segment
 from gateway.errors import BurnedInTextSuspected, ConfigurationError, RuleFailed, SpoolUnavailable
 from gateway.ledger import ReviewRecord
-from gateway.pixels.check import check_pixels
 from gateway.pixels.embedded import Embedded, embedded_in
+from gateway.pixels.pixel_check import check_pixels
+from gateway.pixels.pixel_treatment import Examination, PixelOutcome, PixelTreatment
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.surplus import drop_surplus
 from gateway.pixels.text import TextFinder
-from gateway.pixels.treatment import Examination, PixelOutcome, PixelTreatment
 from gateway.profile import Program
-from gateway.profile.pixels import Pass, Rectangle
+from gateway.profile.pixel_program import Pass, Rectangle
 from gateway.settings.pixel_settings import PixelSettings
 from gateway.treatment.series_knowledge import NOTHING_KNOWN, SeriesKnowledge
 from gateway.verify.harvest import harvest
-from gateway.verify.output import read_output
+from gateway.verify.output_reader import read_output
 from gateway.verify.recollection import Recollection
 
 __all__ = ["PixelStage", "identifying_words", "review_of"]

@@ -18,7 +18,7 @@ _REMEMBERED: Final = 16_384
 
 
 class LedgerNumbers:
-    """The numbers of one project (``gateway.deid.numbers.NumberSource``).
+    """The numbers of one project (``gateway.deid.number_source.NumberSource``).
 
     Parameters
     ----------

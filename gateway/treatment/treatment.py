@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
 from gateway.deid.acceptance import Decision, decide
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
 from gateway.deid.trace import Trace
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance

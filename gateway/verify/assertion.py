@@ -27,17 +27,17 @@ from gateway.profile import Action, Mapping_, Program, Times, Verb, resolve
 from gateway.profile.elders import age_limit
 from gateway.profile.methods import METHODS
 from gateway.profile.stamps import STAMPS
-from gateway.verify import words
-from gateway.verify.elders import check_birth_date
-from gateway.verify.fold import squash_bytes
+from gateway.verify import harmless_words
+from gateway.verify.birth_dates import check_birth_date
+from gateway.verify.clock_times import is_coarse
 from gateway.verify.numeric import Numbers
 from gateway.verify.originals import Originals
-from gateway.verify.output import Output
-from gateway.verify.pixels import methods
+from gateway.verify.output_reader import Output
+from gateway.verify.pixel_elements import methods
+from gateway.verify.program_rules import Rules, Said
 from gateway.verify.recollection import Recollection
-from gateway.verify.rules import Rules, Said
 from gateway.verify.shift import check_shift, dates_of
-from gateway.verify.times import is_coarse
+from gateway.verify.text_normalisation import squash_bytes
 
 __all__ = ["Assertion"]
 
@@ -231,7 +231,7 @@ class Assertion:
                 continue
             for day in dates_of(raw):
                 digits = f"{day.year:04d}{day.month:02d}{day.day:02d}"
-                if words.is_placeholder_date(digits):
+                if harmless_words.is_placeholder_date(digits):
                     continue
                 if day.day != 1 or (getattr(action.options, "to", "") == "year" and day.month != 1):
                     raise LeakSuspected(where=where, reason="the date is not truncated")
@@ -431,7 +431,7 @@ def _is_dummy_uid(uid: str) -> bool:
 
 def _says_nothing(value: bytes) -> bool:
     text = squash_bytes(value)
-    return words.is_placeholder(text) or words.is_placeholder_date(text[:8])
+    return harmless_words.is_placeholder(text) or harmless_words.is_placeholder_date(text[:8])
 
 
 def _text(buffer: bytes, elements: list[Element], tag: int) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.dicom.dictionary import tag_of
 from gateway.dicom.identifying import Kind
-from gateway.verify import words
+from gateway.verify import harmless_words
 from gateway.verify.needle import Mode, Needle
 
 __all__ = ["FREE_TEXT", "Place", "counts"]
@@ -86,16 +86,16 @@ def _excused(needle: Needle, found: list[str], place: Place) -> bool:
     if place.vr not in FREE_TEXT and len(needle.form) < _SHORTEST:
         return True
     if place.tag in _MACHINE:
-        return all(words.is_vendor(part) or _is_term(part) or _below(part, _LEAST_DIGITS) for part in found)
+        return all(harmless_words.is_vendor(part) or _is_term(part) or _below(part, _LEAST_DIGITS) for part in found)
     if place.is_term:
         return all(_is_term(part) or _below(part, _LEAST_CODE_DIGITS) for part in found)
     if place.vr in _SHORT_TEXT and needle.kind is Kind.NAME:
-        return all(words.is_vendor(part) or _is_term(part) for part in found)
+        return all(harmless_words.is_vendor(part) or _is_term(part) for part in found)
     return False
 
 
 def _is_term(part: str) -> bool:
-    return part in words.vocabulary()
+    return part in harmless_words.vocabulary()
 
 
 def _below(part: str, digits: int) -> bool:

@@ -18,10 +18,10 @@ from gateway.dicom.instance import Instance
 from gateway.dicom.uid import is_well_known
 from gateway.errors import LimitExceeded
 from gateway.profile import Verb
-from gateway.verify.dates import date_digits
+from gateway.verify.dates_in_text import date_digits
 from gateway.verify.mojibake import other_readings
+from gateway.verify.program_rules import Rules, Said
 from gateway.verify.recollection import Recollection
-from gateway.verify.rules import Rules, Said
 
 __all__ = ["Finding", "Harvest", "Harvester", "harvest"]
 

@@ -16,9 +16,9 @@ from itertools import permutations
 from typing import Final
 
 from gateway.dicom.identifying import Kind
-from gateway.verify import words
-from gateway.verify.fold import squash, transcribed
+from gateway.verify import harmless_words
 from gateway.verify.needle import Mode, Needle, make
+from gateway.verify.text_normalisation import squash, transcribed
 
 __all__ = ["is_unspaced", "name_needles"]
 
@@ -71,7 +71,7 @@ def _word(form: str, spelling: str) -> Needle | None:
             return None
         mode = Mode.WORD if len(form) < 6 else Mode.DIGITS
         return make(Kind.NAME, form, mode, spelling)
-    if len(form) < 2 or words.is_accessory(form):
+    if len(form) < 2 or harmless_words.is_accessory(form):
         return None
     mode = {2: Mode.WHOLE, 3: Mode.WORD, 4: Mode.LETTERS, 5: Mode.LETTERS}.get(len(form), Mode.PART)
     return make(Kind.NAME, form, mode, spelling)
@@ -79,17 +79,17 @@ def _word(form: str, spelling: str) -> Needle | None:
 
 def is_weak(form: str) -> bool:
     """Whether a word of a name is excused in many places."""
-    return len(form) < _SHORT or form in words.vocabulary() or words.is_vendor(form)
+    return len(form) < _SHORT or form in harmless_words.vocabulary() or harmless_words.is_vendor(form)
 
 
 def _pairs(group: str) -> Iterator[Needle]:
     """Two words of one name, not both a particle, a title or a maker: weak ones side by side, short ones joined."""
     found = [form for form in dict.fromkeys(squash(group).split()) if len(form) > 1 and form.isalpha()]
-    candidates = [form for form in found if (is_weak(form) or len(form) < _LONG) and not words.is_title(form)]
+    candidates = [form for form in found if (is_weak(form) or len(form) < _LONG) and not harmless_words.is_title(form)]
     for one, two in permutations(candidates[:_MOST_WEAK], 2):
-        if words.is_accessory(one) and words.is_accessory(two):
+        if harmless_words.is_accessory(one) and harmless_words.is_accessory(two):
             continue
-        if words.is_vendor(one) and words.is_vendor(two):
+        if harmless_words.is_vendor(one) and harmless_words.is_vendor(two):
             continue
         if is_weak(one) and is_weak(two):
             yield make(Kind.NAME, f"{one} {two}", Mode.PAIR)

@@ -1,6 +1,6 @@
 """What is searched for, and when a match counts.
 
-A needle has a squashed form (``gateway.verify.fold``) and a mode:
+A needle has a squashed form (``gateway.verify.text_normalisation``) and a mode:
 
 | mode | counts when | used for |
 |---|---|---|
@@ -10,7 +10,7 @@ A needle has a squashed form (``gateway.verify.fold``) and a mode:
 | PAIR | as LETTERS, and no excuse holds | two weak words of one person's name, side by side |
 | DIGITS | no digit stands beside a digit of it; letters may | ids of 6 characters and more, telephone numbers |
 | PART | anywhere | names of 6 letters and more, and in scripts without word boundaries |
-| DATE | the text holds the date, however it is written (``gateway.verify.dates``) | dates |
+| DATE | the text holds the date, however it is written (``gateway.verify.dates_in_text``) | dates |
 
 Between the digits of a number of at least six digits a separator may stand in the text, and a number of at least seven
 digits counts at either end of a longer one in a text.
@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.dicom.identifying import Kind
-from gateway.verify.dates import Dates
+from gateway.verify.dates_in_text import Dates
 
 __all__ = ["Mode", "Needle", "closed", "make", "phrase_mode"]
 

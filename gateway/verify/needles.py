@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.dicom.identifying import Kind
-from gateway.verify import words
-from gateway.verify.dates import date_digits
-from gateway.verify.fold import squash
+from gateway.verify import harmless_words
+from gateway.verify.dates_in_text import date_digits
 from gateway.verify.names import is_unspaced, name_needles
 from gateway.verify.needle import Mode, Needle, make, phrase_mode
+from gateway.verify.text_normalisation import squash
 
 __all__ = ["is_time", "needles"]
 
@@ -46,7 +46,7 @@ def needles(kind: Kind, text: str) -> tuple[Needle, ...]:
     None for a value that identifies nobody, such as ``ANONYMOUS``, ``n.a.``, ``0``, ``19000101``, or an institution
     that is called ``RADIOLOGY``.
     """
-    if words.is_placeholder(squash(text)):
+    if harmless_words.is_placeholder(squash(text)):
         return ()
     match kind:
         case Kind.NAME:
@@ -110,13 +110,13 @@ def _mode(compact: str) -> Mode:
 def _date(kind: Kind, text: str) -> Iterator[Needle]:
     """A date or the date part of a date and time (PS3.5 6.2: DA, DT)."""
     digits = date_digits(text)
-    if digits and not words.is_placeholder_date(digits):
+    if digits and not harmless_words.is_placeholder_date(digits):
         yield make(kind, digits, Mode.DATE)
 
 
 def _institution(text: str) -> Iterator[Needle]:
     form = squash(text)
-    if form and not all(words.is_generic(word) for word in form.split()):
+    if form and not all(harmless_words.is_generic(word) for word in form.split()):
         mode = Mode.WHOLE if len(form) < 4 else phrase_mode(form, unspaced=is_unspaced(text))
         yield make(Kind.INSTITUTION, form, mode, text)
 
@@ -125,7 +125,7 @@ def _address(text: str) -> Iterator[Needle]:
     """The address and each line of it that is long enough to be one."""
     for part in dict.fromkeys((text, *_PARTS_OF_ADDRESS.split(text))):
         form = squash(part)
-        if len(form) >= _SHORTEST_ADDRESS and not all(words.is_generic(word) for word in form.split()):
+        if len(form) >= _SHORTEST_ADDRESS and not all(harmless_words.is_generic(word) for word in form.split()):
             yield make(Kind.ADDRESS, form, phrase_mode(form, unspaced=is_unspaced(part)), part)
 
 

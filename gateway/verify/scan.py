@@ -31,7 +31,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Final, NamedTuple
 
-from gateway.dicom import codes
+from gateway.dicom import coded_concepts as codes
 from gateway.dicom.charset import DEFAULT_REPERTOIRE, CharacterSets, character_sets
 from gateway.dicom.comments import comments
 from gateway.dicom.dictionary import vr_of
@@ -43,17 +43,17 @@ from gateway.errors import LimitExceeded
 from gateway.profile import Program
 from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.remembering import BoundedMapping
-from gateway.verify import words
+from gateway.verify import harmless_words
 from gateway.verify.binary import is_textual, opened, runs
-from gateway.verify.dates import NO_DATES, Dates, date_digits, dates_in
+from gateway.verify.dates_in_text import NO_DATES, Dates, date_digits, dates_in
 from gateway.verify.excuse import FREE_TEXT, Place, counts
-from gateway.verify.fold import squash, squash_bytes
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
 from gateway.verify.needle import Mode, Needle, closed
 from gateway.verify.numeric import digits_of
-from gateway.verify.output import PIXELS, Output
+from gateway.verify.output_reader import PIXELS, Output
 from gateway.verify.recollection import Recollection
-from gateway.verify.text import dates, is_escaped, readings, values
+from gateway.verify.text_normalisation import squash, squash_bytes
+from gateway.verify.text_readings import dates, is_escaped, readings, values
 from gateway.version import SOFTWARE
 
 __all__ = ["Hit", "Scanner"]
@@ -500,7 +500,7 @@ class _Search:
         self, buffer: bytes, elements: list[Element], sets: CharacterSets, where: str, own: frozenset[str]
     ) -> Iterator[Hit]:
         scheme = _text_of(buffer, elements, _DESIGNATOR)
-        coded = words.is_standard_scheme(scheme)
+        coded = harmless_words.is_standard_scheme(scheme)
         told = _told(buffer, elements, scheme) if coded else frozenset()
         for tag, coded_vr, _start, value, end, items in elements:
             place = f"{where}{show(tag)}"

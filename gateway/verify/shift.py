@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.errors import LeakSuspected
 from gateway.profile import Shift
-from gateway.verify import words
+from gateway.verify import harmless_words
 
 __all__ = ["check_shift", "dates_of"]
 
@@ -59,7 +59,7 @@ def check_shift(
         for day in dates_of(raw):
             digits = f"{day.year:04d}{day.month:02d}{day.day:02d}"
             found.add(digits)
-            if words.is_placeholder_date(digits):
+            if harmless_words.is_placeholder_date(digits):
                 continue
             number, days = day.toordinal(), before.get(tag, set())
             if candidates is None:

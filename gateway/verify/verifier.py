@@ -18,20 +18,20 @@ from gateway.errors import LeakSuspected
 from gateway.profile import Mapping_, Program, Verb
 from gateway.profile.situation import Truths
 from gateway.remembering import BoundedMapping
-from gateway.verify import words
+from gateway.verify import harmless_words
 from gateway.verify.assertion import Assertion
-from gateway.verify.coded import coded_kinds
-from gateway.verify.fold import squash
+from gateway.verify.clock_times import Clocks
+from gateway.verify.coded_pixels import coded_kinds
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET, Finding, Harvest, Harvester
 from gateway.verify.needle import Needle
 from gateway.verify.needles import needles
-from gateway.verify.output import Output, read_output
-from gateway.verify.pixels import check_change
+from gateway.verify.output_reader import Output, read_output
+from gateway.verify.pixel_elements import check_change
+from gateway.verify.program_rules import Rules
 from gateway.verify.recollection import Recollection
-from gateway.verify.retained import kinds_in_uid
-from gateway.verify.rules import Rules
+from gateway.verify.retained_uids import kinds_in_uid
 from gateway.verify.scan import Hit, Scanner
-from gateway.verify.times import Clocks
+from gateway.verify.text_normalisation import squash
 
 __all__ = ["Verifier"]
 
@@ -214,7 +214,7 @@ def _in_class(output: Output, wanted: frozenset[Needle]) -> list[Hit]:
 
 def _is_maker(needle: Needle) -> bool:
     """Whether a name or an institution is the maker of machines: on one of its own it names nobody."""
-    return needle.kind in (Kind.NAME, Kind.INSTITUTION) and all(map(words.is_vendor, needle.form.split()))
+    return needle.kind in (Kind.NAME, Kind.INSTITUTION) and all(map(harmless_words.is_vendor, needle.form.split()))
 
 
 def _made_of(findings: Iterable[Finding]) -> Iterable[Needle]:

@@ -27,7 +27,7 @@ from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import open_instance
 from gateway.profile import load_profile, shipped_profiles
 from gateway.profile.situation import decided
-from gateway.verify import Verifier, output
+from gateway.verify import Verifier, output_reader
 from tests.benchmark.figures import Run
 from tests.benchmark.workloads import Workload
 
@@ -55,7 +55,7 @@ def gateway(work: Path, workload: Workload, profile: str = "basic") -> Iterator[
     program = load_profile(profile, search=[shipped_profiles()])
     work.mkdir(parents=True, exist_ok=True)
     while True:
-        for familiar in (instance._FAMILIAR, output._FAMILIAR):
+        for familiar in (instance._FAMILIAR, output_reader._FAMILIAR):
             familiar.forget()
         deidentifier = Deidentifier(program, ProjectKey(b"benchmark" * 4), numbers=_NoNumbers())
         treat = partial(_treat, work, deidentifier, Verifier(program))

@@ -15,7 +15,7 @@ from gateway.errors import InstanceError
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.text import Findings, TextBox, TextFinder
 from gateway.profile import Program
-from gateway.profile.pixels import FindText
+from gateway.profile.pixel_program import FindText
 from tests.burned_in.cases import Case, Line
 from tests.fixtures import treating
 

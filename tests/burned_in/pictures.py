@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from gateway.pixels.text import TextFinder
 from gateway.pixels.text.views import pictures
-from gateway.profile.pixels import FindText
+from gateway.profile.pixel_program import FindText
 from gateway.profile.program import Origin
 from tests.burned_in.cases import Case, illustration
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.association.acceptor import Caller
-from gateway.association.command import encode_response, parse_command
+from gateway.association.command_set import encode_response, parse_command
 from gateway.association.listener import open_port
 from gateway.association.pdu import ContextResult, acceptance, parse_acceptance, parse_request
 from gateway.association.transfer import AcceptedContext, DataTransfer, End, TransferSettings

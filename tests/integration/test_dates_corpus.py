@@ -18,7 +18,7 @@ from gateway.dicom.encoded import Limits
 from gateway.dicom.segments import copy_to
 from gateway.errors import InstanceError
 from gateway.profile import load_profile, shipped_profiles
-from gateway.samples.study import generate
+from gateway.samples.sample_study import generate
 from gateway.treatment.treatment import OpeningRules, Treatment, holding
 from tests.fixtures.corpus import corpus_files
 from tests.scorer.dates import day, is_date

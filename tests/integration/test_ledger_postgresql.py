@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from gateway.audit import AuditAction, AuditEntry
 from gateway.errors import ConfigurationError, LedgerUnavailable
 from gateway.ledger import DeliveryResult, Ledger
-from gateway.ledger.audit import verify_trail
+from gateway.ledger.audit_trail import verify_trail
 from gateway.treatment.receipt_chain import verify_chains
 from tests.integration.postgresql import Cluster, postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
 from tests.unit.ledger.archive_contract import ArchiveContract

@@ -18,7 +18,7 @@ from pydicom.tag import Tag
 
 from gateway.extras import ocr
 from gateway.profile import shipped_profiles
-from gateway.samples.study import generate
+from gateway.samples.sample_study import generate
 from tests.fixtures.corpus import corpus_files, corpus_name
 from tests.fixtures.sweep import Course, Sweeper, Swept, sweep
 from tests.scorer import table

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.samples.archive import DicomWebArchive
-from gateway.samples.check import check, examine
+from gateway.samples.arrival import DicomWebArchive
+from gateway.samples.sample_check import check, examine
+from gateway.samples.sample_study import Sample, generate
 from gateway.samples.send import send
-from gateway.samples.study import Sample, generate
 from tests.fixtures.orthanc import Orthanc
 
 

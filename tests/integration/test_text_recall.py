@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.text import TextFinder
 from gateway.profile import Program
-from gateway.profile.pixels import FindText
+from gateway.profile.pixel_program import FindText
 from gateway.profile.program import Origin
 from tests.burned_in import (
     Case,

@@ -26,7 +26,7 @@ from gateway.custody.sealed_secrets import read_passphrase
 from gateway.dicom.file_meta import read_file_meta
 from gateway.errors import BackupUnusable, ConfigurationError
 from gateway.ledger import DeliveryResult, Ledger
-from gateway.ledger.audit import verify_trail
+from gateway.ledger.audit_trail import verify_trail
 from gateway.receive import received_of
 from gateway.settings.configuration import load_settings
 from gateway.spool import Spool, SpoolRecord

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ LEVELS = {
     "rehearsal": 10,
     "service": 11,
     "review": 12,
+    "reference": 12,
     "console": 13,
     "cli": 14,
 }
@@ -111,3 +113,20 @@ def test_no_circles() -> None:
 
 def test_modules_are_short() -> None:
     assert {str(path) for path in modules().values() if path.stat().st_size > LONGEST} == set()
+
+
+def test_a_file_is_found_by_its_name() -> None:
+    """What stands in several packages is their pattern; modules of the command line are named as their command."""
+    patterns = {"__init__", "settings", "destination"}
+    names = Counter(path.stem for path in modules().values() if path.parent.name != "cli" and path.stem not in patterns)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_importers_are_used_by_their_command_alone() -> None:
+    """What a site needs once is no part of what runs."""
+    users = {
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*.py")
+        if "importers" not in path.parts and "gateway.profile.importers" in path.read_text(encoding="utf-8")
+    }
+    assert users == {"cli/profile.py"}

@@ -14,7 +14,7 @@ import pytest
 
 import gateway
 from gateway.deid import ProjectKey
-from gateway.deid.memory import Items
+from gateway.deid.value_memory import Items
 from gateway.remembering import BoundedMapping
 from tests.soak.sizes import Size, judge
 

@@ -20,7 +20,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from pydicom.filereader import read_dataset
 
-from gateway.association.command import EventStatus
+from gateway.association.command_set import EventStatus
 from gateway.deliver.base import Parcel
 
 #: Storage Commitment Push Model SOP Class, and its one instance (PS3.4 J.3.5).

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from gateway.association.acceptor import Acceptor, AcceptorSettings, Caller, Capacity, Party, Standing
-from gateway.association.command import N_EVENT_REPORT_RQ, Command, EventStatus
+from gateway.association.command_set import N_EVENT_REPORT_RQ, Command, EventStatus
 from gateway.association.listener import normal_address
 from gateway.association.pdu import AnsweredContext, AssociationRequest, ContextResult, ProposedContext
 from gateway.association.refusal import Refusal

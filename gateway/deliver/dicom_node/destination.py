@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore, Event, Lock, Thread
 from typing import Final
 
-from gateway.association.command import C_STORE_RQ, RESPONSE, c_echo_request, c_store_request, n_action_request
+from gateway.association.command_set import C_STORE_RQ, RESPONSE, c_echo_request, c_store_request, n_action_request
 from gateway.association.requestor import MOST_CONTEXTS, Association, Node, Pair
 from gateway.deliver.base import Check, Outcome, OutcomeState, Parcel, Verdict
 from gateway.deliver.books import Books

@@ -1,8 +1,9 @@
 """The shipped command that finds a face: an average head with a mask of its face is laid on the head of the volume.
 
 It is run as a program, ``python -m gateway.pixels.faces.atlas IN OUT``, by the contract of
-``gateway.pixels.faces.command``: it reads ``IN/volume.nii`` and ``IN/series.json`` and writes ``OUT/mask.nii``, with 1
-where there is a face. Its exit code is 3 if no part of the volume is of the size of a head, and 4 if it is not sure.
+``gateway.pixels.faces.face_command``: it reads ``IN/volume.nii`` and ``IN/series.json`` and writes ``OUT/mask.nii``,
+with 1 where there is a face. Its exit code is 3 if no part of the volume is of the size of a head, and 4 if it is not
+sure.
 
 CT and MR of all contrasts tell air from patient alike, and a face is a part of the skin. So skin is laid on skin: the
 distances of points from the skin of either head are made equal in the sense of least squares (Gauss-Newton, outliers

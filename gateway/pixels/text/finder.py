@@ -8,8 +8,8 @@ from gateway.errors import ConfigurationError
 from gateway.extras import ocr
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.text.box import Findings, Remains, TextBox, covered_share
-from gateway.pixels.text.identifying import HeaderWords, IdentifyingWords
-from gateway.profile.pixels import FindText
+from gateway.pixels.text.identifying_text import HeaderWords, IdentifyingWords
+from gateway.profile.pixel_program import FindText
 from gateway.settings.pixel_settings import PixelSettings
 
 if TYPE_CHECKING:

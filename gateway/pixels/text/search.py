@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.pixels.text.box import TextBox, grown, lines
 from gateway.pixels.text.detector import Detected, Detector
 from gateway.pixels.text.ends import to_its_ends
-from gateway.pixels.text.identifying import IdentifyingWords
+from gateway.pixels.text.identifying_text import IdentifyingWords
 from gateway.pixels.text.judging import CLEAR, is_slanted_text, is_text
 from gateway.pixels.text.pyramid import first_scales, look
 from gateway.pixels.text.reader import Reader, Reading

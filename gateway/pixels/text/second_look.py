@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gateway.pixels.text.box import Remains, TextBox, grown, lines, windows
 from gateway.pixels.text.detector import Detector
-from gateway.pixels.text.identifying import IdentifyingWords
+from gateway.pixels.text.identifying_text import IdentifyingWords
 from gateway.pixels.text.judging import LARGE, is_left, is_slanted_text, is_text
 from gateway.pixels.text.pyramid import first_scales, look, second_scales
 from gateway.pixels.text.reader import Reader, Reading

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.pixels.text.identifying import confusable
+from gateway.pixels.text.identifying_text import confusable
 
 __all__ = ["WordSpotter"]
 

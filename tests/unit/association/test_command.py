@@ -6,7 +6,7 @@ import struct
 import pytest
 from pydicom.filereader import read_dataset
 
-from gateway.association.command import (
+from gateway.association.command_set import (
     C_CANCEL_RQ,
     C_STORE_RQ,
     N_EVENT_REPORT_RQ,

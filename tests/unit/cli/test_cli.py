@@ -13,8 +13,13 @@ import pytest
 from gateway.association.listener import open_port
 from gateway.cli import app as cli
 from gateway.cli.app import COMMANDS
-from gateway.cli.reference import configuration_example, configuration_reference, metrics_reference, sections
 from gateway.console.http_server import HttpServer
+from gateway.reference.settings_reference import (
+    configuration_example,
+    configuration_reference,
+    metrics_reference,
+    sections,
+)
 from gateway.service.health import Health
 from gateway.settings.configuration import load_settings
 from gateway.version import __version__

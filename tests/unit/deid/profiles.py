@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from gateway.deid import Deidentified, Deidentifier, ProjectKey
-from gateway.deid.numbers import NumberSource
+from gateway.deid.number_source import NumberSource
 from gateway.deid.trace import Trace
 from gateway.dicom.encoded import Limits
 from gateway.dicom.instance import Instance, open_instance

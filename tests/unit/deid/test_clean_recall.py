@@ -17,8 +17,8 @@ from gateway.deid.context import Context
 from gateway.deid.words import fold
 from gateway.dicom.identifying import Kind
 from gateway.profile import Program
-from gateway.verify.fold import squash
 from gateway.verify.needles import needles
+from gateway.verify.text_normalisation import squash
 from tests.unit.deid.cleaning import program
 
 DESCRIPTION = 0x00081030

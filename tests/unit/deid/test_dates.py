@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.deid.dates import PLACEHOLDERS, dated_value, patient_shift, shift_value, truncate_value
-from gateway.deid.identity import ProjectKey
+from gateway.deid.project_key import ProjectKey
 from gateway.profile import Action, Origin, Shift, TimeOfDay, Truncation, Verb
-from gateway.verify import words
+from gateway.verify import harmless_words
 
 KEY = ProjectKey(b"k" * 32)
 
@@ -138,7 +138,7 @@ def test_placeholders_neither_move_nor_are_cut() -> None:
 
 
 def test_placeholders_are_known_to_the_verifier() -> None:
-    assert [one for one in PLACEHOLDERS if not words.is_placeholder_date(one)] == []
+    assert [one for one in PLACEHOLDERS if not harmless_words.is_placeholder_date(one)] == []
 
 
 ranges = st.tuples(st.integers(-4000, 4000), st.integers(0, 4000)).map(lambda pair: Shift(pair[0], pair[0] + pair[1]))

@@ -19,7 +19,7 @@ from gateway.dicom.instance import open_instance
 from gateway.dicom.segments import copy_to
 from gateway.errors import InstanceError
 from gateway.profile import Program, load_profile, shipped_profiles, unlisted
-from gateway.samples.study import generate
+from gateway.samples.sample_study import generate
 from tests.fixtures.corpus import corpus_files, corpus_name
 from tests.fixtures.torture import torture
 from tests.reference_engine import deidentify

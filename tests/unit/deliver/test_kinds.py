@@ -14,7 +14,7 @@ from tests.unit.test_architecture import imports, modules
 
 #: Modules that are about one kind and no other: DICOM's conformance statement, folders of samples and of work offline.
 ABOUT_ONE = {
-    ("gateway.cli.conformance", "dicom_node"),
+    ("gateway.reference.conformance", "dicom_node"),
     ("gateway.samples.command", "folder"),
     ("gateway.service.offline", "folder"),
 }
@@ -65,7 +65,7 @@ import gateway.settings.configuration
 heavy = sorted({"requests", "pydicom"} & set(sys.modules))
 
 from prometheus_client import generate_latest
-from gateway.cli.reference import configuration_reference
+from gateway.reference.settings_reference import configuration_reference
 from gateway.custody.ownership import check_custody
 from gateway.deliver.codes import OUTAGES, UNDELIVERED
 from gateway.deliver.kinds import build_destination

@@ -9,7 +9,7 @@ import pytest
 from gateway.custody.history_archive import archive_history, archived_history
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import AUDIT, InstanceState, Ledger
-from gateway.ledger.audit import verify_trail
+from gateway.ledger.audit_trail import verify_trail
 from tests.unit.ledger.build import START, at, bring, claim, deidentified, finish, received
 from tests.unit.ledger.seals_contract import delivered
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.custody.history_archive import archive_history, archive_instances, archived_history, departed_history
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import InstanceState, Ledger, Selection, StudyFilter
-from gateway.ledger.audit import verify_trail
+from gateway.ledger.audit_trail import verify_trail
 from gateway.treatment.receipt_chain import verify_chains
 from tests.unit.ledger.build import START, at, bring, claim, deidentified, finish, outcome, received, rejected, take
 from tests.unit.ledger.finding_contract import known

@@ -12,7 +12,7 @@ from gateway.audit import AuditAction, AuditEntry
 from gateway.custody.sealing import Sealer, broken_seals, guard_trail, missing_from_log
 from gateway.deid import ProjectKey
 from gateway.ledger import AUDIT, DeliveryResult, InstanceState, Ledger, chain_of
-from gateway.ledger.audit import verify_trail
+from gateway.ledger.audit_trail import verify_trail
 from gateway.ledger.chain import digest_of, facts_of, link_document
 from gateway.ledger.schema import APPEND_ONLY
 from tests.unit.ledger.build import at, bring, claim, deidentified, finish, received, take

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from gateway.audit import AuditAction, AuditEntry, acting_person
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import DeliveryResult, InstanceState, Ledger
-from gateway.ledger.audit import AuditRecord, append, compare_trail, read_trail, verify_trail
+from gateway.ledger.audit_trail import AuditRecord, append, compare_trail, read_trail, verify_trail
 from tests.fixtures.ledgers import new_ledger
 from tests.unit.ledger.build import START, bring, take
 
@@ -90,7 +90,7 @@ def test_entries_are_read_from_either_end(ledger: Ledger) -> None:
 
 
 def test_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.ledger.audit._AT_ONCE", 2)
+    monkeypatch.setattr("gateway.ledger.audit_trail._AT_ONCE", 2)
     write(ledger, 5)
     assert [one.number for one in ledger.audit.trail()] == [1, 2, 3, 4, 5]
 

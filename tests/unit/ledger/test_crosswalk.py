@@ -12,7 +12,7 @@ import pytest
 from gateway.custody.crosswalk_key import Correspondence, CrosswalkKey, CrosswalkKind, opened
 from gateway.errors import CrosswalkUnreadable, LedgerUnavailable, ReasonNamesPatient
 from gateway.ledger import InstanceState, Ledger
-from gateway.ledger.audit import AuditTrail
+from gateway.ledger.audit_trail import AuditTrail
 from gateway.ledger.crosswalk_row import CrosswalkRow
 from gateway.treatment.correspondence import LookUp, look_up
 from tests.fixtures.ledgers import new_ledger

@@ -17,7 +17,7 @@ import pytest
 from gateway.errors import ConfigurationError
 from gateway.ledger.tally import Tally
 from gateway.notify import Message, NotifyFailed, build_notifier
-from gateway.notify.codes import REASONS
+from gateway.notify.message_codes import REASONS
 from gateway.settings.configuration import load_settings
 from gateway.settings.notification_settings import Event, Notification
 from tests.fixtures.authority import Authority

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import RuleFailed
 from gateway.pixels.areas import Area, area_of, covered, outside, united
-from gateway.profile.pixels import Rectangle
+from gateway.profile.pixel_program import Rectangle
 
 
 def painted(areas: tuple[Area, ...], rows: int, columns: int) -> np.ndarray[Any, Any]:

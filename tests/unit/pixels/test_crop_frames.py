@@ -16,8 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.deid import Deidentifier
 from gateway.errors import LeakSuspected, RuleFailed
+from gateway.pixels.pixel_treatment import PixelTreatment
 from gateway.pixels.sandbox import Sandbox
-from gateway.pixels.treatment import PixelTreatment
 from gateway.verify import Verifier
 from tests.fixtures.corpus import corpus_files
 from tests.fixtures.treating import KEY, image, item_of, noise, opened, program, specialised, stored, treat

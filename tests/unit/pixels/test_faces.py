@@ -21,7 +21,7 @@ from gateway.errors import FeaturesSuspected, LeakSuspected, PixelsUnreadable, S
 from gateway.extras import deface
 from gateway.pixels.faces.blanking import Blank, Face, packed
 from gateway.pixels.faces.checking import doubt_about
-from gateway.pixels.faces.command import Finding, Stopped, find_face, missing
+from gateway.pixels.faces.face_command import Finding, Stopped, find_face, missing
 from gateway.pixels.faces.nifti import NiftiError, read, read_cells, write_volume
 from gateway.pixels.faces.places import places_of
 from gateway.pixels.faces.rendering import preview

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.pixels.review import Decision, Review
-from gateway.profile.pixels import Rectangle
+from gateway.profile.pixel_program import Rectangle
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 
 from gateway.errors import BurnedInTextSuspected
 from gateway.pixels.description import describe
+from gateway.pixels.pixel_treatment import PixelTreatment
 from gateway.pixels.review import Review
 from gateway.pixels.sampling import Look, SeriesMemory, is_sampled, look_of
 from gateway.pixels.sandbox import Sandbox
-from gateway.pixels.treatment import PixelTreatment
 from tests.fixtures.treating import CR, CT, US, image, noise, opened, program, specialised, stored, treat
 from tests.unit.pixels.test_treatment import Box, Finder, Found, codes
 

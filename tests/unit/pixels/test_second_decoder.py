@@ -16,12 +16,12 @@ from gateway.dicom.segments import FileRange
 from gateway.errors import DecodersDisagree, DecodingTooLong, LeakSuspected, PixelsUnreadable
 from gateway.pixels import decoder
 from gateway.pixels.areas import Area
-from gateway.pixels.check import check_pixels
 from gateway.pixels.decoder import ANSWER, Codec, Operation, Outcome, load, serve
 from gateway.pixels.editing import Edit
+from gateway.pixels.pixel_check import check_pixels
+from gateway.pixels.pixel_treatment import PixelOutcome
 from gateway.pixels.sandbox import Sandbox
 from gateway.pixels.transcode import TranscodingWord, transcode
-from gateway.pixels.treatment import PixelOutcome
 from gateway.settings.pixel_settings import PixelSettings
 from tests.fixtures.treating import image, noise, opened, program, stored, treat
 from tests.unit.pixels.stored import JPEG_LS

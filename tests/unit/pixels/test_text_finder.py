@@ -16,7 +16,7 @@ from gateway.extras import ocr
 from gateway.pixels.text import TextBox, TextFinder
 from gateway.pixels.text.detector import Detected
 from gateway.pixels.text.models import Network
-from gateway.profile.pixels import FindText
+from gateway.profile.pixel_program import FindText
 from gateway.profile.program import Origin
 from gateway.settings.pixel_settings import PixelSettings, TextProvider
 from tests.unit.pixels.test_text_views import Clip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.pixels.text.identifying import IdentifyingWords
+from gateway.pixels.text.identifying_text import IdentifyingWords
 
 WORDS = IdentifyingWords(["Müller^Jörg", "MRN-4711", "19610213", "ST MARY INFIRMARY", "LI", "ANA"])
 

@@ -28,14 +28,14 @@ from gateway.errors import (
     RuleFailed,
 )
 from gateway.pixels.areas import Area
-from gateway.pixels.check import check_pixels
 from gateway.pixels.description import PixelDescription
 from gateway.pixels.editing import Edit
 from gateway.pixels.fill import Frame
+from gateway.pixels.pixel_check import check_pixels
+from gateway.pixels.pixel_treatment import PixelOutcome, PixelTreatment, TextBox, TextFinder
 from gateway.pixels.review import Review
 from gateway.pixels.sandbox import Sandbox
-from gateway.pixels.treatment import PixelOutcome, PixelTreatment, TextBox, TextFinder
-from gateway.profile.pixels import FindText, Rectangle
+from gateway.profile.pixel_program import FindText, Rectangle
 from tests.fixtures.treating import (
     CT,
     SECONDARY_CAPTURE,

@@ -14,8 +14,8 @@ from gateway.profile.diff import compare
 from gateway.profile.element import parse_element
 from gateway.profile.explain import explain
 from gateway.profile.load import load_layers
+from gateway.profile.pixel_program import FindText, Pass, Rectangle
 from gateway.profile.pixel_wording import key_of, pixels_in_words
-from gateway.profile.pixels import FindText, Pass, Rectangle
 from gateway.profile.summary import summarise
 
 HEAD = "profile: mine\nuse: [basic]\npixels:\n"

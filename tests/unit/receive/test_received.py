@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.association.acceptor import Caller
-from gateway.association.command import C_STORE_RQ, Command
+from gateway.association.command_set import C_STORE_RQ, Command
 from gateway.association.transfer import AcceptedContext
 from gateway.dicom.file_meta import FileMeta
 from gateway.dicom.identifiers import WINDOW

@@ -12,10 +12,10 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from rich.console import Console
 
-from gateway.samples.archive import Arrived, FolderArchive
-from gateway.samples.check import CheckReport, check, examine, print_report
+from gateway.samples.arrival import Arrived, FolderArchive
 from gateway.samples.modules import marker
-from gateway.samples.study import Sample, generate
+from gateway.samples.sample_check import CheckReport, check, examine, print_report
+from gateway.samples.sample_study import Sample, generate
 
 RUN = "CHECK"
 SAMPLES = list(generate(3, RUN))

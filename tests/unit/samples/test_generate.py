@@ -13,11 +13,11 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID, AllTransferSyntaxes
 
-from gateway.samples.encode import Encoding
-from gateway.samples.identity import Kind
+from gateway.samples.fake_identity import Kind
 from gateway.samples.images import SIDE, phantom
 from gateway.samples.modules import marker
-from gateway.samples.study import STUDIES, Sample, generate
+from gateway.samples.sample_encoding import Encoding
+from gateway.samples.sample_study import STUDIES, Sample, generate
 from tests.fixtures.dcmtk import dciodvfy_errors
 from tests.scorer import table
 

@@ -7,8 +7,8 @@ import zlib
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from gateway.samples.identity import Kind
-from gateway.samples.search import Haystack, needles
+from gateway.samples.byte_search import Haystack, needles
+from gateway.samples.fake_identity import Kind
 
 
 def holds(content: bytes, kind: Kind, value: str) -> bool:

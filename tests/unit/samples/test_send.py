@@ -9,8 +9,8 @@ import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 
+from gateway.samples.sample_study import Sample, generate
 from gateway.samples.send import SendReport, Sent, send
-from gateway.samples.study import Sample, generate
 from tests.fixtures.dcmtk import StoreScp
 from tests.fixtures.ports import free_port
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.errors import LedgerBusy, LedgerFull, LedgerUnavailable
-from gateway.service.pulse import Pulse
+from gateway.service.ledger_pulse import Pulse
 
 FULL = LedgerFull(operation="be written", server="x", state="SQLITE_FULL", reason="x")
 
@@ -80,7 +80,7 @@ def test_a_failure_is_told_and_passes(error: Exception, code: str) -> None:
 
 
 def test_a_ledger_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.service.pulse._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.service.ledger_pulse._PATIENCE_SECONDS", 0.01)
     clock, ledger = Clock(), Ledger()
     pulse = Pulse(ledger.beat, clock=clock)
     assert pulse.problem() is None
@@ -116,7 +116,7 @@ def test_what_was_found_before_the_ledger_failed_somebody_is_not_believed() -> N
 
 
 def test_a_write_that_had_begun_before_a_failure_does_not_refute_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.service.pulse._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.service.ledger_pulse._PATIENCE_SECONDS", 0.01)
     clock, ledger, failed = Clock(), Ledger(), Clock()
     failed.now = 0.0
     pulse = Pulse(ledger.beat, failed_at=failed, clock=clock)

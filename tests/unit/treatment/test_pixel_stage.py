@@ -23,7 +23,7 @@ from gateway.errors import (
 )
 from gateway.ledger import ReviewRecord
 from gateway.pixels.review import Review
-from gateway.profile.pixels import Rectangle
+from gateway.profile.pixel_program import Rectangle
 from gateway.settings.pixel_settings import PixelSettings
 from gateway.treatment import pixel_stage as pipeline_pixels
 from gateway.treatment.pixel_stage import PixelStage, identifying_words, review_of

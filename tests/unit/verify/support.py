@@ -15,8 +15,8 @@ from gateway.dicom.instance import Instance, open_instance
 from gateway.dicom.segments import Segment, copy_to
 from gateway.profile import Program
 from gateway.verify import harvest
-from gateway.verify.output import read_output
-from gateway.verify.rules import Rules
+from gateway.verify.output_reader import read_output
+from gateway.verify.program_rules import Rules
 from gateway.verify.verifier import Checks
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -19,8 +19,8 @@ from gateway.errors import LeakSuspected
 from gateway.profile import Program
 from gateway.verify import Verifier
 from gateway.verify.assertion import Assertion
-from gateway.verify.output import read_output
-from gateway.verify.rules import Rules
+from gateway.verify.output_reader import read_output
+from gateway.verify.program_rules import Rules
 from tests.unit.deid.profiles import program
 from tests.unit.verify.support import SOP_INSTANCE, encoded, item, joined, opened, original, write
 

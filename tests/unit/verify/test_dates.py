@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dicom.identifying import Kind
-from gateway.verify.dates import Dates, date_digits, dates_in
+from gateway.verify.dates_in_text import Dates, date_digits, dates_in
 from gateway.verify.needles import needles
 
 BIRTH = "19310427"

@@ -12,8 +12,8 @@ import yaml
 from gateway.dicom.dictionary import vr_of
 from gateway.dicom.identifying import KINDS, Kind
 from gateway.profile import table
-from gateway.verify import words
-from gateway.verify.fold import squash, squash_bytes
+from gateway.verify import harmless_words
+from gateway.verify.text_normalisation import squash, squash_bytes
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Kind -> the VRs that can hold it.
@@ -55,8 +55,8 @@ def test_value_representations_fit_the_kind(vr: bytes, kinds: set[Kind]) -> None
 
 
 def test_words_are_squashed() -> None:
-    assert all(squash(word) == word for word in words.vocabulary())
-    for name, found in words._classes().items():
+    assert all(squash(word) == word for word in harmless_words.vocabulary())
+    for name, found in harmless_words._classes().items():
         assert name == "scheme" or all(squash(word) == word for word in found), name
 
 
@@ -82,4 +82,8 @@ def test_the_engines_dummies_are_placeholders() -> None:
     dummies = yaml.safe_load((ROOT / "gateway" / "deid" / "data" / "dummies.yaml").read_text(encoding="utf-8"))
     for vr, text in dummies["vr"].items():
         squashed = squash(text)
-        assert vr in ("AS", "AT", "UR") or words.is_placeholder(squashed) or words.is_placeholder_date(squashed[:8]), vr
+        assert (
+            vr in ("AS", "AT", "UR")
+            or harmless_words.is_placeholder(squashed)
+            or harmless_words.is_placeholder_date(squashed[:8])
+        ), vr

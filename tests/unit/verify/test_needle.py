@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.dicom.identifying import Kind
-from gateway.verify.dates import date_digits, dates_in
-from gateway.verify.fold import squash
+from gateway.verify.dates_in_text import date_digits, dates_in
 from gateway.verify.needles import needles
+from gateway.verify.text_normalisation import squash
 
 NAME, ID, DEVICE, DATE, BIRTH = Kind.NAME, Kind.ID, Kind.DEVICE, Kind.DATE, Kind.BIRTH_DATE
 PLACE, ADDRESS, PHONE = Kind.INSTITUTION, Kind.ADDRESS, Kind.PHONE

@@ -20,9 +20,9 @@ from gateway.profile import Program, load_profile, shipped_profiles
 from gateway.profile.situation import decided
 from gateway.verify import Kind, Verifier, harvest
 from gateway.verify.harvest import Harvester
-from gateway.verify.output import read_output
+from gateway.verify.output_reader import read_output
+from gateway.verify.program_rules import Rules
 from gateway.verify.recollection import Recollection
-from gateway.verify.rules import Rules
 from gateway.verify.verifier import Checks
 from tests.unit.dicom.encoding import explicit
 from tests.unit.verify.support import item, opened, original, write

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.dicom.identifying import Kind
 from gateway.verify.needles import needles
-from gateway.verify.retained import kinds_in_uid
+from gateway.verify.retained_uids import kinds_in_uid
 
 WANTED = frozenset(
     [

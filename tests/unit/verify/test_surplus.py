@@ -13,7 +13,7 @@ from gateway.dicom.segments import FileRange, Segment
 from gateway.dicom.tag import PIXEL_DATA
 from gateway.errors import LeakSuspected
 from gateway.verify import Verifier
-from gateway.verify.surplus import _Joined
+from gateway.verify.surplus_bytes import _Joined
 from tests.fixtures.treating import CT, image, noise, opened, program, stored
 
 KEY = ProjectKey(b"k" * 32)

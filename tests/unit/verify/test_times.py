@@ -15,7 +15,7 @@ from gateway.dicom.instance import Instance
 from gateway.errors import LeakSuspected
 from gateway.profile import Program, load_profile, shipped_profiles
 from gateway.verify import Verifier
-from gateway.verify.times import is_coarse
+from gateway.verify.clock_times import is_coarse
 from tests.unit.verify.support import encoded, item, joined, opened, original, write
 
 

@@ -18,7 +18,7 @@ from gateway.errors import GatewayError, InstanceError, LeakSuspected
 from gateway.pixels.description import describe
 from gateway.pixels.surplus import surplus_of
 from gateway.profile import Program
-from gateway.samples.study import generate
+from gateway.samples.sample_study import generate
 from gateway.verify import Verifier
 from gateway.verify.harvest import harvest
 from tests.fixtures.corpus import corpus_files
