@@ -334,6 +334,7 @@ def import_ctp(
     The tables hold identity, as the look-up table does: only the account that imports can read them.
     """
     from gateway.profile.importers.ctp import import_ctp as import_scripts
+    from gateway.rehearsal.trial import check_by_trial
 
     imported = import_scripts(anonymizer, filter_script, lookup, name, pixels=pixels)
     contents = {f"{name}.yaml": imported.profile_text, **imported.tables}
@@ -343,10 +344,12 @@ def import_ctp(
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in contents.items():
         _write(folder / file, text, private=file in imported.tables)
+    checked = check_by_trial(folder / f"{name}.yaml", search=[shipped_profiles()])
     if as_json:
         lost = [asdict(one) for one in imported.not_carried]
-        _print_json({"files": [str(folder / file) for file in contents], "not carried over": lost})
-        return
+        found = {"errors": list(map(str, checked.errors)), "warnings": list(map(str, checked.warnings))}
+        _print_json({"files": [str(folder / file) for file in contents], "not carried over": lost, "check": found})
+        raise typer.Exit(2 if checked.errors else 0)
     for file in contents:
         say(f"written: {folder / file}")
     if imported.not_carried:
@@ -355,6 +358,12 @@ def import_ctp(
     for one in imported.not_carried:
         say(f"{one.place}: {one.script}")
         print_fields((("why", one.why), ("instead", one.what_instead)), indent=4)
+    for error in checked.errors:
+        _print_finding(error)
+    if checked.errors:
+        raise typer.Exit(2)
+    count = f", {_count(len(checked.warnings), 'warning')}: gateway profile check" if checked.warnings else ""
+    say(f"{name}: correct{count}")
 
 
 def _write(path: Path, text: str, *, private: bool) -> None:

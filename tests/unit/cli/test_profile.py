@@ -274,7 +274,10 @@ def test_import_ctp(gateway: Gateway, tmp_path: Path) -> None:
     assert len(written) > 1
     # tables hold identity
     assert {stat.S_IMODE(path.stat().st_mode) for path in written[1:]} == {0o600}
-    assert gateway("check", "old.yaml").code == 0
+    assert "old: correct, 1 warning: gateway profile check" in done.out
+    checked = gateway("check", "old.yaml")
+    assert checked.code == 0
+    assert "PatientSex: keep is weaker than the basic profile, which says empty: add because" in checked.err
     # nothing is overwritten unasked
     assert gateway(*arguments).code == 2
     assert gateway(*arguments, "--force").code == 0

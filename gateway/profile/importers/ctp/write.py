@@ -23,6 +23,10 @@ _REASONS: Final = {
     Phase.FALLBACKS: "CTP would do what cannot be said here, or is not safe",
 }
 _REASON: Final = "so says the CTP script"
+#: Actions after which something of the value may stay: that a script says so is no reason.
+_REVEALING: Final = frozenset(
+    ("clean", "copy", "generalise", "keep", "map", "regex", "shift-date", "truncate-date")
+)  # fmt: skip
 
 
 def write_profile(draft: Draft) -> str:
@@ -56,7 +60,7 @@ def _lines(draft: Draft) -> Iterator[str]:
     rules = _decisive(draft.rules)
     yield f"# Imported from CTP: {', '.join(draft.sources)}."
     yield "# CTP keeps what its script does not mention; here the basic profile underneath decides on that. Comments"
-    yield "# name the line of the script."
+    yield "# name the line of the script. What stays needs a reason of yours: `gateway profile check` names the rules."
     if draft.not_carried:
         yield f"# Not all is carried over as it was: the import lists {len(draft.not_carried)} things with reasons."
     yield ""
@@ -159,7 +163,7 @@ def _list(comment: str, rules: list[Rule]) -> Iterator[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    yield f"    because: {_REASON}"
+    yield from _because(rules[0].outcome.action, Phase.GROUPS)
 
 
 def _kind(rule: Rule) -> tuple[object, ...]:
@@ -175,7 +179,13 @@ def _group(rules: list[Rule]) -> Iterator[str]:
         yield f"    {key}: {quoted(value)}"
     if rules[0].when:
         yield f"    when: {quoted(rules[0].when)}"
-    yield f"    because: {_REASONS.get(rules[0].phase, _REASON)}"
+    yield from _because(first.action, rules[0].phase)
+
+
+def _because(action: str, phase: Phase) -> Iterator[str]:
+    """The reason of a rule. What may let something of the value stay has none that a script could give."""
+    if action not in _REVEALING:
+        yield f"    because: {_REASONS.get(phase, _REASON)}"
 
 
 def _target(rule: Rule) -> Iterator[str]:

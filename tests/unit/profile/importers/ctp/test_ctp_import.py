@@ -16,6 +16,7 @@ from gateway.errors import ProfileError, PseudonymMissing
 from gateway.profile import Program
 from gateway.profile.importers.ctp import Imported
 from gateway.profile.importers.ctp.script import FUNCTIONS
+from gateway.rehearsal.trial import check_by_trial
 from tests.unit.profile.importers.ctp.support import (
     FORMS,
     Script,
@@ -264,6 +265,20 @@ def test_every_function_stands_in_a_script() -> None:
     scripts = " ".join([*(row.script for row in ROWS), *OTHERS.values(), "@quarantine() @skip()"])
     used = {name for name in FUNCTIONS if f"@{name}(" in scripts}
     assert used == FUNCTIONS
+
+
+def test_what_an_import_writes_passes_the_check(tmp_path: Path) -> None:
+    """With every function of CTP; and each rule by which something stays is asked about, for a script is no reason."""
+    elements = {row.keyword: row.script for row in ROWS if row.script or row.given} | OTHERS
+    found = import_script(tmp_path, Script(elements, PARAMETERS), FORMS[0], lookup=LOOKUP)
+    for name, text in {**found.tables, "imported.yaml": found.profile_text}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    report = check_by_trial(tmp_path / "imported.yaml", search=[tmp_path])
+    assert report.errors == ()
+    assert report.program is not None
+    asked = {one.text.partition(": ")[0] for one in report.warnings if "is weaker" in one.text}
+    assert {"StudyDescription", "StudyDate", "(0019,xx10) ACME HEADER"} <= {one.removeprefix("/") for one in asked}
+    assert not {"Laterality", "InstitutionName", "AccessionNumber"} & asked
 
 
 def imported(directory: Path, elements: dict[str, str], **more: object) -> tuple[Imported, Program]:
