@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
+from gateway.cli import profile_new
 from gateway.cli.shared_options import ConfigFile
 from gateway.cli.tables import print_fields, print_table, say
+from gateway.dicom.tag import PIXEL_DATA
 from gateway.errors import ConfigurationError, ProfileError
 from gateway.profile import Program, shipped_profiles
 from gateway.profile.language import ProfileFile
 from gateway.profile.load import Loaded, load_layers
+from gateway.profile.stamps import is_stamp
 from gateway.profile.wording import file_name
 from gateway.sections.yamlfile import read_yaml, suggestion
 from gateway.settings.configuration import Settings, load_settings
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from gateway.profile.check import Finding
     from gateway.rehearsal.comparison import ChangedSample
 
-profile = typer.Typer(help="Read, check, explain, compare and test profiles.", no_args_is_help=True)
+profile = typer.Typer(help="Begin, read, check, explain, compare and test profiles.", no_args_is_help=True)
+profile.command("new")(profile_new.new)
+profile.command("init-site")(profile_new.init_site)
 
 ProfileName: TypeAlias = Annotated[
     str, typer.Argument(metavar="PROFILE", help="Name of a profile, or its file.", show_default=False)
@@ -191,6 +196,8 @@ def explain(
         sender = {"source": source, "calling_ae": calling_ae, "called_ae": called_ae, "route": route}
         key = _key(project, config)
         _explain_file(program, Path(what), key=key, sender=sender, changed=changed, as_json=as_json)
+    elif (os.sep in what and Path(what).suffix) or what.lower().endswith((".dcm", ".dicom", ".ima")):
+        raise ConfigurationError(place="FILE", problem=f"there is no file {what}")
     else:
         _explain_element(program, what, sop_class=_sop_class(sop_class), as_json=as_json)
 
@@ -430,6 +437,10 @@ def _explain_element(program: Program, text: str, *, sop_class: str, as_json: bo
         part for part in (found.title, f"VR {found.vr}" if found.vr else "", _type(found.element_type)) if part
     )
     say(f"{title}: {details}" if details else title)
+    if is_stamp(element.path, element.tag):
+        say()
+        say("  is written by the gateway, whatever a rule says: it tells what was done to the instance")
+        return
     for number, reason in enumerate(found.reasons):
         say()
         condition = f"if {reason.when}: " if reason.when else "otherwise " if number else ""
@@ -446,6 +457,24 @@ def _explain_element(program: Program, text: str, *, sop_class: str, as_json: bo
             ),
             indent=4,
         )
+    if element.tag == PIXEL_DATA and not element.path:
+        _say_caution(program)
+
+
+def _say_caution(program: Program) -> None:
+    """Which images a person sees first, and which nobody looks at: no rule for an element tells that."""
+    from gateway.pixels.looking import Fate, in_lines, kinds
+
+    for fate, words in (
+        (Fate.HELD, "are held for a person"),
+        (Fate.UNLOOKED, "pass and nobody looks for text in them"),
+    ):
+        lines = in_lines(kind for kind in kinds(program) if kind.fate is fate)
+        if lines:
+            say()
+            say(f"  images of these kinds {words}:")
+            for line in lines:
+                say(f"    {line}")
 
 
 def _type(element_type: str) -> str:
@@ -480,7 +509,13 @@ def _explain_file(
     found = preview(program, path, key=key, sender=sender)
     rows = [row for row in found.rows if row.changed or not changed]
     if as_json:
-        _print_json({"state": found.state, "reason": found.reason, "elements": [asdict(row) for row in rows]})
+        content = {"state": found.state, "reason": found.reason, "rule": found.place}
+        _print_json({**content, "elements": [asdict(row) for row in rows]})
+    elif not found.rows:
+        say(f"{path.name}: {found.state}, {found.reason}")
+        say("It did not come to its elements. What becomes of each tells explain with the element's name.")
+        if found.place:
+            print_fields((("rule", found.place),), indent=4)
     else:
         print_table(
             ("element", "before", "after", "action", "layer", "clause", "rule", "because"),

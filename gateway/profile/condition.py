@@ -29,6 +29,7 @@ from gateway.errors import GatewayError, ProfileError, RuleFailed
 from gateway.profile.condition_functions import ADDED, AGE_NEEDS, functions
 from gateway.profile.condition_types import SOP_CLASS, ConditionWrong, doubts, refuse_wrong_types, with_uids
 from gateway.profile.expression_language import cel
+from gateway.sections.hints import CURLY
 from gateway.sections.yamlfile import suggestion
 
 #: Names that are not attributes: the configured source, the AE titles of the association, the route's name.
@@ -128,7 +129,12 @@ class Condition:
         listed = (name for sequence, attribute in items for name in (*sequence.split("/"), attribute))
         for name in sorted({*present, *compared, *listed}):
             if name not in EXTRA_NAMES | DERIVED_NAMES and tag_of(name) is None:
-                near = suggestion(name, (*EXTRA_NAMES, *DERIVED_NAMES, *dictionary_keywords()))
+                # A word in capital letters is hardly a misspelt keyword.
+                near = (
+                    f'; text stands in quotes: "{name}"'
+                    if name.isupper()
+                    else suggestion(name, (*EXTRA_NAMES, *DERIVED_NAMES, *dictionary_keywords()))
+                )
                 raise error(place=place, problem=f'the condition uses "{name}", which is no attribute{near}')
         _check_use((*compared, *present), compared, items, place, error)
         _check_private(private, place, error)
@@ -273,7 +279,11 @@ def _syntax_problem(text: str, message: str) -> str:
     reason = reason.split(" expecting {", 1)[0]
     hint = ""
     plain = _STRING.sub('""', text)
-    if re.search(r"[^=!<>]=[^=]", plain):
+    if any(sign in text for sign in CURLY):
+        hint = "; quotes are straight: \" or '"
+    elif reason.endswith("'<EOF>'"):
+        reason = "it ends too early"
+    elif re.search(r"[^=!<>]=[^=]", plain):
         hint = "; equality is written =="
     elif re.search(r"\b(?:and|or|not)\b", plain):
         hint = "; CEL writes && for and, || for or, ! for not"

@@ -5,13 +5,46 @@ A key that no model knows is an error: a rule that is silently ignored would lea
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from gateway.profile.verb import Verb
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+_YEARS: Final = re.compile(r"[1-9][0-9]?Y")
+_TOP: Final = re.compile(r"[0-9]{2,3}Y")
+
+
+def _name(written: str) -> str:
+    """A name that a file can have, and that needs no quotes."""
+    if _NAME.fullmatch(written) is None:
+        plain = unicodedata.normalize("NFKD", written).encode("ascii", "ignore").decode("ascii").lower()
+        near = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64]
+        hint = f': write "{near}"' if near else ""
+        raise ValueError(f"a name has small letters, digits and hyphens, at most 64{hint}")
+    return written
+
+
+def _years(written: object) -> object:
+    """A number of years, which says that it is one."""
+    if isinstance(written, int) or (isinstance(written, str) and _YEARS.fullmatch(written) is None):
+        number = re.sub(r"\D", "", str(written))
+        raise ValueError(f"years are written with a Y: {int(number)}Y" if number else "years are written so: 5Y")
+    return written
+
+
+def _top(written: object) -> object:
+    """The highest age, which says its unit."""
+    if isinstance(written, int) or (isinstance(written, str) and _TOP.fullmatch(written) is None):
+        number = re.sub(r"\D", "", str(written))
+        raise ValueError(f"an age is written with a Y: {int(number):03d}Y" if number else "an age is written so: 090Y")
+    return written
+
+
+_Name = Annotated[str, AfterValidator(_name)]
 _Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 _Text = Annotated[str, StringConstraints(min_length=1)]
 _Elements = Annotated[list[str], Field(min_length=1)]
@@ -53,8 +86,8 @@ class AcceptForm(_Part):
 class GeneraliseForm(_Part):
     """How a value becomes coarser: bins of years, a step, or a number of characters."""
 
-    bins: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?Y$")] | None = None
-    top: Annotated[str, StringConstraints(pattern=r"^[0-9]{2,3}Y$")] | None = None
+    bins: Annotated[str | None, BeforeValidator(_years)] = None
+    top: Annotated[str | None, BeforeValidator(_top)] = None
     round: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     first: Annotated[int, Field(ge=1, le=64)] | None = None
 

@@ -11,6 +11,7 @@ from pydicom._dicom_dict import RepeatersDictionary
 from gateway.dicom.dictionary import VR_OF, entry, keywords, repeating_of, tag_of
 from gateway.dicom.tag import is_group_length, is_private, show
 from gateway.profile.program import Step
+from gateway.sections.hints import CURLY
 from gateway.sections.yamlfile import suggestion
 
 
@@ -208,6 +209,11 @@ def _checked(tag: int) -> int:
 
 
 def _unreadable(name: str) -> str:
+    if any(sign in name for sign in CURLY):
+        return f'"{name}": quotes are straight, " or \', and a keyword needs none'
+    joined = "".join(name.split())
+    if joined != name and tag_of(joined) is not None:
+        return f'"{name}" is no keyword of the data dictionary; did you mean "{joined}"?'
     if name.startswith("(") or name.endswith(")"):
         return f'"{name}" is no tag: a tag is written "(0010,0010)", in quotes inside a list in brackets'
     if "." in name or "[" in name:

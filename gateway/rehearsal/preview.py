@@ -63,11 +63,13 @@ class Preview:
     ----------
     state, reason: whether it would go on, and if not, why
     rows: its elements in order, as far as the engine came
+    place: where the rule of accept stands that decided, empty if none did
     """
 
     state: Literal["accepted", "rejected", "held"]
     reason: str
     rows: tuple[Row, ...]
+    place: str = ""
 
 
 def preview(
@@ -91,7 +93,8 @@ def preview(
     with opening(path.parent).open(path) as instance, DryRun(program, key) as dry_run:
         outcome = dry_run.of(instance, sender)
         rows = tuple(_row(instance, entry) for entry in sorted(outcome.trace.entries, key=_order))
-    return Preview(outcome.state, outcome.reason, rows)
+    place = "" if outcome.rule is None else place_of(outcome.rule)
+    return Preview(outcome.state, outcome.reason, rows, place)
 
 
 def _order(entry: TraceEntry) -> list[tuple[int, int]]:

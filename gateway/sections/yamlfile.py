@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from gateway.errors import GatewayError
+from gateway.sections.hints import LISTS, meant_key, of_syntax, of_tag, of_type
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -168,8 +169,19 @@ def read_yaml(
         validated = model.model_validate({} if data is None else data, extra="forbid")
     except ValidationError as failed:
         problems = [_explain(one, model, read) for one in failed.errors(include_url=False)]
-        raise read.error(sorted(problems, key=lambda one: one.place[1:])) from None
+        raise read.error(_each_once(problems)) from None
     return Document(validated, read)
+
+
+def _each_once(problems: Iterable[_Problem]) -> list[_Problem]:
+    """The problems in the order of the file; what is true of a whole list is told of its first entry."""
+    found: list[_Problem] = []
+    for one in sorted(problems, key=lambda one: one.place[1:]):
+        before = found[-1] if found else None
+        same = before is not None and (before.place.line, before.text) == (one.place.line, one.text)
+        if not (same and LISTS in one.text):
+            found.append(one)
+    return found
 
 
 def suggestion(word: str, words: Iterable[str]) -> str:
@@ -289,10 +301,14 @@ class _Builder:
         lines = self._source.text.splitlines()
         line = lines[place.line - 1] if place.line <= len(lines) else ""
         text = failed.problem or "this is not YAML"
+        hint = of_syntax(text, line, place.column - 1)
         if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in text:
             text = "lines are indented by spaces, not by tabs"
         elif "mapping values are not allowed" in text:
             text += "; check the indentation, or put text that holds a colon in quotes"
+        elif hint:
+            flow = failed.context_mark if "flow" in (failed.context or "") else None
+            text += hint if flow is None else f"{hint} ({failed.context} that begins in line {flow.line + 1})"
         elif "expected <block end>" in text and failed.context_mark is not None:
             text = (
                 f"the line does not fit in here: check its indentation against line {failed.context_mark.line + 1}, "
@@ -316,7 +332,7 @@ class _Builder:
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
         if node.tag not in (f"{_PREFIX}map", f"{_PREFIX}seq"):
-            raise self._fail(place, f"tags are not allowed: {node.tag.removeprefix(_PREFIX)}")
+            raise self._tag(node, place)
         if id(node) in self._open:
             raise self._fail(place, "an alias contains itself")
         self._open.append(id(node))
@@ -344,12 +360,18 @@ class _Builder:
             found[key] = self._value(value_node, (*path, key))
         return found
 
+    def _tag(self, node: Node, place: Place) -> GatewayError:
+        """A tag, which hardly anybody means: a text that begins with an exclamation mark looks like one."""
+        lines = self._source.text.splitlines()
+        line = lines[place.line - 1][place.column - 1 :] if place.line <= len(lines) else ""
+        hint = f"; {of_tag(line)}" if line.startswith("!") and not line.startswith("!!") else ""
+        return self._fail(place, f"tags are not allowed: {node.tag.removeprefix(_PREFIX)}{hint}")
+
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
         text = node.value
         self._source.raw[path] = text
         if node.tag != f"{_PREFIX}str":
-            place = self._source.at(node.start_mark)
-            raise self._fail(place, f"tags are not allowed: {node.tag.removeprefix(_PREFIX)}")
+            raise self._tag(node, self._source.at(node.start_mark))
         if node.style is not None:
             return str(text)
         if text in ("", "~", "null", "Null", "NULL"):
@@ -371,7 +393,9 @@ def _explain(failed: Any, model: type[BaseModel], source: _Source) -> _Problem:
     if kind == "extra_forbidden":
         known = sorted({key for one in _models_at(model, location[:-1]) for key in _keys(one)})
         place = source.keys.get(path) or source.place(path)
-        return _Problem(place, f'unknown key "{name}"{suggestion(name, known) or _listing(known)}')
+        meant = meant_key(name, known)
+        near = f'; the key is "{meant}"' if meant else suggestion(name, known) or _listing(known)
+        return _Problem(place, f'unknown key "{name}"{near}')
     if kind == "missing":
         return _Problem(source.place(path), f'the key "{name}" is missing')
     if kind == "union_tag_not_found":
@@ -384,7 +408,12 @@ def _explain(failed: Any, model: type[BaseModel], source: _Source) -> _Problem:
         written = _shown(path, source)
         near = suggestion(source.raw.get(path, ""), words)
         return _Problem(source.place(path), f"{written} is not allowed{near or _listing(words)}")
-    return _Problem(source.place(path), _plain_message(failed))
+    raw = source.raw.get(path)
+    if _shown(path, source) == "this value":
+        raw = None
+    known = [key for one in _models_at(model, location) for key in _keys(one)]
+    inside_list = len(path) > 1 and isinstance(path[-1], int)
+    return _Problem(source.place(path), _plain_message(failed) + of_type(kind, raw, known, inside_list=inside_list))
 
 
 def _plain_message(failed: Any) -> str:
@@ -392,7 +421,7 @@ def _plain_message(failed: Any) -> str:
     for prefix in ("Value error, ", "Assertion failed, "):
         if text.startswith(prefix):
             return text.removeprefix(prefix)
-    text = text.replace("Input should", "this should", 1)
+    text = text.replace("Input should", "this should", 1).partition(" or instance of ")[0]
     if failed["type"] == "string_type" and isinstance(failed.get("input"), (int, float)):
         text += ": write it in quotes"
     elif failed.get("input") is None:

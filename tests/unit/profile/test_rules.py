@@ -124,7 +124,7 @@ def test_pseudonyms_from_a_table(tmp_path: Path) -> None:
         ("generalise: {PatientAge: {}}", "4:30", "say one of bins and top, round or first"),
         ("generalise: {PatientAge: {bins: 5Y, first: 1}}", "4:30", "say one of bins and top, round or first"),
         ("generalise: {PatientAge: {bins: 5Y, top: 91Y}}", "4:46", "a multiple of the bins of 5 years"),
-        ("generalise: {PatientAge: {bins: 5}}", "4:37", "should be a valid string: write it in quotes"),
+        ("generalise: {PatientAge: {bins: 5}}", "4:37", "years are written with a Y: 5Y"),
         ("generalise: {PatientSize: {bins: 5Y}}", "4:31", "bins are for ages, and PatientSize has VR DS"),
         ("generalise: {PatientName: {round: 5}}", "4:31", "round is for numbers"),
         ("generalise: {NumberOfFrames: {round: 0.5}}", "4:34", "holds whole numbers: round to whole ones"),
