@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
 
-__all__ = ["BoundedMapping", "remember"]
+__all__ = ["BoundedMapping"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -49,21 +49,3 @@ class BoundedMapping(dict[K, V]):
         raise TypeError("a bounded mapping is filled one by one")
 
     setdefault = update = __ior__ = _unbounded
-
-
-def remember(memory: dict[K, V], key: K, value: V, *, most: int) -> V:
-    """Put a value into ``memory``, and return it; what came first goes where there are ``most`` already.
-
-    Parameters
-    ----------
-    memory: filled by this function only
-    key, value: what to remember
-    most: entries, at least one
-    """
-    if key not in memory:
-        while len(memory) >= most:
-            # Another thread may take the same away, or put something in.
-            with suppress(RuntimeError, StopIteration):
-                memory.pop(next(iter(memory)), None)
-    memory[key] = value
-    return value

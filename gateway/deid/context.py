@@ -20,7 +20,7 @@ from gateway.dicom.identifying import KIND_OF_VR, KINDS, Kind
 from gateway.dicom.instance import Instance
 from gateway.errors import LimitExceeded
 from gateway.profile import Program, Verb
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 __all__ = ["Context", "Contexts", "study_context"]
 
@@ -96,15 +96,15 @@ class Contexts:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._known: dict[tuple[_Told, ...], Context] = {}
+        self._known: BoundedMapping[tuple[_Told, ...], Context] = BoundedMapping(_MOST_CONTEXTS)
         #: What runs of the top level tell, which many instances have.
-        self._runs: dict[bytes, _Telling] = {}
-        self._tellings: dict[tuple[_Told, ...], _Telling] = {}
+        self._runs: BoundedMapping[bytes, _Telling] = BoundedMapping(_MOST_PARTS)
+        self._tellings: BoundedMapping[tuple[_Told, ...], _Telling] = BoundedMapping(_MOST_PARTS)
         #: Make of data sets and what their runs tell -> numbers of the elements between runs that tell something; None
         #: where that is not told by their bytes alone.
-        self._asked: dict[tuple[object, ...], tuple[int, ...] | None] = {}
+        self._asked: BoundedMapping[tuple[object, ...], tuple[int, ...] | None] = BoundedMapping(_MOST_CONTEXTS)
         #: The same, with the bytes of these elements.
-        self._contexts: dict[tuple[object, ...], Context] = {}
+        self._contexts: BoundedMapping[tuple[object, ...], Context] = BoundedMapping(_MOST_CONTEXTS)
 
     def of(self, instance: Instance) -> Context:
         """As ``study_context``."""
@@ -114,7 +114,7 @@ class Contexts:
         if None in place:
             place = instance.make, *[self._telling(instance, raw, elements) for raw, elements in instance.parts if raw]
         if place not in self._asked:
-            remember(self._asked, place, self._speaking(instance), most=_MOST_CONTEXTS)
+            self._asked[place] = self._speaking(instance)
         asked = self._asked[place]
         if asked is None:
             return self._known_context(_Gatherer(instance.buffer, self._program).of(instance.elements))
@@ -126,7 +126,7 @@ class Contexts:
         if context is None:
             context = self._known_context(self._told(instance))
             if sum(map(len, between)) <= _LONGEST_KEY:
-                remember(self._contexts, told, context, most=_MOST_CONTEXTS)
+                self._contexts[told] = context
         return context
 
     def _telling(self, instance: Instance, raw: bytes, elements: list[Element]) -> _Telling:
@@ -136,8 +136,8 @@ class Contexts:
             told = _Gatherer(instance.buffer, self._program).of(elements)
             telling = self._tellings.get(told)
             if telling is None:
-                telling = remember(self._tellings, told, _Telling(told), most=_MOST_PARTS)
-            remember(self._runs, raw, telling, most=_MOST_PARTS)
+                telling = self._tellings.keep(told, _Telling(told))
+            self._runs[raw] = telling
         return telling
 
     def _told(self, instance: Instance) -> tuple[_Told, ...]:
@@ -166,7 +166,7 @@ class Contexts:
         if context is None:
             context = _context_of(told)
             if sum(len(raw) for _, _, raw in told) <= _LONGEST_KEY:
-                remember(self._known, told, context, most=_MOST_CONTEXTS)
+                self._known[told] = context
         return context
 
 

@@ -19,7 +19,7 @@ from gateway.dicom.encoded import Buffer, Element, Make
 from gateway.dicom.instance import Instance, decode_element
 from gateway.dicom.vr import VALUE_REPRESENTATIONS
 from gateway.profile import Action, Program, Technical, Verb
-from gateway.remembering import remember
+from gateway.remembering import BoundedMapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,22 +69,20 @@ class Guards:
         self._vocabulary = program.vocabulary
         self._action = action
         self._places = frozenset(rule.tag for rule in program.paths)
-        self._known: dict[int, Guard | None] = {}
+        self._known: BoundedMapping[int, Guard | None] = BoundedMapping(_MOST_REMEMBERED)
         #: Elements that were looked at: not private ones, whose numbers say nothing, nor what rules treat by its place.
-        self._fit: dict[tuple[int, bytes, bytes], None] = {}
+        self._fit: BoundedMapping[tuple[int, bytes, bytes], None] = BoundedMapping(_MOST_REMEMBERED)
         #: Runs of the top level that were looked at.
-        self._parts: dict[bytes, None] = {}
+        self._parts: BoundedMapping[bytes, None] = BoundedMapping(_MOST_PARTS)
         #: Make of data sets -> numbers and guards of the elements between their runs.
-        self._between: dict[Make, tuple[tuple[int, Guard], ...]] = {}
+        self._between: BoundedMapping[Make, tuple[tuple[int, Guard], ...]] = BoundedMapping(_MOST_PARTS)
 
     def at(self, path: tuple[int, ...], tag: int) -> Guard | None:
         """The guard of an element of the standard that stays."""
         if tag in self._places:
             return guard_of(tag, self._action(path, tag))
         if tag not in self._known:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[tag] = guard_of(tag, self._action(path, tag))
+            return self._known.keep(tag, guard_of(tag, self._action(path, tag)))
         return self._known[tag]
 
     def fits(self, guard: Guard, buffer: Buffer, element: Element, sets: Callable[[], CharacterSets]) -> bool:
@@ -110,7 +108,7 @@ class Guards:
         # What text in another character set says is another thing elsewhere.
         own = tag in self._places or tag & 0x00010000
         if key is not None and not own and (not guard.technical or key[2].isascii()):
-            remember(self._fit, key, None, most=_MOST_REMEMBERED)
+            self._fit[key] = None
         return True
 
     def has_form(self, guard: Guard, buffer: Buffer, element: Element) -> bool:
@@ -172,7 +170,7 @@ class Guards:
             return False
         between = self._between.get(instance.make)
         if between is None:
-            between = remember(self._between, instance.make, self._guards_between(instance), most=_MOST_PARTS)
+            between = self._between.keep(instance.make, self._guards_between(instance))
         for number, guard in between:
             element = elements[number]
             if not guard.technical and element[0] != icc.ICC_PROFILE:
@@ -202,7 +200,7 @@ class Guards:
                     # What text in another character set says is another thing elsewhere.
                     steady = steady and (not guard.technical or buffer[element[3] : element[4]].isascii())
             if steady:
-                remember(self._parts, raw, None, most=_MOST_PARTS)
+                self._parts[raw] = None
         return True
 
     def _guards_between(self, instance: Instance) -> tuple[tuple[int, Guard], ...]:

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.dicom.outlines import Outlines, Part
 from gateway.dicom.tree import Buffer, Element, Item, Limits
-from gateway.remembering import BoundedMapping, remember
+from gateway.remembering import BoundedMapping
 
 __all__ = ["HEAD", "Familiar", "Head", "Run", "Runs"]
 
@@ -114,7 +114,7 @@ class Runs:
     def __init__(self) -> None:
         self.heads: dict[bytes, Head] = {}
         self._known: dict[bytes, Run] = {}
-        self._shapes: dict[tuple[int, ...], int] = {}
+        self._shapes: BoundedMapping[tuple[int, ...], int] = BoundedMapping(_MOST_SHAPES)
         self.volatile: set[int] = set()
         self.outlines = Outlines()
         #: Tags of neighbouring elements of which no two in succession are steady: there is no run in them.
@@ -209,7 +209,7 @@ class Runs:
         made = tuple(tags)
         shape = self._shapes.get(made)
         if shape is None:
-            shape = remember(self._shapes, made, next(_SHAPES), most=_MOST_SHAPES)
+            shape = self._shapes.keep(made, next(_SHAPES))
         run = Run(raw, elements, shape)
         if len(self.volatile) > _MOST_VOLATILE:
             self._forget()
