@@ -1,36 +1,26 @@
 """What seals the crosswalk: a key for each project, which the ledger does not have.
 
-The key is derived from the project's secret (HKDF with SHA-256, RFC 5869, with a purpose label and the project's name);
-rows are sealed with AES-256-GCM (NIST SP 800-38D), bound to their project, kind and tokens. A row is found by keyed
+Rows are sealed (``gateway.custody.project_cipher``), bound to their project, kind and tokens. A row is found by keyed
 tokens of the values on both sides, so that a look-up opens only what it asked for.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.custody.project_cipher import ProjectCipher
 from gateway.errors import CrosswalkUnreadable
 from gateway.ledger.crosswalk_row import CrosswalkRow
 
 __all__ = ["Correspondence", "CrosswalkKey", "CrosswalkKind", "opened"]
 
 _LABEL: Final = b"deid-gateway crosswalk 1\0"
-
-_KEY_BYTES: Final = 32
-
-#: 96 bits at random: one key may seal 2^32 rows before two nonces are likely enough to be the same (SP 800-38D 8.3).
-_NONCE_BYTES: Final = 12
 
 
 class CrosswalkKind(StrEnum):
@@ -73,11 +63,7 @@ class CrosswalkKey:
     """
 
     def __init__(self, secret: bytes, project: str) -> None:
-        derived = HKDF(algorithm=SHA256(), length=2 * _KEY_BYTES, salt=None, info=_LABEL + project.encode()).derive(
-            secret
-        )
-        self._cipher = AESGCM(derived[:_KEY_BYTES])
-        self._tokens = derived[_KEY_BYTES:]
+        self._cipher = ProjectCipher(_LABEL, secret, project)
         self._project = project
         #: Tells keys apart and nothing else.
         self.id: Final = self._token("key")
@@ -104,9 +90,7 @@ class CrosswalkKey:
         kind = found.kind.value
         entry = self._token("entry", kind, content)
         original, replacement = self.original_token(found.name), self.replacement_token(found.replacement)
-        nonce = os.urandom(_NONCE_BYTES)
-        bound = self._bound(kind, entry, original, replacement)
-        sealed = nonce + self._cipher.encrypt(nonce, content.encode("ascii"), bound)
+        sealed = self._cipher.seal(content.encode("ascii"), self._bound(kind, entry, original, replacement))
         return CrosswalkRow(
             project=self._project,
             kind=kind,
@@ -128,7 +112,7 @@ class CrosswalkKey:
             raise CrosswalkUnreadable(project=self._project, reason="another key than the project's sealed it")
         bound = self._bound(row.kind, row.entry, row.original, row.replacement)
         try:
-            content = json.loads(self._cipher.decrypt(row.sealed[:_NONCE_BYTES], row.sealed[_NONCE_BYTES:], bound))
+            content = json.loads(self._cipher.open(row.sealed, bound))
         except (InvalidTag, ValueError):
             raise CrosswalkUnreadable(project=self._project, reason="it was changed or moved") from None
         return Correspondence(
@@ -139,7 +123,7 @@ class CrosswalkKey:
         return _joined(self._project, *parts)
 
     def _token(self, purpose: str, *parts: str) -> str:
-        return hmac.digest(self._tokens, _joined(purpose, *parts), "sha256")[:16].hex()
+        return self._cipher.token(_joined(purpose, *parts))
 
 
 def opened(keys: Sequence[CrosswalkKey], row: CrosswalkRow) -> Correspondence:

@@ -2,32 +2,23 @@
 
 A word that the cleaner does not know may be a term of the house or the name of somebody. The ledger counts for how many
 patients a word was seen, by keyed tokens of both. When a word was seen for enough patients it is proposed: sealed with
-a key that the ledger does not have (HKDF with SHA-256, RFC 5869; AES-256-GCM, NIST SP 800-38D), so that who may read
-the project's secret can read the proposal. Only a word that a person accepts is kept in clear.
+a key that the ledger does not have (``gateway.custody.project_cipher``), so that who may read the project's secret can
+read the proposal. Only a word that a person accepts is kept in clear.
 """
 
 from __future__ import annotations
 
-import hmac
-import os
 from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.custody.project_cipher import ProjectCipher
 from gateway.ledger.site_words import SiteWord, WordSighting
 
 __all__ = ["VocabularyKey", "word_of"]
 
 _LABEL: Final = b"deid-gateway vocabulary 1\0"
-
-_KEY_BYTES: Final = 32
-
-#: As in the crosswalk: 96 bits at random (SP 800-38D 8.3).
-_NONCE_BYTES: Final = 12
 
 
 class VocabularyKey:
@@ -40,11 +31,7 @@ class VocabularyKey:
     """
 
     def __init__(self, secret: bytes, project: str) -> None:
-        derived = HKDF(algorithm=SHA256(), length=2 * _KEY_BYTES, salt=None, info=_LABEL + project.encode()).derive(
-            secret
-        )
-        self._cipher = AESGCM(derived[:_KEY_BYTES])
-        self._tokens = derived[_KEY_BYTES:]
+        self._cipher = ProjectCipher(_LABEL, secret, project)
         self._project = project
 
     def __repr__(self) -> str:
@@ -52,30 +39,25 @@ class VocabularyKey:
 
     def token(self, word: str) -> str:
         """What stands for a folded word."""
-        return self._token(b"word\0" + word.encode())
+        return self._cipher.token(b"word\0" + word.encode())
 
     def sighting(self, word: str, patient: str, *, least: int) -> WordSighting:
         """A word seen in the text of a patient, both as they must not be written down."""
         token = self.token(word)
-        nonce = os.urandom(_NONCE_BYTES)
         return WordSighting(
             project=self._project,
             word=token,
-            patient=self._token(b"patient\0" + patient.encode()),
-            sealed=nonce + self._cipher.encrypt(nonce, word.encode(), self._bound(token)),
+            patient=self._cipher.token(b"patient\0" + patient.encode()),
+            sealed=self._cipher.seal(word.encode(), self._bound(token)),
             least=least,
         )
 
     def open(self, word: SiteWord) -> str | None:
         """The word that was sealed; None if another key sealed it, or if it was changed or moved."""
-        nonce, sealed = word.sealed[:_NONCE_BYTES], word.sealed[_NONCE_BYTES:]
         try:
-            return self._cipher.decrypt(nonce, sealed, self._bound(word.token)).decode()
+            return self._cipher.open(word.sealed, self._bound(word.token)).decode()
         except (InvalidTag, ValueError):
             return None
-
-    def _token(self, content: bytes) -> str:
-        return hmac.digest(self._tokens, content, "sha256")[:16].hex()
 
     def _bound(self, token: str) -> bytes:
         return f"{self._project}\0{token}".encode()
