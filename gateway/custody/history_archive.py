@@ -6,11 +6,11 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -21,6 +21,8 @@ from gateway.settings.configuration import Settings
 __all__ = ["archive_folder", "archive_history", "archive_instances", "archived_history", "departed_history"]
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 #: Instances of one file, and files of one turn of housekeeping.
 _AT_ONCE: Final = 2000
@@ -47,15 +49,15 @@ def archive_history(ledger: Ledger, folder: Path, *, keep_seconds: float, now: d
     LedgerUnavailable: the ledger cannot be written, or a file cannot; the ledger has everything as before
     """
     before = now - timedelta(seconds=keep_seconds)
-    archived = 0
-    for _ in range(_FILES):
+
+    def file(_after: None) -> tuple[int, bool, None]:
         count = ledger.archives.move(before, _AT_ONCE, partial(_write, folder, "history"), now=now)
-        archived += count
-        if count < _AT_ONCE:
-            break
-    if archived:
-        log.info("history archived", count=archived)
-    return archived
+        return count, count == _AT_ONCE, None
+
+    count = _files(file, None)
+    if count:
+        log.info("history archived", count=count)
+    return count
 
 
 def archive_instances(ledger: Ledger, folder: Path, *, keep_seconds: float, now: datetime) -> int:
@@ -73,15 +75,32 @@ def archive_instances(ledger: Ledger, folder: Path, *, keep_seconds: float, now:
     LedgerUnavailable: the ledger cannot be written, or a file cannot; the ledger has everything as before
     """
     before = now - timedelta(seconds=keep_seconds)
-    left, after = 0, None
+
+    def file(after: tuple[datetime, int] | None) -> tuple[int, bool, tuple[datetime, int] | None]:
+        left = ledger.departures.depart(before, _AT_ONCE, partial(_write, folder, "instances"), after=after, now=now)
+        return left.count, left.until is not None, left.until
+
+    count = _files(file, None)
+    if count:
+        log.info("instances archived", count=count)
+    return count
+
+
+def _files(file: Callable[[T], tuple[int, bool, T]], after: T) -> int:
+    """Make files one after the other, as many as one turn may; how many instances went.
+
+    Parameters
+    ----------
+    file: makes the next one behind ``after``: how many went, whether there is more, and where it came to
+    after: where to begin
+    """
+    moved, there_is_more = 0, True
     for _ in range(_FILES):
-        step = ledger.departures.depart(before, _AT_ONCE, partial(_write, folder, "instances"), after=after, now=now)
-        left, after = left + step.count, step.until
-        if after is None:
+        if not there_is_more:
             break
-    if left:
-        log.info("instances archived", count=left)
-    return left
+        count, there_is_more, after = file(after)
+        moved += count
+    return moved
 
 
 def departed_history(folder: Path, ledger: Ledger, instance_id: int) -> list[HistoryEntry]:

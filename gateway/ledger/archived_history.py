@@ -151,19 +151,48 @@ def _archive(
     number = next_number(connection)
     written = write(number, [_document(row, steps[row.id]) for row in purged])
     remove_history(connection, steps, {row.id: row.project or "" for row in purged})
-    connection.execute(
-        sa.insert(archives),
-        {"number": number, "file": written.file, "sha256": written.sha256, "instances": len(ids), "archived_at": at},
-    )
+    enter_file(connection, number, written, AuditAction.HISTORY_ARCHIVED, count=len(ids), at=at)
     connection.execute(sa.update(instances).where(instances.c.id.in_(_IDS)).values(archived_in=number), {"ids": ids})
+    return len(ids)
+
+
+def enter_file(
+    connection: Connection,
+    number: int,
+    written: Written,
+    action: AuditAction,
+    *,
+    count: int,
+    at: datetime,
+    bounds: tuple[int, int] | None = None,
+) -> None:
+    """Enter a file among the archives, on the record.
+
+    Parameters
+    ----------
+    connection
+        In the transaction that removes what the file holds.
+    number
+        The file's: ``next_number``.
+    written
+        The file.
+    action
+        What was done, for the audit trail.
+    count
+        Instances in it.
+    at
+        The present moment.
+    bounds
+        The lowest and the highest of their row ids, if their rows leave with them.
+    """
+    row = {"number": number, "file": written.file, "sha256": written.sha256, "instances": count, "archived_at": at}
+    if bounds is not None:
+        row |= {"lowest": bounds[0], "highest": bounds[1]}
+    connection.execute(sa.insert(archives), row)
     entry = AuditEntry(
-        actor=SYSTEM,
-        action=AuditAction.HISTORY_ARCHIVED,
-        subject=written.file,
-        facts={"instances": len(ids), "sha256": written.sha256},
+        actor=SYSTEM, action=action, subject=written.file, facts={"instances": count, "sha256": written.sha256}
     )
     append(connection, entry, at=at)
-    return len(ids)
 
 
 def next_number(connection: Connection) -> int:

@@ -18,9 +18,16 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway.audit import SYSTEM, AuditAction, AuditEntry
-from gateway.ledger.archived_history import Archive, Written, next_number, remove_history, steps_of, taken_steps
-from gateway.ledger.audit_trail import append
+from gateway.audit import AuditAction
+from gateway.ledger.archived_history import (
+    Archive,
+    Written,
+    enter_file,
+    next_number,
+    remove_history,
+    steps_of,
+    taken_steps,
+)
 from gateway.ledger.columns import utc_now
 from gateway.ledger.database import OnDatabase, each_of, insert
 from gateway.ledger.schema import (
@@ -198,18 +205,9 @@ def _depart(
     _count(connection, rows, made, sent, number)
     remove_history(connection, steps, {row.id: row.project or "" for row in rows})
     _remove(connection, ids)
-    connection.execute(
-        sa.insert(archives),
-        {"number": number, "file": written.file, "sha256": written.sha256, "instances": len(ids), "archived_at": at,
-         "lowest": ids[0], "highest": ids[-1]},
-    )  # fmt: skip
-    entry = AuditEntry(
-        actor=SYSTEM,
-        action=AuditAction.INSTANCES_ARCHIVED,
-        subject=written.file,
-        facts={"instances": len(ids), "sha256": written.sha256},
+    enter_file(
+        connection, number, written, AuditAction.INSTANCES_ARCHIVED, count=len(ids), at=at, bounds=(ids[0], ids[-1])
     )
-    append(connection, entry, at=at)
     return Left(count=len(ids), until=until)
 
 
