@@ -131,7 +131,7 @@ def configure_logging(*, format: Literal["console", "json"], level: str, stream:
     root.addHandler(handler)
     root.setLevel(level.upper())
     # A level below the root's keeps the libraries from formatting what is thrown away.
-    for library in ("pynetdicom", "pydicom", "alembic", "sqlalchemy", "urllib3", "asyncio"):
+    for library in ("pydicom", "alembic", "sqlalchemy", "urllib3", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)
     # pydicom quotes values in its warnings, for each one: at WARNING they would fill the log of a busy gateway.
     logging.getLogger("py.warnings").addFilter(_lower_to_debug)

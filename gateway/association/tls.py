@@ -1,4 +1,4 @@
-"""TLS of the gateway's own doors, and who is at the other end of one.
+"""TLS: of the gateway's own doors and who is at the other end of one, and of the connections that it opens.
 
 The doors keep to the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 B.12), which includes the
 earlier Non-Downgrading BCP 195 profile (PS3.15 B.10) that many senders still speak: TLS 1.2 or 1.3, key exchange with
@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +54,7 @@ def server_context(
     key_password: str | None = None,
     ca_file: Path | None = None,
     client_certificates: ClientCertificates = ClientCertificates.NONE,
+    system_authorities: bool = False,
 ) -> ssl.SSLContext:
     """The context of a door that peers open (PS3.15 B.12).
 
@@ -64,11 +65,12 @@ def server_context(
         key_password: of the key, or None
         ca_file: PEM file of the authorities of client certificates; a self-signed certificate is its own authority
         client_certificates: whether peers show theirs
+        system_authorities: without a ``ca_file``, client certificates may be of the authorities that the system trusts
 
     Raises:
         ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
     """
-    if client_certificates is not ClientCertificates.NONE and ca_file is None:
+    if client_certificates is not ClientCertificates.NONE and ca_file is None and not system_authorities:
         raise ConfigurationError(place=place, problem="client certificates need ca_file: whose are accepted")
     require_private_key(key_file or certificate_file, place=place)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -85,12 +87,87 @@ def server_context(
             context.load_verify_locations(cafile=str(ca_file))
         except OSError as error:
             raise ConfigurationError(place=place, problem=f"ca_file cannot be used: {_why(error)}") from None
+    elif client_certificates is not ClientCertificates.NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    _load_certificate(context, certificate_file, key_file, key_password, place=place, what="the certificate")
+    return context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """TLS with a peer that the gateway connects to: how it is verified, and how the gateway identifies itself.
+
+    Attributes:
+        verify: whether the peer's certificate and name are checked
+        ca_file: PEM file of the authorities to trust instead of the system's
+        certificate_file: PEM file of the gateway's certificate there
+        key_file: PEM file of its key, which may be in the certificate's file
+        key_password: of the key, or None
+    """
+
+    verify: bool = True
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    key_password: str | None = field(default=None, repr=False)
+
+    def context(self, *, place: str) -> ssl.SSLContext:
+        """The context for connections.
+
+        Args:
+            place: what an error names as its place
+
+        Raises:
+            ConfigurationError: a file cannot be read or does not hold what it should
+        """
+        try:
+            context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
+        except OSError as error:
+            raise ConfigurationError(place=place, problem=f"ca_file cannot be used: {_why(error)}") from None
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.certificate_file is not None:
+            what = "the client certificate"
+            _load_certificate(context, self.certificate_file, self.key_file, self.key_password, place=place, what=what)
+        return context
+
+    def server_context(self, *, place: str) -> ssl.SSLContext:
+        """The context for connections that the peer opens: it must show a certificate of the authorities too.
+
+        Args:
+            place: what an error names as its place
+
+        Raises:
+            ConfigurationError: there is no certificate, or a file cannot be read or does not hold what it should
+        """
+        if self.certificate_file is None:
+            raise ConfigurationError(place=place, problem="certificate_file is needed to accept connections by TLS")
+        return server_context(
+            place=place,
+            certificate_file=self.certificate_file,
+            key_file=self.key_file,
+            key_password=self.key_password,
+            ca_file=self.ca_file if self.verify else None,
+            client_certificates=ClientCertificates.REQUIRED if self.verify else ClientCertificates.NONE,
+            system_authorities=True,
+        )
+
+
+def _load_certificate(
+    context: ssl.SSLContext,
+    certificate_file: Path,
+    key_file: Path | None,
+    key_password: str | None,
+    *,
+    place: str,
+    what: str,
+) -> None:
     try:
         # A callable even without a password: OpenSSL would otherwise ask for one on the terminal.
         context.load_cert_chain(certificate_file, key_file, lambda: key_password or "")
     except OSError as error:
-        raise ConfigurationError(place=place, problem=f"the certificate cannot be used: {_why(error)}") from None
-    return context
+        raise ConfigurationError(place=place, problem=f"{what} cannot be used: {_why(error)}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from gateway.association.tls import Tls
 from gateway.deliver.destination_settings import NetworkedSettings
 from gateway.errors import ConfigurationError
 from gateway.sections.section import FilePath, Secret, Section, Text
-from gateway.web.endpoint import Authorization, Endpoint, Tls
+from gateway.web.endpoint import Authorization, Endpoint
 
 
 class BasicAuth(Section):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from gateway.association.tls import Tls
 from gateway.custody.secret import SHORTEST, read_secret
 from gateway.errors import ConfigurationError
 from gateway.notify.notifier import Notifier
 from gateway.notify.smtp import Mailer
 from gateway.notify.webhook import Webhook
 from gateway.settings.notification_settings import Notification, SmtpNotification
-from gateway.web.endpoint import Tls
 
 __all__ = ["build_notifier"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -107,76 +105,3 @@ class Authorization:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ConfigurationError(place=place, problem="a bearer token is printable ASCII without blanks")
         return cls(f"Bearer {token}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """How the server is verified and, with a client certificate, how the gateway identifies itself.
-
-    Attributes
-    ----------
-    verify: whether the server's certificate and name are checked
-    ca_file: PEM file of the authorities to trust instead of the system's
-    certificate_file, key_file: PEM files of the client certificate; the key may be in the certificate's file
-    key_password: of the key, or None
-    """
-
-    verify: bool = True
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    key_password: str | None = field(default=None, repr=False)
-
-    def context(self, *, place: str) -> ssl.SSLContext:
-        """The context for connections.
-
-        Raises
-        ------
-        ConfigurationError: a file cannot be read or does not hold what it should
-        """
-        try:
-            context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
-        except OSError as error:
-            raise ConfigurationError(place=place, problem=f"ca_file cannot be used: {_why(error)}") from None
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        self._load_certificate(context, place)
-        return context
-
-    def server_context(self, *, place: str) -> ssl.SSLContext:
-        """The context for connections that the peer opens: it must show a certificate of the authorities too.
-
-        Raises
-        ------
-        ConfigurationError: there is no certificate, or a file cannot be read or does not hold what it should
-        """
-        if self.certificate_file is None:
-            raise ConfigurationError(place=place, problem="certificate_file is needed to accept connections by TLS")
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        if self.verify:
-            try:
-                if self.ca_file is None:
-                    context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
-                else:
-                    context.load_verify_locations(cafile=str(self.ca_file))
-            except OSError as error:
-                raise ConfigurationError(place=place, problem=f"ca_file cannot be used: {_why(error)}") from None
-            context.verify_mode = ssl.CERT_REQUIRED
-        self._load_certificate(context, place)
-        return context
-
-    def _load_certificate(self, context: ssl.SSLContext, place: str) -> None:
-        if self.certificate_file is None:
-            return
-        try:
-            # A callable even without a password: OpenSSL would otherwise ask for one on the terminal.
-            context.load_cert_chain(self.certificate_file, self.key_file, lambda: self.key_password or "")
-        except OSError as error:
-            raise ConfigurationError(place=place, problem=f"the client certificate: {_why(error)}") from None
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not a PEM file that can be read").lower().replace("_", " ")
-    return error.strerror or type(error).__name__

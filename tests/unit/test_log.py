@@ -185,11 +185,15 @@ def test_place_of_an_error_inside_a_library_names_our_line_too() -> None:
 
 
 def test_libraries_lose_their_text(stream: io.StringIO) -> None:
-    logging.getLogger("pynetdicom.acse").error("refused %s", NAME)
-    logging.getLogger("pynetdicom.acse").info("received %s", NAME)
+    logging.getLogger("urllib3.connectionpool").error("refused %s", NAME)
+    logging.getLogger("urllib3.connectionpool").info("received %s", NAME)
     logging.getLogger("sqlalchemy.engine").info("INSERT %s", NAME)
     (entry,) = entries(stream)
-    assert (entry["logger"], entry["event"], entry["level"]) == ("pynetdicom.acse", "message of a library", "error")
+    assert (entry["logger"], entry["event"], entry["level"]) == (
+        "urllib3.connectionpool",
+        "message of a library",
+        "error",
+    )
     assert re.fullmatch(r"unit/test_log\.py:\d+", entry["at"])
     assert NAME not in stream.getvalue()
 

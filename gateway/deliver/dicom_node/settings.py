@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, StrictBool
 
+from gateway.association.tls import Tls
 from gateway.deliver.destination_settings import NetworkedSettings
 from gateway.sections.section import (
     AETitle,
@@ -21,7 +22,6 @@ from gateway.sections.section import (
     Section,
     Text,
 )
-from gateway.web.endpoint import Tls
 
 __all__ = ["SECTION", "CommitmentSettings", "DicomNodeSettings", "TlsSettings"]
 

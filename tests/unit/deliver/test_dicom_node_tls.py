@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.association import pdu
+from gateway.association import tls as doors
+from gateway.association.tls import Tls
 from gateway.deliver.dicom_node.destination import _COMMITMENT
 from gateway.errors import ConfigurationError
-from gateway.web.endpoint import Tls
 from tests.fixtures.ports import free_port
 from tests.unit.deliver.test_dicom_node import Committer, data_set_bytes, destination, parcel, peer, report, short
 from tests.unit.deliver.test_stow_tls import Authority
@@ -92,3 +93,18 @@ def test_reports_come_by_tls_from_peers_of_the_authority(tmp_path: Path, authori
 def test_reports_by_tls_need_a_certificate_of_ours() -> None:
     with pytest.raises(ConfigurationError, match="certificate_file"):
         Tls().server_context(place="x")
+
+
+def test_the_port_for_reports_is_a_door_like_the_others(authority: Authority) -> None:
+    own = authority.issue("gateway")
+    door = doors.server_context(place="x", certificate_file=own)
+    files = Tls(ca_file=authority.file, certificate_file=own)
+    reports = files.server_context(place="x")
+    assert reports.get_ciphers() == door.get_ciphers()
+    assert (reports.verify_mode, reports.minimum_version) == (ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_2)
+    # Without an authority of its own the system's count; without verification nobody shows anything.
+    assert Tls(certificate_file=own).server_context(place="x").verify_mode is ssl.CERT_REQUIRED
+    assert Tls(certificate_file=own, verify=False).server_context(place="x").verify_mode is ssl.CERT_NONE
+    own.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="others than the owner may use it"):
+        files.server_context(place="x")

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.association.tls import Tls
 from gateway.deliver.base import Parcel
 from gateway.deliver.dicomweb.destination import StowDestination
 from gateway.deliver.dicomweb.settings import DicomWebSettings
 from gateway.errors import ConfigurationError
-from gateway.web.endpoint import Tls
 from tests.unit.deliver.peers import Exchange, Hangup, Peer, content_of, make_parcel, section, store_all
 
 PASSWORD = "key-passw0rd"
@@ -33,7 +33,7 @@ PASSWORD = "key-passw0rd"
 LOAD = """
 import os, sys
 from pathlib import Path
-from gateway.web.endpoint import Tls
+from gateway.association.tls import Tls
 from gateway.errors import ConfigurationError
 os.open(sys.argv[1], os.O_RDWR)
 try:
@@ -87,6 +87,7 @@ class Authority:
     def _write(self, name: str, content: bytes) -> Path:
         path = self.directory / name
         path.write_bytes(content)
+        path.chmod(0o600)
         return path
 
 
@@ -259,7 +260,7 @@ def test_an_encrypted_key_without_password_does_not_ask_on_the_terminal(tmp_path
     [
         ({"ca_file": "nothing.pem"}, "ca_file cannot be used: No such file"),
         ({"ca_file": "garbage.pem"}, "ca_file cannot be used"),
-        ({"certificate_file": "nothing.pem"}, "client certificate: No such file"),
+        ({"certificate_file": "nothing.pem"}, "client certificate cannot be used: No such file"),
         ({"certificate_file": "garbage.pem"}, "client certificate"),
         # an encrypted key without its password, and with a wrong one
         ({"certificate_file": "client.pem"}, "client certificate"),
@@ -267,7 +268,7 @@ def test_an_encrypted_key_without_password_does_not_ask_on_the_terminal(tmp_path
         # certificate and key that do not belong together
         (
             {"certificate_file": "client.pem", "key_file": "server.pem", "key_password": PASSWORD},
-            "client certificate: key values mismatch",
+            "client certificate cannot be used: key values mismatch",
         ),
     ],
 )

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.association.tls import Tls
 from gateway.errors import DeliveryFailed
 from gateway.web.answer import Answer
 from gateway.web.calls import Calls, ascii_url
-from gateway.web.endpoint import Endpoint, Tls
+from gateway.web.endpoint import Endpoint
 from tests.fixtures.authority import Authority
 from tests.fixtures.ports import free_port
 from tests.unit.deliver.peers import Behaviour, Exchange, Hangup, Peer, answer
