@@ -14,6 +14,7 @@ from typing import Final
 from gateway.dicom.dictionary import VR_OF, entry, is_known
 from gateway.dicom.tag import is_group_length, is_private, show
 from gateway.profile import Program, Verb
+from gateway.profile.acquisition import ACQUISITION_PRIVATE
 from gateway.profile.importers.ctp.anonymizer import AnonymizerFile, ElementRule
 from gateway.profile.importers.ctp.branches import Branch, Scope, branches, mentions, scopes
 from gateway.profile.importers.ctp.ctp_conditions import Inexpressible, Test, condition, joined
@@ -32,6 +33,7 @@ from gateway.profile.importers.ctp.model import (
 from gateway.profile.importers.ctp.script import Call, Script, ScriptError, parse_script
 from gateway.profile.lookup import PATIENT_COLUMNS
 from gateway.profile.rules import KEPT_OR_HASHED, ONLY_KEPT
+from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.profile.stamps import STAMPS
 from gateway.profile.target import FOREIGN_GROUPS
 
@@ -113,7 +115,8 @@ class Translation:
                 1,
                 "private groups are not removed",
                 "CTP keeps private elements as they are; what they hold nobody knows",
-                'private elements are removed; keep single ones by creator: keep: ["(0019,xx10) CREATOR"]',
+                'private elements are removed; keep single ones by creator: keep: ["(0019,xx10) CREATOR"]; '
+                + _proposed(None),
             )
         for group, kind in _REPEATING.items():
             if kind in removals:
@@ -137,7 +140,8 @@ class Translation:
                     line,
                     f"keep group {group:04X}",
                     "a whole private group, of which nobody knows what it holds",
-                    f'private elements are removed; keep single ones: keep: ["({group:04X},xx10) CREATOR"]',
+                    f'private elements are removed; keep single ones: keep: ["({group:04X},xx10) CREATOR"]; '
+                    + _proposed(group),
                 )
             elif group & 0xFF00 in _REPEATING or group < 0x0008:
                 self._report(line, f"keep group {group:04X}", "the group is not kept as a whole", _FALLS)
@@ -147,6 +151,7 @@ class Translation:
         self._add(Phase.GROUPS, "unlisted", Outcome("remove"), comment=comment)
         kept = dict.fromkeys(_ALWAYS_KEPT, removes)
         kept |= {group: line for line, group in self._file.keep_groups if not group & 1 and group >= 0x0008}
+        self._unspecified_sequences(frozenset(kept), comment)
         for group, line in kept.items():
             if group & 0xFF00 in _REPEATING:
                 continue
@@ -156,6 +161,13 @@ class Translation:
             for tag in sorted(VR_OF):
                 if tag >> 16 == group and not is_group_length(tag) and self._basic.action(tag).verb is Verb.KEEP:
                     self._add(Phase.GROUPS, display(tag), Outcome("keep"), comment=comment)
+
+    def _unspecified_sequences(self, kept: frozenset[int], comment: str) -> None:
+        """Sequences that the basic profile leaves with their items: what the script keeps would stay inside."""
+        for tag, action in sorted(self._basic.actions.items()):
+            left = action.verb is not Verb.REMOVE and entry_vr(tag) == "SQ"
+            if left and tag not in self._scripts and tag >> 16 not in kept and not self._by_switch(tag):
+                self._add(Phase.GROUPS, display(tag), Outcome("remove"), comment=comment)
 
     # Single elements.
 
@@ -397,6 +409,19 @@ class Translation:
         if call.name == "integer":
             return Patient("sequential", outcomes.sequential_format(call, affix), comment=comment)
         return Patient("keyed", outcomes.keyed_format(call, affix), comment=comment)
+
+
+def _proposed(group: int | None) -> str:
+    """What layers vouch for of private elements, of one group or of all, with their creators."""
+    found = []
+    for layer, rows in (
+        ("retain-safe-private", ((place[0], place[2]) for place in SAFE_PRIVATE)),
+        ("retain-acquisition-private", ((place[0], row.creator) for place, row in ACQUISITION_PRIVATE.items())),
+    ):
+        creators = sorted({creator for one, creator in rows if group in (None, one)})
+        if creators:
+            found.append(f"use: [{layer}] keeps what is known of {', '.join(creators)}")
+    return "; ".join(found) or "no layer knows anything of this group"
 
 
 def entry_vr(tag: int) -> str:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import pytest
 from pydicom.dataset import Dataset
 
+from gateway.dicom.dictionary import VR_OF, keyword_of, tag_of
 from gateway.errors import ProfileError, PseudonymMissing
-from gateway.profile import Program
+from gateway.profile import Program, Verb
 from gateway.profile.importers.ctp import Imported
 from gateway.profile.importers.ctp.script import FUNCTIONS
 from gateway.rehearsal.trial import check_by_trial
@@ -434,12 +435,53 @@ def test_unspecified_elements_are_removed(tmp_path: Path) -> None:
     assert "PixelDataProviderURL" not in output
 
 
+def test_in_sequences_that_are_not_specified_nothing_stays(tmp_path: Path) -> None:
+    """What the script keeps would otherwise stay in the items of a sequence that the basic profile leaves."""
+    elements = {"Modality": "@keep()", "InstitutionName": "@keep()", "RelatedSeriesSequence": "@process()"}
+    _, program = imported(tmp_path, elements, remove=("privategroups", "unspecifiedelements"))
+    sequences = [tag for tag, vr in VR_OF.items() if vr == b"SQ" and tag >> 16 not in (0x0000, 0x0002, 0x0004)]
+    left = {keyword_of(tag) for tag in sequences if program.action(tag).verb is not Verb.REMOVE}
+    # The groups that CTP always keeps, and what the script processes; what the gateway writes itself.
+    assert {one for one in left if (tag_of(one) or 0) >> 16 != 0x0028} <= {
+        "RelatedSeriesSequence", "DeidentificationMethodCodeSequence",
+    }  # fmt: skip
+    dataset = instance(Modality="CT", InstitutionName="St. Anne")
+    dataset.ReferencedImageSequence = [item(InstitutionName="St. Anne")]
+    dataset.RelatedSeriesSequence = [item(InstitutionName="St. Anne", StationName="CT01")]
+    output = apply(tmp_path, program, dataset)
+    assert "ReferencedImageSequence" not in output
+    assert shown(output, "InstitutionName") == "St. Anne"
+
+
 def test_the_script_overrides_what_the_basic_profile_says_in_kept_groups(tmp_path: Path) -> None:
     elements = {"DeviceSerialNumber": "@keep()", "ProtocolName": "@keep()"}
     _, program = imported(tmp_path, elements, keep=("18",), remove=("unspecifiedelements",))
     output = apply(tmp_path, program, instance(DeviceSerialNumber="SN1", ProtocolName="KNEE", GantryID="G1"))
     assert [shown(output, keyword) for keyword in ("DeviceSerialNumber", "ProtocolName")] == ["SN1", "KNEE"]
     assert "GantryID" not in output
+
+
+@pytest.mark.parametrize(
+    ("keep", "remove", "proposed", "not_proposed"),
+    [
+        # all private groups: every creator of which something is known
+        ((), (), ["retain-safe-private] keeps what is known of ELSCINT1", "Image Private Header"], ["no layer"]),
+        # one group: the creators of this group
+        (("0019",), ("privategroups",), ["known of GEMS_ACQU_01, SIEMENS MR HEADER"], ["ELSCINT1", "Image Private"]),
+        (("0065",), ("privategroups",), ["retain-acquisition-private] keeps", "Image Private"], ["safe-private]"]),
+        # of which nobody knows anything
+        (("0099",), ("privategroups",), ["no layer knows anything"], ["use: ["]),
+    ],
+)
+def test_what_layers_know_of_private_elements_is_proposed(
+    tmp_path: Path, keep: tuple[str, ...], remove: tuple[str, ...], proposed: list[str], not_proposed: list[str]
+) -> None:
+    found, program = imported(tmp_path, {"StudyDescription": "@keep()"}, keep=keep, remove=remove)
+    (told,) = [one.what_instead for one in found.not_carried if one.what_instead.startswith("private elements are")]
+    assert all(one in told for one in proposed)
+    assert not any(one in told for one in not_proposed)
+    # It is proposed, not done.
+    assert (program.safe_private, program.private_elements) == (False, ())
 
 
 def test_safe_private_elements(tmp_path: Path) -> None:
