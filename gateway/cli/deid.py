@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def deid(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="File or directory to read.", exists=True)],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File, directory or archive to read.", exists=True)],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Directory to write; created if missing.")],
     *,
     profile: Annotated[str | None, typer.Option(help="Profile name or file; by default the project's.")] = None,
@@ -36,35 +37,42 @@ def deid(
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """De-identify files and verify the result.
+    """De-identify files, those in folders and in zip and tar archives too, and verify the result.
 
     What a rule of the profile rejects is not written. Exit code 0 only if nothing was held.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from gateway.custody.secret import project_secret
-    from gateway.service.offline import OfflineTask, deidentify_files, input_files
+    from gateway.service.export_folder import handed_over
+    from gateway.service.offline import OfflineResult, OfflineTask, deidentify_files
 
     settings = load_settings(config, os.environ)
     name = project or _only_project(settings)
     if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
         raise ConfigurationError(place=str(target), problem="the output may not be inside the input")
-    task = OfflineTask(
-        profile=profile or settings.projects[name].profile,
-        secret=project_secret(settings, name),
-        output=target,
-        keep_names=keep_names,
-        settings=settings,
-        project=name,
-    )
-    files = input_files(source)
     console = Console(file=terminal(sys.stderr))
     results: list[OfflineResult] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("de-identifying", total=len(files))
-        for result in deidentify_files(task, files, jobs=jobs):
-            results.append(result)
+    root = source if source.is_dir() else source.parent
+    with (
+        handed_over(source, target) as handed,
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
+        task = OfflineTask(
+            profile=profile or settings.projects[name].profile,
+            secret=project_secret(settings, name),
+            output=target,
+            keep_names=keep_names,
+            settings=settings,
+            project=name,
+            walks=handed.walks,
+        )
+        bar = progress.add_task("de-identifying", total=len(handed.files))
+        shown = {path: root / relative for path, relative in handed.files}
+        results += [OfflineResult(root / path, "held", "archive", reason) for path, reason in handed.unusable]
+        for result in deidentify_files(task, handed.files, jobs=jobs):
+            results.append(replace(result, path=shown[result.path]))
             progress.advance(bar)
     if report is not None:
         _write_report(report, results)
@@ -84,14 +92,16 @@ def _only_project(settings: Settings) -> str:
 def _print_summary(console: Console, results: list[OfflineResult], source: Path) -> None:
     held = sorted((result for result in results if result.state == "held"), key=lambda result: result.path)
     rejected = sorted((result for result in results if result.state == "rejected"), key=lambda result: result.path)
+    ignored = sum(result.state == "ignored" for result in results)
     for result in (*rejected, *held):
         path = result.path.name if source.is_file() else result.path.relative_to(source)
         console.print(f"{result.state} {path}: {result.detail}", highlight=False, markup=False, soft_wrap=True)
     reasons = ", ".join(f"{count} {code}" for code, count in sorted(Counter(one.code for one in held).items()))
     size = sum(result.size for result in results)
     console.print(
-        f"{len(results)} files: {len(results) - len(held) - len(rejected)} de-identified ({size:,} bytes), "
+        f"{len(results)} files: {len(results) - len(held) - len(rejected) - ignored} de-identified ({size:,} bytes), "
         + (f"{len(rejected)} rejected, " if rejected else "")
+        + (f"{ignored} ignored, " if ignored else "")
         + f"{len(held)} held"
         + (f" ({reasons})" if held else ""),
         highlight=False,

@@ -3,7 +3,7 @@
 Each file is treated as the workers treat a received instance; what they would hold is reported and not written. What
 files say of each other is asked first: of a study that names two patients none is written, whatever the order, and
 where the profile takes faces away, those of a series in one run are all of it. A DICOMDIR, which lists the files beside
-it by name and number, is no instance and stays behind.
+it by name and number, is no instance and stays behind, and so does what else lies on a disc and is no DICOM file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.deid.patient import claims, subject_of
 from gateway.deliver.folder.destination import output_path
 from gateway.dicom.instance import Instance
 from gateway.dicom.segments import Segment, copy_to
-from gateway.errors import GatewayError, MediaDirectory, RejectedByRule
+from gateway.errors import GatewayError, MediaDirectory, NotDicom, RejectedByRule
 from gateway.ledger.identities import CONFLICTS
 from gateway.pixels.faces.blanking import Face
 from gateway.pixels.faces.places import is_part_of_volume
@@ -49,6 +49,8 @@ Conflicts: TypeAlias = frozenset[tuple[str, str]]
 #: A file's path, its relative path, and what was found of a face in its series.
 FileWork: TypeAlias = tuple[Path, Path, Face | None]
 
+#: What files are called that are DICOM files.
+_DICOM: Final = frozenset((".dcm", ".dicom", ".ima"))
 #: Jobs handed to the processes ahead of the results.
 _AHEAD: Final = 8
 #: A file of which nobody could look at the series.
@@ -72,6 +74,7 @@ class OfflineTask:
     project: name of the project, whose numbers sequential pseudonyms are; empty where there are none
     keep_names: mirror the input's relative paths; otherwise the layout of a folder destination
     settings: limits and directories of profiles
+    walks: the files are those of a folder or an archive: what is no DICOM file among them is ignored
     """
 
     profile: str
@@ -80,14 +83,15 @@ class OfflineTask:
     keep_names: bool
     settings: Settings
     project: str = ""
+    walks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineResult:
-    """What became of one file: ``code`` and ``detail`` say why it was held, or which rule rejected it."""
+    """What became of one file: ``code`` and ``detail`` say why it was held or ignored, or which rule rejected it."""
 
     path: Path
-    state: Literal["deidentified", "rejected", "held"]
+    state: Literal["deidentified", "rejected", "held", "ignored"]
     code: str = ""
     detail: str = ""
     size: int = 0
@@ -348,7 +352,12 @@ class _Offline:
                 # The work directory is on the same file system: the file appears at once or not at all.
                 draft.replace(target)
             except MediaDirectory as directory:
-                return OfflineResult(path, "rejected", directory.code, directory.message)
+                state: Literal["ignored", "rejected"] = "ignored" if self._task.walks else "rejected"
+                return OfflineResult(path, state, directory.code, directory.message)
+            except NotDicom as other:
+                # What says by its name that it is a DICOM file, and is none, is damaged.
+                ignored = self._task.walks and relative.suffix.lower() not in _DICOM
+                return OfflineResult(path, "ignored" if ignored else "held", other.code, other.message)
             except RejectedByRule as rejected:
                 return OfflineResult(path, "rejected", str(rejected.facts["rule"]), str(rejected.facts["because"]))
             except GatewayError as error:
