@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
-from gateway.profile.verb import Verb
+from gateway.profile.verb import DESCRIPTIONS, Verb
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 _YEARS: Final = re.compile(r"[1-9][0-9]?Y")
@@ -100,31 +100,8 @@ class RegexForm(_Part):
     otherwise: Literal["keep", "remove", "empty", "hold"] = "remove"
 
 
-class Rule(_Part):
-    """One entry of ``attributes``: a single action, the elements it applies to, and why."""
-
-    keep: _Elements | None = None
-    remove: _Elements | None = None
-    empty: _Elements | None = None
-    dummy: _Elements | None = None
-    hash_uid: _Elements | None = Field(None, alias="hash-uid")
-    remove_or_empty: _Elements | None = Field(None, alias="remove-or-empty")
-    remove_or_dummy: _Elements | None = Field(None, alias="remove-or-dummy")
-    empty_or_dummy: _Elements | None = Field(None, alias="empty-or-dummy")
-    remove_or_empty_or_dummy: _Elements | None = Field(None, alias="remove-or-empty-or-dummy")
-    remove_or_empty_or_hash_uid: _Elements | None = Field(None, alias="remove-or-empty-or-hash-uid")
-    clean: _Elements | None = None
-    shift_date: _Elements | None = Field(None, alias="shift-date")
-    truncate_date: _Elements | None = Field(None, alias="truncate-date")
-    pseudonymise: _Elements | None = None
-    replace: _Values | None = None
-    insert: _Values | None = None
-    copy_: _Values | None = Field(None, alias="copy")
-    map_: Annotated[dict[str, Annotated[dict[str, str], Field(min_length=1)]], Field(min_length=1)] | None = Field(
-        None, alias="map"
-    )
-    generalise: Annotated[dict[str, GeneraliseForm], Field(min_length=1)] | None = None
-    regex: Annotated[dict[str, RegexForm], Field(min_length=1)] | None = None
+class RuleKeys(_Part):
+    """What stands in one entry of ``attributes`` beside its action."""
 
     to: Literal["year", "month"] | None = None
     format: str | None = None
@@ -144,24 +121,39 @@ class Rule(_Part):
         return {verb: value for verb in Verb if (value := getattr(self, _FIELDS[verb])) is not None}
 
 
-#: Verb -> the field of ``Rule`` that holds its elements.
-_FIELDS: Final[dict[Verb, str]] = {
-    Verb(field.alias or name): name
-    for name, field in Rule.model_fields.items()
-    if (field.alias or name) in tuple(Verb)
-}  # fmt: skip
-#: Key of a rule that belongs to one verb -> that verb.
-KEYS_OF_VERBS: Final[dict[str, Verb]] = {
-    "to": Verb.TRUNCATE_DATE,
-    "format": Verb.PSEUDONYMISE,
-    "table": Verb.PSEUDONYMISE,
-    "missing": Verb.PSEUDONYMISE,
-    "sequential": Verb.PSEUDONYMISE,
-    "otherwise": Verb.MAP,
-    "without": Verb.KEEP,
-    "only": Verb.KEEP,
-    "believe": Verb.KEEP,
+#: Verb that takes forms of its own -> these, by element.
+_FORMS: Final[dict[Verb, Any]] = {
+    Verb.GENERALISE: Annotated[dict[str, GeneraliseForm], Field(min_length=1)],
+    Verb.REGEX: Annotated[dict[str, RegexForm], Field(min_length=1)],
 }
+#: Verb -> the field that holds its elements: no name of pydantic's own, such as ``copy``.
+_FIELDS: Final = {verb: f"{verb.value.replace('-', '_')}_" for verb in Verb}
+#: Key of a rule that belongs to one verb -> that verb.
+KEYS_OF_VERBS: Final = {key: verb for verb, one in DESCRIPTIONS.items() for key in one.keys}
+
+
+def _content(verb: Verb) -> Any:
+    """The type of what stands behind a verb."""
+    match DESCRIPTIONS[verb].takes:
+        case "elements":
+            return _Elements
+        case "values":
+            return _Values
+        case "lists":
+            return Annotated[dict[str, _Values], Field(min_length=1)]
+        case "forms":
+            return _FORMS[verb]
+
+
+if TYPE_CHECKING:
+    Rule: TypeAlias = RuleKeys
+else:
+    Rule = create_model(
+        "Rule",
+        __base__=RuleKeys,
+        __doc__="One entry of ``attributes``: a single action, the elements it applies to, and why.",
+        **{_FIELDS[verb]: (_content(verb) | None, Field(None, alias=verb.value)) for verb in Verb},
+    )
 
 
 class CropForm(_Part):

@@ -15,7 +15,7 @@ from gateway.profile.acquisition import ACQUISITION_PRIVATE
 from gateway.profile.program import Action
 from gateway.profile.stamps import is_stamp
 from gateway.profile.target import FOREIGN_GROUPS, At, ByVr, Default, Mask, PrivateElement, Target
-from gateway.profile.verb import Verb
+from gateway.profile.verb import DESCRIPTIONS, TEXT_VRS, WORDS, Verb
 from gateway.profile.verb_options import Believing, Bins, Mapping_, Prefix, Pseudonym, Rounding, Source, Technical
 
 #: SOP Class UID and Specific Character Set: without them an instance is none, or its text cannot be read.
@@ -24,47 +24,24 @@ ONLY_KEPT: Final = frozenset((0x00080005, 0x00080016))
 KEPT_OR_HASHED: Final = frozenset((0x00080018, 0x0020000D, 0x0020000E))
 
 #: Verbs that say all about many elements at once, whatever their VR.
-_ANY_VR: Final = frozenset((Verb.KEEP, Verb.REMOVE, Verb.EMPTY, Verb.REMOVE_OR_EMPTY))
+_ANY_VR: Final = frozenset(verb for verb, one in DESCRIPTIONS.items() if one.any_vr)
 _DEFAULT_VERBS: Final[dict[Default, frozenset[Verb]]] = {
     Default.PRIVATE: frozenset((Verb.REMOVE,)),
     Default.UNKNOWN: frozenset((Verb.REMOVE,)),
     Default.UNLISTED: frozenset((Verb.KEEP, Verb.REMOVE)),
     Default.SAFE_PRIVATE: frozenset((Verb.KEEP, Verb.REMOVE)),
 }
-#: VRs whose values a profile can write as text.
-_TEXT_VRS: Final = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
-_WORDS: Final = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _INTEGERS: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _DECIMALS: Final = frozenset(("DS", "FD", "FL"))
-_DATES: Final = frozenset(("DA", "DT"))
 #: Longest value in characters (PS3.5 6.2).
 _LONGEST: Final = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64}
 #: VRs of one value, in which a backslash is text (PS3.5 6.4).
 _SINGLE: Final = frozenset(("LT", "ST", "UR", "UT"))
-#: Verb -> the VRs that it works on, with what it does to them.
-_VRS: Final[dict[Verb, tuple[frozenset[str], str]]] = {
-    Verb.HASH_UID: (frozenset(("UI",)), "hash-uid replaces UIDs"),
-    Verb.REMOVE_OR_EMPTY_OR_HASH_UID: (
-        frozenset(("UI", "SQ")),
-        "remove-or-empty-or-hash-uid is for UIDs and sequences",
-    ),
-    Verb.SHIFT_DATE: (frozenset(("DA", "DT", "TM")), "shift-date shifts dates and times"),
-    Verb.TRUNCATE_DATE: (_DATES, "truncate-date shortens dates"),
-    Verb.CLEAN: (frozenset((*_WORDS, "SQ", "OB", "OW", "UR")), "clean works on text, sequences and graphics"),
-    Verb.PSEUDONYMISE: (_WORDS, "pseudonymise writes text"),
-    Verb.MAP: (_TEXT_VRS, "map writes text"),
-    Verb.REGEX: (_WORDS | {"UR"}, "regex works on text"),
-    Verb.REPLACE: (_TEXT_VRS, ""),
-    Verb.INSERT: (_TEXT_VRS, ""),
-    Verb.COPY: (_TEXT_VRS, ""),
-}
 #: Verbs that work on the elements that a pattern names, although these differ in VR.
 _FOR_PATTERNS: Final = _ANY_VR | {Verb.CLEAN}
 _AT_THE_TOP: Final = frozenset((Verb.INSERT, Verb.COPY))
 #: Verbs by which a profile's author says what a value is.
-_WRITING: Final = _AT_THE_TOP | {Verb.REPLACE, Verb.MAP, Verb.REGEX, Verb.PSEUDONYMISE, Verb.DUMMY}
+_WRITING: Final = frozenset(verb for verb, one in DESCRIPTIONS.items() if one.writes)
 
 
 def private_vr(group: int, offset: int | None, creator: str) -> str:
@@ -137,7 +114,7 @@ def _check_tag(tag: int, action: Action, *, top: bool) -> None:
         raise ValueError(f"{show(tag)} has no place in a data set")
     if isinstance(action.options, Technical):
         known = entry(tag)
-        _need(known is not None and known.vr in _WORDS | {"UR"}, f"only: technical is for text, unlike {show(tag)}")
+        _need(known is not None and known.vr in WORDS | {"UR"}, f"only: technical is for text, unlike {show(tag)}")
     if verb in _ANY_VR:
         return
     row = entry(tag)
@@ -165,10 +142,11 @@ def _check_vr(name: str, vr: str, action: Action) -> None:
     if verb in (Verb.REPLACE, Verb.INSERT):
         _check_value(name, vr, action.value)
         return
-    known = _VRS.get(verb)
-    if known is not None and vr not in known[0] and not (verb is Verb.CLEAN and vr == "OB or OW"):
-        reason = f"{known[1]}, and {name} has VR {vr}" if known[1] else f"{name} has VR {vr}, which no rule can write"
-        raise ValueError(reason)
+    known = DESCRIPTIONS[verb]
+    if known.vrs is not None and vr not in known.vrs and not (verb is Verb.CLEAN and vr == "OB or OW"):
+        if known.works:
+            raise ValueError(f"{known.works}, and {name} has VR {vr}")
+        raise ValueError(f"{name} has VR {vr}, which no rule can write")
     if isinstance(options, Pseudonym):
         _check_pseudonym(name, vr, options)
     elif isinstance(options, Mapping_):
@@ -183,7 +161,7 @@ def _check_vr(name: str, vr: str, action: Action) -> None:
         _need(vr in _INTEGERS | _DECIMALS, f"round is for numbers, and {name} has VR {vr}")
         _need(vr in _DECIMALS or options.step == int(options.step), f"{name} holds whole numbers: round to whole ones")
     elif isinstance(options, Prefix):
-        _need(vr in _WORDS, f"first is for text, and {name} has VR {vr}")
+        _need(vr in WORDS, f"first is for text, and {name} has VR {vr}")
 
 
 def _need(holds: bool, problem: str) -> None:  # noqa: FBT001 - reads as a sentence
@@ -217,14 +195,14 @@ def _check_pseudonym(name: str, vr: str, options: Pseudonym) -> None:
 
 def _check_source(name: str, vr: str, source: int) -> None:
     row = entry(source)
-    if row is None or is_private(source) or row.vr not in _TEXT_VRS:
+    if row is None or is_private(source) or row.vr not in TEXT_VRS:
         raise ValueError(f"{show(source)} holds no text that could be copied")
-    if vr != row.vr and vr not in _WORDS - {"AE", "CS", "PN"}:
+    if vr != row.vr and vr not in WORDS - {"AE", "CS", "PN"}:
         raise ValueError(f"{name} has VR {vr} and cannot take values of {row.keyword}, VR {row.vr}")
 
 
 def _check_value(name: str, vr: str, value: str | None) -> None:
-    if vr not in _TEXT_VRS:
+    if vr not in TEXT_VRS:
         raise ValueError(f"{name} has VR {vr}, which a profile cannot write")
     if not value:
         raise ValueError(f'the value is empty: "empty: [{name}]" says that')

@@ -11,7 +11,7 @@ from gateway.profile.elders import age_limit
 from gateway.profile.load import shipped_profiles
 from gateway.profile.program import Action, Code, Origin, PathRule, Pattern, PrivateRule, Program, Shift
 from gateway.profile.times import exempt, is_exempt
-from gateway.profile.verb import Verb
+from gateway.profile.verb import DESCRIPTIONS, Verb
 from gateway.profile.verb_options import (
     Believing,
     Bins,
@@ -55,32 +55,7 @@ __all__ = [
 PATIENT: Final = frozenset((0x00100010, 0x00100020))
 
 #: Verb -> what becomes of an element.
-VERBS: Final[dict[Verb, str]] = {
-    Verb.KEEP: "stays as it is",
-    Verb.REMOVE: "is removed",
-    Verb.EMPTY: "stays without a value",
-    Verb.DUMMY: "is replaced by a dummy value",
-    Verb.HASH_UID: "is replaced by a UID computed from the project's secret",
-    Verb.CLEAN: "stays without what identifies",
-    Verb.REPLACE: "is replaced by a fixed value",
-    Verb.SHIFT_DATE: "is shifted by the patient's number of days",
-    Verb.TRUNCATE_DATE: "keeps a part of the date",
-    Verb.PSEUDONYMISE: "is replaced by a pseudonym",
-    Verb.INSERT: "is written with a fixed value, whether it was there or not",
-    Verb.COPY: "is written with the value of another element",
-    Verb.MAP: "is replaced by what a list says",
-    Verb.GENERALISE: "is made less precise",
-    Verb.REGEX: "is changed by a regular expression",
-    Verb.REMOVE_OR_EMPTY: "is removed where optional, otherwise stays without a value",
-    Verb.REMOVE_OR_DUMMY: "is removed where optional, otherwise replaced by a dummy value",
-    Verb.EMPTY_OR_DUMMY: "stays without a value, or with a dummy value where it needs one",
-    Verb.REMOVE_OR_EMPTY_OR_DUMMY: (
-        "is removed where optional, otherwise stays without a value, or with a dummy value where it needs one"
-    ),
-    Verb.REMOVE_OR_EMPTY_OR_HASH_UID: (
-        "is removed where optional, otherwise stays with its UIDs replaced and the profile applied inside"
-    ),
-}
+VERBS: Final = {verb: one.words for verb, one in DESCRIPTIONS.items()}
 #: ``Program.dates`` -> what is done with dates.
 DATES: Final = {
     "REMOVED": "dates are removed or replaced by dummies",

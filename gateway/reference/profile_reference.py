@@ -19,7 +19,7 @@ from gateway.profile.pseudonym import ALPHABETS
 from gateway.profile.safe_private import SAFE_PRIVATE
 from gateway.profile.safe_private import edition as safe_edition
 from gateway.profile.table import BASIC, VERB_OF_CODE, Row, edition, rows
-from gateway.profile.verb import resolve
+from gateway.profile.verb import DESCRIPTIONS, resolve
 from gateway.profile.wording import VERBS
 from gateway.reference.settings_reference import GENERATED
 
@@ -116,28 +116,7 @@ _PIXEL_RULE_KEYS: Final[dict[str, str]] = {
     "when": "A condition (below): the rule applies to instances for which it holds.",
 }
 #: Verb -> a rule with it, as it stands in ``attributes``.
-EXAMPLES: Final[dict[Verb, str]] = {
-    Verb.KEEP: "keep: [PatientSex]",
-    Verb.REMOVE: 'remove: [RequestingService, "(0019,xx10) SIEMENS MR HEADER"]',
-    Verb.EMPTY: "empty: [ReferringPhysicianName]",
-    Verb.DUMMY: "dummy: [PerformedStationName]",
-    Verb.HASH_UID: "hash-uid: [FrameOfReferenceUID]",
-    Verb.CLEAN: "clean: [StudyDescription, ImageComments]",
-    Verb.REPLACE: "replace: {InstitutionName: Regional Health Service}",
-    Verb.SHIFT_DATE: "shift-date: [StudyDate, AcquisitionDateTime]",
-    Verb.TRUNCATE_DATE: "truncate-date: [PatientBirthDate]\n    to: year",
-    Verb.PSEUDONYMISE: 'pseudonymise: [AccessionNumber]\n    format: "A{base32:12}"',
-    Verb.INSERT: "insert: {ClinicalTrialProtocolID: LUNG-7}",
-    Verb.COPY: "copy: {ClinicalTrialSubjectID: PatientID}",
-    Verb.MAP: "map: {StationName: {CT1: scanner A, CT2: scanner B}}\n    otherwise: remove",
-    Verb.GENERALISE: "generalise: {PatientAge: {bins: 5Y, top: 090Y}, PatientWeight: {round: 5}}",
-    Verb.REGEX: 'regex: {ProtocolName: {pattern: "^([A-Z]+) .*", replacement: "\\\\1", otherwise: remove}}',
-    Verb.REMOVE_OR_EMPTY: "remove-or-empty: [StudyID]",
-    Verb.REMOVE_OR_DUMMY: "remove-or-dummy: [DeviceSerialNumber]",
-    Verb.EMPTY_OR_DUMMY: "empty-or-dummy: [ContentDate]",
-    Verb.REMOVE_OR_EMPTY_OR_DUMMY: "remove-or-empty-or-dummy: [OperatorsName]",
-    Verb.REMOVE_OR_EMPTY_OR_HASH_UID: "remove-or-empty-or-hash-uid: [SourceImageSequence]",
-}
+EXAMPLES: Final = {verb: one.example for verb, one in DESCRIPTIONS.items()}
 #: Form of a target -> which elements it names.
 TARGETS: Final[dict[str, str]] = {
     "PatientName": "the element with this keyword, at every depth",

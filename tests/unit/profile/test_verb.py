@@ -2,9 +2,73 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from gateway.profile import Verb, resolve
+
+#: Run with a folder: adds a verb to the one module, and says what the others make of it.
+ADDED = """
+import importlib.util, json, sys
+from pathlib import Path
+
+import gateway
+path = Path(gateway.__file__).parent / "profile" / "verb.py"
+text = path.read_text(encoding="utf-8")
+text = text.replace('    KEEP = "keep"\\n', '    SHOUT = "shout"\\n    KEEP = "keep"\\n', 1)
+text = text.replace(
+    "    Verb.KEEP: Description(",
+    "    Verb.SHOUT: Description('is written in capitals', 'shout: [StudyDescription]', keys=('to',),"
+    " vrs=WORDS, works='shout is for words'),\\n    Verb.KEEP: Description(", 1,
+)
+import types
+module = types.ModuleType("gateway.profile.verb")
+module.__file__ = str(path)
+sys.modules["gateway.profile.verb"] = module
+exec(compile(text, str(path), "exec"), module.__dict__)
+
+from gateway.reference.profile_reference import rules_reference
+from gateway.errors import ProfileError
+from gateway.profile import load_profile
+from gateway.profile.wording import in_words
+
+def load(rule):
+    file = Path(sys.argv[1]) / "mine.yaml"
+    file.write_text("profile: mine\\nuse: [basic]\\nattributes:\\n  - " + rule + "\\n")
+    try:
+        return load_profile(file)
+    except ProfileError as error:
+        return error.message
+
+program = load("shout: [StudyDescription]")
+print(json.dumps({
+    "words": in_words(program.action(0x00081030)),
+    "vr": load("shout: [StudyDate]"),
+    "key": load("{shout: [StudyDescription], format: x}"),
+    "form": load("shout: StudyDescription"),
+    "near": load("shuot: [StudyDescription]"),
+    "reference": "| `shout` | is written in capitals | `shout: [StudyDescription]` |" in rules_reference(),
+}))
+"""
+
+
+def test_a_verb_is_described_once(tmp_path: Path) -> None:
+    """What the loader, the check, the words and the reference know of a verb stands in its description alone."""
+    asked = subprocess.run(
+        [sys.executable, "-c", ADDED, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert asked.returncode == 0, asked.stderr
+    found = json.loads(asked.stdout)
+    assert found["words"] == "is written in capitals"
+    assert "shout is for words, and StudyDate has VR DA" in found["vr"]
+    assert '"format" belongs to pseudonymise, and this rule says shout' in found["key"]
+    assert "mine.yaml" in found["form"]
+    assert "shout" in found["near"]
+    assert found["reference"]
 
 
 @pytest.mark.parametrize(
