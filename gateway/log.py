@@ -86,10 +86,11 @@ _WARNING: Final = re.compile(r"(?P<path>[^\n]*?):(?P<line>\d+): (?P<kind>\w+): "
 def configure_logging(*, format: Literal["console", "json"], level: str, stream: TextIO | None = None) -> None:  # noqa: A002  (the setting's name)
     """Log to ``stream``, standard error by default, in this process: our own entries, libraries, uncaught exceptions.
 
-    Args:
-        format: for people, or one JSON object per line.
-        level: least severity that is logged, such as ``info``.
-        stream: where to.
+    Parameters
+    ----------
+    format: for people, or one JSON object per line.
+    level: least severity that is logged, such as ``info``.
+    stream: where to.
     """
     stream = stream or sys.stderr
     shared: list[Processor] = [
@@ -145,10 +146,11 @@ def configure_logging(*, format: Literal["console", "json"], level: str, stream:
 class Throttle:
     """Keeps floods out of the log: of each kind so many entries within a window pass. Safe for several threads.
 
-    Args:
-        most: entries of a kind per window
-        seconds: length of the window
-        clock: monotonic seconds
+    Parameters
+    ----------
+    most: entries of a kind per window
+    seconds: length of the window
+    clock: monotonic seconds
     """
 
     def __init__(self, *, most: int, seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:

@@ -133,8 +133,9 @@ _METER: Final[Mapping[str, Meter]] = {meter.name: meter for meter in METERS}
 class Metrics:
     """What the stages of the gateway count and time.
 
-    Args:
-        registry: where the figures are found again; with ``shared`` nothing looks there.
+    Parameters
+    ----------
+    registry: where the figures are found again; with ``shared`` nothing looks there.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -311,8 +312,9 @@ class Metrics:
 class ReceiveMetrics:
     """What the receiver tells its observer, counted.
 
-    Args:
-        metrics: where it is counted.
+    Parameters
+    ----------
+    metrics: where it is counted.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -429,8 +431,9 @@ def _gauge(name: str, values: Mapping[_Labels, float]) -> GaugeMetricFamily:
 def clear(directory: Path) -> None:
     """Start from nothing: remove what the processes of an earlier run counted. Before any process counts.
 
-    Raises:
-        ConfigurationError: the directory cannot be made or written.
+    Raises
+    ------
+    ConfigurationError: the directory cannot be made or written.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -448,10 +451,11 @@ def forget(directory: Path, process: int) -> None:
 def exposition(directory: Path, read: Callable[[], Readings]) -> bytes:
     """All figures in Prometheus' text format.
 
-    Args:
-        directory: where the processes count (``Metrics.shared``).
-        read: gives the gauges. When it raises a GatewayError or OSError they are left out, and ``gateway_readable``
-            is 0.
+    Parameters
+    ----------
+    directory: where the processes count (``Metrics.shared``).
+    read: gives the gauges. When it raises a GatewayError or OSError they are left out, and ``gateway_readable``
+        is 0.
     """
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]

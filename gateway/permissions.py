@@ -17,8 +17,9 @@ _ROOT: Final = 0
 def require_private(path: Path) -> None:
     """Require that nobody but this account may use ``path``, a file or directory; what does not exist is fine.
 
-    Raises:
-        ConfigurationError: others may, or it belongs to another account; says what to do
+    Raises
+    ------
+    ConfigurationError: others may, or it belongs to another account; says what to do
     """
     status = _status(path)
     if status is None:
@@ -31,8 +32,9 @@ def require_private(path: Path) -> None:
 def require_unwritable(path: Path) -> None:
     """Require that nobody but this account may change ``path``; what does not exist is fine.
 
-    Raises:
-        ConfigurationError: others may, or it belongs to another account; says what to do
+    Raises
+    ------
+    ConfigurationError: others may, or it belongs to another account; says what to do
     """
     status = _status(path)
     if status is None:
@@ -45,8 +47,9 @@ def require_unwritable(path: Path) -> None:
 def require_private_key(path: Path, *, place: str) -> None:
     """Require that a TLS key's file is for this account alone; a key of root's may be read by its group too.
 
-    Raises:
-        ConfigurationError: it cannot be read, or others may use it; says what to do
+    Raises
+    ------
+    ConfigurationError: it cannot be read, or others may use it; says what to do
     """
     status = _status(path)
     if status is None:

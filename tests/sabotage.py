@@ -22,12 +22,13 @@ _VARIABLE: Final = "SABOTAGE"
 class Sabotage:
     """A mechanism that is broken, and what has to notice.
 
-    Attributes:
-        promise: number in the table of docs/reliability.md
-        breaks: the mechanism, in words
-        apply: breaks it in this process
-        tests: pytest's arguments; without any, a gateway is tortured at ``points``
-        points: names of points of tests.crash.points
+    Attributes
+    ----------
+    promise: number in the table of docs/reliability.md
+    breaks: the mechanism, in words
+    apply: breaks it in this process
+    tests: pytest's arguments; without any, a gateway is tortured at ``points``
+    points: names of points of tests.crash.points
     """
 
     promise: str

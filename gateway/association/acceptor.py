@@ -54,12 +54,13 @@ _LOGGED: Final = 30
 class Caller:
     """Who is at the other end of an association.
 
-    Attributes:
-        source: name in the configuration
-        calling_ae: calling AE title, printable
-        called_ae: called AE title, printable
-        address: IP address
-        association: its number, by which log and ledger name it
+    Attributes
+    ----------
+    source: name in the configuration
+    calling_ae: calling AE title, printable
+    called_ae: called AE title, printable
+    address: IP address
+    association: its number, by which log and ledger name it
     """
 
     source: str
@@ -84,11 +85,12 @@ class Standing(Enum):
 class Party:
     """For whom an association is accepted.
 
-    Attributes:
-        name: in the configuration
-        is_known: whether it is told by more than titles: then it may use what is reserved, and its own limit counts
-            instead of that of an address
-        max_associations: at the same time; None for no limit of its own
+    Attributes
+    ----------
+    name: in the configuration
+    is_known: whether it is told by more than titles: then it may use what is reserved, and its own limit counts
+        instead of that of an address
+    max_associations: at the same time; None for no limit of its own
     """
 
     name: str
@@ -131,12 +133,13 @@ class AssociationObserver(Protocol):
 class Capacity:
     """How many there may be at the same time.
 
-    Attributes:
-        associations: in all
-        reserved: of these, for parties that are known
-        per_address: for parties that are not known, from one address
-        pending: connections without an association
-        pending_per_address: of these, from one address
+    Attributes
+    ----------
+    associations: in all
+    reserved: of these, for parties that are known
+    per_address: for parties that are not known, from one address
+    pending: connections without an association
+    pending_per_address: of these, from one address
     """
 
     associations: int = 64
@@ -150,16 +153,17 @@ class Capacity:
 class AcceptorSettings:
     """How an acceptor listens.
 
-    Attributes:
-        place: what errors and threads are named after, such as ``dicom``
-        host: address to listen on
-        port: of DICOM without TLS, 0 for a free one, None for none
-        tls_port: of DICOM over TLS, 0 for a free one
-        tls: of DICOM over TLS; None for none
-        capacity: how many there may be
-        request_seconds: how long a peer may take for the handshake and its whole request
-        transfer: what it may take from then on
-        roles: SOP classes whose roles are accepted as they are proposed (PS3.7 D.3.3.4)
+    Attributes
+    ----------
+    place: what errors and threads are named after, such as ``dicom``
+    host: address to listen on
+    port: of DICOM without TLS, 0 for a free one, None for none
+    tls_port: of DICOM over TLS, 0 for a free one
+    tls: of DICOM over TLS; None for none
+    capacity: how many there may be
+    request_seconds: how long a peer may take for the handshake and its whole request
+    transfer: what it may take from then on
+    roles: SOP classes whose roles are accepted as they are proposed (PS3.7 D.3.3.4)
     """
 
     place: str
@@ -177,13 +181,14 @@ class AcceptorSettings:
 class _Peer:
     """A connection and what is known of its peer so far.
 
-    Attributes:
-        connection: the connection
-        thread: that serves it; None before it has said anything
-        party: whose place its association takes; None before and after that
-        caller: who calls, once that is known
-        transfer: data transfer, once it has begun
-        yielding: whether its association is being ended to make room for another
+    Attributes
+    ----------
+    connection: the connection
+    thread: that serves it; None before it has said anything
+    party: whose place its association takes; None before and after that
+    caller: who calls, once that is known
+    transfer: data transfer, once it has begun
+    yielding: whether its association is being ended to make room for another
     """
 
     connection: Connection
@@ -211,10 +216,11 @@ class _Numbers:
 class Acceptor:
     """Accepts associations on one or two ports.
 
-    Args:
-        settings: how to listen
-        service: decides
-        observer: counts
+    Parameters
+    ----------
+    settings: how to listen
+    service: decides
+    observer: counts
     """
 
     def __init__(
@@ -258,8 +264,9 @@ class Acceptor:
     def start(self) -> None:
         """Listen.
 
-        Raises:
-            ConfigurationError: the address cannot be listened on
+        Raises
+        ------
+        ConfigurationError: the address cannot be listened on
         """
         settings = self._settings
         doors: list[tuple[str, int, ssl.SSLContext | None]] = []
@@ -300,8 +307,9 @@ class Acceptor:
         Associations without a message under way are aborted (A-ABORT) at once, the others after their answer, and
         those that need more than ``grace_seconds`` are cut: what was not answered is not kept.
 
-        Returns:
-            How many were cut.
+        Returns
+        -------
+        How many were cut.
         """
         with self._lock:
             self._stopping = True

@@ -19,10 +19,11 @@ from typing import Final, Protocol, TypeVar
 class Guest(Protocol):
     """Somebody who is connected.
 
-    Attributes:
-        network: what stands for its address where addresses are counted (``gateway.association.addresses.network_of``)
-        is_known: whether the configuration names the address
-        opened: when it came, monotonic seconds
+    Attributes
+    ----------
+    network: what stands for its address where addresses are counted (``gateway.association.addresses.network_of``)
+    is_known: whether the configuration names the address
+    opened: when it came, monotonic seconds
     """
 
     @property
@@ -60,9 +61,10 @@ _G = TypeVar("_G", bound=Guest)
 class Places:
     """How many may be connected without having shown yet what they want.
 
-    Attributes:
-        total: of all
-        per_address: of one address, or of one IPv6 network of 64 bits
+    Attributes
+    ----------
+    total: of all
+    per_address: of one address, or of one IPv6 network of 64 bits
     """
 
     total: int
@@ -75,10 +77,11 @@ def displaced(newcomer: _G, present: Sequence[_G], places: Places) -> tuple[bool
     An address that has its share of places loses the one that it has held longest, if that is more than ``_GRACE``. If
     all places are taken, strangers leave before those who are known, and never the other way round.
 
-    Args:
-        newcomer: who has just come; not one of ``present``
-        present: who is there, in the order in which they came
-        places: how many there may be
+    Parameters
+    ----------
+    newcomer: who has just come; not one of ``present``
+    present: who is there, in the order in which they came
+    places: how many there may be
     """
     crowds = Counter([guest.network for guest in present])
     if crowds[newcomer.network] >= places.per_address:

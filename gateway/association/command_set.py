@@ -52,14 +52,15 @@ class EventStatus(IntEnum):
 class Command:
     """A command that came from a peer.
 
-    Attributes:
-        field: (0000,0100) Command Field
-        message_id: (0000,0110) Message ID of a request, (0000,0120) Message ID Being Responded To of a response
-        has_data_set: whether a data set follows, by (0000,0800)
-        sop_class_uid: (0000,0002) Affected SOP Class UID as sent, b"" if absent
-        sop_instance_uid: (0000,1000) Affected SOP Instance UID as sent, b"" if absent
-        status: (0000,0900) Status of a response, else 0
-        event_type: (0000,1002) Event Type ID, or 0
+    Attributes
+    ----------
+    field: (0000,0100) Command Field
+    message_id: (0000,0110) Message ID of a request, (0000,0120) Message ID Being Responded To of a response
+    has_data_set: whether a data set follows, by (0000,0800)
+    sop_class_uid: (0000,0002) Affected SOP Class UID as sent, b"" if absent
+    sop_instance_uid: (0000,1000) Affected SOP Instance UID as sent, b"" if absent
+    status: (0000,0900) Status of a response, else 0
+    event_type: (0000,1002) Event Type ID, or 0
     """
 
     field: int
@@ -84,8 +85,9 @@ class Command:
 def parse_command(encoded: bytes | bytearray) -> Command:
     """The command in a command set.
 
-    Raises:
-        ProtocolViolation: it is malformed, or lacks what an answer needs
+    Raises
+    ------
+    ProtocolViolation: it is malformed, or lacks what an answer needs
     """
     elements: dict[int, bytes] = {}
     pos, end = 0, len(encoded)
@@ -116,10 +118,11 @@ def parse_command(encoded: bytes | bytearray) -> Command:
 def encode_response(command: Command, status: int, comment: str = "") -> bytes:
     """The command set that answers ``command`` (PS3.7 9.3, 10.3).
 
-    Args:
-        command: the request
-        status: (0000,0900) Status
-        comment: (0000,0902) Error Comment, ASCII; what is beyond 64 characters is cut
+    Parameters
+    ----------
+    command: the request
+    status: (0000,0900) Status
+    comment: (0000,0902) Error Comment, ASCII; what is beyond 64 characters is cut
     """
     return _encode({
         0x0002: _even(command.sop_class_uid, b"\0"),

@@ -12,14 +12,16 @@ from gateway.errors import ConnectionFailed
 def connect(host: str, port: int, *, timeout_seconds: float, context: ssl.SSLContext | None) -> socket.socket:
     """Connect, and do the TLS handshake if there is a context.
 
-    Args:
-        host: name or address
-        port: to connect to
-        timeout_seconds: for the connection, and once more for the handshake
-        context: of TLS, or None
+    Parameters
+    ----------
+    host: name or address
+    port: to connect to
+    timeout_seconds: for the connection, and once more for the handshake
+    context: of TLS, or None
 
-    Raises:
-        ConnectionFailed: with the fact ``code``: ``unreachable``, ``timeout``, ``tls`` or ``connection-lost``
+    Raises
+    ------
+    ConnectionFailed: with the fact ``code``: ``unreachable``, ``timeout``, ``tls`` or ``connection-lost``
     """
     try:
         sock = socket.create_connection((host, port), timeout=timeout_seconds)

@@ -85,11 +85,12 @@ class Host(Protocol):
 class ConnectionSettings:
     """How connections are served.
 
-    Attributes:
-        tls: if the connection speaks TLS
-        request_seconds: how long the peer may take for the handshake and its whole request
-        transfer: what it may take from then on
-        roles: SOP classes whose roles are accepted as they are proposed
+    Attributes
+    ----------
+    tls: if the connection speaks TLS
+    request_seconds: how long the peer may take for the handshake and its whole request
+    transfer: what it may take from then on
+    roles: SOP classes whose roles are accepted as they are proposed
     """
 
     tls: ssl.SSLContext | None
@@ -101,20 +102,22 @@ class ConnectionSettings:
 class Connection:
     """Serves one connection.
 
-    Args:
-        accepted: the socket, connected
-        address: IP address of the peer
-        settings: how
-        host: whom to ask and tell
-        is_known: whether the configuration names the address
+    Parameters
+    ----------
+    accepted: the socket, connected
+    address: IP address of the peer
+    settings: how
+    host: whom to ask and tell
+    is_known: whether the configuration names the address
 
-    Attributes:
-        address: IP address of the peer
-        network: what stands for it where addresses are counted
-        is_known: whether the configuration names it
-        socket: the connection; after the TLS handshake, if there is one
-        opened: when it was accepted, by ``time.monotonic``
-        displaced: whether it has been cut to make room for another
+    Attributes
+    ----------
+    address: IP address of the peer
+    network: what stands for it where addresses are counted
+    is_known: whether the configuration names it
+    socket: the connection; after the TLS handshake, if there is one
+    opened: when it was accepted, by ``time.monotonic``
+    displaced: whether it has been cut to make room for another
     """
 
     def __init__(
@@ -227,10 +230,11 @@ class Connection:
     def _request(self, deadline: float) -> AssociationRequest | AbortReason | None:
         """The peer's first PDU; None if it aborts.
 
-        Raises:
-            ProtocolViolation: it is no PDU, or a request that cannot be read
-            TimeoutError: it did not come whole in time
-            OSError: it did not come whole
+        Raises
+        ------
+        ProtocolViolation: it is no PDU, or a request that cannot be read
+        TimeoutError: it did not come whole in time
+        OSError: it did not come whole
         """
         kind, length = PDU_HEADER.unpack(self._exactly(PDU_HEADER.size, deadline))
         if kind not in PDU_TYPES or length > _LONGEST_REQUEST:
@@ -278,8 +282,9 @@ class Connection:
 def _left(deadline: float) -> float:
     """Seconds until a deadline.
 
-    Raises:
-        TimeoutError: there are none
+    Raises
+    ------
+    TimeoutError: there are none
     """
     left = deadline - time.monotonic()
     if left <= 0:

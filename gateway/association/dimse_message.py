@@ -37,10 +37,11 @@ class MessageSink(Protocol):
 class MessageReader:
     """Takes in the bytes of one association's data transfer phase.
 
-    Args:
-        sink: gets the messages
-        contexts: ids of the accepted presentation contexts
-        max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for none
+    Parameters
+    ----------
+    sink: gets the messages
+    contexts: ids of the accepted presentation contexts
+    max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for none
     """
 
     def __init__(self, sink: MessageSink, *, contexts: Container[int], max_pdu_bytes: int) -> None:
@@ -68,12 +69,14 @@ class MessageReader:
     def consume(self, buffer: memoryview, start: int, end: int) -> tuple[int, bytes | None]:
         """Take in ``buffer[start:end]``.
 
-        Returns:
-            The position of what was not consumed, at most an incomplete header or control PDU, and the PDU that ends
-            the phase (A-RELEASE-RQ, A-ABORT, or one that is out of place here), which is not consumed either.
+        Returns
+        -------
+        The position of what was not consumed, at most an incomplete header or control PDU, and the PDU that ends
+        the phase (A-RELEASE-RQ, A-ABORT, or one that is out of place here), which is not consumed either.
 
-        Raises:
-            ProtocolViolation: the peer must be told by an A-ABORT
+        Raises
+        ------
+        ProtocolViolation: the peer must be told by an A-ABORT
         """
         spans: list[memoryview] = []
         while True:

@@ -19,10 +19,11 @@ _SWEEP_SECONDS: Final = 0.2
 class FirstByte(Generic[_G]):
     """Tells of each connection once: that something has come, or that nothing has come in time.
 
-    Args:
-        seconds: how long a connection may say nothing
-        spoken: something has come, or the peer has closed its end
-        silent: nothing has come in time
+    Parameters
+    ----------
+    seconds: how long a connection may say nothing
+    spoken: something has come, or the peer has closed its end
+    silent: nothing has come in time
     """
 
     def __init__(self, seconds: float, *, spoken: Callable[[_G], None], silent: Callable[[_G], None]) -> None:

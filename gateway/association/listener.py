@@ -27,18 +27,21 @@ _NO_LINGER: Final = Struct("@ii").pack(1, 0)
 class Listener:
     """Accepts the connections of one port, in a thread of its own.
 
-    Args:
-        host: address to listen on; ``::`` takes IPv4 too
-        port: 0 for a free one
-        place: what an error names as its place, such as ``dicom``
-        expected: whether anybody may connect from an IP address; others are dropped before anything is read
-        connected: gets the socket and the peer's IP address of each connection; it owns the socket from then on
+    Parameters
+    ----------
+    host: address to listen on; ``::`` takes IPv4 too
+    port: 0 for a free one
+    place: what an error names as its place, such as ``dicom``
+    expected: whether anybody may connect from an IP address; others are dropped before anything is read
+    connected: gets the socket and the peer's IP address of each connection; it owns the socket from then on
 
-    Attributes:
-        port: that is listened on
+    Attributes
+    ----------
+    port: that is listened on
 
-    Raises:
-        ConfigurationError: the address cannot be listened on
+    Raises
+    ------
+    ConfigurationError: the address cannot be listened on
     """
 
     def __init__(
@@ -108,13 +111,15 @@ def open_port(host: str, port: int, *, place: str) -> socket.socket:
 def take_port(host: str, port: int, *, place: str) -> socket.socket:
     """The socket of a port that is nobody else's from now on, and not listened on yet: who connects is refused.
 
-    Args:
-        host: address to listen on; ``::`` takes IPv4 too
-        port: 0 for a free one
-        place: what an error names as its place, such as ``dicom``
+    Parameters
+    ----------
+    host: address to listen on; ``::`` takes IPv4 too
+    port: 0 for a free one
+    place: what an error names as its place, such as ``dicom``
 
-    Raises:
-        ConfigurationError: the address cannot be listened on
+    Raises
+    ------
+    ConfigurationError: the address cannot be listened on
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]

@@ -94,15 +94,16 @@ class AnsweredContext:
 class AssociationRequest:
     """An A-ASSOCIATE-RQ (PS3.8 9.3.2).
 
-    Attributes:
-        is_version_1: whether the sender speaks the only version of the protocol that there is
-        called_ae: called AE title as sent, 16 characters
-        calling_ae: calling AE title as sent, 16 characters
-        application_context: name of the application context, "" if there is none
-        contexts: proposed presentation contexts, in the sender's order
-        max_pdu_bytes: longest P-DATA-TF PDU that the sender takes, 0 for no limit
-        titles: the bytes that an acceptance sends back
-        roles: SOP class -> the item by which roles are proposed for it (PS3.7 D.3.3.4.1)
+    Attributes
+    ----------
+    is_version_1: whether the sender speaks the only version of the protocol that there is
+    called_ae: called AE title as sent, 16 characters
+    calling_ae: calling AE title as sent, 16 characters
+    application_context: name of the application context, "" if there is none
+    contexts: proposed presentation contexts, in the sender's order
+    max_pdu_bytes: longest P-DATA-TF PDU that the sender takes, 0 for no limit
+    titles: the bytes that an acceptance sends back
+    roles: SOP class -> the item by which roles are proposed for it (PS3.7 D.3.3.4.1)
     """
 
     is_version_1: bool
@@ -118,8 +119,9 @@ class AssociationRequest:
 def parse_request(body: bytes) -> AssociationRequest:
     """The request in the A-ASSOCIATE-RQ PDU that has ``body`` after its header of six bytes.
 
-    Raises:
-        ProtocolViolation: it is cut off, or a presentation context has no proper id
+    Raises
+    ------
+    ProtocolViolation: it is cut off, or a presentation context has no proper id
     """
     if len(body) < _FIXED.size:
         raise ProtocolViolation(reason="an A-ASSOCIATE-RQ that is cut off")
@@ -158,11 +160,12 @@ def acceptance(
 ) -> bytes:
     """The A-ASSOCIATE-AC PDU (PS3.8 9.3.3).
 
-    Args:
-        request: what is accepted
-        contexts: the answer to each of its presentation contexts
-        max_pdu_bytes: longest P-DATA-TF PDU that is taken, 0 for no limit
-        roles: SOP classes whose roles are accepted as proposed; others keep the default
+    Parameters
+    ----------
+    request: what is accepted
+    contexts: the answer to each of its presentation contexts
+    max_pdu_bytes: longest P-DATA-TF PDU that is taken, 0 for no limit
+    roles: SOP classes whose roles are accepted as proposed; others keep the default
     """
     body = b"".join((
         _VERSION_1.to_bytes(2, "big"),
@@ -186,9 +189,10 @@ def acceptance(
 class Acceptance:
     """An A-ASSOCIATE-AC (PS3.8 9.3.3).
 
-    Attributes:
-        contexts: presentation context id -> result (PS3.8 table 9-18) and transfer syntax, "" if there is none
-        max_pdu_bytes: longest P-DATA-TF PDU that the acceptor takes, 0 for no limit
+    Attributes
+    ----------
+    contexts: presentation context id -> result (PS3.8 table 9-18) and transfer syntax, "" if there is none
+    max_pdu_bytes: longest P-DATA-TF PDU that the acceptor takes, 0 for no limit
     """
 
     contexts: Mapping[int, tuple[int, str]]
@@ -198,11 +202,12 @@ class Acceptance:
 def request(contexts: Sequence[ProposedContext], *, called_ae: str, calling_ae: str, max_pdu_bytes: int) -> bytes:
     """The A-ASSOCIATE-RQ PDU (PS3.8 9.3.2).
 
-    Args:
-        contexts: at most 128, with odd ids
-        called_ae: called AE title
-        calling_ae: calling AE title
-        max_pdu_bytes: longest P-DATA-TF PDU that is taken, 0 for no limit
+    Parameters
+    ----------
+    contexts: at most 128, with odd ids
+    called_ae: called AE title
+    calling_ae: calling AE title
+    max_pdu_bytes: longest P-DATA-TF PDU that is taken, 0 for no limit
     """
     body = b"".join((
         _FIXED.pack(_VERSION_1, _title(called_ae), _title(calling_ae)),
@@ -224,8 +229,9 @@ def request(contexts: Sequence[ProposedContext], *, called_ae: str, calling_ae: 
 def parse_acceptance(body: bytes) -> Acceptance:
     """The acceptance in the A-ASSOCIATE-AC PDU that has ``body`` after its header of six bytes.
 
-    Raises:
-        ProtocolViolation: it is cut off
+    Raises
+    ------
+    ProtocolViolation: it is cut off
     """
     if len(body) < _FIXED.size:
         raise ProtocolViolation(reason="an A-ASSOCIATE-AC that is cut off")
@@ -273,12 +279,13 @@ def abort(reason: AbortReason | None = None) -> bytes:
 def data_pdus(context_id: int, content: memoryview, *, room: int, control: int, last: bool) -> list[bytes | memoryview]:
     """P-DATA-TF PDUs with one PDV each (PS3.8 9.3.5), as header and fragment in turn; none without content.
 
-    Args:
-        context_id: presentation context
-        content: what they carry
-        room: bytes of it per PDU
-        control: ``IS_COMMAND`` or 0
-        last: whether the message's command or data set ends here
+    Parameters
+    ----------
+    context_id: presentation context
+    content: what they carry
+    room: bytes of it per PDU
+    control: ``IS_COMMAND`` or 0
+    last: whether the message's command or data set ends here
     """
     vectors: list[bytes | memoryview] = []
     for start in range(0, len(content), room):
@@ -292,10 +299,11 @@ def data_pdus(context_id: int, content: memoryview, *, room: int, control: int, 
 def command_pdus(context_id: int, command_set: bytes, max_length: int) -> bytes:
     """P-DATA-TF PDUs that carry a command set (PS3.8 9.3.5).
 
-    Args:
-        context_id: presentation context
-        command_set: encoded command
-        max_length: what the peer takes per PDU, 0 for no limit
+    Parameters
+    ----------
+    context_id: presentation context
+    command_set: encoded command
+    max_length: what the peer takes per PDU, 0 for no limit
     """
     room = max(max_length - PDV_OVERHEAD, 1) if max_length else len(command_set)
     return b"".join(data_pdus(context_id, memoryview(command_set), room=room, control=IS_COMMAND, last=True))

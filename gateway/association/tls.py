@@ -58,17 +58,19 @@ def server_context(
 ) -> ssl.SSLContext:
     """The context of a door that peers open (PS3.15 B.12).
 
-    Args:
-        place: what an error names as its place, such as ``dicom.tls``
-        certificate_file: PEM file of the gateway's certificate and the chain below the authority
-        key_file: PEM file of its key; None when that is in the certificate's file
-        key_password: of the key, or None
-        ca_file: PEM file of the authorities of client certificates; a self-signed certificate is its own authority
-        client_certificates: whether peers show theirs
-        system_authorities: without a ``ca_file``, client certificates may be of the authorities that the system trusts
+    Parameters
+    ----------
+    place: what an error names as its place, such as ``dicom.tls``
+    certificate_file: PEM file of the gateway's certificate and the chain below the authority
+    key_file: PEM file of its key; None when that is in the certificate's file
+    key_password: of the key, or None
+    ca_file: PEM file of the authorities of client certificates; a self-signed certificate is its own authority
+    client_certificates: whether peers show theirs
+    system_authorities: without a ``ca_file``, client certificates may be of the authorities that the system trusts
 
-    Raises:
-        ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
+    Raises
+    ------
+    ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
     """
     if client_certificates is not ClientCertificates.NONE and ca_file is None and not system_authorities:
         raise ConfigurationError(place=place, problem="client certificates need ca_file: whose are accepted")
@@ -97,12 +99,13 @@ def server_context(
 class Tls:
     """TLS with a peer that the gateway connects to: how it is verified, and how the gateway identifies itself.
 
-    Attributes:
-        verify: whether the peer's certificate and name are checked
-        ca_file: PEM file of the authorities to trust instead of the system's
-        certificate_file: PEM file of the gateway's certificate there
-        key_file: PEM file of its key, which may be in the certificate's file
-        key_password: of the key, or None
+    Attributes
+    ----------
+    verify: whether the peer's certificate and name are checked
+    ca_file: PEM file of the authorities to trust instead of the system's
+    certificate_file: PEM file of the gateway's certificate there
+    key_file: PEM file of its key, which may be in the certificate's file
+    key_password: of the key, or None
     """
 
     verify: bool = True
@@ -114,11 +117,13 @@ class Tls:
     def context(self, *, place: str) -> ssl.SSLContext:
         """The context for connections.
 
-        Args:
-            place: what an error names as its place
+        Parameters
+        ----------
+        place: what an error names as its place
 
-        Raises:
-            ConfigurationError: a file cannot be read or does not hold what it should
+        Raises
+        ------
+        ConfigurationError: a file cannot be read or does not hold what it should
         """
         try:
             context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
@@ -135,11 +140,13 @@ class Tls:
     def server_context(self, *, place: str) -> ssl.SSLContext:
         """The context for connections that the peer opens: it must show a certificate of the authorities too.
 
-        Args:
-            place: what an error names as its place
+        Parameters
+        ----------
+        place: what an error names as its place
 
-        Raises:
-            ConfigurationError: there is no certificate, or a file cannot be read or does not hold what it should
+        Raises
+        ------
+        ConfigurationError: there is no certificate, or a file cannot be read or does not hold what it should
         """
         if self.certificate_file is None:
             raise ConfigurationError(place=place, problem="certificate_file is needed to accept connections by TLS")
@@ -174,10 +181,11 @@ def _load_certificate(
 class PeerCertificate:
     """A verified certificate of a peer.
 
-    Attributes:
-        subject: distinguished name as RFC 4514 writes it
-        names: subject alternative names: DNS names in lower case, URIs and IP addresses
-        fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits
+    Attributes
+    ----------
+    subject: distinguished name as RFC 4514 writes it
+    names: subject alternative names: DNS names in lower case, URIs and IP addresses
+    fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits
     """
 
     subject: str
@@ -188,8 +196,9 @@ class PeerCertificate:
 def peer_certificate(connection: object) -> PeerCertificate | None:
     """The certificate that the peer of a socket has shown; None without TLS, without one, or if it cannot be read.
 
-    Args:
-        connection: a socket; of TLS ones the handshake is done, which has verified the certificate
+    Parameters
+    ----------
+    connection: a socket; of TLS ones the handshake is done, which has verified the certificate
     """
     if not isinstance(connection, ssl.SSLSocket) or connection.context.verify_mode is ssl.CERT_NONE:
         return None
@@ -227,8 +236,9 @@ def _names(certificate: x509.Certificate) -> Iterable[str]:
 def normal_subject(text: str) -> str:
     """A distinguished name in the one way in which ``PeerCertificate.subject`` is written.
 
-    Raises:
-        ValueError: it is no distinguished name of RFC 4514
+    Raises
+    ------
+    ValueError: it is no distinguished name of RFC 4514
     """
     from cryptography import x509
 
@@ -244,8 +254,9 @@ def normal_subject(text: str) -> str:
 def normal_name(text: str) -> str:
     """A subject alternative name in the one way in which ``PeerCertificate.names`` are written.
 
-    Raises:
-        ValueError: it is empty, holds blanks, or is a pattern
+    Raises
+    ------
+    ValueError: it is empty, holds blanks, or is a pattern
     """
     if not text or not text.isascii() or not text.isprintable() or " " in text or "*" in text:
         raise ValueError("a certificate's name is a DNS name, URI or IP address, without wildcards")
@@ -258,8 +269,9 @@ def normal_name(text: str) -> str:
 def normal_fingerprint(text: str) -> str:
     """A SHA-256 fingerprint without colons, in lower case.
 
-    Raises:
-        ValueError: it is not 32 bytes in hexadecimal
+    Raises
+    ------
+    ValueError: it is not 32 bytes in hexadecimal
     """
     digits = text.replace(":", "").lower()
     if len(digits) != 64 or set(digits) - set("0123456789abcdef"):

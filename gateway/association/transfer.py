@@ -90,11 +90,12 @@ class End(Enum):
 class TransferSettings:
     """What a peer may take.
 
-    Attributes:
-        max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for none
-        timeout_seconds: longest silence in the middle of a message, and for taking an answer
-        idle_seconds: longest silence between messages
-        least_bytes_per_second: of a message, over ``timeout_seconds`` of waiting for it; less is a peer that trickles
+    Attributes
+    ----------
+    max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for none
+    timeout_seconds: longest silence in the middle of a message, and for taking an answer
+    idle_seconds: longest silence between messages
+    least_bytes_per_second: of a message, over ``timeout_seconds`` of waiting for it; less is a peer that trickles
     """
 
     max_pdu_bytes: int = 131072
@@ -106,16 +107,18 @@ class TransferSettings:
 class DataTransfer:
     """Receives the messages of one association; ``run`` is called once, ``stop`` from another thread.
 
-    Args:
-        connection: connected socket, plain or TLS
-        contexts: accepted presentation contexts by id
-        operations: what the messages are for
-        settings: what the peer may take
-        peer_max_pdu_bytes: longest P-DATA-TF PDU that the peer takes, 0 for no limit
+    Parameters
+    ----------
+    connection: connected socket, plain or TLS
+    contexts: accepted presentation contexts by id
+    operations: what the messages are for
+    settings: what the peer may take
+    peer_max_pdu_bytes: longest P-DATA-TF PDU that the peer takes, 0 for no limit
 
-    Attributes:
-        succeeded: operations answered with Success
-        failed: operations answered otherwise, or lost
+    Attributes
+    ----------
+    succeeded: operations answered with Success
+    failed: operations answered otherwise, or lost
     """
 
     def __init__(
@@ -152,11 +155,13 @@ class DataTransfer:
     def run(self) -> bytes | End:
         """Receive until the association ends.
 
-        Returns:
-            The PDU that ends the phase (A-RELEASE-RQ, A-ABORT or one that is out of place here), or why there is none.
+        Returns
+        -------
+        The PDU that ends the phase (A-RELEASE-RQ, A-ABORT or one that is out of place here), or why there is none.
 
-        Raises:
-            ProtocolViolation: the peer must be told by an A-ABORT
+        Raises
+        ------
+        ProtocolViolation: the peer must be told by an A-ABORT
         """
         buffer = memoryview(bytearray(_BUFFER))
         start = end = 0

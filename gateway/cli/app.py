@@ -56,7 +56,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "destinations": _Entry("gateway.cli.destinations", "destinations", "Where instances go."),
     "notify": _Entry("gateway.cli.notify", "notify", "Telling people what happens."),
     "deid": _Entry("gateway.cli.deid", "deid", "De-identify files and verify the result."),
-    "profile": _Entry("gateway.cli.profile", "profile", "Read, check, explain, compare and test profiles."),
+    "profile": _Entry("gateway.cli.profile", "profile", "Begin, read, check, explain, compare and test profiles."),
     "samples": _Entry(
         "gateway.cli.samples",
         "samples",

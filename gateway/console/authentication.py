@@ -67,13 +67,15 @@ LOCAL: Final = Person("local", Role.ADMINISTRATOR)
 class Authenticator:
     """Recognises who asks. Safe to use from several threads.
 
-    Args:
-        users: who may; without any, whoever has ``own_token``
-        own_token: the gateway's own; "" for none
-        clock: monotonic seconds
+    Parameters
+    ----------
+    users: who may; without any, whoever has ``own_token``
+    own_token: the gateway's own; "" for none
+    clock: monotonic seconds
 
-    Attributes:
-        has_users: whether there are any
+    Attributes
+    ----------
+    has_users: whether there are any
     """
 
     def __init__(
@@ -97,9 +99,10 @@ class Authenticator:
     def recognise(self, header: Header, *, peer: str) -> Person | Denial:
         """Who sends a request.
 
-        Args:
-            header: gives a header of the request by its name
-            peer: IP address that it comes from
+        Parameters
+        ----------
+        header: gives a header of the request by its name
+        peer: IP address that it comes from
         """
         scheme, _, credentials = (header("Authorization") or "").partition(" ")
         credentials = credentials.strip()
@@ -114,9 +117,10 @@ class Authenticator:
 
         A proxy on this machine that adds no header of its own cannot be told: only what everybody may know is for this.
 
-        Args:
-            header: gives a header of the request by its name
-            peer: IP address that it comes from
+        Parameters
+        ----------
+        header: gives a header of the request by its name
+        peer: IP address that it comes from
         """
         return not self.has_users and _is_local(header, peer)
 

@@ -42,14 +42,16 @@ def secret_path(settings: Settings, project: str, *, version: int = 1) -> Path:
 def project_secret(settings: Settings, project: str, *, create: bool = True) -> bytes:
     """The secret of ``project``: at least 32 bytes.
 
-    Args:
-        settings: the configuration.
-        project: name of one of its projects.
-        create: whether a secret that neither the configuration nor the data directory has is made. A project that has
-            de-identified before must not get another one.
+    Parameters
+    ----------
+    settings: the configuration.
+    project: name of one of its projects.
+    create: whether a secret that neither the configuration nor the data directory has is made. A project that has
+        de-identified before must not get another one.
 
-    Raises:
-        ConfigurationError: the secret is missing, weak, or readable by others than the service account.
+    Raises
+    ------
+    ConfigurationError: the secret is missing, weak, or readable by others than the service account.
     """
     configured = keyed(settings, project)
     place = place_of_key(project)
@@ -66,8 +68,9 @@ def project_secret(settings: Settings, project: str, *, create: bool = True) -> 
 def previous_secrets(settings: Settings, project: str) -> dict[int, bytes]:
     """The secrets that ``project`` had before, as far as they are there: version -> secret, the latest first.
 
-    Raises:
-        ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
+    Raises
+    ------
+    ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
     """
     configured = keyed(settings, project)
     place = f"{place_of_key(project)}.previous_keys"
@@ -87,8 +90,9 @@ def previous_secrets(settings: Settings, project: str) -> dict[int, bytes]:
 def project_secrets(settings: Settings, project: str) -> tuple[bytes, ...]:
     """Every secret of ``project`` that is there: its own first, then those that it had before, the latest first.
 
-    Raises:
-        ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
+    Raises
+    ------
+    ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
     """
     return (project_secret(settings, project, create=False), *previous_secrets(settings, project).values())
 
@@ -96,11 +100,13 @@ def project_secrets(settings: Settings, project: str) -> tuple[bytes, ...]:
 def read_secret(path: Path) -> str:
     """The secret in a file, without the blanks around it.
 
-    Args:
-        path: the file.
+    Parameters
+    ----------
+    path: the file.
 
-    Raises:
-        ConfigurationError: it cannot be read, is empty, or others than the service account may read it.
+    Raises
+    ------
+    ConfigurationError: it cannot be read, is empty, or others than the service account may read it.
     """
     found = _read(path).strip()
     if not found:

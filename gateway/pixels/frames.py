@@ -45,9 +45,10 @@ def plain_photometric(description: PixelDescription) -> str:
 class FrameReader(ABC):
     """The frames of one instance. Context manager; the instance must stay open.
 
-    Attributes:
-        description: what the header says
-        photometric_interpretation: of the frames as they are given
+    Attributes
+    ----------
+    description: what the header says
+    photometric_interpretation: of the frames as they are given
     """
 
     def __init__(self, description: PixelDescription, photometric_interpretation: str) -> None:

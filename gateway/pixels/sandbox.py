@@ -78,10 +78,11 @@ class FrameClaims:
 class _Deadline:
     """When a child has had enough time: by its processor, and at last by the clock.
 
-    Args:
-        child: the process
-        seconds: of processor time from now on
-        patience: seconds on the clock for each of them
+    Parameters
+    ----------
+    child: the process
+    seconds: of processor time from now on
+    patience: seconds on the clock for each of them
     """
 
     def __init__(self, child: subprocess.Popen[bytes], seconds: float, *, patience: float = _PATIENCE) -> None:
@@ -127,8 +128,9 @@ def _refusal(why: str) -> str:
 class Sandbox:
     """A decoder process and its limits. Safe for use from several threads, which take turns.
 
-    Args:
-        settings: size of a frame, time and memory for one
+    Parameters
+    ----------
+    settings: size of a frame, time and memory for one
     """
 
     def __init__(self, settings: PixelSettings | None = None) -> None:

@@ -51,18 +51,20 @@ def syntax_name(uid: str) -> str:
 class FrameWriter:
     """Collects frames in a file and makes the Pixel Data element of them. Context manager; the file stays.
 
-    Args:
-        path: file that takes the frames; must not exist
-        description: of the frames to come: shape, depth, sign, number
-        transfer_syntax: UID in which they are written
-        sandbox: encodes them
-        photometric_interpretation: of the frames to come; by default what a reader gives for ``description``
-        implicit: whether the output is implicit VR, which only native frames can be
-        alone: whether nobody reads the output again: then two libraries decode each frame here
+    Parameters
+    ----------
+    path: file that takes the frames; must not exist
+    description: of the frames to come: shape, depth, sign, number
+    transfer_syntax: UID in which they are written
+    sandbox: encodes them
+    photometric_interpretation: of the frames to come; by default what a reader gives for ``description``
+    implicit: whether the output is implicit VR, which only native frames can be
+    alone: whether nobody reads the output again: then two libraries decode each frame here
 
-    Raises:
-        PixelsUnwritable: the transfer syntax is not written here, or cannot hold such frames
-        SpoolFull, SpoolUnavailable: the file cannot be created
+    Raises
+    ------
+    PixelsUnwritable: the transfer syntax is not written here, or cannot hold such frames
+    SpoolFull, SpoolUnavailable: the file cannot be created
     """
 
     def __init__(

@@ -23,10 +23,11 @@ ANY_SOURCE: Final = "any"
 class CertificateRule:
     """What a certificate must say. What is empty is not asked for.
 
-    Attributes:
-        subjects: distinguished names in the form of ``gateway.association.tls.normal_subject``
-        names: subject alternative names in the form of ``gateway.association.tls.normal_name``
-        fingerprints: SHA-256, 64 lower-case hexadecimal digits
+    Attributes
+    ----------
+    subjects: distinguished names in the form of ``gateway.association.tls.normal_subject``
+    names: subject alternative names in the form of ``gateway.association.tls.normal_name``
+    fingerprints: SHA-256, 64 lower-case hexadecimal digits
     """
 
     subjects: frozenset[str] = frozenset()
@@ -47,16 +48,18 @@ class CertificateRule:
 class Source:
     """A peer that may send. What is empty is not asked for.
 
-    Attributes:
-        name: at most 64 bytes of UTF-8
-        calling_ae: its own AE titles
-        called_ae: the titles by which it may call the gateway
-        addresses: networks that it connects from
-        certificate: what the certificate that it shows must say; None asks for none
-        max_associations: at the same time; None for no limit of its own
+    Attributes
+    ----------
+    name: at most 64 bytes of UTF-8
+    calling_ae: its own AE titles
+    called_ae: the titles by which it may call the gateway
+    addresses: networks that it connects from
+    certificate: what the certificate that it shows must say; None asks for none
+    max_associations: at the same time; None for no limit of its own
 
-    Raises:
-        ConfigurationError: the name is empty or too long
+    Raises
+    ------
+    ConfigurationError: the name is empty or too long
     """
 
     name: str
@@ -79,8 +82,9 @@ class Source:
 class AccessRules:
     """Finds the source of an association.
 
-    Args:
-        sources: tried in order; if there are none, everybody is ``ANY_SOURCE``
+    Parameters
+    ----------
+    sources: tried in order; if there are none, everybody is ``ANY_SOURCE``
     """
 
     def __init__(self, sources: Sequence[Source] = ()) -> None:
@@ -98,11 +102,12 @@ class AccessRules:
     ) -> Source | Refusal:
         """The first source that fits, or why none does.
 
-        Args:
-            calling_ae: calling AE title without its padding
-            called_ae: called AE title without its padding
-            address: IP address of the peer
-            certificate: verified certificate of the peer, if it has shown one
+        Parameters
+        ----------
+        calling_ae: calling AE title without its padding
+        called_ae: called AE title without its padding
+        address: IP address of the peer
+        certificate: verified certificate of the peer, if it has shown one
         """
         peer = _parsed(address)
         if peer is None:

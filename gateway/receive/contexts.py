@@ -29,9 +29,10 @@ def is_uid(text: str) -> bool:
 def is_storage(uid: str, *, accept_unknown: bool) -> bool:
     """Whether instances of the SOP class ``uid`` are taken.
 
-    Args:
-        uid: abstract syntax or SOP class
-        accept_unknown: take private classes, and standard ones of editions later than the gateway's
+    Parameters
+    ----------
+    uid: abstract syntax or SOP class
+    accept_unknown: take private classes, and standard ones of editions later than the gateway's
     """
     if uid in STORAGE_SOP_CLASSES:
         return True
@@ -49,9 +50,10 @@ def negotiate(proposed: tuple[ProposedContext, ...], *, accept_unknown: bool) ->
     Of the transfer syntaxes offered the first is taken that the standard defines, else the first: nothing is
     transcoded at the door, so the sender's preference decides.
 
-    Args:
-        proposed: the presentation contexts of the A-ASSOCIATE-RQ
-        accept_unknown: also take unknown and private abstract and transfer syntaxes
+    Parameters
+    ----------
+    proposed: the presentation contexts of the A-ASSOCIATE-RQ
+    accept_unknown: also take unknown and private abstract and transfer syntaxes
     """
     return tuple(_answer(context, accept_unknown=accept_unknown) for context in proposed)
 

@@ -35,14 +35,15 @@ KnownByMaker: TypeAlias = Callable[[SpoolRecord, bytes], KnownBy | None]
 class StoreService:
     """What every C-STORE needs.
 
-    Attributes:
-        spool: where instances go
-        record: takes what is on stable storage into the ledger's care, or raises
-        observer: counts
-        max_instance_bytes: longest data set
-        accept_unknown: take SOP classes that the gateway does not know
-        known_by: makes the tokens by which an instance is found again, of its record and the first bytes of its data
-            set; None for none
+    Attributes
+    ----------
+    spool: where instances go
+    record: takes what is on stable storage into the ledger's care, or raises
+    observer: counts
+    max_instance_bytes: longest data set
+    accept_unknown: take SOP classes that the gateway does not know
+    known_by: makes the tokens by which an instance is found again, of its record and the first bytes of its data
+        set; None for none
     """
 
     spool: Spool
@@ -56,9 +57,10 @@ class StoreService:
 class Reception:
     """What an association with a sender is for: its C-STORE operations.
 
-    Args:
-        service: shared by all
-        caller: who sends
+    Parameters
+    ----------
+    service: shared by all
+    caller: who sends
     """
 
     def __init__(self, service: StoreService, caller: Caller) -> None:
@@ -99,11 +101,12 @@ class Store:
 
     A failure is kept until the data set has passed: the status is the answer to the whole message.
 
-    Args:
-        service: shared by all
-        caller: who sends
-        context: presentation context of the command
-        command: the C-STORE-RQ
+    Parameters
+    ----------
+    service: shared by all
+    caller: who sends
+    context: presentation context of the command
+    command: the C-STORE-RQ
     """
 
     def __init__(self, service: StoreService, *, caller: Caller, context: AcceptedContext, command: Command) -> None:
@@ -128,9 +131,10 @@ class Store:
     def finish(self) -> tuple[int, str]:
         """The data set is complete: make it durable.
 
-        Returns:
-            Status and Error Comment of the C-STORE-RSP. The status is 0x0000 only if the bytes are durable, with all
-            that the ledger must know about them.
+        Returns
+        -------
+        Status and Error Comment of the C-STORE-RSP. The status is 0x0000 only if the bytes are durable, with all
+        that the ledger must know about them.
         """
         size = 0
         if self._error is None:

@@ -43,8 +43,9 @@ class Archive(Protocol):
     def arrivals(self, run_id: str) -> Iterator[Arrived]:
         """The samples of a run that were not there at the call before.
 
-        Raises:
-            OSError: the archive cannot be read; requests' exceptions are such.
+        Raises
+        ------
+        OSError: the archive cannot be read; requests' exceptions are such.
         """
 
 
@@ -84,8 +85,9 @@ class FolderArchive:
 class DicomWebArchive:
     """A DICOMweb server, searched by QIDO-RS and read by WADO-RS (PS3.18 10.6, 10.4).
 
-    Args:
-        url: the base of its services; it may carry user name and password.
+    Parameters
+    ----------
+    url: the base of its services; it may carry user name and password.
     """
 
     def __init__(self, url: str) -> None:

@@ -32,18 +32,19 @@ _FAILED: Final = 1
 class Run:
     """What to send where, and where to look for it.
 
-    Args:
-        host: where the gateway listens.
-        port: its DICOM port; by default that of the gateway's own configuration.
-        called_ae: its application entity title; by default that of its configuration.
-        calling_ae: ours.
-        studies: how many; by default one of each kind.
-        seed: decides every value; each run has UIDs of its own all the same.
-        check: whether to look in the destination.
-        folder: the destination's folder; by default the only folder destination of the configuration.
-        dicomweb: the base URL of the destination's DICOMweb services, instead of a folder.
-        timeout_seconds: how long to wait for the instances to arrive.
-        details: whether to list every planted identity and not only those found.
+    Parameters
+    ----------
+    host: where the gateway listens.
+    port: its DICOM port; by default that of the gateway's own configuration.
+    called_ae: its application entity title; by default that of its configuration.
+    calling_ae: ours.
+    studies: how many; by default one of each kind.
+    seed: decides every value; each run has UIDs of its own all the same.
+    check: whether to look in the destination.
+    folder: the destination's folder; by default the only folder destination of the configuration.
+    dicomweb: the base URL of the destination's DICOMweb services, instead of a folder.
+    timeout_seconds: how long to wait for the instances to arrive.
+    details: whether to list every planted identity and not only those found.
     """
 
     host: str = "127.0.0.1"
@@ -62,16 +63,19 @@ class Run:
 def run_samples(run: Run, *, environ: Mapping[str, str] = os.environ, console: Console | None = None) -> int:
     """Generate sample studies, send them and, if asked to, look in the destination for what was planted.
 
-    Args:
-        run: what to do.
-        environ: environment variables that stand above the configuration.
-        console: where to print.
+    Parameters
+    ----------
+    run: what to do.
+    environ: environment variables that stand above the configuration.
+    console: where to print.
 
-    Returns:
-        The exit code: 0 if every instance was accepted and, when looked for, arrived with nothing found in it.
+    Returns
+    -------
+    The exit code: 0 if every instance was accepted and, when looked for, arrived with nothing found in it.
 
-    Raises:
-        ConfigurationError: the configuration is wrong, or does not tell which destination to look into.
+    Raises
+    ------
+    ConfigurationError: the configuration is wrong, or does not tell which destination to look into.
     """
     bar = console or Console(file=terminal(sys.stdout))
     console = console or Console()

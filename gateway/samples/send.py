@@ -63,16 +63,18 @@ def send(
 ) -> SendReport:
     """Send every sample as it is encoded: nothing is transcoded for a peer that does not accept a transfer syntax.
 
-    Args:
-        samples: those of one study stand together.
-        host: name or address of the peer.
-        port: its TCP port.
-        calling_ae: our application entity title.
-        called_ae: the peer's.
-        console: where a progress bar appears, if it is a terminal.
+    Parameters
+    ----------
+    samples: those of one study stand together.
+    host: name or address of the peer.
+    port: its TCP port.
+    calling_ae: our application entity title.
+    called_ae: the peer's.
+    console: where a progress bar appears, if it is a terminal.
 
-    Returns:
-        A report; faults of the network and of the peer are in it and raise nothing.
+    Returns
+    -------
+    A report; faults of the network and of the peer are in it and raise nothing.
     """
     node = Node(
         destination=called_ae,

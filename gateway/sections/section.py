@@ -81,8 +81,9 @@ _DURATION: Final = re.compile(r"(?:\d+[wdhms]\s*)+")
 def parse_size(value: object) -> int:
     """A size in bytes from ``2 GiB``, ``500 MB`` or a plain number of bytes.
 
-    Raises:
-        ValueError: it is no size.
+    Raises
+    ------
+    ValueError: it is no size.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
@@ -102,8 +103,9 @@ def show_size(size: int) -> str:
 def parse_duration(value: object) -> int:
     """A duration in seconds from ``7d``, ``1h 30m`` or ``90s``.
 
-    Raises:
-        ValueError: it is no duration; a plain number other than 0 is none because its unit would be a guess.
+    Raises
+    ------
+    ValueError: it is no duration; a plain number other than 0 is none because its unit would be a guess.
     """
     if value == 0 and not isinstance(value, bool):
         return 0
@@ -182,8 +184,9 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 def expand(text: str) -> str:
     """``text`` with every ``${NAME}`` replaced by the environment variable.
 
-    Raises:
-        ValueError: a variable is not set or empty; its name is told, never a value.
+    Raises
+    ------
+    ValueError: a variable is not set or empty; its name is told, never a value.
     """
     environ = surrounding().environ
 

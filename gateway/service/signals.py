@@ -24,9 +24,10 @@ def calling(
 
     Signals that come faster than they are read may be one call. To be used in the main thread.
 
-    Args:
-        actions: signal -> what it calls; no exception may come out of it
-        afterwards: what handles the signals after it; None for what did before
+    Parameters
+    ----------
+    actions: signal -> what it calls; no exception may come out of it
+    afterwards: what handles the signals after it; None for what did before
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)

@@ -59,11 +59,12 @@ class Role(StrEnum):
 class User:
     """Somebody who may ask.
 
-    Attributes:
-        name: name in the configuration
-        role: what the user may see
-        password_hash: Argon2id hash of the password, or ""
-        token_digest: SHA-256 of the token in hexadecimal, or ""
+    Attributes
+    ----------
+    name: name in the configuration
+    role: what the user may see
+    password_hash: Argon2id hash of the password, or ""
+    token_digest: SHA-256 of the token in hexadecimal, or ""
     """
 
     name: str
@@ -75,8 +76,9 @@ class User:
 def hash_password(password: str) -> str:
     """The Argon2id hash of a password, by the parameters of RFC 9106 for little memory.
 
-    Raises:
-        ValueError: the password is too short
+    Raises
+    ------
+    ValueError: the password is too short
     """
     if len(password) < SHORTEST_PASSWORD:
         raise ValueError(f"a password has at least {SHORTEST_PASSWORD} characters")
@@ -91,8 +93,9 @@ def make_token() -> str:
 def token_digest(token: str) -> str:
     """SHA-256 of a token, in hexadecimal.
 
-    Raises:
-        ValueError: it is too short, or not printable ASCII without blanks
+    Raises
+    ------
+    ValueError: it is too short, or not printable ASCII without blanks
     """
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError(
@@ -105,8 +108,9 @@ def token_digest(token: str) -> str:
 def checked_password_hash(text: str) -> str:
     """``text``, if it is an Argon2id hash that costs enough and not too much.
 
-    Raises:
-        ValueError: it is not
+    Raises
+    ------
+    ValueError: it is not
     """
     try:
         found = extract_parameters(text)
@@ -124,8 +128,9 @@ def checked_password_hash(text: str) -> str:
 def checked_token_hash(text: str) -> str:
     """The digest in ``sha256:...``.
 
-    Raises:
-        ValueError: it is none
+    Raises
+    ------
+    ValueError: it is none
     """
     kind, _, digest = text.partition(":")
     if kind != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):

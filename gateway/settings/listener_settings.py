@@ -73,8 +73,9 @@ class HttpTls(Section):
     def context(self, *, place: str) -> ssl.SSLContext:
         """The context of the door.
 
-        Raises:
-            ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
+        Raises
+        ------
+        ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
         """
         password = self.key_password
         return server_context(
@@ -109,8 +110,9 @@ class DicomTls(HttpTls):
     def context(self, *, place: str) -> ssl.SSLContext:
         """The context of the door.
 
-        Raises:
-            ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
+        Raises
+        ------
+        ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
         """
         password = self.key_password
         return server_context(

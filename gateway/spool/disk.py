@@ -44,9 +44,10 @@ def free_bytes(root: Path) -> int:
 class Disk:
     """The file system of a spool, and the reserve that is to stay free on it; for many threads.
 
-    Args:
-        root: a directory of the file system
-        reserve: bytes that are to stay free
+    Parameters
+    ----------
+    root: a directory of the file system
+    reserve: bytes that are to stay free
     """
 
     def __init__(self, root: Path, *, reserve: int) -> None:
@@ -57,13 +58,15 @@ class Disk:
     def check(self, operation: str, name: str) -> None:
         """Raise if less than the reserve is free; the kernel is not asked for every instance.
 
-        Args:
-            operation: what is about to be done, for the error
-            name: to what
+        Parameters
+        ----------
+        operation: what is about to be done, for the error
+        name: to what
 
-        Raises:
-            SpoolFull: it is
-            OSError: the file system does not answer
+        Raises
+        ------
+        SpoolFull: it is
+        OSError: the file system does not answer
         """
         now = time.monotonic()
         if now < self._ask_at:
@@ -81,10 +84,11 @@ class Disk:
 class disk_errors:  # noqa: N801  (reads as a statement)
     """Turns an OSError of the block into SpoolFull or SpoolUnavailable; neither carries a path.
 
-    Args:
-        operation, name: what is done with what
-        root: the spool's directory
-        reserve: bytes that are left free
+    Parameters
+    ----------
+    operation, name: what is done with what
+    root: the spool's directory
+    reserve: bytes that are left free
     """
 
     __slots__ = ("_name", "_operation", "_reserve", "_root")
@@ -138,8 +142,9 @@ class DirectorySync:
     Who commits while another thread's sync runs waits for it and needs one of its own only if its entry came later.
     The directory stays open as long as this object lives.
 
-    Raises:
-        OSError: the directory cannot be opened
+    Raises
+    ------
+    OSError: the directory cannot be opened
     """
 
     def __init__(self, path: Path) -> None:
@@ -160,8 +165,9 @@ class DirectorySync:
     def sync(self, entry: int) -> None:
         """Return when ``entry`` is on stable storage.
 
-        Raises:
-            OSError: the sync that covered the entry failed; the kernel reports that once, so it is remembered
+        Raises
+        ------
+        OSError: the sync that covered the entry failed; the kernel reports that once, so it is remembered
         """
         if self._failed < entry <= self._synced:
             return

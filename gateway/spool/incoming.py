@@ -28,9 +28,10 @@ class Incoming:
 
     Used as a context manager, it is given up unless it was committed.
 
-    Attributes:
-        name: its name in the spool
-        length: bytes of the data set so far
+    Attributes
+    ----------
+    name: its name in the spool
+    length: bytes of the data set so far
     """
 
     __slots__ = ("_crc32", "_descriptor", "_directory", "_disk", "_durability", "_entry", "_header", "_meta",
@@ -65,9 +66,10 @@ class Incoming:
     def write(self, spans: Sequence[Span]) -> None:
         """Append ``spans``, buffers of bytes, to the data set; they may be reused afterwards.
 
-        Raises:
-            SpoolFull: no space, or less than the reserve would be left
-            SpoolUnavailable: the disk failed
+        Raises
+        ------
+        SpoolFull: no space, or less than the reserve would be left
+        SpoolUnavailable: the disk failed
         """
         for span in spans:
             self._crc32 = checksum.crc32(span, self._crc32)
@@ -84,17 +86,20 @@ class Incoming:
     ) -> SpoolRecord:
         """Complete the file and make it durable.
 
-        Args:
-            source: name of the source, at most 64 bytes of UTF-8
-            peer_address: IP address of the sender, or ""
-            received_at_ns: nanoseconds since 1970, UTC; the present if None
-            association: number of the association that brings it, 0 for none
+        Parameters
+        ----------
+        source: name of the source, at most 64 bytes of UTF-8
+        peer_address: IP address of the sender, or ""
+        received_at_ns: nanoseconds since 1970, UTC; the present if None
+        association: number of the association that brings it, 0 for none
 
-        Returns:
-            What the file says of itself from here on, whatever happens.
+        Returns
+        -------
+        What the file says of itself from here on, whatever happens.
 
-        Raises:
-            SpoolFull, SpoolUnavailable: it is not durable, and has been removed
+        Raises
+        ------
+        SpoolFull, SpoolUnavailable: it is not durable, and has been removed
         """
         try:
             if self._pending:

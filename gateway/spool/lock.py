@@ -15,8 +15,9 @@ from gateway.spool.disk import FILE_MODE
 class SpoolLock:
     """An exclusive lock that the kernel releases when its process ends, however it ends.
 
-    Raises:
-        SpoolUnavailable: another process holds it
+    Raises
+    ------
+    SpoolUnavailable: another process holds it
     """
 
     def __init__(self, path: Path) -> None:

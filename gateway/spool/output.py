@@ -36,9 +36,10 @@ _CHUNK: Final = 1 << 20
 class Output:
     """A stored output: the concatenation of its parts is a DICOM file.
 
-    Attributes:
-        name: name in the spool, the same as the original's
-        ranges: absolute path, offset and length of each part, in order
+    Attributes
+    ----------
+    name: name in the spool, the same as the original's
+    ranges: absolute path, offset and length of each part, in order
     """
 
     name: str

@@ -33,16 +33,17 @@ _BLANK: Final = bytes(PREAMBLE_LENGTH)
 class SpoolRecord:
     """What is known of a received instance.
 
-    Attributes:
-        name: name in the spool
-        offset: byte of the file at which the data set begins
-        length: bytes of the data set
-        crc32: CRC-32 of the data set
-        received_at_ns: when it was committed, nanoseconds since 1970, UTC
-        peer_address: IP address of the sender, or ""
-        source: name of the source in the configuration, at most 64 bytes of UTF-8
-        meta: file meta information: transfer syntax, SOP class and instance, calling and called AE title
-        association: number of the association that brought it; 0 if that is not known
+    Attributes
+    ----------
+    name: name in the spool
+    offset: byte of the file at which the data set begins
+    length: bytes of the data set
+    crc32: CRC-32 of the data set
+    received_at_ns: when it was committed, nanoseconds since 1970, UTC
+    peer_address: IP address of the sender, or ""
+    source: name of the source in the configuration, at most 64 bytes of UTF-8
+    meta: file meta information: transfer syntax, SOP class and instance, calling and called AE title
+    association: number of the association that brought it; 0 if that is not known
     """
 
     name: str
@@ -63,11 +64,13 @@ class SpoolRecord:
     def encode(self, file_meta: bytes) -> bytes:
         """The preamble, 128 bytes.
 
-        Args:
-            file_meta: what lies between preamble and data set; it is guarded by the record's own checksum
+        Parameters
+        ----------
+        file_meta: what lies between preamble and data set; it is guarded by the record's own checksum
 
-        Raises:
-            ValueError: the source name is longer than 64 bytes, or the address is not an IP address
+        Raises
+        ------
+        ValueError: the source name is longer than 64 bytes, or the address is not an IP address
         """
         source = self.source.encode()
         if len(source) > SOURCE_BYTES:
@@ -84,8 +87,9 @@ class SpoolRecord:
     def decode(cls, name: str, head: bytes) -> SpoolRecord:
         """The record of the spool file ``name`` that begins with ``head``, which reaches into the data set.
 
-        Raises:
-            SpoolCorrupt: there is none, it is damaged, or a later version wrote it
+        Raises
+        ------
+        SpoolCorrupt: there is none, it is damaged, or a later version wrote it
         """
         if is_blank(head):
             raise SpoolCorrupt(name=name, reason="it was never completed")

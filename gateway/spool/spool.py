@@ -49,9 +49,10 @@ _HEAD: Final = 4096
 class Sweep:
     """What a sweep found.
 
-    Attributes:
-        removed: files that were never completed
-        damaged: names of files whose record or length is wrong; they are kept in the directory ``damaged``
+    Attributes
+    ----------
+    removed: files that were never completed
+    damaged: names of files whose record or length is wrong; they are kept in the directory ``damaged``
     """
 
     removed: int
@@ -71,13 +72,15 @@ class Spool:
         <root>/work                              files that live as long as one task
         <root>/damaged                           what a sweep set aside
 
-    Args:
-        root: the directory; created, with its parents, for this account alone
-        durability: what a commit waits for
-        reserve_bytes: space that is left free, for the ledger and the outputs of what is already here
+    Parameters
+    ----------
+    root: the directory; created, with its parents, for this account alone
+    durability: what a commit waits for
+    reserve_bytes: space that is left free, for the ledger and the outputs of what is already here
 
-    Raises:
-        SpoolFull, SpoolUnavailable: the directories cannot be created
+    Raises
+    ------
+    SpoolFull, SpoolUnavailable: the directories cannot be created
     """
 
     def __init__(self, root: Path, *, durability: Durability = Durability.FULL, reserve_bytes: int = 0) -> None:
@@ -103,17 +106,19 @@ class Spool:
     def lock(self) -> SpoolLock:
         """Take the data directory for this gateway alone.
 
-        Raises:
-            SpoolUnavailable: another gateway has it
+        Raises
+        ------
+        SpoolUnavailable: another gateway has it
         """
         return SpoolLock(self._root / "lock")
 
     def incoming(self, meta: FileMeta) -> Incoming:
         """Begin a received instance whose file meta information is ``meta``.
 
-        Raises:
-            SpoolFull: less than the reserve is free
-            SpoolUnavailable: the disk failed
+        Raises
+        ------
+        SpoolFull: less than the reserve is free
+        SpoolUnavailable: the disk failed
         """
         with self._disk.errors("create", "a file"):
             self._disk.check("create", "a file")
@@ -147,17 +152,19 @@ class Spool:
     def path(self, name: str) -> Path:
         """The absolute path of the received file ``name``.
 
-        Raises:
-            SpoolCorrupt: this is not a name that the spool gave
+        Raises
+        ------
+        SpoolCorrupt: this is not a name that the spool gave
         """
         return _path(self._received, name)
 
     def read_record(self, name: str) -> SpoolRecord:
         """The record of the received file ``name``; the data set itself is not looked at.
 
-        Raises:
-            SpoolCorrupt: it is missing, incomplete or damaged
-            SpoolUnavailable: it cannot be read
+        Raises
+        ------
+        SpoolCorrupt: it is missing, incomplete or damaged
+        SpoolUnavailable: it cannot be read
         """
         path = self.path(name)
         with self._disk.errors("read", name):
@@ -175,9 +182,10 @@ class Spool:
     def check(self, name: str) -> SpoolRecord:
         """Read the received file ``name`` whole and compare it with its record.
 
-        Raises:
-            SpoolCorrupt: it is not what was received
-            SpoolUnavailable: it cannot be read
+        Raises
+        ------
+        SpoolCorrupt: it is not what was received
+        SpoolUnavailable: it cannot be read
         """
         record = self.read_record(name)
         crc32 = 0
@@ -195,11 +203,13 @@ class Spool:
     def names(self, *, newest_first: bool = False) -> Iterator[str]:
         """The complete received files, oldest first. Files that are incomplete or damaged are passed over.
 
-        Args:
-            newest_first: the other way round
+        Parameters
+        ----------
+        newest_first: the other way round
 
-        Raises:
-            SpoolUnavailable: a directory or file cannot be read
+        Raises
+        ------
+        SpoolUnavailable: a directory or file cannot be read
         """
         for name in self._all_names(newest_first=newest_first):
             try:
@@ -211,8 +221,9 @@ class Spool:
     def remove(self, name: str) -> None:
         """Remove the received file ``name`` and its output; nothing is said if they are not there.
 
-        Raises:
-            SpoolUnavailable: they cannot be removed
+        Raises
+        ------
+        SpoolUnavailable: they cannot be removed
         """
         path = self.path(name)
         with self._disk.errors("remove", name):
@@ -222,8 +233,9 @@ class Spool:
     def free_bytes(self) -> int:
         """Bytes that may still be written to the spool's file system.
 
-        Raises:
-            SpoolUnavailable: the file system does not answer
+        Raises
+        ------
+        SpoolUnavailable: the file system does not answer
         """
         with self._disk.errors("measure", "the disk"):
             return free_bytes(self._root)
@@ -231,16 +243,19 @@ class Spool:
     def write_output(self, name: str, segments: Sequence[Segment]) -> int:
         """Store the output of the received file ``name``, in place of an earlier one, at once or not at all.
 
-        Args:
-            name: name of the original
-            segments: the output, a whole DICOM file; ranges of the original are kept as ranges, others are copied
+        Parameters
+        ----------
+        name: name of the original
+        segments: the output, a whole DICOM file; ranges of the original are kept as ranges, others are copied
 
-        Returns:
-            Bytes of the output.
+        Returns
+        -------
+        Bytes of the output.
 
-        Raises:
-            SpoolCorrupt: the original is missing, or a range ends behind its file
-            SpoolFull, SpoolUnavailable: it cannot be written
+        Raises
+        ------
+        SpoolCorrupt: the original is missing, or a range ends behind its file
+        SpoolFull, SpoolUnavailable: it cannot be written
         """
         stored = self.path(name)
         # Strings: what Path takes for each of thousands of names adds up.
@@ -269,9 +284,10 @@ class Spool:
     def output(self, name: str) -> Output:
         """The output of the received file ``name``, checked.
 
-        Raises:
-            SpoolCorrupt: there is none, it is torn or damaged, or the original is missing or too short
-            SpoolUnavailable: it cannot be read
+        Raises
+        ------
+        SpoolCorrupt: there is none, it is torn or damaged, or the original is missing or too short
+        SpoolUnavailable: it cannot be read
         """
         stored = self.path(name)
         with self._disk.errors("read the output of", name):
@@ -288,8 +304,9 @@ class Spool:
         wrong may have been acknowledged before the disk lost them: they are set aside, never removed. Unfinished
         outputs, work files and the empty directories of past days go.
 
-        Raises:
-            SpoolUnavailable: a file cannot be read or removed
+        Raises
+        ------
+        SpoolUnavailable: a file cannot be read or removed
         """
         removed, damaged = 0, []
         with self._disk.errors("sweep", "the spool"):

@@ -23,10 +23,11 @@ from gateway.spool.disk import disk_errors
 class Transcoder:
     """Transcodes the parcels of one connection to one destination.
 
-    Args:
-        settings: limits of data sets and of codecs
-        word: what the destination wants
-        work: the spool's directory for files that live as long as one task
+    Parameters
+    ----------
+    settings: limits of data sets and of codecs
+    word: what the destination wants
+    work: the spool's directory for files that live as long as one task
     """
 
     def __init__(self, settings: Settings, word: TranscodingWord, work: Path) -> None:

@@ -68,14 +68,15 @@ def measure(
 ) -> Account:  # fmt: skip
     """Measure.
 
-    Args:
-        selection: rows
-        quick: a look instead of a measurement
-        cache: where workloads are kept
-        work: where everything else happens; a folder of its own is made in it and removed
-        known: what was measured before, which is part of the answer
-        keep: file to which the account is written after each row
-        limit_ms: how slow the processor may be for a run to count, see ``steady``
+    Parameters
+    ----------
+    selection: rows
+    quick: a look instead of a measurement
+    cache: where workloads are kept
+    work: where everything else happens; a folder of its own is made in it and removed
+    known: what was measured before, which is part of the answer
+    keep: file to which the account is written after each row
+    limit_ms: how slow the processor may be for a run to count, see ``steady``
     """
     started = time.monotonic()
 

@@ -13,14 +13,15 @@ from typing import Any, Self
 class Run:
     """One repeat.
 
-    Attributes:
-        instances, size: how many instances and bytes it was about
-        seconds: wall-clock time; for work without waiting the CPU time
-        cpu: seconds of CPU by process or step
-        latencies: seconds of single instances, if they are known
-        memory: highest resident bytes by process
-        window: when it was measured, by ``time.monotonic``; None if that is the whole call
-        loop: milliseconds of CPU of a loop of Python meanwhile, see ``pulse``; 0 if that was not measured
+    Attributes
+    ----------
+    instances, size: how many instances and bytes it was about
+    seconds: wall-clock time; for work without waiting the CPU time
+    cpu: seconds of CPU by process or step
+    latencies: seconds of single instances, if they are known
+    memory: highest resident bytes by process
+    window: when it was measured, by ``time.monotonic``; None if that is the whole call
+    loop: milliseconds of CPU of a loop of Python meanwhile, see ``pulse``; 0 if that was not measured
     """
 
     instances: int
@@ -37,19 +38,20 @@ class Run:
 class Row:
     """A line of a table: the median of its runs, with the least and the most.
 
-    Attributes:
-        table: which table it belongs to
-        workload: W1 to W5
-        subject: who was measured
-        conditions: under which conditions
-        instances, size: of one run
-        rate, least, most: instances per second
-        cpu_ms: CPU milliseconds per instance by process or step
-        p50_ms, p99_ms: latency in milliseconds over all runs
-        memory: highest resident bytes by process
-        note: what else must be known
-        loop_ms: a loop of Python during the runs: how fast a processor was then; 0 if that was not measured
-        limit_ms: what it had to do for a run to count, see ``steady``; None if all counted
+    Attributes
+    ----------
+    table: which table it belongs to
+    workload: W1 to W5
+    subject: who was measured
+    conditions: under which conditions
+    instances, size: of one run
+    rate, least, most: instances per second
+    cpu_ms: CPU milliseconds per instance by process or step
+    p50_ms, p99_ms: latency in milliseconds over all runs
+    memory: highest resident bytes by process
+    note: what else must be known
+    loop_ms: a loop of Python during the runs: how fast a processor was then; 0 if that was not measured
+    limit_ms: what it had to do for a run to count, see ``steady``; None if all counted
     """
 
     table: str

@@ -47,10 +47,11 @@ def gateway(work: Path, workload: Workload, profile: str = "basic") -> Iterator[
     The second half of the files is measured, each file once: every run is a new engine's, which has met the first half
     and none of what is measured, as one that is at work has met other series.
 
-    Args:
-        work: an empty folder
-        workload: whose files are taken
-        profile: name of a shipped profile
+    Parameters
+    ----------
+    work: an empty folder
+    workload: whose files are taken
+    profile: name of a shipped profile
     """
     program = load_profile(profile, search=[shipped_profiles()])
     work.mkdir(parents=True, exist_ok=True)

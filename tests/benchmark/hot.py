@@ -32,10 +32,11 @@ def profile(
 ) -> Mapping[str, Sequence[tuple[float, str]]]:
     """The functions in which the gateway's processes spend their time: process -> share and function, most first.
 
-    Args:
-        folder: for everything; does not exist
-        ways: workloads and kinds of destination, ``whole.destination``; the processes work one after the other
-        crowd: a workload, and over how many associations it is received as well
+    Parameters
+    ----------
+    folder: for everything; does not exist
+    ways: workloads and kinds of destination, ``whole.destination``; the processes work one after the other
+    crowd: a workload, and over how many associations it is received as well
     """
     found: dict[str, Sequence[tuple[float, str]]] = {}
     for workload, kind in ways:

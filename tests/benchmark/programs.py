@@ -98,9 +98,10 @@ def make_secret(folder: Path, configured: str) -> None:
 class LedgerView:
     """Looks into a gateway's SQLite ledger from outside.
 
-    Args:
-        data: the data directory
-        all_rows: count all rows, not only those that are not there yet
+    Parameters
+    ----------
+    data: the data directory
+    all_rows: count all rows, not only those that are not there yet
     """
 
     def __init__(self, data: Path, *, all_rows: bool = False) -> None:
@@ -140,9 +141,10 @@ class LedgerView:
     def wait(self, count: Callable[[], int], wanted: int) -> None:
         """Wait until ``count`` gives ``wanted``.
 
-        Raises:
-            RuntimeError: something is stuck
-            TimeoutError: it does not come to that
+        Raises
+        ------
+        RuntimeError: something is stuck
+        TimeoutError: it does not come to that
         """
         deadline = time.monotonic() + _LONGEST
         while (found := count()) < wanted:
@@ -166,10 +168,11 @@ class LedgerView:
 class Gateway:
     """A running gateway.
 
-    Attributes:
-        dicom_port: where it listens
-        processes: process id -> role
-        data: its data directory
+    Attributes
+    ----------
+    dicom_port: where it listens
+    processes: process id -> role
+    data: its data directory
     """
 
     dicom_port: int
@@ -187,11 +190,12 @@ def gateway(
 ) -> Iterator[Gateway]:
     """Run a whole gateway, fresh, in ``folder``.
 
-    Args:
-        folder: does not exist yet
-        destination: settings of its one destination
-        max_associations: how many it allows
-        prepare: called with the data directory before the gateway starts
+    Parameters
+    ----------
+    folder: does not exist yet
+    destination: settings of its one destination
+    max_associations: how many it allows
+    prepare: called with the data directory before the gateway starts
     """
     folder.mkdir(parents=True)
     if prepare is not None:

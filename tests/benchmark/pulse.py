@@ -57,11 +57,13 @@ class Pulse:
     def mean(self, started: float, ended: float) -> float:
         """Milliseconds of CPU that a million turns of a loop took, the mean of all beats of all cores.
 
-        Args:
-            started, ended: by ``time.monotonic``; beats of a moment before are taken as well
+        Parameters
+        ----------
+        started, ended: by ``time.monotonic``; beats of a moment before are taken as well
 
-        Returns:
-            If there was no beat in that time, what the last one before it took; 0 if there was none at all.
+        Returns
+        -------
+        If there was no beat in that time, what the last one before it took; 0 if there was none at all.
         """
         self._follow()
         before = [(at, took) for at, took in self._beats if at <= ended]

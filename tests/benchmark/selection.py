@@ -13,10 +13,11 @@ Key = tuple[str, str, str, str]
 class Selection:
     """Rows that are asked for and not known yet.
 
-    Attributes:
-        words: parts of titles of tables, or ``TABLE/ROW`` with a part of a row's workload, subject and conditions;
-            everything without words. Upper and lower case are alike.
-        known: rows that have been measured before
+    Attributes
+    ----------
+    words: parts of titles of tables, or ``TABLE/ROW`` with a part of a row's workload, subject and conditions;
+        everything without words. Upper and lower case are alike.
+    known: rows that have been measured before
     """
 
     words: Sequence[str] = ()

@@ -28,14 +28,16 @@ _AT_ONCE: Final = 4
 def storescu(port: int, workload: Workload, *, associations: int, no_delay: bool) -> None:
     """Send the files of a workload, over so many associations at the same time, each its share of the series.
 
-    Args:
-        port: on loopback
-        workload: what to send
-        associations: processes of storescu, one association each; or ``EACH``
-        no_delay: with ``TCP_NODELAY=1`` in storescu's environment; without, it is as Debian ships it
+    Parameters
+    ----------
+    port: on loopback
+    workload: what to send
+    associations: processes of storescu, one association each; or ``EACH``
+    no_delay: with ``TCP_NODELAY=1`` in storescu's environment; without, it is as Debian ships it
 
-    Raises:
-        RuntimeError: an instance was not acknowledged with Success
+    Raises
+    ------
+    RuntimeError: an instance was not acknowledged with Success
     """
     if associations == EACH:
         with ThreadPoolExecutor(_AT_ONCE) as pool:

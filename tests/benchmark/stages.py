@@ -38,11 +38,12 @@ def receive(folder: Path, workload: Workload, *, associations: int, no_delay: bo
 def process(folder: Path, workload: Workload, kind: str, *, watch: Watch = _unwatched) -> tuple[Run, Run]:
     """A worker alone, then the delivering process alone, on instances that were received before.
 
-    Args:
-        folder: for everything; does not exist
-        workload: what is received
-        kind: of destination, see ``whole.destination``
-        watch: watches both processes
+    Parameters
+    ----------
+    folder: for everything; does not exist
+    workload: what is received
+    kind: of destination, see ``whole.destination``
+    watch: watches both processes
     """
     folder.mkdir(parents=True)
     with destination(kind, folder) as (settings, others), _Bench(folder / "bench", settings) as bench:

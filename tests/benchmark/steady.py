@@ -27,10 +27,11 @@ _Runs = tuple[Run, ...]
 class Steadiness:
     """Which runs count.
 
-    Attributes:
-        pulse: of the processor
-        limit_ms: how long the loop of ``pulse`` may take in the mean while something is measured; None counts every run
-        tell: called with why a run does not count
+    Attributes
+    ----------
+    pulse: of the processor
+    limit_ms: how long the loop of ``pulse`` may take in the mean while something is measured; None counts every run
+    tell: called with why a run does not count
     """
 
     pulse: Pulse
@@ -40,12 +41,14 @@ class Steadiness:
     def counted(self, measure: Callable[[], _Runs]) -> _Runs:
         """Measure, and again until the processor had its speed; each of the runs knows what it had.
 
-        Args:
-            measure: one repeat, which may measure several things
+        Parameters
+        ----------
+        measure: one repeat, which may measure several things
 
-        Returns:
-            The first runs that count; if none does, those during which the processor was fastest. Nothing that they
-            found has a say in it.
+        Returns
+        -------
+        The first runs that count; if none does, those during which the processor was fastest. Nothing that they
+        found has a say in it.
         """
         tried = []
         for attempt in self._attempts():

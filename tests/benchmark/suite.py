@@ -46,18 +46,19 @@ def conditions(associations: int, *, no_delay: bool) -> str:
 class Scale:
     """How much is measured.
 
-    Attributes:
-        repeats: runs of a row
-        counts: instances of a run by workload
-        slow: instances of a run against a receiver that takes some twenty a second, or from a sender that sends as few
-        header: instances of a run of the gateway's engine; of the others a fifth
-        large: bytes of W4
-        rows: of the ledger
-        associations: at the same time
-        in_each: instances of an association, at least, where the number of associations grows
-        sizes: bytes of single instances
-        idle: associations, and seconds
-        whole: whether rows that do not belong to the shortest account are measured too
+    Attributes
+    ----------
+    repeats: runs of a row
+    counts: instances of a run by workload
+    slow: instances of a run against a receiver that takes some twenty a second, or from a sender that sends as few
+    header: instances of a run of the gateway's engine; of the others a fifth
+    large: bytes of W4
+    rows: of the ledger
+    associations: at the same time
+    in_each: instances of an association, at least, where the number of associations grows
+    sizes: bytes of single instances
+    idle: associations, and seconds
+    whole: whether rows that do not belong to the shortest account are measured too
     """
 
     repeats: int
@@ -111,14 +112,15 @@ _EVERYTHING: Final = Selection()
 class Suite:
     """Measures.
 
-    Args:
-        cache: where workloads are kept
-        work: where everything else happens; an empty folder on the file system to be measured. Who made it removes it:
-            nearly all that is written stays until the end (``_leave``).
-        scale: how much
-        tell: called before each row with what is measured
-        selection: rows to be measured
-        steadiness: which runs count
+    Parameters
+    ----------
+    cache: where workloads are kept
+    work: where everything else happens; an empty folder on the file system to be measured. Who made it removes it:
+        nearly all that is written stays until the end (``_leave``).
+    scale: how much
+    tell: called before each row with what is measured
+    selection: rows to be measured
+    steadiness: which runs count
     """
 
     def __init__(

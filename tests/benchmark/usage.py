@@ -35,8 +35,9 @@ def forget_peak(pid: int) -> None:
 class Meter:
     """Measures processes from its making on.
 
-    Args:
-        processes: name -> process id; a name may be that of several
+    Parameters
+    ----------
+    processes: name -> process id; a name may be that of several
     """
 
     def __init__(self, processes: Mapping[int, str]) -> None:

@@ -24,9 +24,10 @@ CONNECTIONS = 4
 def destination(kind: str, folder: Path) -> Iterator[tuple[Mapping[str, object], Mapping[int, str]]]:
     """Start a destination: its settings in the gateway, and its processes.
 
-    Args:
-        kind: ``folder``, ``null STOW sink``, ``Orthanc`` or ``storescp``
-        folder: exists, and is empty
+    Parameters
+    ----------
+    kind: ``folder``, ``null STOW sink``, ``Orthanc`` or ``storescp``
+    folder: exists, and is empty
     """
     match kind:
         case "folder":
@@ -53,12 +54,13 @@ def measure(
 ) -> Run:
     """One repeat with a gateway, and a destination, of its own.
 
-    Args:
-        folder: for everything; does not exist
-        workload: what is sent
-        kind: see ``destination``
-        associations, no_delay: see ``storescu``
-        max_associations: how many the gateway allows
+    Parameters
+    ----------
+    folder: for everything; does not exist
+    workload: what is sent
+    kind: see ``destination``
+    associations, no_delay: see ``storescu``
+    max_associations: how many the gateway allows
     """
     folder.mkdir(parents=True)
     with (

@@ -46,11 +46,12 @@ DESCRIPTIONS: Final = {
 class Workload:
     """Files to send.
 
-    Attributes:
-        name: W1 to W5
-        files: what is measured, in the order of studies and series
-        warm_up: what is sent before
-        transfer_syntax: UID of all of them
+    Attributes
+    ----------
+    name: W1 to W5
+    files: what is measured, in the order of studies and series
+    warm_up: what is sent before
+    transfer_syntax: UID of all of them
     """
 
     name: str
@@ -75,10 +76,11 @@ class Workload:
 def workload(folder: Path, name: str, count: int | None = None) -> Workload:
     """A workload, written if it is not there.
 
-    Args:
-        folder: where workloads are kept
-        name: W1, W2, W3 or W5
-        count: instances to measure; by default as many as the workload has
+    Parameters
+    ----------
+    folder: where workloads are kept
+    name: W1, W2, W3 or W5
+    count: instances to measure; by default as many as the workload has
     """
     wanted = COUNTS[name] if count is None else min(count, COUNTS[name])
     if name == "W5":

@@ -31,13 +31,14 @@ _NODE = "gateway.deliver.dicom_node.destination"
 class Point:
     """A place to crash.
 
-    Attributes:
-        name: what has just happened, or is about to
-        role: process that passes it: supervisor, receive, deidentify or deliver
-        target: module and attribute that is called there
-        when: before or after the call
-        attacks: promises that a crash here could break
-        at_start: passed once, when the gateway starts
+    Attributes
+    ----------
+    name: what has just happened, or is about to
+    role: process that passes it: supervisor, receive, deidentify or deliver
+    target: module and attribute that is called there
+    when: before or after the call
+    attacks: promises that a crash here could break
+    at_start: passed once, when the gateway starts
     """
 
     name: str

@@ -90,12 +90,13 @@ class Figures:
 class Torture:
     """One data directory and the lives of the gateways on it.
 
-    Args:
-        folder: for everything
-        archive_port: a storage SCP, the second destination beside a folder
-        seed: of all choices
-        archive: where that one writes
-        entry: the module that is started
+    Parameters
+    ----------
+    folder: for everything
+    archive_port: a storage SCP, the second destination beside a folder
+    seed: of all choices
+    archive: where that one writes
+    entry: the module that is started
     """
 
     def __init__(

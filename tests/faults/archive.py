@@ -26,8 +26,9 @@ _PROCESSING_FAILURE, _OUT_OF_RESOURCES = 0x0110, 0xA700
 class Archive:
     """The behaviour of a ``Peer``: every lie is told once, in order; after the last one the archive is honest.
 
-    Args:
-        lies: the first waits until ``opened`` is set; until then the archive is busy
+    Parameters
+    ----------
+    lies: the first waits until ``opened`` is set; until then the archive is busy
     """
 
     def __init__(self, *lies: Lie) -> None:

@@ -46,9 +46,10 @@ def image(uid: str, *, size: int) -> bytes:
 class Sender:
     """Sends instances one by one, and remembers which were acknowledged.
 
-    Attributes:
-        statuses: of all C-STORE responses, in order
-        acknowledged: SOP Instance UIDs
+    Attributes
+    ----------
+    statuses: of all C-STORE responses, in order
+    acknowledged: SOP Instance UIDs
     """
 
     running: GatewayProcess
@@ -78,9 +79,10 @@ def pid_of(running: GatewayProcess, worker: str) -> int:
 class Books:
     """A gateway's ledger, asked by a process of its own.
 
-    Args:
-        url: of the ledger
-        inside: a process in whose file systems the ledger lies, if not in ours
+    Parameters
+    ----------
+    url: of the ledger
+    inside: a process in whose file systems the ledger lies, if not in ours
     """
 
     def __init__(self, url: str, *, inside: int | None = None) -> None:

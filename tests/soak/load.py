@@ -26,12 +26,13 @@ OF_A_STUDY: Final = 10
 class Load(threading.Thread):
     """Sends study after study at a constant rate.
 
-    Args:
-        port: of the gateway
-        rate: instances a second
-        seed: decides what is sent
-        of_a_study: instances of a study, each study of another patient
-        every_kind: samples of every kind, of which many are held, instead of CT slices
+    Parameters
+    ----------
+    port: of the gateway
+    rate: instances a second
+    seed: decides what is sent
+    of_a_study: instances of a study, each study of another patient
+    every_kind: samples of every kind, of which many are held, instead of CT slices
     """
 
     def __init__(self, port: int, *, rate: float, seed: int, of_a_study: int, every_kind: bool) -> None:
@@ -62,10 +63,11 @@ def studies(seed: int, *, of_a_study: int = OF_A_STUDY, every_kind: bool = False
 
     The samples are made once, which takes long, and get another patient each time.
 
-    Args:
-        seed: decides what there is in them
-        of_a_study: instances of a study
-        every_kind: samples of every kind instead of CT slices
+    Parameters
+    ----------
+    seed: decides what there is in them
+    of_a_study: instances of a study
+    every_kind: samples of every kind instead of CT slices
     """
     chosen = random.Random(seed)
     moulds = [(sample, pydicom.dcmread(io.BytesIO(sample.content))) for sample in generate(seed, f"soak-{seed}")]

@@ -50,12 +50,13 @@ HEALTHY = {
 class Case:
     """One event, from health on.
 
-    Attributes:
-        alert: which one fires
-        changes: series -> what differs from health
-        labels: of the alert, besides its severity and those of every series
-        at: minutes after the start at which it fires; the event comes in minute 10
-        also: others that rightly fire with it
+    Attributes
+    ----------
+    alert: which one fires
+    changes: series -> what differs from health
+    labels: of the alert, besides its severity and those of every series
+    at: minutes after the start at which it fires; the event comes in minute 10
+    also: others that rightly fire with it
     """
 
     alert: str

@@ -23,12 +23,13 @@ PASSWORD = "correct-horse-battery"
 class MailServer:
     """A mail server (RFC 5321) with STARTTLS (RFC 3207), AUTH PLAIN and LOGIN (RFC 4954).
 
-    Attributes:
-        port: it listens on 127.0.0.1
-        mails: what it took: envelope sender, recipients, message
-        refuse: recipients that it does not take
-        answer: verb -> what it answers instead
-        encrypted: whether the last message came encrypted
+    Attributes
+    ----------
+    port: it listens on 127.0.0.1
+    mails: what it took: envelope sender, recipients, message
+    refuse: recipients that it does not take
+    answer: verb -> what it answers instead
+    encrypted: whether the last message came encrypted
     """
 
     port: int = 0
@@ -167,11 +168,12 @@ def _address(line: str) -> str:
 class WebServer:
     """A receiver of webhooks.
 
-    Attributes:
-        url: where it listens
-        posts: what came: path, headers, body
-        status: what it answers
-        headers: further headers of its answers
+    Attributes
+    ----------
+    url: where it listens
+    posts: what came: path, headers, body
+    status: what it answers
+    headers: further headers of its answers
     """
 
     url: str = ""
