@@ -59,6 +59,14 @@ _OPENING: Final = re.compile(r"\s*[/+&(\[;:][\s(\[]*")
 _IN_NUMBER: Final = re.compile(r"[ ]?[-/.() ][ ]?\(?")
 #: A separator that may stand for what went between two words that stay.
 _PLAIN_SEPARATOR: Final = re.compile(r"[ _.,:;/+-]+")
+#: Modalities of which Digital Radiography is one: "RX DR".
+_OF_X_RAYS: Final = frozenset(
+    ("rx", "rxs", "rad", "xr", "xray", "rayos", "radiografia", "radiografias", "radiograph", "radiographs",
+     "radiografie", "radiographie", "radio", "rontgen", "roentgen", "ro", "rtg", "rf",
+     "cr", "dr", "dx", "fluoro", "telerx", "fl")
+)  # fmt: skip
+#: Titles, written with one capital letter, that are units or techniques otherwise.
+_TITLES: Final = frozenset(("hr", "ms"))
 _BRACKETS: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
 _MOST_DIGITS: Final = 3
 _MOST_DIGITS_WITH_UNIT: Final = 4
@@ -237,9 +245,11 @@ class _Value:
     def _by_pattern(self) -> None:
         starts = [start for start, _ in self._spans]
         stops = [stop for _, stop in self._spans]
+        windows = patterns.windows(self._plain)
         for begin, end in patterns.spans(self._plain):
-            self._mark(bisect_right(stops, begin), bisect_left(starts, end), _Fate.NUMBER)
-        for begin, end in patterns.abbreviations(self._plain):
+            if not any(first <= begin and end <= last for first, last in windows):
+                self._mark(bisect_right(stops, begin), bisect_left(starts, end), _Fate.NUMBER)
+        for begin, end in (*windows, *patterns.abbreviations(self._plain)):
             for number in range(bisect_right(stops, begin), bisect_left(starts, end)):
                 self._whole.add(number)
         self._spelt()
@@ -294,7 +304,9 @@ class _Value:
     def _by_announcement(self) -> None:
         words, tokens, done = self._words, self._tokens, 0
         for number, token in enumerate(tokens):
-            if token in words.person and not self._is_term_here(number):
+            measured = number > 0 and tokens[number - 1].isdecimal()
+            title = token in _TITLES and not measured and self._is_capital(number)
+            if title or (token in words.person and not self._is_term_here(number)):
                 self._person(number)
             elif token in words.address and number >= done:
                 done = number + 1
@@ -307,7 +319,7 @@ class _Value:
                 self._mark(number - 1, number + 1, _Fate.NUMBER)
 
     def _is_term_here(self, number: int) -> bool:
-        """Whether a word that may announce a person is a term: ``DR TORAX``, but not ``Dr. Torax`` or ``DR X``."""
+        """Whether a word that may announce a person is a term: ``DR TORAX``, but not ``Dr. Torax``, ``ECO Dr Pie``."""
         words, tokens = self._words, self._tokens
         if tokens[number] not in words.safe:
             return False
@@ -317,7 +329,30 @@ class _Value:
             return True
         # MR C-Spine
         following = number + 2 if len(tokens[number + 1]) == 1 and self._separator(number + 2) == "-" else number + 1
-        return following < len(tokens) and self._is_hump(tokens[following])
+        if following == len(tokens) or not self._is_hump(tokens[following]):
+            return False
+        return not self._is_title(number, tokens[following])
+
+    def _is_title(self, number: int, following: str) -> bool:
+        """Whether ``dr``, ``mr`` and the like before a word that is known are a title, by how and where they stand.
+
+        Written as one, ``Mr``, it is a title but for a first word before what is no name, as in ``Mr Brain``. Of
+        other spelling ``dr`` is one behind a modality to which it does not belong: ``ECO DR PIE``, not ``RX DR PIE``,
+        and in the midst of a text before what is a name: ``TORAX DR MANO``, not ``TORAX DR PA``.
+        """
+        words, before = self._words, self._tokens[number - 1] if number else ""
+        if following in words.negations | words.joining | words.sides:
+            return False
+        if self._is_capital(number):
+            return bool(number) or following not in words.safe
+        if self._tokens[number] != "dr" or not before or before in _OF_X_RAYS:
+            return False
+        return before in words.modalities or following in words.names
+
+    def _is_capital(self, number: int) -> bool:
+        """Whether a word has one capital letter, its first."""
+        start, stop = self._spans[number]
+        return self._plain[start:stop].istitle()
 
     def _person(self, number: int) -> None:
         tokens, stop = self._tokens, number + 1

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["abbreviations", "is_technical", "spans"]
+__all__ = ["abbreviations", "is_technical", "spans", "windows"]
 
 _MONTH: Final = (
     r"(?:ene(?:ro)?|jan(?:uary|uar|vier)?|feb(?:rero|ruary|ruar)?|fev(?:rier)?|mar(?:zo|ch|s)?|m[aä]rz|apr(?:il)?|abr(?:il)?|"
@@ -110,6 +110,19 @@ _ABBREVIATED: Final = re.compile(
     r"w[ ]?/[ ]?(?:o|wo)|wo[ ]?/[ ]?w|r/o|s/p|f/u|h/o|c/o)(?![^\W_])",
     re.IGNORECASE,
 )
+#: Width and level of a window, in either order: W 100 L 40, WW350 WL50, C40 W400, W1500 L-600; widths of four digits
+#: are round, years mostly not.
+_WIDTH: Final = r"(?:ww?|width)[ ]?[:=]?[ ]?(?P<width>\d{1,3}|[1-4]\d\d0)(?!\d)"
+_LEVEL: Final = r"(?:wl|l|wc|c|level|cent(?:er|re))[ ]?[:=]?[ ]?[-+]?(?P<level>\d{1,3}|1\d\d0)(?!\d)"
+_BETWEEN: Final = r"(?:[ ]?[,;/_-][ ]?|[ ])?"
+_MAY_BE_WINDOW: Final = re.compile(r"(?:w|width)[ ]?[:=]?[ ]?\d", re.IGNORECASE)
+_WINDOWS: Final = tuple(
+    re.compile(rf"(?<![^\W_]){one}{_BETWEEN}{other}(?![^\W_]|[.,-]\d)", re.IGNORECASE)
+    for one, other in ((_WIDTH, _LEVEL), (_LEVEL, _WIDTH))
+)
+#: A width like that of a window and a level like the number of a vertebra may be an age: "W 93 L5".
+_AGES: Final = range(90, 120)
+_MOST_VERTEBRAE: Final = 12
 #: Parts of the body that are written together: THXABDO, chestabdpelvis, TLSPINE.
 _TOGETHER: Final = re.compile(
     r"(?:(?:(?:c|t|l|s|tl|ls|ct|mr|rx|cta|mra|xr|us))?(?:spine|head|neck|chest|thx|thorax|torax|tho|abdomen|abdo|abd|pelvis|pelv|pel|"
@@ -144,6 +157,18 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
     for match in _GROUPS.finditer(text):
         if sum(letter.isdecimal() for letter in match.group()) >= _FEWEST_DIGITS:
             yield match.span()
+
+
+def windows(text: str) -> list[tuple[int, int]]:
+    """Where in ``text`` width and level of a window stand, which are nobody's numbers, as (start, end)."""
+    if not _MAY_BE_WINDOW.search(text):
+        return []
+    return [
+        match.span()
+        for pattern in _WINDOWS
+        for match in pattern.finditer(text)
+        if int(match["width"]) not in _AGES or int(match["level"]) > _MOST_VERTEBRAE
+    ]
 
 
 def abbreviations(text: str) -> Iterator[tuple[int, int]]:

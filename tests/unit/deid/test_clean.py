@@ -86,6 +86,22 @@ def test_control_characters(cleaner: Cleaner, vr: bytes, text: str, left: str) -
         "CT CHEST PE PROTOCOL",
         # digital radiography, not a doctor
         "DR TORAX PA",
+        "RX DR PIE",
+        "CR/DR MANO",
+        "TORAX DR PA",
+        # nor a mister, a missis, a lady or a gentleman
+        "MR Pie",
+        "Mr Brain",
+        "Shoulder Mr Without Contrast",
+        "RM MRS CABEZA",
+        "CT HR Thorax",
+        "500 ms Thorax",
+        # width and level of a window
+        "W 100 L 40",
+        "WW350 WL50",
+        "C40 W400",
+        "Lung W1500 L-600",
+        "Abdomen W:350, L:40",
         # sequences, levels, measurements, matrices, kernels, b-values
         "T1_TSE_SAG",
         "MR L5-S1 T12 120kV 512x512 1500 ms",
@@ -131,6 +147,23 @@ def test_safe_text_stays_as_it_is(cleaner: Cleaner, text: str) -> None:
         ("RX TORAX Dr. Cobb", "RX TORAX"),
         ("RX TORAX Dra de la Fuente y lateral", "RX TORAX lateral"),
         ("TORAX PTE Axial", "TORAX"),
+        # written as a title, or behind a modality to which digital radiography does not belong, beside any word
+        ("ECO Dr Pie", "ECO"),
+        ("ECO DR PIE", "ECO"),
+        ("eco dr mano", "eco"),
+        ("TC TORAX Dr Cabeza", "TC TORAX"),
+        ("CT CHEST Mr Hand", "CT CHEST"),
+        ("RM MUÑECA Mrs Head", "RM MUÑECA"),
+        ("TAC Md Colon", "TAC"),
+        ("US Hr. Hand", "US"),
+        ("CT Ms Hand", "CT"),
+        ("Dr Pie", None),
+        ("Ms Knee", None),
+        ("TORAX; DR MANO", "TORAX"),
+        # an age beside a vertebra is no window, nor is a year a width
+        ("W 93 L5", "L5"),
+        ("C 27 W 1931", None),
+        ("TORAX W 100 L 40 SMITH", "TORAX W 100 L 40"),
         # dates and times as people write them
         ("TORAX 12/03/2019", "TORAX"),
         ("TORAX 2019-03-12 10:45", "TORAX"),

@@ -87,6 +87,38 @@ def test_values(tmp_path: Path, using: Program, keyword: str, value: object, lef
     assert (list(kept) if isinstance(left, list) else kept) == left
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "left"),
+    [
+        # what a vocabulary knows, in several languages
+        ("EthnicGroup", "Caucasian", "Caucasian"),
+        ("EthnicGroup", "Etnia gitana", "Etnia gitana"),
+        ("EthnicGroup", "Afroamericana", None),
+        ("PatientSex", "F", "F"),
+        ("PatientSex", "MUJER", "MUJER"),
+        ("PatientSexNeutered", "ALTERED", "ALTERED"),
+        ("SmokingStatus", "UNKNOWN", "UNKNOWN"),
+        # somebody's name, alone and beside it; whoever it is
+        ("EthnicGroup", "Etxeberria", None),
+        ("EthnicGroup", "Blanca Gomez", None),
+        ("PatientSex", "MARISOL", ""),
+        ("PatientSexNeutered", "ETXEBERRIA", ""),
+        ("SmokingStatus", "ETXEBERRIA", None),
+        # numbers and days
+        ("EthnicGroup", "55291047", None),
+        ("SmokingStatus", "19580212", None),
+    ],
+)
+def test_characteristics_that_are_told_in_few_words(tmp_path: Path, keyword: str, value: str, left: str | None) -> None:
+    """The option keeps them as what they are; an own rule keeps what stands there."""
+    source = dataset(**{keyword: value})
+    using = program(tmp_path, "", use="basic, retain-patient-characteristics")
+    assert treat(tmp_path, using, source).dataset.get(keyword) == left
+    rules = f"attributes:\n  - {{keep: [{keyword}], because: a closed register}}"
+    using = program(tmp_path, rules, use="basic, retain-patient-characteristics")
+    assert treat(tmp_path, using, source).dataset.get(keyword) == value
+
+
 def test_a_profile_keeps_what_it_says_why(tmp_path: Path) -> None:
     rules = "attributes:\n  - {keep: [DeviceID, SequenceName], because: the study compares machines}"
     found = treat(tmp_path, program(tmp_path, rules), dataset(DeviceID="A-4711", SequenceName="etxe_3")).dataset
