@@ -32,6 +32,8 @@ from gateway.ledger.tally import Tally
 __all__ = ["Notice", "Notices", "Occurrence", "Want"]
 
 _MOST: Final = 1000
+#: Clocks of two computers are never quite the same.
+_AHEAD: Final = timedelta(minutes=1)
 _KEY: Final = ("notifier", "event", "project")
 
 
@@ -229,7 +231,11 @@ class Notices(OnDatabase):
         quiet = (
             sa.select(columns.study_uid, columns.project, columns.instance_id, columns.last_at, outputs.c.patient_id)
             .outerjoin_from(study_notices, outputs, columns.instance_id == outputs.c.instance_id)
-            .where(columns.notifier == want.notifier, columns.last_at <= now - timedelta(seconds=quiet_seconds))
+            .where(
+                columns.notifier == want.notifier,
+                # The clock was ahead when it came, if that is later than now.
+                sa.or_(columns.last_at <= now - timedelta(seconds=quiet_seconds), columns.last_at > now + _AHEAD),
+            )
             .order_by(columns.last_at)
             .limit(_MOST)
         )
@@ -247,7 +253,7 @@ class Notices(OnDatabase):
                 is_open = sa.select(deliveries.c.id).where(
                     deliveries.c.destination.in_(destinations), deliveries.c.study_uid == row.study_uid, IS_UNCONFIRMED
                 )
-                if connection.scalar(is_open.limit(1)) is not None:
+                if row.last_at > now or connection.scalar(is_open.limit(1)) is not None:
                     connection.execute(sa.update(study_notices).where(this).values(last_at=now))
                     continue
                 complete += 1
@@ -278,8 +284,18 @@ class Notices(OnDatabase):
             return 0
         return self._database.write("look for complete studies", work)
 
-    def due(self, notifier: str, *, now: datetime) -> Notice | None:
+    def due(self, notifier: str, *, now: datetime, longest_seconds: float) -> Notice | None:
         """What somebody is to be told next; None if there is nothing.
+
+        Parameters
+        ----------
+        notifier
+            Who is told.
+        now
+            The moment, timezone-aware.
+        longest_seconds
+            The longest wait that a message is given. What would wait for longer was given its time by a clock that was
+            ahead, and is due.
 
         Raises
         ------
@@ -291,7 +307,7 @@ class Notices(OnDatabase):
             sa.select(notices)
             .where(
                 columns.notifier == notifier,
-                columns.due_at <= now,
+                sa.or_(columns.due_at <= now, columns.due_at > now + timedelta(seconds=longest_seconds) + _AHEAD),
                 sa.or_(columns.waits.is_(True), columns.is_sending.is_(True)),
             )
             .order_by(columns.due_at)

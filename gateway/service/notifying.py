@@ -176,7 +176,7 @@ class Teller:
         LedgerUnavailable: the ledger cannot be read or written; no message is lost
         """
         name = self._notifier.name
-        notice = self._ledger.notices.due(name, now=now)
+        notice = self._ledger.notices.due(name, now=now, longest_seconds=max(self._settings.every, _LONGEST_SECONDS))
         if notice is None:
             return False
         if notice.sending is None:

@@ -36,7 +36,7 @@ def sum_up(ledger: Ledger, *names: str, told: bool = False) -> int:
 
 
 def due(ledger: Ledger, notifier: str = "desk", *, seconds: float = 10**9) -> Notice | None:
-    return ledger.notices.due(notifier, now=at(seconds))
+    return ledger.notices.due(notifier, now=at(seconds), longest_seconds=1800)
 
 
 def the_due(ledger: Ledger, notifier: str = "desk") -> Notice:
@@ -129,6 +129,34 @@ class NoticesContract:
             sum_up(ledger)
             assert due(ledger, seconds=9.9) is None
             assert due(ledger, seconds=10) is not None
+
+    @pytest.mark.parametrize("taken", [False, True])  # whether one has been told before the clock was set right
+    def test_a_clock_that_was_a_day_ahead_keeps_nothing_back(self, ledger: Ledger, taken: bool) -> None:
+        with wanting(ledger, *EVENTS):
+            hold(ledger, 1)
+            sum_up(ledger)
+            ledger.notices.failed(the_due(ledger), due_at=at(86_400 + 1800))
+            if taken:
+                ledger.notices.begin(the_due(ledger), {"id": "1"})
+                ledger.notices.taken(the_due(ledger), now=at(86_400), every_seconds=900)
+                hold(ledger, 2)
+                sum_up(ledger)
+            assert due(ledger, seconds=86_400) is None
+            assert due(ledger, seconds=0) is not None
+
+    def test_a_clock_that_was_a_day_ahead_makes_no_study_wait(self, ledger: Ledger) -> None:
+        wanted = Want(notifier="desk", gather_seconds=0, names=False)
+        with wanting(ledger, *EVENTS):
+            ledger.instances.record([received(1)])
+            finish(ledger, deidentified(claim(ledger)[0].instance_id))
+            ledger.deliveries.record("deliverer", [outcome(take(ledger)[0].delivery_id)], now=at(86_400))
+            sum_up(ledger)
+            complete = [
+                ledger.notices.complete_studies(wanted, quiet_seconds=60, destinations=["archive"], now=at(seconds))
+                for seconds in (0, 30, 61)
+            ]
+            # Nobody knows how long it has been quiet: as long as it must be, from now on.
+            assert complete == [0, 0, 1]
 
     def test_what_cannot_be_summed_up_stays(self, ledger: Ledger) -> None:
         def fail(_: Occurrence) -> Iterable[Want]:
