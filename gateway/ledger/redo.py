@@ -60,6 +60,12 @@ TAKEN_UP_ANEW: Final[Mapping[str, object]] = {
     "code": "", "detail": "", "attempts": 0, "sop_key": None, "content_key": None,
 }  # fmt: skip
 
+#: What was cancelled belongs to no output any more.
+_DISOWN: Final = (
+    sa.update(deliveries)
+    .where(deliveries.c.instance_id.in_(each_of("ids")), is_state(deliveries.c.state, DeliveryState.CANCELLED))
+    .values(code=REDONE)
+)
 #: What is made anew may be in these states; its bytes must be there.
 _CAN_BE_REDONE: Final = (
     InstanceState.DEIDENTIFIED,
@@ -556,6 +562,8 @@ def remake(
         and not (keep_confirmed and row.state is DeliveryState.CONFIRMED)
     ]
     _end(connection, ended, code=REDONE, now=now, actor=actor)
+    # Those that a person has cancelled or moved were of the same output.
+    connection.execute(_DISOWN, {"ids": done})
     connection.execute(sa.delete(outputs).where(outputs.c.instance_id.in_(each_of("ids"))), {"ids": done})
     after = InstanceState.RECEIVED if how == "remake" else InstanceState.HELD
     code = REDONE if how == "remake" else PROFILE_CHANGED

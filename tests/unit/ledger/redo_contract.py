@@ -192,6 +192,23 @@ class RedoContract:
         assert state(ledger, 1) == "delivered"
         balanced(ledger)
 
+    @pytest.mark.parametrize("move_to", [None, "elsewhere"])  # a destination is given up, or goes by another name
+    @pytest.mark.parametrize("again", [("folder",), ("folder", "elsewhere"), BOTH])
+    def test_made_anew_after_a_person_had_ended_a_delivery(
+        self, ledger: Ledger, move_to: str | None, again: tuple[str, ...]
+    ) -> None:
+        make(ledger, 1, now=0)
+        ledger.corrections.cancel(Selection(), destination="archive", move_to=move_to, audit=AUDIT, now=at(1))
+        balanced(ledger)
+        ledger.corrections.redo(Selection(), audit=AUDIT, now=at(2))
+        balanced(ledger)
+        work(ledger, deidentified(1, destinations=again), now=3)
+        balanced(ledger)
+        assert {name for name, one in states(ledger, 1).items() if one == "pending"} == set(again)
+        deliver(ledger, *again, now=4)
+        assert state(ledger, 1) == "delivered"
+        balanced(ledger)
+
     def test_made_anew_and_held_then_made_anew(self, ledger: Ledger) -> None:
         make(ledger, 1, now=0)
         ledger.corrections.redo(Selection(), audit=AUDIT, now=at(2))
