@@ -1,4 +1,4 @@
-"""The docket of a destination: what is claimed of its deliveries, and what of that is not settled yet.
+"""The queue of a destination: what is claimed of its deliveries, and what of that is not settled yet.
 
 One thread claims for all connections: a transaction costs about as much for many deliveries as for few, and only one
 asks again and again while nothing is due.
@@ -17,7 +17,8 @@ import structlog
 
 from gateway.deliver.destination_settings import DestinationSettings as Configured
 from gateway.errors import TransientError
-from gateway.ledger import DeliveryClaim, Ledger, Whole
+from gateway.ledger import DeliveryClaim, Whole
+from gateway.ledger.deliveries import Deliveries
 from gateway.service.breaker import Breaker
 from gateway.service.lease import LeaseKeeper
 from gateway.service.pace import Pace, amount
@@ -34,14 +35,14 @@ _MOST_WAITING: Final = 1000
 _LOOK_SECONDS: Final = 0.2
 
 
-class Docket:
+class DeliveryQueue:
     """Claims deliveries of one destination for its connections, and keeps their leases until they are settled.
 
     Safe for use from several threads.
 
     Parameters
     ----------
-    ledger: where the deliveries are
+    deliveries: those of the ledger
     owner: of the leases; unique as the ledger asks for
     configured: the destination's settings
     name: the destination's name
@@ -52,7 +53,7 @@ class Docket:
 
     def __init__(
         self,
-        ledger: Ledger,
+        deliveries: Deliveries,
         *,
         owner: str,
         configured: Configured,
@@ -61,7 +62,7 @@ class Docket:
         stopping: threading.Event,
         breaker: Breaker,
     ) -> None:
-        self._ledger = ledger
+        self._deliveries = deliveries
         self._owner = owner
         self._configured = configured
         self._name = name
@@ -92,7 +93,7 @@ class Docket:
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """Renew the leases for as long as the block runs."""
-        with self._lease.keeping(lambda ids, seconds: self._ledger.deliveries.renew(self._owner, ids, seconds)):
+        with self._lease.keeping(lambda ids, seconds: self._deliveries.renew(self._owner, ids, seconds)):
             yield
 
     def run(self, *, on_nothing: Callable[[], object]) -> None:
@@ -151,9 +152,9 @@ class Docket:
         with self._telling:
             if self._unsure:
                 # Else it would wait until its lease runs out. What has arrived arrives again, and is the same.
-                self._ledger.deliveries.release(self._owner, crashed=True, keep=self._unsettled)
+                self._deliveries.release(self._owner, crashed=True, keep=self._unsettled)
                 self._unsure = False
-            batches = self._ledger.deliveries.claim(
+            batches = self._deliveries.claim(
                 self._name,
                 self._owner,
                 max_count=1 if one else self._configured.batch_instances,
@@ -208,7 +209,7 @@ class Docket:
 
     def release(self) -> None:
         """Give back what was not begun."""
-        self._ledger.deliveries.release(self._owner)
+        self._deliveries.release(self._owner)
 
     def _wanted(self) -> int:
         return self._free - len(self._batches) if self._waiting < _MOST_WAITING else 0

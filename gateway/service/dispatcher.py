@@ -23,9 +23,9 @@ from gateway.errors import GatewayError, PermanentError, SpoolCorrupt, SpoolUnav
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Ledger
 from gateway.service.archive_books import LedgerBooks
 from gateway.service.breaker import Breaker, is_outage
-from gateway.service.claims import Docket
+from gateway.service.claims import DeliveryQueue
 from gateway.service.conditions import Conditions
-from gateway.service.outcomes import Endings, Settler
+from gateway.service.outcomes import Endings, OutcomeRecorder
 from gateway.service.outputs import OutputOutdated, Outputs
 from gateway.service.patience import ledger_of
 from gateway.service.process import Child
@@ -117,8 +117,8 @@ class Dispatcher:
         configured = child.settings.destinations[name]
         first_seconds = child.settings.retry.first_seconds
         self.breaker = Breaker(name, first_seconds=first_seconds, metrics=child.metrics, tell=tell)
-        self.docket = Docket(
-            ledger,
+        self.queue = DeliveryQueue(
+            ledger.deliveries,
             owner=owner,
             configured=configured,
             name=name,
@@ -126,13 +126,13 @@ class Dispatcher:
             stopping=child.stopping,
             breaker=self.breaker,
         )
-        self.settler = Settler(ledger, self.docket, owner=owner, name=name, metrics=child.metrics)
-        self.couriers = [
-            Courier(
+        self.recorder = OutcomeRecorder(ledger.deliveries, self.queue, owner=owner, name=name, metrics=child.metrics)
+        self.workers = [
+            DeliveryWorker(
                 child,
                 destination,
-                docket=self.docket,
-                settler=self.settler,
+                queue=self.queue,
+                recorder=self.recorder,
                 outputs=outputs,
                 digests=digests,
                 breaker=self.breaker,
@@ -140,18 +140,17 @@ class Dispatcher:
             for _ in range(configured.threads)
         ]
         self._claiming = threading.Thread(
-            target=self.docket.run, kwargs={"on_nothing": self.settler.hurry}, name=f"{name}-docket"
+            target=self.queue.run, kwargs={"on_nothing": self.recorder.hurry}, name=f"{name}-queue"
         )
-        self._settling = threading.Thread(target=self.settler.run, name=f"{name}-settler")
+        self._settling = threading.Thread(target=self.recorder.run, name=f"{name}-recorder")
         self._sending = [
-            threading.Thread(target=courier.run, name=f"{name}-{number}")
-            for number, courier in enumerate(self.couriers)
+            threading.Thread(target=worker.run, name=f"{name}-{number}") for number, worker in enumerate(self.workers)
         ]
         self._keeping = ExitStack()
 
     def start(self) -> None:
         """Start the threads."""
-        self._keeping.enter_context(self.docket.keeping())
+        self._keeping.enter_context(self.queue.keeping())
         for thread in self._threads:
             thread.start()
 
@@ -165,33 +164,33 @@ class Dispatcher:
         with self._keeping:
             for thread in (self._claiming, *self._sending):
                 _join(thread)
-            self.settler.stop()
+            self.recorder.stop()
             _join(self._settling)
-        self.docket.release()
+        self.queue.release()
 
     @property
     def _threads(self) -> list[threading.Thread]:
         return [self._claiming, self._settling, *self._sending]
 
 
-class Courier:
-    """Delivers over one connection what the docket hands out."""
+class DeliveryWorker:
+    """Delivers over one connection what the queue hands out."""
 
     def __init__(
         self,
         child: Child,
         destination: Destination,
         *,
-        docket: Docket,
-        settler: Settler,
+        queue: DeliveryQueue,
+        recorder: OutcomeRecorder,
         outputs: Outputs,
         digests: OutputDigests,
         breaker: Breaker,
     ) -> None:
         self._destination = destination
         self._breaker = breaker
-        self._docket = docket
-        self._settler = settler
+        self._queue = queue
+        self._recorder = recorder
         self._outputs = outputs
         self._digests = digests
         self._metrics = child.metrics
@@ -211,11 +210,11 @@ class Courier:
         )
 
     def run(self) -> None:
-        """Deliver batch after batch until the docket hands out no more."""
+        """Deliver batch after batch until the queue hands out no more."""
         with structlog.contextvars.bound_contextvars(destination=self._destination.name):
             try:
-                while claims := self._docket.take():
-                    self._settler.settle(self.deliver(claims))
+                while claims := self._queue.take():
+                    self._recorder.settle(self.deliver(claims))
             finally:
                 if self._transcoder is not None:
                     self._transcoder.close()

@@ -16,9 +16,10 @@ import structlog
 
 from gateway.deliver.codes import OUTAGES
 from gateway.errors import TransientError
-from gateway.ledger import DeliveryClaim, DeliveryResult, Ledger
+from gateway.ledger import DeliveryClaim, DeliveryResult
+from gateway.ledger.deliveries import Deliveries
 from gateway.metrics import Metrics
-from gateway.service.claims import Docket
+from gateway.service.claims import DeliveryQueue
 
 log = structlog.get_logger(__name__)
 
@@ -33,23 +34,25 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
 
-class Settler:
+class OutcomeRecorder:
     """Settles deliveries of one destination in groups.
 
-    What the ledger does not take at the moment is tried again until it does, or until the settler stops.
+    What the ledger does not take at the moment is tried again until it does, or until the recorder stops.
 
     Parameters
     ----------
-    ledger: where the deliveries are
-    docket: has the leases
+    deliveries: those of the ledger
+    queue: has the leases
     owner: of the leases
     name: the destination's name
     metrics: what is settled is counted there
     """
 
-    def __init__(self, ledger: Ledger, docket: Docket, *, owner: str, name: str, metrics: Metrics) -> None:
-        self._ledger = ledger
-        self._docket = docket
+    def __init__(
+        self, deliveries: Deliveries, queue: DeliveryQueue, *, owner: str, name: str, metrics: Metrics
+    ) -> None:
+        self._deliveries = deliveries
+        self._queue = queue
         self._owner = owner
         self._name = name
         self._metrics = metrics
@@ -66,13 +69,13 @@ class Settler:
         ----------
         endings: may be none
         """
-        self._docket.done(len(endings))
+        self._queue.done(len(endings))
         if not endings:
             return
         with self._changed:
             self._waiting.append(endings)
             self._count += len(endings)
-            self._hurried |= not self._docket.more_to_come
+            self._hurried |= not self._queue.more_to_come
             self._changed.notify()
 
     def hurry(self) -> None:
@@ -135,8 +138,8 @@ class Settler:
             return group
 
     def _settle(self, endings: Endings) -> None:
-        with self._docket.settling([claim.delivery_id for claim, _ in endings]):
-            recorded = self._ledger.deliveries.record(self._owner, [result for _, result in endings])
+        with self._queue.settling([claim.delivery_id for claim, _ in endings]):
+            recorded = self._deliveries.record(self._owner, [result for _, result in endings])
         lost = set(recorded.lost)
         now = datetime.now(UTC)
         arrived = 0

@@ -89,15 +89,15 @@ class Bench:
 
     def batch_of(self) -> int:
         """Claim, deliver and settle for one connection; how many deliveries that were."""
-        docket, settler = self._dispatcher.docket, self._dispatcher.settler
-        docket._free = 1
-        docket.claim()
-        docket._free = 0
-        claims = docket.take() if docket._batches else ()
+        queue, recorder = self._dispatcher.queue, self._dispatcher.recorder
+        queue._free = 1
+        queue.claim()
+        queue._free = 0
+        claims = queue.take() if queue._batches else ()
         if claims:
-            settler.settle(self._dispatcher.couriers[0].deliver(claims))
-            settler._settle([ending for endings in settler._gather(one=True) for ending in endings])
-            settler._waiting.clear()
+            recorder.settle(self._dispatcher.workers[0].deliver(claims))
+            recorder._settle([ending for endings in recorder._gather(one=True) for ending in endings])
+            recorder._waiting.clear()
         return len(claims)
 
     def batch(self) -> DeliveryState:
@@ -286,7 +286,7 @@ def test_p4_a_slow_connection_holds_up_nothing_of_the_others(tmp_path: Path) -> 
         finally:
             destination.open.set()
             eventually(lambda: states_of(ledger).count("confirmed") == 8)
-            running.docket._stopping.set()
+            running.queue._stopping.set()
             running.stop()
         assert len(list(ledger.receipts.read())) == 8
         assert list(verify_chains(ledger.receipts.read(), ledger.receipts.chains())) == []
@@ -302,7 +302,7 @@ def test_what_is_under_way_at_the_end_is_settled_and_the_rest_given_back(tmp_pat
         running = dispatcher(tmp_path, ledger, destination, connections=1, max_instances=2)
         running.start()
         assert destination.reached.wait(10)
-        running.docket._stopping.set()
+        running.queue._stopping.set()
         destination.open.set()
         running.stop()
         assert sorted(states_of(ledger)) == ["confirmed", "confirmed", "pending"]
@@ -319,7 +319,7 @@ def test_a_thread_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pyt
         running = dispatcher(tmp_path, ledger, destination)
         running.start()
         eventually(lambda: running.dead)
-        running.docket._stopping.set()
+        running.queue._stopping.set()
         running.stop()
         # It comes up again, and may have arrived.
         assert states_of(ledger) == ["pending"]
@@ -340,7 +340,7 @@ def test_identified_outputs_go_only_where_they_are_accepted(
 ) -> None:
     # Also if a person moved the delivery there.
     work, _ = bench("confirmed")
-    courier = work._dispatcher.couriers[0]
-    courier._programs = {"lungs": SimpleNamespace(identified=True)}  # type: ignore[dict-item]
-    courier._configured = courier._configured.model_copy(update={"accepts_identified": accepts})
+    worker = work._dispatcher.workers[0]
+    worker._programs = {"lungs": SimpleNamespace(identified=True)}  # type: ignore[dict-item]
+    worker._configured = worker._configured.model_copy(update={"accepts_identified": accepts})
     assert work.batch() is state

@@ -1,4 +1,4 @@
-"""The settler: outcomes of all connections by few transactions, soon, and in spite of what the ledger refuses."""
+"""The recorder: outcomes of all connections by few transactions, soon, and in spite of what the ledger refuses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger import DeliveryClaim, DeliveryResult, DeliveryState, Recorded
 from gateway.metrics import Metrics
 from gateway.service import outcomes as module
-from gateway.service.outcomes import Endings, Settler
+from gateway.service.outcomes import Endings, OutcomeRecorder
 from tests.unit.ledger.build import START
 
 
-class Docket:
-    """What the settler needs of one."""
+class DeliveryQueue:
+    """What the recorder needs of one."""
 
     def __init__(self) -> None:
         self.more_to_come = True
@@ -33,7 +33,7 @@ class Docket:
         self.settled += ids
 
 
-class Ledger:
+class Deliveries:
     """Keeps what it is told, unless it fails for one of the deliveries or as often as it is to."""
 
     def __init__(self) -> None:
@@ -41,10 +41,6 @@ class Ledger:
         self.never: set[int] = set()
         self.fails = 0
         self.failed = threading.Event()
-
-    @property
-    def deliveries(self) -> Ledger:
-        return self
 
     def record(self, owner: str, results: Sequence[DeliveryResult]) -> Recorded:
         assert owner == "node"
@@ -71,15 +67,15 @@ def claim(number: int) -> DeliveryClaim:
 
 class Bench:
     def __init__(self) -> None:
-        self.ledger, self.docket = Ledger(), Docket()
-        self.settler = Settler(self.ledger, self.docket, owner="node", name="archive", metrics=Metrics())  # type: ignore[arg-type]
-        self._thread = threading.Thread(target=self.settler.run)
+        self.deliveries, self.queue = Deliveries(), DeliveryQueue()
+        self.recorder = OutcomeRecorder(self.deliveries, self.queue, owner="node", name="archive", metrics=Metrics())  # type: ignore[arg-type]
+        self._thread = threading.Thread(target=self.recorder.run)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self.settler.stop()
+        self.recorder.stop()
         if self._thread.ident is None:
             self._thread.start()
         self._thread.join(10)
@@ -107,10 +103,10 @@ def eventually(condition: Callable[[], object]) -> None:
 
 def test_batches_of_several_connections_share_a_transaction_when_stopped(bench: Bench) -> None:
     for endings in (batch(1, 2), batch(), batch(3)):
-        bench.settler.settle(endings)
+        bench.recorder.settle(endings)
     bench.stop()
-    assert bench.ledger.transactions == [[1, 2, 3]]
-    assert (bench.docket.settled, bench.docket.waiting) == ([1, 2, 3], 3)
+    assert bench.deliveries.transactions == [[1, 2, 3]]
+    assert (bench.queue.settled, bench.queue.waiting) == ([1, 2, 3], 3)
 
 
 @pytest.mark.parametrize("reason", ["nothing more to come", "told that nothing comes", "enough", "time"])
@@ -118,54 +114,54 @@ def test_what_ends_the_gathering(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     if reason == "time":
         monkeypatch.setattr(module, "_GATHER_SECONDS", 0.05)
     ids = range(1, 202) if reason == "enough" else range(1, 2)
-    bench.docket.more_to_come = reason != "nothing more to come"
+    bench.queue.more_to_come = reason != "nothing more to come"
     bench.start()
-    bench.settler.settle(batch(*ids))
+    bench.recorder.settle(batch(*ids))
     if reason == "told that nothing comes":
-        bench.settler.hurry()
-    eventually(lambda: bench.docket.settled == list(ids))
+        bench.recorder.hurry()
+    eventually(lambda: bench.queue.settled == list(ids))
 
 
 def test_a_hurry_without_anything_to_settle_hurries_nothing_later(bench: Bench) -> None:
-    bench.settler.hurry()
+    bench.recorder.hurry()
     bench.start()
-    bench.settler.settle(batch(1))
+    bench.recorder.settle(batch(1))
     assert not threading.Event().wait(0.1)
-    assert bench.ledger.transactions == []
+    assert bench.deliveries.transactions == []
 
 
 def test_a_transaction_is_not_of_everything_that_waits(bench: Bench) -> None:
     for first in (1, 101, 201):
-        bench.settler.settle(batch(*range(first, first + 100)))
+        bench.recorder.settle(batch(*range(first, first + 100)))
     bench.stop()
-    assert [len(ids) for ids in bench.ledger.transactions] == [200, 100]
+    assert [len(ids) for ids in bench.deliveries.transactions] == [200, 100]
 
 
 def test_what_the_ledger_does_not_take_is_told_again(bench: Bench) -> None:
-    bench.ledger.fails = 5
-    bench.docket.more_to_come = False
+    bench.deliveries.fails = 5
+    bench.queue.more_to_come = False
     bench.start()
-    bench.settler.settle(batch(1, 2))
-    eventually(lambda: bench.docket.settled == [1, 2])
-    assert bench.ledger.transactions == [[1, 2]]
+    bench.recorder.settle(batch(1, 2))
+    eventually(lambda: bench.queue.settled == [1, 2])
+    assert bench.deliveries.transactions == [[1, 2]]
 
 
 def test_what_the_ledger_never_takes_keeps_nothing_else_waiting(bench: Bench) -> None:
-    bench.ledger.never = {2}
-    bench.docket.more_to_come = False
+    bench.deliveries.never = {2}
+    bench.queue.more_to_come = False
     for number in (1, 2, 3):
-        bench.settler.settle(batch(number))
+        bench.recorder.settle(batch(number))
     bench.start()
-    eventually(lambda: sorted(bench.docket.settled) == [1, 3])
-    bench.settler.settle(batch(4))
-    eventually(lambda: sorted(bench.docket.settled) == [1, 3, 4])
+    eventually(lambda: sorted(bench.queue.settled) == [1, 3])
+    bench.recorder.settle(batch(4))
+    eventually(lambda: sorted(bench.queue.settled) == [1, 3, 4])
 
 
 def test_it_stops_without_the_ledger(bench: Bench) -> None:
-    bench.ledger.fails = 10**9
-    bench.docket.more_to_come = False
+    bench.deliveries.fails = 10**9
+    bench.queue.more_to_come = False
     bench.start()
-    bench.settler.settle(batch(1))
-    assert bench.ledger.failed.wait(10)
+    bench.recorder.settle(batch(1))
+    assert bench.deliveries.failed.wait(10)
     bench.stop()
-    assert bench.docket.settled == []
+    assert bench.queue.settled == []
