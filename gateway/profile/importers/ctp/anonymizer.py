@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from xml.parsers import expat
 
 from gateway.errors import ProfileError
 from gateway.profile.importers.ctp.ctp_names import PrivateName, UnknownElement, parse_name
 from gateway.profile.importers.ctp.properties import read_properties
+from gateway.profile.importers.ctp.rsna_anonymizer import in_ctp, is_dialect
 from gateway.sections.yamlfile import suggestion
 
 #: What ``r`` elements and ``remove.`` keys switch off.
@@ -53,6 +54,7 @@ class AnonymizerFile:
     keep_groups: line and group number of every group to keep
     keep_safe: line of the switch that keeps safe private elements, or 0
     removals: kind of ``REMOVALS`` -> line of its switch
+    dialect: whether it is a script of RSNA Anonymizer, whose rules are given as CTP writes them
     """
 
     file: str
@@ -61,6 +63,7 @@ class AnonymizerFile:
     keep_groups: list[tuple[int, int]] = field(default_factory=list)
     keep_safe: int = 0
     removals: dict[str, int] = field(default_factory=dict)
+    dialect: bool = False
 
     def place(self, line: int) -> str:
         """A line of the file, for messages."""
@@ -113,6 +116,10 @@ def read_anonymizer(text: str, *, file: str) -> AnonymizerFile:
     script = _read_xml(text, file) if _XML.match(text) else _read_properties(text, file)
     if not script.elements and not script.removals:
         raise ProfileError(place=file, problem="the script has no rules: CTP would pass every instance on as it is")
+    if is_dialect(rule.script for rule in script.elements):
+        script.dialect = True
+        script.elements = [replace(rule, script=in_ctp(rule.script)) for rule in script.elements]
+        script.removals.setdefault("unspecifiedelements", 1)
     return script
 
 

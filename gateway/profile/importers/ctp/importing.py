@@ -20,6 +20,7 @@ from gateway.profile.importers.ctp.ctp_lookup import read_lookup
 from gateway.profile.importers.ctp.ctp_pixels import import_pixels, is_pixel_script
 from gateway.profile.importers.ctp.filters import FilterError, filter_condition, narrowest_condition
 from gateway.profile.importers.ctp.model import Acceptance, Draft, NotCarried
+from gateway.profile.importers.ctp.rsna_anonymizer import REMARK
 from gateway.profile.importers.ctp.translate import Translation, shown
 from gateway.profile.importers.ctp.write import write_profile
 
@@ -78,6 +79,8 @@ def import_ctp(
     lookups = {} if lookup is None else read_lookup(_text(lookup), file=lookup.name)
     if anonymizer is not None:
         file = read_anonymizer(_text(anonymizer), file=anonymizer.name)
+        if file.dialect:
+            draft.not_carried.append(NotCarried(file.place(1), "the whole script", *REMARK))
         Translation(file, lookups=lookups, basic=_basic(), draft=draft).run()
     if filter is not None:
         _import_filter(_text(filter), filter.name, draft)

@@ -46,6 +46,8 @@ _LAYERS: Final = {
     "113108": "retain-patient-characteristics", "113109": "retain-device-identity", "113110": "retain-uids",
     "113111": "retain-safe-private", "113112": "retain-institution-identity",
 }  # fmt: skip
+#: Group of the delimiters of items and sequences (PS3.5 7.5).
+_DELIMITERS: Final = 0xFFFE
 #: Groups that CTP keeps when it removes unspecified elements: description of the image, and the image.
 _ALWAYS_KEPT: Final = (0x0028, 0x7FE0)
 _REPEATING: Final = {0x5000: "curves", 0x6000: "overlays"}
@@ -173,7 +175,7 @@ class Translation:
 
     def _element(self, rule: ElementRule) -> None:
         element = rule.element
-        if element is None:
+        if element is None or (isinstance(element, int) and element >> 16 == _DELIMITERS):
             self._report(rule.line, f"{rule.name}: {rule.script}", "it names no element", "nothing")
             return
         try:
