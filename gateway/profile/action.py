@@ -35,6 +35,9 @@ from gateway.profile.verb_options import (
 )
 from gateway.sections.yamlfile import Document, KeyPath, Problems, suggestion
 
+#: Values of a file of ``keep-if-in``.
+_MOST_LISTED: Final = 5_000
+
 
 class Reading(NamedTuple):
     """One element of one rule.
@@ -87,12 +90,16 @@ class _Reader:
 
     def rule(self, number: int, rule: Rule) -> Iterator[Reading]:
         at = ("attributes", number)
-        actions = rule.actions()
+        actions = [(verb.value, verb, elements) for verb, elements in rule.actions().items()]
+        if rule.keep_if_in is not None:
+            actions.append(("keep-if-in", Verb.MAP, dict(rule.keep_if_in)))
         if len(actions) != 1:
             problem = "a rule has one action, such as remove or keep"
             raise self._document.error(*at, problem=problem if not actions else f"{problem}: not several")
-        ((verb, elements),) = actions.items()
+        ((written, verb, elements),) = actions
         self._check_keys(at, rule, verb)
+        if rule.keep_if_in is not None and rule.otherwise == "keep":
+            self._fail((*at, "otherwise"), "keep-if-in keeps what is in its file: otherwise is remove, empty or hold")
         when = None
         if rule.when is not None:
             try:
@@ -107,7 +114,7 @@ class _Reader:
         clause = model.clause if rule.clause is None else rule.clause
         named: Mapping[Any, Any] = elements if isinstance(elements, dict) else dict(enumerate(elements))
         for key, content in named.items():
-            path = (*at, verb.value, key)
+            path = (*at, written, key)
             name = key if isinstance(elements, dict) else content
             origin = Origin(model.profile, clause, str(self._file), self._document.place(*path).line)
             with self._problems.gathered():
@@ -181,12 +188,27 @@ class _Reader:
                     raise ValueError(f'"{content}" is no keyword of the data dictionary{near}')
                 return None, Source(tag)
             case Verb.MAP:
-                return None, _mapping(content, rule)
+                return None, self._listed(content, rule) if isinstance(content, str) else _mapping(content, rule)
             case Verb.GENERALISE:
                 return None, _generalisation(content)
             case Verb.REGEX:
                 return None, _substitution(content)
         return None, None
+
+    def _listed(self, name: str, rule: Rule) -> Mapping_:
+        """The values that a file lists, one a line; each stays, and others do not."""
+        try:
+            lines = (self._file.parent / name).read_text(encoding="utf-8-sig").splitlines()
+        except OSError as failed:
+            raise ValueError(f"the list {name} cannot be read: {failed.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"the list {name} is not UTF-8 text") from None
+        values = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+        if not values:
+            raise ValueError(f"the list {name} is empty")
+        if len(values) > _MOST_LISTED:
+            raise ValueError(f"the list {name} has more than {_MOST_LISTED} values")
+        return Mapping_(tuple((value, value) for value in values), rule.otherwise or "remove")
 
 
 def _numeric(target: Target) -> Options:

@@ -103,6 +103,9 @@ class RegexForm(_Part):
 class RuleKeys(_Part):
     """What stands in one entry of ``attributes`` beside its action."""
 
+    #: A way to write ``map``: each value of a file stands for itself.
+    keep_if_in: _Values | None = Field(None, alias="keep-if-in")
+
     to: Literal["year", "month"] | None = None
     format: str | None = None
     table: _Text | None = None

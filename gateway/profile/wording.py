@@ -202,6 +202,14 @@ def _shift(shift: Shift) -> str:
     return f"by one number of days per patient between {shift.first} and {shift.last}, never 0"
 
 
+def _mapped(options: Mapping_) -> str:
+    """What becomes of the values that a rule lists."""
+    if all(original == replacement for original, replacement in options.pairs):
+        return f"stays where it is one of {len(options.pairs)} listed values"
+    pairs = ", ".join(f'"{original}" by "{replacement}"' for original, replacement in options.pairs)
+    return f"is replaced: {pairs if len(pairs) <= _LONGEST else f'what a list of {len(options.pairs)} values says'}"
+
+
 def _option(options: Options) -> str:
     match options:
         case Truncation():
@@ -212,9 +220,7 @@ def _option(options: Options) -> str:
         case Pseudonym():
             return _pseudonym(options)
         case Mapping_():
-            pairs = ", ".join(f'"{original}" by "{replacement}"' for original, replacement in options.pairs)
-            shown = pairs if len(pairs) <= _LONGEST else f"what a list of {len(options.pairs)} values says"
-            return f"is replaced: {shown}; for other values {_OTHERWISE[options.otherwise]}"
+            return f"{_mapped(options)}; for other values {_OTHERWISE[options.otherwise]}"
         case Bins():
             width = "to whole years" if options.years == 1 else f"to steps of {options.years} years"
             top = "" if options.top is None else f"; {options.top} years and more become {options.top:03d}Y"

@@ -59,6 +59,8 @@ _RULE_KEYS: Final[dict[str, str]] = {
     "because": "The reason. `gateway profile check` warns of a rule that weakens the basic profile without one.",
     "clause": "The clause of the standard that the rule follows; by default the file's.",
     "when": "A condition (below): the rule applies to instances for which it holds.",
+    "keep-if-in": "An action of its own, a short `map`: `keep-if-in: {StudyDescription: descriptions.txt}` keeps a "
+    "value that the file beside the profile lists, one a line, to the letter; others go, or as `otherwise` says.",
     "to": "`year` or `month`: the precision that is left.",
     "format": "Form of a computed pseudonym.",
     "table": "CSV file with the columns `value,pseudonym`; its path is relative to the profile.",
@@ -390,7 +392,7 @@ def rules_reference() -> str:
     lines += ["", "Beside its action a rule has these keys:", "", "| key | of | says |", "|---|---|---|"]
     for key in _names(Rule):
         if key not in tuple(Verb):
-            owner = KEYS_OF_VERBS.get(key)
+            owner = Verb.MAP if key == "keep-if-in" else KEYS_OF_VERBS.get(key)
             lines.append(f"| `{key}` | {f'`{owner}`' if owner else 'any'} | {_RULE_KEYS[key]} |")
     lines += ["", *_types()]
     lines += [_TARGETS]
