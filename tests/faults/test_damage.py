@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from gateway.settings.configuration import Settings
 from tests.faults.books import SUCCESS, Books, Sender, arrived
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_port
+from tests.fixtures.warm import run_warm
 from tests.unit.ledger.build import received
 
 PAGE = 4096
@@ -96,10 +96,9 @@ def test_p1_the_spool_rebuilds_a_damaged_ledger(tmp_path: Path) -> None:
     assert len(before) == 5
     ledger = running.data / "ledger.sqlite3"
     overwrite(ledger)
-    refused = subprocess.run(
-        [sys.executable, "-m", "gateway", "run", "--config", str(tmp_path / "gateway.yaml")],
-        env=environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    refused = run_warm(
+        [sys.executable, "-m", "gateway", "run", "--config", str(tmp_path / "gateway.yaml")], environ=environ
+    )
     assert refused.returncode == 1
     assert "ledger.sqlite3 is damaged" in refused.stderr
     for name in ("ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"):

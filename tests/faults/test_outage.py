@@ -17,12 +17,12 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 COUNT = 60
 
 
-def configuration(url: str, *, timeout: float = 60) -> str:
+def configuration(url: str, *, timeout: float = 60, first: float = 0.5) -> str:
     return f"""
 destinations:
   archive: {{type: dicomweb, url: "{url}", connections: 2, timeout_seconds: {timeout}}}
 workers: {{deidentify: 1}}
-retry: {{attempts: 3, first_seconds: 0.5, longest_seconds: 3600}}
+retry: {{attempts: 3, first_seconds: {first}, longest_seconds: 3600}}
 """
 
 
@@ -55,7 +55,7 @@ class Doors:
 
 def test_an_outage_uses_up_no_attempts_and_tells_of_itself_once(tmp_path: Path) -> None:
     doors = Doors(401)
-    with Peer(doors) as peer, gateway_server(tmp_path, configuration=configuration(peer.url)) as running:
+    with Peer(doors) as peer, gateway_server(tmp_path, configuration=configuration(peer.url, first=0.1)) as running:
         send(running)
         # Three attempts are all that a delivery has, and it is refused six times; each try comes after twice the wait.
         for status, code, times in (

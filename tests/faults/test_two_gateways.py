@@ -12,6 +12,7 @@ import psycopg
 
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_ports, wait_until
+from tests.fixtures.warm import run_warm
 from tests.integration.postgresql import Cluster, postgresql_cluster  # noqa: F401
 
 
@@ -23,10 +24,7 @@ def start_second(folder: Path, environ: dict[str, str]) -> subprocess.CompletedP
         "GATEWAY_DICOM_PORT": str(ports[0]),
         "GATEWAY_HTTP_PORT": str(ports[1]),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", "run"],
-        env={**environ, **second}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return run_warm([sys.executable, "-m", "gateway", "run"], environ={**environ, **second})
 
 
 def test_on_postgresql(tmp_path: Path, postgresql_cluster: Cluster) -> None:  # noqa: F811

@@ -15,6 +15,7 @@ from tests.fixtures.authority import Authority
 from tests.fixtures.dcmtk import echoscu, storescu
 from tests.fixtures.ports import free_ports, is_listening, wait_until
 from tests.fixtures.processes import Process
+from tests.fixtures.warm import run_warm
 
 ROOT = Path(__file__).resolve().parents[2]
 CT_SMALL = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
@@ -29,9 +30,7 @@ def environ(more: Mapping[str, str]) -> dict[str, str]:
 
 def gateway(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environ(more), capture_output=True, text=True, timeout=240, check=False
-    )
+    return run_warm(command, cwd=ROOT, environ=environ(more), timeout=240)
 
 
 def configuration(folder: Path, authority: Authority, *, tls_port: int, http_port: int) -> Path:

@@ -26,6 +26,7 @@ from gateway.profile import load_profile
 from gateway.settings.pixel_settings import PixelSettings
 from gateway.treatment.pixel_stage import PixelStage
 from gateway.treatment.treatment import OpeningRules, Treatment
+from tests.fixtures.networks import remembered_answers
 from tests.fixtures.treating import image, stored
 
 EXAMPLES: Final = ("chest-radiographs", "full-dates-cohort", "research-default", "share-with-industry")
@@ -57,7 +58,9 @@ class OnePatient:
 @pytest.fixture(scope="module")
 def stage() -> Iterator[PixelStage]:
     made = PixelStage(PixelSettings())
-    yield made
+    # The same picture in each kind of image.
+    with remembered_answers():
+        yield made
     made.close()
 
 

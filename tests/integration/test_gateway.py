@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from tests.fixtures.gateway import GatewayProcess, gateway_server
 from tests.fixtures.orthanc import Orthanc, orthanc_server
 from tests.fixtures.ports import free_port, wait_until
 from tests.fixtures.vouched import VOUCHED, VOUCHED_PROJECT
+from tests.fixtures.warm import run_warm
 from tests.integration.raw_peer import RawPeer, data_set
 from tests.scorer.scorer import Kind, Scorer
 from tests.unit.deliver.peers import Exchange, Peer
@@ -273,10 +273,7 @@ retry: {{first_seconds: 0.2, longest_seconds: 0.5}}
 
 
 def test_a_second_gateway_on_the_same_data_refuses(gateway_process: GatewayProcess) -> None:
-    second = subprocess.run(
-        [sys.executable, "-m", "gateway", "run"],
-        env=gateway_process.environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    second = run_warm([sys.executable, "-m", "gateway", "run"], environ=gateway_process.environ)
     assert second.returncode == 1
     assert "another" in second.stderr
     assert gateway_process.get("/readyz").ok

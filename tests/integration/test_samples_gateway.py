@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from io import StringIO
 
 from rich.console import Console
 
 from gateway.samples.command import Run, run_samples
+from tests.fixtures.commands import gateway_command
 from tests.fixtures.gateway import GatewayProcess
+from tests.fixtures.warm import run_warm
 
 
 def test_every_planted_identity_is_gone(gateway_process: GatewayProcess) -> None:
@@ -20,8 +21,7 @@ def test_every_planted_identity_is_gone(gateway_process: GatewayProcess) -> None
     assert "16 of 18 instances arrived" in output.getvalue()
     # Two ultrasound loops: the basic profile says nothing of pixels.
     assert "2 are of a kind that often has text burned in" in output.getvalue()
-    held = [sys.executable, "-m", "gateway", "held", "list"]
-    done = subprocess.run(held, env=gateway_process.environ, capture_output=True, text=True, timeout=60, check=False)
+    done = gateway_command("held", "list", environ=gateway_process.environ)
     assert done.stdout.count("burned-in-text-suspected") == 2
 
 
@@ -29,8 +29,6 @@ def test_command_line(gateway_process: GatewayProcess) -> None:
     """Two runs: the second has instances of its own and finds them all."""
     command = [sys.executable, "-m", "gateway", "samples", "--check", "--studies", "2"]
     for _ in range(2):
-        done = subprocess.run(
-            command, env=gateway_process.environ, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = run_warm(command, environ=gateway_process.environ)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "12 of 12 instances arrived" in done.stdout

@@ -36,6 +36,7 @@ from tests.fixtures.commands import Answer, gateway_command
 from tests.fixtures.dcmtk import StoreScp, storescp, storescu
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_port, wait_until
+from tests.fixtures.warm import run_warm
 from tests.integration.postgresql import Cluster, name_of, postgresql_cluster, postgresql_url  # noqa: F401 - fixtures
 from tests.unit.ledger.versions import create_at, pretend_newer
 
@@ -288,11 +289,10 @@ def test_p12_a_gateway_refuses_the_ledger_of_a_later_one(queue: tuple[Path, int]
         pretend_newer(ledger)
     with pytest.raises(ConfigurationError, match="9999"):
         Ledger.open(url)
-    done = subprocess.run(
+    done = run_warm(
         [sys.executable, "-m", "gateway", "run", "-c", str(folder / "gateway.yaml")],
-        env={"PATH": "/usr/bin:/bin", "GATEWAY_DATA": str(folder / "data")},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        environ={"PATH": "/usr/bin:/bin", "GATEWAY_DATA": str(folder / "data")},
+    )
     assert done.returncode == 2
     assert "version 9999" in done.stderr
     assert len(list((folder / "data" / "spool" / "received").glob("*/*.dcm"))) == SENT + LATE + HELD + REJECTED
@@ -311,11 +311,10 @@ def test_p3_a_restored_gateway_goes_on(queue: tuple[Path, int], tmp_path: Path) 
     folder = tmp_path / "gateway"
     shutil.copytree(source / "profiles", folder / "profiles")
     (folder / "gateway.yaml").write_text(configuration(port))
-    done = subprocess.run(
+    done = run_warm(
         [sys.executable, "-m", "gateway", "restore", str(tmp_path / "backup"), "--passphrase-file", str(key)],
-        env={**os.environ, "GATEWAY_CONFIG": str(folder / "gateway.yaml"), "GATEWAY_DATA": str(folder / "data")},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        environ={**os.environ, "GATEWAY_CONFIG": str(folder / "gateway.yaml"), "GATEWAY_DATA": str(folder / "data")},
+    )
     assert done.returncode == 0, done.stderr
     assert f"{SENT + LATE + HELD + REJECTED} instances, account balanced." in done.stdout
     everything_arrives(folder, port, None)
