@@ -158,10 +158,12 @@ def cases(only: str | None = None, *, seed: int = 20263) -> Iterator[Case]:
                 yield written(f"{name}-{time}", background(name, number), number, count, how)
 
 
-def clean_cases() -> Iterator[Case]:
+def clean_cases(only: str | None = None) -> Iterator[Case]:
     """Images without text: those on which lines are written, generated ones with several seeds."""
     for name, seeds in CLEAN:
         for seed in range(seeds):
+            if only not in (None, f"{name}-clean-{seed}"):
+                continue
             image = background(name, 1000 + seed)
             yield Case(f"{name}-clean-{seed}", image, image.values, (), frozenset())
 
@@ -173,9 +175,11 @@ CLEAN: Final = (
 )  # fmt: skip
 
 
-def marked_cases() -> Iterator[Case]:
+def marked_cases(only: str | None = None) -> Iterator[Case]:
     """Images with nothing but a side marker of one letter, or the ticks of a ruler."""
     for number, name in enumerate(MARKED):
+        if only not in (None, f"{name}-{'marker' if number % 2 else 'ruler'}-{number}"):
+            continue
         random = np.random.default_rng((20262, number))
         image = background(name, 2000 + number)
         values = image.values.copy()
