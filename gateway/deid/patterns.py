@@ -21,7 +21,7 @@ _MONTH: Final = (
 )
 _WHO: Final = (
     r"(?:pt|pte|pat|pac|paciente|patient|patientin|paziente|utente|woman|man|lady|gentleman|female|male|femme|homme|mujer|hombre|"
-    r"varon|dona|home|mulher|homem|donna|uomo|frau|mann|vrouw|man|hembra)"
+    r"varon|muj|masc|fem|dona|home|mulher|homem|donna|uomo|frau|mann|vrouw|man|hembra)"
 )
 #: What stands behind a time of day.
 _HALF: Final = r"[ap](?:\.\s?)?m\b\.?"
@@ -52,6 +52,9 @@ _PATTERNS: Final = tuple(
         r"(?<![\d.,])[01]?\d\s?([-/._])\s?[0-3]?\d\s?\1\s?(?:\d\d){1,2}(?!\d)",
         r"(?<!\d)[0-3]?\d\s+de\s+[01]?\d\s+del?\s+(?:\d\d){1,2}(?!\d)",
         rf"(?<!\d)[01]?\d\s?[-/]\s?{_YEAR}(?!\d)",
+        # a day with its points, 03.05., and a week of a year, 2024-W12
+        r"(?<![\d.,])(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.(?!\d)",
+        rf"(?<!\d){_YEAR}[\s._-]?W[0-5]\d(?!\d)",
         r"(?<![\d/])[0-3]\d/[01]\d(?![\d/])",
         rf"\b[0-3]?\d(?:st|nd|rd|th|[ºª])?[\s._/-]*(?:de\s+|of\s+)?{_MONTH}\b\.?(?:[\s._,/-]*(?:del?\s+)?(?:{_YEAR}|\d\d)\b)?",
         rf"\b{_MONTH}\b\.?[\s._/-]*[0-3]?\d(?:st|nd|rd|th)?\b(?:[\s._,/-]*{_YEAR}\b)?",
@@ -83,6 +86,9 @@ _PATTERNS: Final = tuple(
         r"(?<![\d.,])\d{1,3}\s?y(?:\.|\b(?=\s*(?:$|[,;)]|[mf]\b)))",
         rf"\b{_WHO}\s+(?:is\s+|of\s+|de\s+|di\s+|von\s+|van\s+)?(?:\d{{2,3}})\b(?![.,]\d)",
         r"(?<![\w.,])\d{2,3}\s?[mf]\b(?=\s*(?:$|[,;)/]))",
+        # 78 a, F, 95
+        r"(?<![\d.,])\d{2,3}\s?a(?:\.|\b)(?=\s*(?:$|[,;)]))",
+        r"(?<![\w.,/-])[mfhvw],\s?\d{2,3}(?=\s*(?:$|[,;)]))",
         # F/45, 91/M; above 89 also F-91, F91, M 93, for F-18 is an isotope
         r"(?<![\w.,/-])[mfhvw]\s?/\s?\d{2,3}(?![\w.,/-])",
         r"(?<![\w.,/-])\d{2,3}\s?/\s?[mfhvw](?![\w/-])",

@@ -88,6 +88,7 @@ def test_control_characters(cleaner: Cleaner, vr: bytes, text: str, left: str) -
         "DR TORAX PA",
         "RX DR PIE",
         "CR/DR MANO",
+        "SERIE 10 a 20",
         "TORAX DR PA",
         # nor a mister, a missis, a lady or a gentleman
         "MR Pie",
@@ -172,6 +173,12 @@ def test_safe_text_stays_as_it_is(cleaner: Cleaner, text: str) -> None:
         ("TORAX March 3rd, 2019", "TORAX"),
         ("TORAX 20190312", "TORAX"),
         ("TORAX may 5", "TORAX"),
+        ("TORAX 03.05.", "TORAX"),
+        ("CT 2024-W12", "CT"),
+        # ages as they are shortened
+        ("RX torax 91 a", "RX torax"),
+        ("RX TORAX muj 93", "RX TORAX"),
+        ("US liver F, 95", "US liver"),
         ("TORAX 12/03", "TORAX"),
         ("TORAX a las 9.30 h", "TORAX"),
         # telephone numbers, mail, hosts, documents, ages, beds, file numbers
