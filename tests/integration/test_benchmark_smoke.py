@@ -16,17 +16,17 @@ from typing import cast
 
 import pytest
 
-from tests.benchmark import growth, headers, machine, receivers, stages, steady, suite
-from tests.benchmark import pulse as pulses
-from tests.benchmark.__main__ import measure
-from tests.benchmark.figures import Row, Run
-from tests.benchmark.programs import ROOT
-from tests.benchmark.report import Account, document
-from tests.benchmark.selection import Selection
-from tests.benchmark.senders import EACH
-from tests.benchmark.suite import ASSOCIATIONS, HEADERS, RECEIVE, ROWS, WHOLE
-from tests.benchmark.targets import verdicts
-from tests.benchmark.workloads import Workload, workload
+from benchmarks import growth, headers, machine, receivers, stages, steady, suite
+from benchmarks import pulse as pulses
+from benchmarks.__main__ import measure
+from benchmarks.figures import Row, Run
+from benchmarks.programs import ROOT
+from benchmarks.report import Account, document
+from benchmarks.selection import Selection
+from benchmarks.senders import EACH
+from benchmarks.suite import ASSOCIATIONS, HEADERS, RECEIVE, ROWS, WHOLE
+from benchmarks.targets import verdicts
+from benchmarks.workloads import Workload, workload
 from tests.fixtures.ports import wait_until
 
 
@@ -174,7 +174,7 @@ def test_the_pulse_tells_a_time_from_others() -> None:
 
 
 def test_the_pulse_ends_with_the_process_that_takes_it() -> None:
-    code = "import os, time; from tests.benchmark.pulse import Pulse; print(Pulse()._loops[0].pid, flush=True)"
+    code = "import os, time; from benchmarks.pulse import Pulse; print(Pulse()._loops[0].pid, flush=True)"
     taker = subprocess.run(
         [sys.executable, "-c", f"{code}; os._exit(1)"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,8 @@ def test_importers_are_used_by_their_command_alone() -> None:
         if "importers" not in path.parts and "gateway.profile.importers" in path.read_text(encoding="utf-8")
     }
     assert users == {"cli/profile.py"}
+
+
+def test_nothing_of_the_product_needs_what_tries_and_measures_it() -> None:
+    outside = re.compile(r"^\s*(?:from|import) (?:tests|benchmarks|scripts)\b", re.MULTILINE)
+    assert [name for name, path in modules().items() if outside.search(path.read_text(encoding="utf-8"))] == []

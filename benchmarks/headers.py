@@ -21,6 +21,8 @@ from typing import Any, Final
 
 import pydicom
 
+from benchmarks.figures import Run
+from benchmarks.workloads import Workload
 from gateway.deid import Deidentifier, ProjectKey
 from gateway.dicom import instance
 from gateway.dicom.encoded import Limits
@@ -28,8 +30,6 @@ from gateway.dicom.instance import open_instance
 from gateway.profile import load_profile, shipped_profiles
 from gateway.profile.situation import decided
 from gateway.verify import Verifier, output_reader
-from tests.benchmark.figures import Run
-from tests.benchmark.workloads import Workload
 
 _Header = Callable[[Path], None]
 
@@ -37,7 +37,7 @@ _Header = Callable[[Path], None]
 class _NoNumbers:
     """Numbers nothing: what the basic profile asks for would be a mistake of the benchmark."""
 
-    def number(self, purpose: str, token: str) -> int:
+    def number(self, purpose: str, token: str) -> int:  # noqa: ARG002 - whoever numbers is given it
         raise AssertionError(f"the profile asks for a number for {purpose}")
 
 

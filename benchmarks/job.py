@@ -1,4 +1,4 @@
-"""One process of the gateway alone: ``python -m tests.benchmark.job ROLE CONFIG LATENCIES``.
+"""One process of the gateway alone: ``python -m benchmarks.job ROLE CONFIG LATENCIES``.
 
 It is the job that the supervisor would start. It prints ``ready``, works until its standard input ends, and then
 writes the seconds that each acknowledged instance took into the file LATENCIES.

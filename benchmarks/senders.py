@@ -12,7 +12,7 @@ from typing import Final
 
 from pydicom.uid import JPEGLosslessSV1
 
-from tests.benchmark.workloads import Workload
+from benchmarks.workloads import Workload
 from tests.fixtures.tools import tool
 
 #: Transfer syntax -> the option by which storescu proposes it; uncompressed ones it proposes by itself.

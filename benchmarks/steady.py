@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.benchmark.figures import Run
-from tests.benchmark.machine import loop_ms
-from tests.benchmark.pulse import Pulse
+from benchmarks.figures import Run
+from benchmarks.machine import loop_ms
+from benchmarks.pulse import Pulse
 
 #: How long a run waits for the processor, and how often it is tried.
 _WAIT_SECONDS: Final = 60.0

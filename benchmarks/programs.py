@@ -19,7 +19,7 @@ from gateway.custody.secret import GATEWAY, project_secret
 from gateway.settings.configuration import load_settings
 from tests.fixtures.gateway import GatewayProcess, gateway_server
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[1]
 #: Seconds after which a measurement has failed.
 _LONGEST: Final = 600.0
 _POLL: Final = 0.1
@@ -34,7 +34,7 @@ def python(module: str, *arguments: str, log: Path) -> Iterator[tuple[int, str]]
     """Run a module of this package; yields its process id and the first line that it prints."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.benchmark.{module}", *arguments],
+            [sys.executable, "-m", f"benchmarks.{module}", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -11,12 +11,12 @@ from typing import Final, Self
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmark.figures import Row
-from tests.benchmark.machine import VERSION
-from tests.benchmark.steady import ATTEMPTS
-from tests.benchmark.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, STAGES, TABLES, WHOLE
-from tests.benchmark.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
-from tests.benchmark.workloads import DESCRIPTIONS
+from benchmarks.figures import Row
+from benchmarks.machine import VERSION
+from benchmarks.steady import ATTEMPTS
+from benchmarks.suite import ASSOCIATIONS, BOUNDS, HEADERS, IDLE, RECEIVE, STAGES, TABLES, WHOLE
+from benchmarks.targets import YARDSTICK, YARDSTICK_RATE, verdicts, way_target
+from benchmarks.workloads import DESCRIPTIONS
 
 _COLUMNS: Final = (
     "workload", "what", "conditions", "instances/s", "min-max", "MB/s", "CPU ms per instance", "p50 ms", "p99 ms",

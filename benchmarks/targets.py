@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmark.figures import Row
-from tests.benchmark.suite import ASSOCIATIONS, HEADERS, IDLE, NO_DELAY, RECEIVE, ROWS, SHIPPED, WHOLE
+from benchmarks.figures import Row
+from benchmarks.suite import ASSOCIATIONS, HEADERS, IDLE, NO_DELAY, RECEIVE, ROWS, SHIPPED, WHOLE
 
 #: A row that tells how fast a machine is, and what it gave on the one for which the targets were set.
 YARDSTICK: Final = (RECEIVE, "W1", "pynetdicom SCP", f"1 association, {SHIPPED}")

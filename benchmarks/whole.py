@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmark.figures import Run
-from tests.benchmark.programs import LedgerView, gateway, null_sink, synced
-from tests.benchmark.senders import storescu, warm_up
-from tests.benchmark.usage import Meter
-from tests.benchmark.workloads import Workload
+from benchmarks.figures import Run
+from benchmarks.programs import LedgerView, gateway, null_sink, synced
+from benchmarks.senders import storescu, warm_up
+from benchmarks.usage import Meter
+from benchmarks.workloads import Workload
 from tests.fixtures.dcmtk import storescp
 from tests.fixtures.orthanc import orthanc_server
 

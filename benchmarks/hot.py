@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.benchmark import stages
-from tests.benchmark.workloads import Workload
+from benchmarks import stages
+from benchmarks.workloads import Workload
 
 #: What is looked into: workloads and destinations, and a workload that comes over many associations.
 WAYS: Final = (("W1", "folder"), ("W1", "null STOW sink"), ("W2", "folder"))

@@ -9,13 +9,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
+from benchmarks.figures import Run
+from benchmarks.programs import LedgerView, gateway, synced
+from benchmarks.senders import storescu, warm_up
+from benchmarks.usage import Meter
+from benchmarks.workloads import Workload
 from gateway.association.requestor import Association, Node
 from gateway.ledger import Ledger
-from tests.benchmark.figures import Run
-from tests.benchmark.programs import LedgerView, gateway, synced
-from tests.benchmark.senders import storescu, warm_up
-from tests.benchmark.usage import Meter
-from tests.benchmark.workloads import Workload
 
 _LEDGER: Final = "ledger.sqlite3"
 _CT: Final = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")

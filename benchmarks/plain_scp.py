@@ -1,6 +1,6 @@
 """pynetdicom as its documentation shows it: a Storage SCP on its defaults that writes files.
 
-Run as ``python -m tests.benchmark.plain_scp FOLDER``; prints its port, works until its standard input ends.
+Run as ``python -m benchmarks.plain_scp FOLDER``; prints its port, works until its standard input ends.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
 
+from benchmarks.figures import Run
+from benchmarks.programs import LedgerView, configuration, job, latencies_of, make_secret, synced
+from benchmarks.senders import storescu, warm_up
+from benchmarks.usage import Meter
+from benchmarks.whole import destination
+from benchmarks.workloads import Workload
 from gateway.ledger import Ledger
-from tests.benchmark.figures import Run
-from tests.benchmark.programs import LedgerView, configuration, job, latencies_of, make_secret, synced
-from tests.benchmark.senders import storescu, warm_up
-from tests.benchmark.usage import Meter
-from tests.benchmark.whole import destination
-from tests.benchmark.workloads import Workload
 from tests.fixtures.ports import free_port, is_listening, wait_until
 
 #: Watches a process while it is measured; gets its process id and role.

@@ -15,13 +15,13 @@ from types import FrameType
 
 from rich.console import Console
 
-from tests.benchmark import hot, machine
-from tests.benchmark.programs import ROOT
-from tests.benchmark.pulse import Pulse
-from tests.benchmark.report import HOT, Account, document, show, show_comparison
-from tests.benchmark.selection import Selection
-from tests.benchmark.steady import ATTEMPTS, Steadiness
-from tests.benchmark.suite import FULL, QUICK, TABLES, Suite
+from benchmarks import hot, machine
+from benchmarks.programs import ROOT
+from benchmarks.pulse import Pulse
+from benchmarks.report import HOT, Account, document, show, show_comparison
+from benchmarks.selection import Selection
+from benchmarks.steady import ATTEMPTS, Steadiness
+from benchmarks.suite import FULL, QUICK, TABLES, Suite
 
 _DOCUMENT = ROOT / "docs" / "performance.md"
 

@@ -1,4 +1,4 @@
-"""Destinations that cost next to nothing and keep nothing: run as ``python -m tests.benchmark.sinks``.
+"""Destinations that cost next to nothing and keep nothing: run as ``python -m benchmarks.sinks``.
 
 A sink reads what it is sent and confirms it. It prints its port and then works until its standard input ends.
 """

@@ -12,12 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from tests.benchmark import growth, headers, machine, receivers, stages, whole
-from tests.benchmark.figures import Row, Run
-from tests.benchmark.selection import Selection
-from tests.benchmark.senders import EACH
-from tests.benchmark.steady import Steadiness
-from tests.benchmark.workloads import W4_BYTES, Workload, large, workload
+from benchmarks import growth, headers, machine, receivers, stages, whole
+from benchmarks.figures import Row, Run
+from benchmarks.selection import Selection
+from benchmarks.senders import EACH
+from benchmarks.steady import Steadiness
+from benchmarks.workloads import W4_BYTES, Workload, large, workload
 
 BOUNDS: Final = "The machine's bounds"
 RECEIVE: Final = "Receive"

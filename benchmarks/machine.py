@@ -18,9 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from benchmarks.figures import Run
+from benchmarks.programs import ROOT, synced
 from gateway.version import __version__
-from tests.benchmark.figures import Run
-from tests.benchmark.programs import ROOT, synced
 from tests.fixtures.tools import tool
 
 #: The fact which gateway was measured.
