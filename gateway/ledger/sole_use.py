@@ -129,7 +129,8 @@ class SoleUse:
         name = self._database.engine.url.database
         if not name:
             return True
-        path = Path(name)
+        # By whatever name the file is reached.
+        path = Path(name).resolve()
         self._file = os.open(path.with_name(f"{path.name}.gateway"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

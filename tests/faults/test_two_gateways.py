@@ -6,10 +6,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from gateway.ledger import Ledger
+from gateway.ledger.sole_use import LedgerInUse
 from tests.fixtures.gateway import gateway_server
 from tests.fixtures.ports import free_ports, wait_until
 from tests.fixtures.warm import run_warm
@@ -68,3 +73,40 @@ def test_on_an_sqlite_file_elsewhere(tmp_path: Path) -> None:
         # Commands that look into the ledger are no gateways.
         with sqlite3.connect(tmp_path / "shared.sqlite3") as ledger:
             assert ledger.execute("SELECT count(*) FROM instances").fetchone() == (0,)
+
+
+def _same(path: Path) -> Path:
+    return path
+
+
+def _linked(path: Path) -> Path:
+    link = path.parent / "elsewhere.sqlite3"
+    link.symlink_to(path)
+    return link
+
+
+def _in_a_linked_directory(path: Path) -> Path:
+    (path.parent.parent / "link").symlink_to(path.parent)
+    return path.parent.parent / "link" / path.name
+
+
+def _with_dots(path: Path) -> Path:
+    return path.parent / ".." / path.parent.name / path.name
+
+
+@pytest.mark.parametrize("other", [_same, _linked, _in_a_linked_directory, _with_dots])
+def test_an_sqlite_file_is_one_by_whatever_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: Callable[[Path], Path]
+) -> None:
+    monkeypatch.setattr("gateway.ledger.sole_use._PATIENCE_SECONDS", 0.0)
+    path = tmp_path / "here" / "ledger.sqlite3"
+    path.parent.mkdir()
+    with (
+        closing(Ledger.open(f"sqlite:///{path}")) as first,
+        closing(first.sole_use("first")) as use,
+        closing(Ledger.open(f"sqlite:///{other(path)}")) as second,
+    ):
+        with pytest.raises(LedgerInUse):
+            second.sole_use("second")
+        use.close()
+        second.sole_use("second").close()
