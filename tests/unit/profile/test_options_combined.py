@@ -114,6 +114,7 @@ def test_every_shipped_profile_is_known() -> None:
     found = {path.stem for path in shipped_profiles().glob("*.yaml")}
     assert found == {
         *OPTIONS, *EXAMPLES, "basic", "unlisted-attributes", "clean-pixel-data", "clean-recognizable-visual-features",
+        "retain-acquisition-private",
     }  # fmt: skip
 
 
