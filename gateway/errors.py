@@ -79,7 +79,7 @@ Exception
 ├── _Refused                        console.application: somebody may not have what was asked for
 ├── _NotKnown                       profile.condition_functions: a value that a condition cannot be decided without
 ├── _Incomplete                     profile.load: the profile is a layer, not whole
-├── _Unusable                       service.export_folder: a file of the export cannot be used
+├── _Unusable                       service.export_folder: an archive cannot be unpacked
 ├── _Unreadable                     dicom.identifiers: the bytes are no data set in this encoding
 └── ValueError
     ├── BadQuery                    console.resource: the parameters of a request
