@@ -18,7 +18,9 @@ DRAFTS = [
     for (dates, ids), modalities, options in zip(
         itertools.product(DATES, IDS),
         itertools.cycle([(), ("CT",), ("US",), ("MR", "CT", "US")]),
-        itertools.cycle([(), ("clean-descriptors", "retain-uids"), tuple(set(KEEPABLE) - {"clean-pixel-data"})]),
+        itertools.cycle(
+            [(), ("clean-descriptors", "retain-uids"), tuple(name for name in KEEPABLE if name != "clean-pixel-data")]
+        ),
         strict=False,
     )
 ]
