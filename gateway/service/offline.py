@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -33,6 +33,7 @@ from gateway.pixels.sampling import SERIES_INSTANCE_UID
 from gateway.privacy import make_private
 from gateway.profile import load_profile, shipped_profiles
 from gateway.rehearsal.activation import require_passing
+from gateway.service.export_folder import first_bytes, is_packed
 from gateway.service.faces_of_series import NO_SERIES, look_at
 from gateway.settings.configuration import Settings
 from gateway.treatment.pixel_stage import PixelStage
@@ -51,6 +52,8 @@ FileWork: TypeAlias = tuple[Path, Path, Face | None]
 
 #: What files are called that are DICOM files.
 _DICOM: Final = frozenset((".dcm", ".dicom", ".ima"))
+#: Where PS3.10 has what DICOM files begin with.
+_PREFIX: Final = slice(128, 132)
 #: Jobs handed to the processes ahead of the results.
 _AHEAD: Final = 8
 #: A file of which nobody could look at the series.
@@ -355,9 +358,7 @@ class _Offline:
                 state: Literal["ignored", "rejected"] = "ignored" if self._task.walks else "rejected"
                 return OfflineResult(path, state, directory.code, directory.message)
             except NotDicom as other:
-                # What says by its name that it is a DICOM file, and is none, is damaged.
-                ignored = self._task.walks and relative.suffix.lower() not in _DICOM
-                return OfflineResult(path, "ignored" if ignored else "held", other.code, other.message)
+                return self._not_dicom(path, relative, other)
             except RejectedByRule as rejected:
                 return OfflineResult(path, "rejected", str(rejected.facts["rule"]), str(rejected.facts["because"]))
             except GatewayError as error:
@@ -365,6 +366,18 @@ class _Offline:
             except OSError as error:
                 return OfflineResult(path, "held", "disk", error.strerror or type(error).__name__)
         return OfflineResult(path, "deidentified", size=size)
+
+    def _not_dicom(self, path: Path, relative: Path, error: NotDicom) -> OfflineResult:
+        """What becomes of a file that is none of DICOM: in a folder it is ignored if it cannot be or have been one."""
+        ignored = False
+        # What says by its name or its first bytes that it is a DICOM file, and is none, is damaged.
+        if self._task.walks and relative.suffix.lower() not in _DICOM:
+            with suppress(OSError):
+                head = first_bytes(path)
+                if is_packed(head, relative.name):
+                    return OfflineResult(path, "held", "archive", "it is packed in a way that is not read")
+                ignored = head[_PREFIX] != b"DICM"
+        return OfflineResult(path, "ignored" if ignored else "held", error.code, error.message)
 
     def _conflict(self, instance: Instance, conflicts: Conflicts) -> tuple[str, str] | None:
         """Code and detail of what other files contradict."""
