@@ -430,18 +430,18 @@ class Acceptor:
         """An A-ASSOCIATE-RQ: accept what is supported, or reject (PS3.8 9.3.4)."""
         calling_ae, called_ae = _printable(request.calling_ae), _printable(request.called_ae)
         try:
-            found = self._admit(connection, request, calling_ae=calling_ae, called_ae=called_ae)
+            admission = self._admit(connection, request, calling_ae=calling_ae, called_ae=called_ae)
             answer: Sequence[AnsweredContext] = ()
-            if not isinstance(found, Refusal):
+            if not isinstance(admission, Refusal):
                 answer = self._service.negotiate(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody is let in
             _log.error("association request failed", kind=type(error).__name__)
-            found = Refusal.CONGESTION
-        if isinstance(found, Refusal):
-            self._refused(found, calling_ae=calling_ae, address=connection.address)
-            return found
-        _log.info("association accepted", association=found.association, source=found.source, calling_ae=calling_ae,
-                  called_ae=called_ae, peer=connection.address)  # fmt: skip
+            admission = Refusal.CONGESTION
+        if isinstance(admission, Refusal):
+            self._refused(admission, calling_ae=calling_ae, address=connection.address)
+            return admission
+        _log.info("association accepted", association=admission.association, source=admission.source,
+                  calling_ae=calling_ae, called_ae=called_ae, peer=connection.address)  # fmt: skip
         return answer
 
     def _admit(

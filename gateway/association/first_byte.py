@@ -62,12 +62,12 @@ class FirstByte(Generic[_G]):
 
     def _take(self, number: int) -> _G | None:
         """Whose a descriptor is, who is forgotten by that; called with the lock held."""
-        found = self._waiting.pop(number, None)
-        if found is None:
+        entry = self._waiting.pop(number, None)
+        if entry is None:
             return None
         with suppress(OSError, ValueError):
             self._poll.unregister(number)
-        return found[0]
+        return entry[0]
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

@@ -243,12 +243,12 @@ def normal_subject(text: str) -> str:
     from cryptography import x509
 
     try:
-        found = x509.Name.from_rfc4514_string(text).rfc4514_string()
+        name = x509.Name.from_rfc4514_string(text).rfc4514_string()
     except ValueError:
-        found = ""
-    if not found:
+        name = ""
+    if not name:
         raise ValueError("a subject is a distinguished name such as CN=pacs1,O=Hospital (RFC 4514)")
-    return found
+    return name
 
 
 def normal_name(text: str) -> str:

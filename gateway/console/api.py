@@ -31,7 +31,7 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
 
     def status(query: Query) -> Answer:
         only(query)
-        found = books().figures.status()
+        figures = books().figures.status()
         return Answer.of(
             {
                 "instances": [
@@ -42,11 +42,11 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
                         "bytes": row.size,
                         "oldest": _moment(row.oldest),
                     }
-                    for row in found.instances
+                    for row in figures.instances
                 ],
                 "reasons": [
                     {"project": row.project, "state": row.state.value, "code": row.code, "count": row.count}
-                    for row in found.reasons
+                    for row in figures.reasons
                 ],
                 "deliveries": [
                     {
@@ -56,18 +56,18 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
                         "bytes": row.size,
                         "oldest": _moment(row.oldest),
                     }
-                    for row in found.deliveries
+                    for row in figures.deliveries
                 ],
             }
         )
 
     def account(query: Query) -> Answer:
         only(query)
-        found = books().accounts.draw()
+        drawn = books().accounts.draw()
         return Answer.of(
             {
-                "balanced": found.balanced,
-                "problems": list(found.problems),
+                "balanced": drawn.balanced,
+                "problems": list(drawn.problems),
                 "projects": [
                     {
                         "project": row.project,
@@ -79,7 +79,7 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
                         "delivered": row.delivered,
                         "purged": row.purged,
                     }
-                    for row in found.projects
+                    for row in drawn.projects
                 ],
             }
         )
@@ -140,9 +140,9 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
         )
         which = StudyFilter(selection=selection, unfinished=query.get("unfinished") == "true")
         before = number(query, "before", default=999_999_999, most=999_999_999)
-        found = books().studies.reports(which, limit=limit + 1, before=before)
-        shown = [study_fields(report) for report in found[:limit]]
-        return Answer.of({"studies": shown, "before": found[limit - 1].number if len(found) > limit else None})
+        reports = books().studies.reports(which, limit=limit + 1, before=before)
+        shown = [study_fields(report) for report in reports[:limit]]
+        return Answer.of({"studies": shown, "before": reports[limit - 1].number if len(reports) > limit else None})
 
     def find(query: Query) -> Answer:
         asked_by = query[ASKED_BY]
@@ -153,19 +153,19 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
             raise BadQuery("say one of original, pseudonym, uid and association; as goes with original")
         try:
             if wanted == ["original"]:
-                found = find_original(
+                reports = find_original(
                     settings, books(), query["original"], by=f"{asked_by} over HTTP", kind=query.get("as")
                 )
             else:
                 association = number(query, "association", default=1, most=1 << 53) if "association" in query else None
-                found = find_new(
+                reports = find_new(
                     books(), pseudonym=query.get("pseudonym"), uid=query.get("uid"), association=association
                 )
         except ConfigurationError as error:
             raise BadQuery(str(error.facts["problem"])) from None
         return Answer.of(
-            {"verdict": verdict(found).value, "studies": [study_fields(report) for report in found[:_LONGEST_LIST]],
-             "count": len(found)}
+            {"verdict": verdict(reports).value, "studies": [study_fields(report) for report in reports[:_LONGEST_LIST]],
+             "count": len(reports)}
         )  # fmt: skip
 
     return {
@@ -182,10 +182,10 @@ def _asked_moment(query: Query, name: str) -> datetime | None:
     if name not in query:
         return None
     try:
-        found = datetime.fromisoformat(query[name])
+        moment = datetime.fromisoformat(query[name])
     except ValueError:
         raise BadQuery(f"{name} is a moment: 2026-05-01T08:00") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _asked_states(query: Query) -> tuple[InstanceState, ...]:

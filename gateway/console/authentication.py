@@ -127,12 +127,12 @@ class Authenticator:
     def _by_token(self, token: str, peer: str) -> Person | Denial:
         # A right token passes whatever others at the same address got wrong: guessing is hopeless anyway.
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        found = None
+        owner = None
         for known, user in self._tokens:
             if hmac.compare_digest(known, digest):
-                found = user
-        if found is not None:
-            return Person(found.name, found.role)
+                owner = user
+        if owner is not None:
+            return Person(owner.name, owner.role)
         return self._failures.add(peer)
 
     def _by_password(self, credentials: str, peer: str) -> Person | Denial:

@@ -78,10 +78,10 @@ def begin_counting_refusals(metrics: Metrics) -> None:
 
 def _health(asking: Asking, question: Question, *, seconds: float) -> Health:
     try:
-        found: Health = asking.ask(question, seconds=seconds)
+        health: Health = asking.ask(question, seconds=seconds)
     except SupervisorSilent as error:
         return Health((error.message,))
-    return found
+    return health
 
 
 class _Books:

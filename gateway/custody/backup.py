@@ -240,8 +240,8 @@ class _Backup:
 
     def _secrets(self) -> dict[str, str]:
         directory = self._settings.data / "secrets"
-        found = sorted(directory.iterdir()) if directory.exists() else []
-        return {path.name: path.read_text(encoding="utf-8") for path in found if SECRET_NAME.fullmatch(path.name)}
+        paths = sorted(directory.iterdir()) if directory.exists() else []
+        return {path.name: path.read_text(encoding="utf-8") for path in paths if SECRET_NAME.fullmatch(path.name)}
 
     def _write(self, name: str, content: bytes) -> None:
         write_file(self._target / name, content)

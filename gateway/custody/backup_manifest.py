@@ -161,10 +161,10 @@ def read_sums(source: Path, manifest: Manifest) -> dict[str, str]:
         raise BackupUnusable(place=place, problem=f"{SUMS} is not what the manifest names")
     sums: dict[str, str] = {}
     for number, line in enumerate(content.decode("utf-8", "replace").removesuffix("\n").split("\n"), start=1):
-        found = _LINE.fullmatch(line)
-        if found is None:
+        match = _LINE.fullmatch(line)
+        if match is None:
             raise BackupUnusable(place=place, problem=f"line {number} of {SUMS} is none of a backup")
-        digest, name = found.groups()
+        digest, name = match.groups()
         if not is_part(name):
             problem = f"line {number} of {SUMS} names a file that no backup has, or a place outside of it"
             raise BackupUnusable(place=place, problem=problem)

@@ -79,17 +79,18 @@ class CrosswalkKey:
         """What stands for a value in the outputs."""
         return self._token("replacement", value)
 
-    def seal(self, found: Correspondence) -> CrosswalkRow:
-        """The row that keeps ``found``."""
+    def seal(self, correspondence: Correspondence) -> CrosswalkRow:
+        """The row that keeps ``correspondence``."""
         # In the order given: the first value that is not empty is the one to look up by.
         content = json.dumps(
-            {"original": dict(found.original), "replacement": found.replacement},
+            {"original": dict(correspondence.original), "replacement": correspondence.replacement},
             separators=(",", ":"),
             ensure_ascii=True,
         )
-        kind = found.kind.value
+        kind = correspondence.kind.value
         entry = self._token("entry", kind, content)
-        original, replacement = self.original_token(found.name), self.replacement_token(found.replacement)
+        original = self.original_token(correspondence.name)
+        replacement = self.replacement_token(correspondence.replacement)
         sealed = self._cipher.seal(content.encode("ascii"), self._bound(kind, entry, original, replacement))
         return CrosswalkRow(
             project=self._project,

@@ -86,7 +86,7 @@ class Originals:
         """
         instance_uid = record.meta.sop_instance_uid
         try:
-            found = read_identifiers(
+            identifiers = read_identifiers(
                 partial(self._spool.path, record.name),
                 offset=record.offset,
                 length=record.length,
@@ -99,15 +99,15 @@ class Originals:
             log.warning("no tokens made", kind=type(error).__name__)
             return None
         patient, accession, study, series, also = self._common(
-            found.patient_id, found.accession_number, found.study_uid, found.series_uid,
-            found.other_patient_ids, found.other_accession_numbers,
+            identifiers.patient_id, identifiers.accession_number, identifiers.study_uid, identifiers.series_uid,
+            identifiers.other_patient_ids, identifiers.other_accession_numbers,
         )  # fmt: skip
         return KnownBy(
             patient=patient,
             accession=accession,
             study=study,
             series=series,
-            instance=_instance_token(self._key, found.instance_uid),
+            instance=_instance_token(self._key, identifiers.instance_uid),
             also=also,
         )
 
@@ -174,10 +174,10 @@ class Originals:
             rows = self._ledger.studies.without_tokens(after=self._after, limit=_AT_ONCE)
             if not rows:
                 break
-            found = dict(self._of_files(rows))
-            self._ledger.studies.record_tokens(found)
+            tokens = dict(self._of_files(rows))
+            self._ledger.studies.record_tokens(tokens)
             self._after = rows[-1][0]
-            done += len(found)
+            done += len(tokens)
         if done:
             log.info("tokens made", count=done)
         return done
@@ -210,13 +210,13 @@ def tokens_of(secrets: Iterable[bytes], text: str, *, kinds: Iterable[str] = KIN
     text: as somebody writes it
     kinds: of ``KINDS``
     """
-    found: defaultdict[str, list[str | int]] = defaultdict(list)
+    tokens: defaultdict[str, list[str | int]] = defaultdict(list)
     for key in map(ProjectKey, secrets):
         for kind in kinds:
             token = _instance_token(key, text) if kind == "instance" else _token(key, kind, text)
             if token:
-                found[kind].append(token)
-    return dict(found)
+                tokens[kind].append(token)
+    return dict(tokens)
 
 
 def _shape_of(association: int, syntax: str) -> Shape:  # noqa: ARG001 - remembered by them

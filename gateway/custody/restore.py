@@ -201,10 +201,10 @@ class _Copies:
     def _compare(self, name: str, copy: Path) -> None:
         try:
             file = open_part(self._source, name)
-            found = digest_of_file(file, self._see) if copy == Path(os.devnull) else copy_file(file, copy, self._see)
+            digest = digest_of_file(file, self._see) if copy == Path(os.devnull) else copy_file(file, copy, self._see)
         except FileNotFoundError:
             raise self._unusable(f"{name} is missing") from None
-        if found != self._sums[name]:
+        if digest != self._sums[name]:
             raise self._unusable(f"{name} was changed")
 
     def _see(self, chunk: bytes, _: int) -> None:

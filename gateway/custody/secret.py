@@ -74,17 +74,17 @@ def previous_secrets(settings: Settings, project: str) -> dict[int, bytes]:
     """
     configured = keyed(settings, project)
     place = f"{place_of_key(project)}.previous_keys"
-    found = {}
+    earlier = {}
     for previous in configured.previous_keys:
         if previous.secret is not None:
-            found[previous.version] = _checked(previous.secret.get_secret_value(), place=place)
+            earlier[previous.version] = _checked(previous.secret.get_secret_value(), place=place)
         elif previous.secret_file is not None:
-            found[previous.version] = _checked(_read(previous.secret_file), place=str(previous.secret_file))
+            earlier[previous.version] = _checked(_read(previous.secret_file), place=str(previous.secret_file))
     for version in range(1, configured.key_version):
         path = secret_path(settings, project, version=version)
-        if version not in found and path.exists():
-            found[version] = _checked(_read(path), place=str(path))
-    return dict(sorted(found.items(), reverse=True))
+        if version not in earlier and path.exists():
+            earlier[version] = _checked(_read(path), place=str(path))
+    return dict(sorted(earlier.items(), reverse=True))
 
 
 def project_secrets(settings: Settings, project: str) -> tuple[bytes, ...]:
@@ -108,10 +108,10 @@ def read_secret(path: Path) -> str:
     ------
     ConfigurationError: it cannot be read, is empty, or others than the service account may read it.
     """
-    found = _read(path).strip()
-    if not found:
+    secret = _read(path).strip()
+    if not secret:
         raise ConfigurationError(place=str(path), problem="the secret is empty")
-    return found
+    return secret
 
 
 def _checked(text: str, *, place: str) -> bytes:

@@ -32,9 +32,9 @@ class _Maker(Protocol):
 
 
 def _sections() -> Iterator[type[DestinationSettings]]:
-    for found in pkgutil.iter_modules(gateway.deliver.__path__, "gateway.deliver."):
-        if found.ispkg:
-            yield import_module(f"{found.name}.settings").SECTION
+    for module in pkgutil.iter_modules(gateway.deliver.__path__, "gateway.deliver."):
+        if module.ispkg:
+            yield import_module(f"{module.name}.settings").SECTION
 
 
 #: The section of each kind, in the order of their packages' names.

@@ -266,7 +266,7 @@ def _unproven(connection: Connection) -> Iterator[str]:
 
 def _of_departed(connection: Connection) -> Iterator[str]:
     """Receipts of deliveries that are not here: as many as left."""
-    found = connection.execute(
+    orphaned = connection.execute(
         sa.select(receipts.c.project, sa.func.count().label("total"))
         .where(~sa.exists().where(deliveries.c.id == receipts.c.delivery_id))
         .group_by(receipts.c.project)
@@ -275,7 +275,7 @@ def _of_departed(connection: Connection) -> Iterator[str]:
         sa.select(departed.c.project, sa.func.sum(departed.c.receipts).label("total")).group_by(departed.c.project)
     ).all()
     counted = Counter({row.project: int(row.total) for row in left})
-    here = Counter({row.project: row.total for row in found})
+    here = Counter({row.project: row.total for row in orphaned})
     for project in sorted({*counted, *here}):
         if here[project] != counted[project]:
             yield (

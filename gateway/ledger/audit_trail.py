@@ -53,8 +53,8 @@ class AuditRecord:
     @property
     def facts(self) -> dict[str, str]:
         """The facts, as text."""
-        found = (facts_of(self.document) or {}).get("facts")
-        return {name: _shown(value) for name, value in found.items()} if isinstance(found, dict) else {}
+        facts = (facts_of(self.document) or {}).get("facts")
+        return {name: _shown(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +171,10 @@ def compare_trail(exported: Iterable[AuditRecord], present: Iterable[AuditRecord
     """What an earlier export holds that the ledger's trail does not hold, or holds otherwise."""
     digests = {record.number: record.digest for record in present}
     for record in exported:
-        found = digests.get(record.number)
-        if found is None:
+        digest = digests.get(record.number)
+        if digest is None:
             yield ChainFlaw(record.number, "was exported and is missing")
-        elif found != record.digest:
+        elif digest != record.digest:
             yield ChainFlaw(record.number, "was exported with another content")
 
 

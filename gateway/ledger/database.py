@@ -187,8 +187,8 @@ class Database:
         if self.dialect != "sqlite":
             return
         operation = "be trusted"
-        found = self.read(operation, lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-        if found != "ok":
+        answer = self.read(operation, lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        if answer != "ok":
             state = "quick_check found an error"
             raise LedgerDamaged(operation=operation, server=self.server, state=state, reason=f"{self.server}: {state}")
 

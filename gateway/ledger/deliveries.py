@@ -510,12 +510,10 @@ _DUE: Final = (
 def _due(
     connection: Connection, destination: str, study_uid: str, *, now: datetime, max_count: int, max_bytes: int
 ) -> list[DeliveryClaim]:
-    found = connection.execute(
-        _DUE, {"destination": destination, "study_uid": study_uid, "now": now, "most": max_count}
-    )
+    rows = connection.execute(_DUE, {"destination": destination, "study_uid": study_uid, "now": now, "most": max_count})
     claims: list[DeliveryClaim] = []
     size = 0
-    for claim in records(DeliveryClaim, found):
+    for claim in records(DeliveryClaim, rows):
         size += claim.size
         if claims and size > max_bytes:
             break

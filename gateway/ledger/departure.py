@@ -218,12 +218,12 @@ def _select(table: sa.Table) -> sa.Select[Any]:
 def _newest(connection: Connection) -> set[int]:
     """The instances of the last row and of the last delivery: SQLite gives a number again once the last one is gone."""
     last = sa.select(sa.func.max(deliveries.c.id)).scalar_subquery()
-    found = connection.execute(
+    numbers = connection.execute(
         sa.union_all(
             sa.select(sa.func.max(instances.c.id)), sa.select(deliveries.c.instance_id).where(deliveries.c.id == last)
         )
     )
-    return {number for number in found.scalars() if number is not None}
+    return {number for number in numbers.scalars() if number is not None}
 
 
 def _unspoken_of(connection: Connection, ids: set[int]) -> set[int]:

@@ -37,9 +37,9 @@ class Labels(OnDatabase):
             The database is locked, unreachable or full; no label was given.
         """
         key = {"destination": destination, "kind": kind, "folded": label.casefold()}
-        found = self._database.read("look up a label", lambda connection: _find(connection, key))
-        if found is not None:
-            return found
+        held = self._database.read("look up a label", lambda connection: _find(connection, key))
+        if held is not None:
+            return held
 
         def work(connection: Connection) -> tuple[str, str]:
             connection.execute(_GIVE[connection.dialect.name], {**key, "label": label, "holder": holder})

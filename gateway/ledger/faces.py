@@ -207,8 +207,8 @@ class Faces(OnDatabase):
         def work(connection: Connection) -> int:
             held = _ids(connection, sa.and_(HELD, instances.c.code == FeaturesSuspected.code, _OF_SERIES), key)
             doubted = sa.and_(face_masks.c.instance_id.in_(each_of("ids")), face_masks.c.verdict == "doubt")
-            found = sa.select(face_masks.c.instance_id, face_masks.c.mask.is_not(None)).where(doubted)
-            rows = connection.execute(found, {"ids": held}).all()
+            query = sa.select(face_masks.c.instance_id, face_masks.c.mask.is_not(None)).where(doubted)
+            rows = connection.execute(query, {"ids": held}).all()
             count = sum(bool(row[1]) for row in rows)
             if not count:
                 return 0

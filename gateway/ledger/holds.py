@@ -49,8 +49,8 @@ class Holds(OnDatabase):
         LedgerUnavailable
             The database cannot be read.
         """
-        found = self.instances(limit=1, after=instance_id - 1)
-        return found[0] if found and found[0].instance_id == instance_id else None
+        held = self.instances(limit=1, after=instance_id - 1)
+        return held[0] if held and held[0].instance_id == instance_id else None
 
     def instances(
         self,
@@ -185,15 +185,15 @@ class Holds(OnDatabase):
         LedgerUnavailable
             The database cannot be read.
         """
-        found: set[int] = set()
+        seen: set[int] = set()
         for part in chunks(sorted(set(instance_ids))):
             query = sa.select(viewings.c.instance_id).where(
                 viewings.c.actor == by, viewings.c.instance_id.in_(each_of("ids"))
             )
-            found |= set(
+            seen |= set(
                 self._database.read("read viewings", lambda c, q=query, p=part: c.scalars(q, {"ids": p}).all())  # type: ignore[misc]
             )
-        return frozenset(found)
+        return frozenset(seen)
 
     def series_settled(self, project: str, series_key: str) -> bool:
         """Whether a person has decided that no face can be recognised in a series.
@@ -244,11 +244,11 @@ def _conditions(which: HeldFilter | None) -> list[sa.ColumnElement[bool]]:
     """The conditions of a filter on held instances joined with what is known of them."""
     if which is None:
         return []
-    found: list[sa.ColumnElement[bool]] = []
+    conditions: list[sa.ColumnElement[bool]] = []
     if which.sop_classes is not None:
-        found.append(instances.c.sop_class_uid.in_(which.sop_classes))
+        conditions.append(instances.c.sop_class_uid.in_(which.sop_classes))
     if which.numbers is not None:
-        found.append(instances.c.id.in_(which.numbers))
+        conditions.append(instances.c.id.in_(which.numbers))
     for column, value in (
         (instances.c.project, which.project),
         (instances.c.code, which.code),
@@ -258,18 +258,18 @@ def _conditions(which: HeldFilter | None) -> list[sa.ColumnElement[bool]]:
         (holds.c.columns, which.columns),
     ):
         if value is not None:
-            found.append(column == value)
+            conditions.append(column == value)
     if which.device is not None:
         part = which.device.lower().replace(_ESCAPE, _ESCAPE * 2).replace("%", r"\%").replace("_", r"\_")
         device = sa.func.lower(holds.c.maker + " " + holds.c.model)
-        found.append(device.like(f"%{part}%", escape=_ESCAPE))
+        conditions.append(device.like(f"%{part}%", escape=_ESCAPE))
     for key, wanted in ((holds.c.study_key, which.study), (holds.c.series_key, which.series)):
         if wanted is not None:
             pairs = [sa.and_(instances.c.project == project, key == token) for project, token in wanted]
-            found.append(sa.or_(sa.false(), *pairs))
+            conditions.append(sa.or_(sa.false(), *pairs))
     if which.since is not None:
-        found.append(instances.c.changed_at >= which.since)
-    return found
+        conditions.append(instances.c.changed_at >= which.since)
+    return conditions
 
 
 def _held(row: Mapping[Any, Any]) -> HeldInstance:

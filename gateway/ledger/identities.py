@@ -73,12 +73,12 @@ def claims_of(connection: Connection, results: Sequence[Result]) -> Claims:
     for result in results:
         if isinstance(result, DeidentifiedResult):
             wanted[result.project].update(what for _, what, _ in result.identities)
-    found: Claims = {}
+    claims: Claims = {}
     for project, things in wanted.items():
         if things:
             for row in connection.execute(_STANDING, {"of_project": project, "things": sorted(things)}):
-                found.setdefault((project, row.kind, row.what), {})[row.whose] = row.instance_id
-    return found
+                claims.setdefault((project, row.kind, row.what), {})[row.whose] = row.instance_id
+    return claims
 
 
 def one_patient(connection: Connection, result: DeidentifiedResult, claims: Claims) -> DeidentifiedResult | HeldResult:

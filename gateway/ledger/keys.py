@@ -77,7 +77,7 @@ class Keys(OnDatabase):
             is_first = connection.execute(statement, row).one_or_none() is not None
             if is_first and entry is not None:
                 append(connection, entry, at=now)
-            return next(found for found in _versions(connection, project) if found.version == version)
+            return next(recorded for recorded in _versions(connection, project) if recorded.version == version)
 
         return self._database.write("record a key", record)
 

@@ -358,10 +358,10 @@ class Notices(OnDatabase):
         """
         columns = notices.c
         query = sa.select(columns.notifier, columns.waits, columns.is_sending)
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for row in self._database.read("count messages", lambda connection: connection.execute(query).all()):
-            found[row.notifier] += bool(row.waits) + bool(row.is_sending)
-        return dict(found)
+            counts[row.notifier] += bool(row.waits) + bool(row.is_sending)
+        return dict(counts)
 
     def forget(self, known: Collection[str]) -> int:
         """Drop what those were to be told who are no longer in the configuration; how many messages that was.

@@ -44,8 +44,8 @@ def occurred(connection: Connection, event: str, rows: Iterable[Mapping[str, Any
     """
     if event not in connection.get_execution_options().get(WANTED, ()):
         return
-    if found := [{**_NOTHING, **row, "event": event, "at": at} for row in rows]:
-        connection.execute(_INSERT, found)
+    if entries := [{**_NOTHING, **row, "event": event, "at": at} for row in rows]:
+        connection.execute(_INSERT, entries)
 
 
 class Occurrences(OnDatabase):

@@ -31,9 +31,9 @@ class Numbers(OnDatabase):
         LedgerUnavailable
             The database is locked, unreachable or full; no number was given.
         """
-        found = self._database.read("look up a number", lambda connection: _find(connection, project, purpose, token))
-        if found is not None:
-            return found
+        given = self._database.read("look up a number", lambda connection: _find(connection, project, purpose, token))
+        if given is not None:
+            return given
         return self._database.write("give a number", lambda connection: self._give(connection, project, purpose, token))
 
     def skip(self, count: int, *, token: str) -> None:
@@ -71,9 +71,9 @@ class Numbers(OnDatabase):
     def _give(self, connection: Connection, project: str, purpose: str, token: str) -> int:
         # Whoever waited for the lock may find that the number has been given meanwhile.
         self._database.exclude(connection, _lock(project, purpose))
-        found = _find(connection, project, purpose, token)
-        if found is not None:
-            return found
+        given = _find(connection, project, purpose, token)
+        if given is not None:
+            return given
         last = connection.scalar(
             sa.select(sa.func.max(numbers.c.number)).where(numbers.c.project == project, numbers.c.purpose == purpose)
         )

@@ -358,9 +358,9 @@ class Corrections(OnDatabase):
             append_audit(connection, replace(audit, facts=facts), at=at)
             return rows[-1].id, made
 
-        while (found := self._database.write(what, part)) is not None:
-            last = found[0]
-            done.append(found[1])
+        while (step := self._database.write(what, part)) is not None:
+            last = step[0]
+            done.append(step[1])
         return done
 
 
@@ -393,13 +393,13 @@ class _Plan:
 def _resend(connection: Connection, rows: Sequence[Any], plan: _Plan, at: datetime) -> Resent:
     gone = {row.id for row in rows if row.purged_at is not None}
     ids = [row.id for row in rows if row.id not in gone]
-    found: defaultdict[int, list[Any]] = defaultdict(list)
+    by_instance: defaultdict[int, list[Any]] = defaultdict(list)
     for delivery in connection.execute(_DELIVERIES, {"ids": ids}):
         if plan.destination is None or delivery.destination == plan.destination:
-            found[delivery.instance_id].append(delivery)
-    confirmed = [one for number in ids for one in found[number] if one.state is DeliveryState.CONFIRMED]
-    under_way = {one.instance_id for number in ids for one in found[number] if one.state in UNCONFIRMED}
-    missing = [number for number in ids if not found[number]]
+            by_instance[delivery.instance_id].append(delivery)
+    confirmed = [one for number in ids for one in by_instance[number] if one.state is DeliveryState.CONFIRMED]
+    under_way = {one.instance_id for number in ids for one in by_instance[number] if one.state in UNCONFIRMED}
+    missing = [number for number in ids if not by_instance[number]]
     reopen(connection, confirmed, state=plan.state, code=plan.code, now=at, actor=plan.actor)
     created = 0
     if plan.also_new and plan.destination is not None and missing:

@@ -142,7 +142,7 @@ class Reviews(OnDatabase):
         LedgerUnavailable
             The database cannot be read.
         """
-        found: dict[int, ReviewRecord] = {}
+        decisions: dict[int, ReviewRecord] = {}
         for part in chunks(instance_ids):
             rows = self._database.read(
                 "read reviews",
@@ -150,7 +150,7 @@ class Reviews(OnDatabase):
             )
             for row in rows:
                 boxes = tuple((box[0], box[1], box[2], box[3]) for box in row.boxes)
-                found[row.instance_id] = ReviewRecord(
+                decisions[row.instance_id] = ReviewRecord(
                     instance_id=row.instance_id,
                     decision=row.decision,
                     boxes=boxes,
@@ -159,7 +159,7 @@ class Reviews(OnDatabase):
                     text=row.settles is None or _TEXT in row.settles,
                     features=row.settles is None or _FEATURES in row.settles,
                 )
-        return found
+        return decisions
 
 
 def _entry(decided: ReviewRecord) -> AuditEntry:

@@ -67,8 +67,8 @@ def look_at_all(connection: Connection, results: Sequence[Result], *, now: datet
         Who finished them.
     """
     unlooked = {result.instance_id: series for result in results if (series := _sampled(result)) is not None}
-    found = {series for result in results if (series := _texts(result)) is not None}
-    if not unlooked and not found:
+    with_text = {series for result in results if (series := _texts(result)) is not None}
+    if not unlooked and not with_text:
         return
     if unlooked:
         connection.execute(
@@ -78,11 +78,11 @@ def look_at_all(connection: Connection, results: Sequence[Result], *, now: datet
                 for number, (project, key) in sorted(unlooked.items())
             ],
         )
-    new = found - _with_text(connection, found)
+    new = with_text - _with_text(connection, with_text)
     for project, key in sorted(new):
         statement = insert(connection, text_series).values({"project": project, "series_key": key, "found_at": now})
         connection.execute(statement.on_conflict_do_nothing(index_elements=["project", "series_key"]))
-    for series in sorted({*found, *_with_text(connection, set(unlooked.values()) - found)}):
+    for series in sorted({*with_text, *_with_text(connection, set(unlooked.values()) - with_text)}):
         _remake(connection, series, new=series in new, now=now, actor=actor)
 
 

@@ -77,10 +77,10 @@ class Seals(OnDatabase):
 
         def work(connection: Connection) -> list[ChainEnd]:
             ends = connection.execute(sa.select(audit_chain.c.number, audit_chain.c.digest)).all()
-            found = [ChainEnd(chain=AUDIT, number=row.number, digest=row.digest) for row in ends]
+            all_ends = [ChainEnd(chain=AUDIT, number=row.number, digest=row.digest) for row in ends]
             chains = connection.execute(sa.select(receipt_chains).order_by(receipt_chains.c.project)).all()
-            found += [ChainEnd(chain=chain_of(row.project), number=row.number, digest=row.digest) for row in chains]
-            return [end for end in found if end.number]
+            all_ends += [ChainEnd(chain=chain_of(row.project), number=row.number, digest=row.digest) for row in chains]
+            return [end for end in all_ends if end.number]
 
         return self._database.read("read the ends of chains", work)
 
@@ -145,7 +145,7 @@ class Seals(OnDatabase):
             wanted.setdefault(end.chain, set()).add(end.number)
 
         def work(connection: Connection) -> dict[tuple[str, int], str]:
-            found = {}
+            digests = {}
             for chain, numbers in wanted.items():
                 for number in sorted(numbers):
                     if chain == AUDIT:
@@ -157,8 +157,8 @@ class Seals(OnDatabase):
                         )
                     digest = connection.scalar(query)
                     if digest is not None:
-                        found[chain, number] = digest
-            return found
+                        digests[chain, number] = digest
+            return digests
 
         return self._database.read("compare seals", work)
 

@@ -168,31 +168,31 @@ class StudyReport:
 
     def codes(self, state: InstanceState) -> dict[str, int]:
         """Code -> how many instances are in ``state`` for it."""
-        found: defaultdict[str, int] = defaultdict(int)
+        counts: defaultdict[str, int] = defaultdict(int)
         for group in self.instances:
             if group.state is state:
-                found[group.code] += group.count
-        return dict(sorted(found.items()))
+                counts[group.code] += group.count
+        return dict(sorted(counts.items()))
 
     @property
     def left(self) -> dict[str, int]:
         """File -> how many instances have left the ledger whose last went there."""
-        found: defaultdict[str, int] = defaultdict(int)
+        counts: defaultdict[str, int] = defaultdict(int)
         for group in self.instances:
             if group.archive:
-                found[group.archive] += group.count
-        return dict(sorted(found.items()))
+                counts[group.archive] += group.count
+        return dict(sorted(counts.items()))
 
     def arrived(self) -> dict[str, tuple[int, int]]:
         """Destination -> how many instances are confirmed there, and how many it is to have."""
-        found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        by_destination: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         for group in self.deliveries:
             if group.state in (DeliveryState.SUPERSEDED, DeliveryState.CANCELLED):
                 continue
-            found[group.destination][1] += group.count
+            by_destination[group.destination][1] += group.count
             if group.state is DeliveryState.CONFIRMED:
-                found[group.destination][0] += group.count
-        return {name: (counts[0], counts[1]) for name, counts in sorted(found.items())}
+                by_destination[group.destination][0] += group.count
+        return {name: (counts[0], counts[1]) for name, counts in sorted(by_destination.items())}
 
 
 class Studies(OnDatabase):
@@ -328,11 +328,11 @@ def original_ids(
         Rows that are committed; what is found of them is added.
     """
     rows = {fingerprint(one): one for one in known_by}
-    found = {one: remembered[one] for one in rows if one in remembered}
+    known = {one: remembered[one] for one in rows if one in remembered}
     # In the order in which they came: the numbers of studies follow it.
-    wanted = [one for one in rows if one not in found]
+    wanted = [one for one in rows if one not in known]
     if not wanted:
-        return found
+        return known
 
     def ids(fingerprints: list[str]) -> dict[str, int]:
         rows = connection.execute(_IDS_OF, {"fingerprints": fingerprints})
@@ -342,7 +342,7 @@ def original_ids(
     if connection.dialect.name == "sqlite":
         for one, number in committed.items():
             remembered[one] = number
-    found |= committed
+    known |= committed
     missing = [one for one in wanted if one not in committed]
     if missing:
         new = [
@@ -350,15 +350,15 @@ def original_ids(
             for one in missing
         ]  # fmt: skip
         connection.execute(_ADD[connection.dialect.name], new)
-        found |= ids(missing)
+        known |= ids(missing)
         further = [
-            {"kind": kind, "token": token, "original_id": found[one]}
+            {"kind": kind, "token": token, "original_id": known[one]}
             for one in missing
             for kind, token in rows[one].also
         ]
         if further:
             connection.execute(_ADD_ALIAS[connection.dialect.name], further)
-    return found
+    return known
 
 
 def _find(connection: Connection, tokens: Tokens) -> tuple[dict[str, int], list[StudyReport]]:
@@ -370,10 +370,10 @@ def _find(connection: Connection, tokens: Tokens) -> tuple[dict[str, int], list[
                 sa.select(originals.c.id).where(originals.c[kind].in_(wanted)),
                 sa.select(aliases.c.original_id).where(aliases.c.kind == kind, aliases.c.token.in_(wanted)),
             )
-            found = connection.scalars(query).all()
-            rows.update(found)
-            if found:
-                matched[kind] = len(found)
+            numbers = connection.scalars(query).all()
+            rows.update(numbers)
+            if numbers:
+                matched[kind] = len(numbers)
     alone: Sequence[int] = ()
     if wanted := tokens.get("instance"):
         alone = connection.scalars(sa.select(instances.c.id).where(instances.c.instance_token.in_(wanted))).all()
@@ -408,16 +408,16 @@ _OF: Final = originals.alias()
 
 def _wanted(which: StudyFilter) -> list[sa.ColumnElement[bool]]:
     """The conditions of a filter on ``_OF``, each by the index that answers it soonest."""
-    found: list[sa.ColumnElement[bool]] = []
+    conditions: list[sa.ColumnElement[bool]] = []
     own = sa.select(instances.c.original_id)
     selection = which.selection
     given = selection.instance_ids, selection.study_uid, selection.series_uid, selection.sop_uid, selection.patient_id
     if any(one is not None for one in given):
-        found.append(_OF.c.id.in_(own.where(condition(selection))))
+        conditions.append(_OF.c.id.in_(own.where(condition(selection))))
     elif selection.is_narrow or selection.states:
-        found.append(sa.exists().where(instances.c.original_id == _OF.c.id, condition(selection)))
+        conditions.append(sa.exists().where(instances.c.original_id == _OF.c.id, condition(selection)))
     if which.association is not None:
-        found.append(_OF.c.id.in_(own.where(instances.c.association == which.association)))
+        conditions.append(_OF.c.id.in_(own.where(instances.c.association == which.association)))
     if which.unfinished:
         waits = sa.union(
             own.where(HELD),
@@ -425,8 +425,8 @@ def _wanted(which: StudyFilter) -> list[sa.ColumnElement[bool]]:
             own.where(LEASED),
             own.join(deliveries, deliveries.c.instance_id == instances.c.id).where(IS_UNCONFIRMED),
         )
-        found.append(_OF.c.id.in_(sa.select(waits.subquery().c.original_id)))
-    return found
+        conditions.append(_OF.c.id.in_(sa.select(waits.subquery().c.original_id)))
+    return conditions
 
 
 def _reports(
@@ -475,8 +475,8 @@ def _reports(
         rows = connection.execute(numbered, {"studies": list(part)})
         numbers |= {row.study: row.number for row in rows}
     reports = [
-        _report(numbers[study], found, made.get(study, ([], [])), sent.get(study, []))
-        for study, found in by_state.items()
+        _report(numbers[study], groups, made.get(study, ([], [])), sent.get(study, []))
+        for study, groups in by_state.items()
     ]
     return sorted(reports, key=lambda report: (-report.number, report.first_received))
 
@@ -498,11 +498,11 @@ def _deliveries(
         .group_by(*columns)
         .order_by(*columns)
     )
-    found: defaultdict[str, list[DeliveryGroup]] = defaultdict(list)
+    groups: defaultdict[str, list[DeliveryGroup]] = defaultdict(list)
     for row in connection.execute(query, given):
         values = dict(row._mapping)  # noqa: SLF001 - documented
-        found[values.pop("study")].append(DeliveryGroup(**values))
-    return found
+        groups[values.pop("study")].append(DeliveryGroup(**values))
+    return groups
 
 
 def _outputs(
@@ -516,10 +516,10 @@ def _outputs(
         .distinct()
         .order_by(_STUDY, outputs.c.study_uid, outputs.c.patient_id)
     )
-    found: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    names: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for row in connection.execute(query, given):
-        _name(found[row.study], row)
-    return found
+        _name(names[row.study], row)
+    return names
 
 
 def _name(names: tuple[list[str], list[str]], row: Any) -> None:

@@ -102,18 +102,18 @@ class Tally:
         }
 
     @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> Self:
+    def of_json(cls, document: Mapping[str, Any]) -> Self:
         """As ``as_json`` has written it."""
         return cls(
-            count=found["count"],
-            since=_read(found["since"]),
-            until=_read(found["until"]),
-            codes=Counter(found["codes"]),
-            destinations=Counter(found["destinations"]),
-            series=set(found["series"]),
-            instances=list(found["instances"]),
-            studies=list(found["studies"]),
-            patients=list(found["patients"]),
+            count=document["count"],
+            since=_read(document["since"]),
+            until=_read(document["until"]),
+            codes=Counter(document["codes"]),
+            destinations=Counter(document["destinations"]),
+            series=set(document["series"]),
+            instances=list(document["instances"]),
+            studies=list(document["studies"]),
+            patients=list(document["patients"]),
         )
 
 

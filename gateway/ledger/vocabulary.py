@@ -61,10 +61,10 @@ class Vocabulary(OnDatabase):
         """
         query = sa.select(site_words.c.project, site_words.c.text).where(site_words.c.state == WordState.ACCEPTED)
         rows = self._database.read("read the vocabulary", lambda connection: connection.execute(query).all())
-        found: dict[str, set[str]] = {}
+        by_project: dict[str, set[str]] = {}
         for project, text in rows:
-            found.setdefault(project, set()).add(text)
-        return {project: frozenset(words) for project, words in found.items()}
+            by_project.setdefault(project, set()).add(text)
+        return {project: frozenset(words) for project, words in by_project.items()}
 
     def decide(
         self, project: str, words: Mapping[str, str], state: WordState, entry: AuditEntry, *, at: datetime
@@ -160,11 +160,11 @@ def insert_sightings(connection: Connection, sightings: Iterable[WordSighting], 
 
 def _present(connection: Connection, words: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of the words that were proposed already."""
-    found: set[tuple[str, str]] = set()
+    present: set[tuple[str, str]] = set()
     by_project: dict[str, list[str]] = {}
     for project, word in words:
         by_project.setdefault(project, []).append(word)
     for project, tokens in by_project.items():
         query = sa.select(site_words.c.word).where(site_words.c.project == project, site_words.c.word.in_(tokens))
-        found.update((project, word) for word in connection.execute(query).scalars())
-    return found
+        present.update((project, word) for word in connection.execute(query).scalars())
+    return present

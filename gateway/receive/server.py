@@ -75,10 +75,12 @@ class _Service:
         self, *, calling_ae: str, called_ae: str, address: str, certificate: PeerCertificate | None
     ) -> Party | Refusal:
         """The source of an association."""
-        found = self._access.match(calling_ae=calling_ae, called_ae=called_ae, address=address, certificate=certificate)
-        if isinstance(found, Refusal):
-            return found
-        return Party(name=found.name, is_known=found.is_told_apart, max_associations=found.max_associations)
+        source = self._access.match(
+            calling_ae=calling_ae, called_ae=called_ae, address=address, certificate=certificate
+        )
+        if isinstance(source, Refusal):
+            return source
+        return Party(name=source.name, is_known=source.is_told_apart, max_associations=source.max_associations)
 
     def negotiate(self, request: AssociationRequest) -> Sequence[AnsweredContext]:
         """Storage and verification."""

@@ -55,9 +55,9 @@ def once_for_each_series(held: Sequence[HeldInstance]) -> list[tuple[HeldInstanc
 
     A decision about faces is one about a series: nobody wants to see each slice.
     """
-    found: dict[object, list[HeldInstance]] = {}
+    groups: dict[object, list[HeldInstance]] = {}
     for one in held:
         alone = one.code not in _OF_SERIES or not one.about.series_key
         key = one.instance_id if alone else (one.project, one.about.series_key, one.code)
-        found.setdefault(key, []).append(one)
-    return [(members[0], len(members)) for members in found.values()]
+        groups.setdefault(key, []).append(one)
+    return [(members[0], len(members)) for members in groups.values()]

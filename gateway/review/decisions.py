@@ -140,13 +140,13 @@ def choose(ledger: Ledger, settings: Settings, selection: Selection) -> list[Hel
     """
     if not selection:
         raise ConfigurationError(place="held", problem="say which instances: numbers, a filter, or --all")
-    found = ledger.holds.instances(which=which(ledger, settings, selection), limit=None)
-    missing = sorted(set(selection.numbers) - {one.instance_id for one in found})
+    chosen = ledger.holds.instances(which=which(ledger, settings, selection), limit=None)
+    missing = sorted(set(selection.numbers) - {one.instance_id for one in chosen})
     if missing:
         raise ConfigurationError(place="held", problem=f"instance {missing[0]} is not held")
-    if not found:
+    if not chosen:
         raise ConfigurationError(place="held", problem="nothing that is held is meant by this")
-    return found
+    return chosen
 
 
 def held_one(ledger: Ledger, number: int) -> HeldInstance:
@@ -156,10 +156,10 @@ def held_one(ledger: Ledger, number: int) -> HeldInstance:
     ------
     ConfigurationError: it is not held
     """
-    found = ledger.holds.instance(number)
-    if found is None:
+    held = ledger.holds.instance(number)
+    if held is None:
         raise ConfigurationError(place="held", problem=f"instance {number} is not held")
-    return found
+    return held
 
 
 def retry(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because: str) -> None:
@@ -310,15 +310,15 @@ def accept_blanking(ledger: Ledger, one: HeldInstance, *, actor: str, because: s
     ConfigurationError: nothing was found in it that could be blanked, or it was not shown to the person
     LedgerUnavailable: the ledger cannot be written
     """
-    found = _series_of(one)
-    if one.code != FeaturesSuspected.code or found is None:
+    series = _series_of(one)
+    if one.code != FeaturesSuspected.code or series is None:
         problem = f"instance {one.instance_id} is held by {one.code}: no face was found in its series"
         raise ConfigurationError(place="held deface", problem=problem)
-    rest = ledger.holds.instances(which=HeldFilter(series=(found,), code=one.code), limit=None)
+    rest = ledger.holds.instances(which=HeldFilter(series=(series,), code=one.code), limit=None)
     if not ledger.holds.viewed([other.instance_id for other in rest], by=actor):
         problem = f"the series of instance {one.instance_id} was not shown to you: look first (gateway held preview)"
         raise ConfigurationError(place="held deface", problem=problem)
-    count = ledger.faces.accept(*found, actor=actor, because=because)
+    count = ledger.faces.accept(*series, actor=actor, because=because)
     if not count:
         problem = f"in the series of instance {one.instance_id} nothing was found that could be blanked"
         raise ConfigurationError(place="held deface", problem=problem)
@@ -342,12 +342,12 @@ def _record_masks(ledger: Ledger, boxes: dict[int, tuple[Box, ...]], *, actor: s
             ReviewRecord(
                 instance_id=number,
                 decision="mask",
-                boxes=tuple(box.numbers for box in found),
+                boxes=tuple(box.numbers for box in areas),
                 actor=actor,
                 because=because,
                 features=False,
             )
-            for number, found in boxes.items()
+            for number, areas in boxes.items()
         ]
     )
 
@@ -381,10 +381,10 @@ def _series_of(one: HeldInstance) -> tuple[str, str] | None:
 
 
 def _series(one: HeldInstance) -> tuple[tuple[str, str], ...]:
-    found = _series_of(one)
-    if found is None:
+    series = _series_of(one)
+    if series is None:
         raise ConfigurationError(place="--series", problem=f"the series of instance {one.instance_id} is not known")
-    return (found,)
+    return (series,)
 
 
 def _study(ledger: Ledger, settings: Settings, text: str) -> tuple[tuple[str, str], ...]:
@@ -411,13 +411,13 @@ def _sop_classes(text: str) -> tuple[str, ...]:
         uid: "".join(name.lower().replace("(retired)", "").split()).removesuffix("storage")
         for uid, name in STORAGE_SOP_CLASSES.items()
     }
-    found = tuple(uid for uid, name in names.items() if name == wanted)
-    found = found or tuple(uid for uid, name in names.items() if wanted in name)
-    if len({names[uid] for uid in found}) != 1:
-        some = ", ".join(STORAGE_SOP_CLASSES[uid] for uid in found[:_NAMED])
-        problem = f"{text} may be one of several: {some}" if found else f"no SOP class is called so: {text}"
+    uids = tuple(uid for uid, name in names.items() if name == wanted)
+    uids = uids or tuple(uid for uid, name in names.items() if wanted in name)
+    if len({names[uid] for uid in uids}) != 1:
+        some = ", ".join(STORAGE_SOP_CLASSES[uid] for uid in uids[:_NAMED])
+        problem = f"{text} may be one of several: {some}" if uids else f"no SOP class is called so: {text}"
         raise ConfigurationError(place="--sop-class", problem=problem)
-    return found
+    return uids
 
 
 def _numbers(numbers: Sequence[int]) -> str:

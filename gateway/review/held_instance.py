@@ -286,8 +286,8 @@ class ReviewTable:
         """
         with self._opened(held) as instance, holding("the pixels"):
             program = replace(self.program(held, instance), pixels=rules)
-            found = self._stage.examine(program, instance)
-        return tuple(map(Box.of, (*found.boxes, *found.left)))
+            examined = self._stage.examine(program, instance)
+        return tuple(map(Box.of, (*examined.boxes, *examined.left)))
 
     def try_out(self, held: HeldInstance, rules: Callable[[PixelProgram], PixelProgram]) -> str | None:
         """Why the pixels of a held instance would still hold it if its project had other pixel rules; None if not.
@@ -344,8 +344,8 @@ class ReviewTable:
         try:
             description = describe(instance)
             with holding("the pixels"):
-                found = self._stage.examine(self.program(held, instance), instance)
-            areas, boxes, left, reasons = found.areas, found.boxes, found.left, found.reasons
+                examined = self._stage.examine(self.program(held, instance), instance)
+            areas, boxes, left, reasons = examined.areas, examined.boxes, examined.left, examined.reasons
         except InstanceError as error:
             reasons = (error.message,)
         return HeldImage(

@@ -185,22 +185,22 @@ def _text_of(table: ReviewTable, alike: Sequence[HeldInstance], *, rows: int, co
 
 def _joined(areas: Iterable[Area]) -> list[Area]:
     """Areas that overlap as the smallest ones that hold them."""
-    found: list[Area] = []
+    joined: list[Area] = []
     for area in sorted(areas):
         whole = area
         while True:
-            other = next((one for one in found if one.within(whole) is not None), None)
+            other = next((one for one in joined if one.within(whole) is not None), None)
             if other is None:
                 break
-            found.remove(other)
+            joined.remove(other)
             whole = Area(
                 min(whole.left, other.left),
                 min(whole.top, other.top),
                 max(whole.right, other.right),
                 max(whole.bottom, other.bottom),
             )
-        found.append(whole)
-    return sorted(found, key=lambda area: (area.top, area.left))
+        joined.append(whole)
+    return sorted(joined, key=lambda area: (area.top, area.left))
 
 
 def _spread(held: Sequence[HeldInstance], most: int) -> list[HeldInstance]:

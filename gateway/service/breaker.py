@@ -92,9 +92,9 @@ class Breaker:
 
     def told(self, outcomes: Iterable[Outcome]) -> None:
         """What came of a batch."""
-        found = list(outcomes)
-        outage = next((one for one in reversed(found) if is_outage(one)), None)
-        answered = any(not is_outage(one) and one.code not in _OWN for one in found)
+        batch = list(outcomes)
+        outage = next((one for one in reversed(batch) if is_outage(one)), None)
+        answered = any(not is_outage(one) and one.code not in _OWN for one in batch)
         with self._lock:
             if outage is not None:
                 self._down(outage)

@@ -106,8 +106,8 @@ def find_new(
     if uid is None:
         return ledger.studies.report_on(base, association=association)
     for named in (replace(base, study_uid=uid), replace(base, series_uid=uid), replace(base, sop_uid=uid)):
-        if found := ledger.studies.report_on(named, association=association):
-            return found
+        if reports := ledger.studies.report_on(named, association=association):
+            return reports
     return []
 
 

@@ -80,18 +80,18 @@ def handed_over(source: Path, output: Path) -> Iterator[Handed]:
     output: directory of the outputs, in which archives are unpacked for the moment
     """
     archived = source.is_file() and _is_archive(source)
-    found = Handed(walks=archived or not source.is_file())
-    if not found.walks:
-        found.files.append((source, Path(source.name)))
-        yield found
+    handed = Handed(walks=archived or not source.is_file())
+    if not handed.walks:
+        handed.files.append((source, Path(source.name)))
+        yield handed
         return
-    paths = [source] if archived else sorted(_walked(source, source, found))
+    paths = [source] if archived else sorted(_walked(source, source, handed))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=output) as folder:
-        unpacking = _Unpacking(Path(folder), found)
+        unpacking = _Unpacking(Path(folder), handed)
         for path in paths:
             unpacking.take(path, Path(path.name) if archived else path.relative_to(source), depth=0)
-        yield found
+        yield handed
 
 
 def first_bytes(path: Path) -> bytes:
@@ -116,14 +116,14 @@ def _is_archive(path: Path) -> bool:
     return path.name.lower().endswith((*_ZIP, *_TAR))
 
 
-def _walked(folder: Path, source: Path, found: Handed) -> Iterator[Path]:
+def _walked(folder: Path, source: Path, handed: Handed) -> Iterator[Path]:
     """The files in a folder; what cannot be read in it is told."""
     try:
         with os.scandir(folder) as entries:
             listed = list(entries)
     except OSError as failed:
         reason = f"the folder cannot be listed: {failed.strerror or type(failed).__name__}"
-        found.unusable.append((folder.relative_to(source), reason))
+        handed.unusable.append((folder.relative_to(source), reason))
         return
     for entry in listed:
         path = Path(entry.path)
@@ -131,30 +131,30 @@ def _walked(folder: Path, source: Path, found: Handed) -> Iterator[Path]:
             yield path
         elif not path.is_dir():
             wrong = "the link leads nowhere" if path.is_symlink() else "it is neither a file nor a folder"
-            found.unusable.append((path.relative_to(source), wrong))
+            handed.unusable.append((path.relative_to(source), wrong))
         elif path.is_symlink():
-            found.unusable.append((path.relative_to(source), "a link to a folder is not followed: name that folder"))
+            handed.unusable.append((path.relative_to(source), "a link to a folder is not followed: name that folder"))
         else:
-            yield from _walked(path, source, found)
+            yield from _walked(path, source, handed)
 
 
 class _Unpacking:
     """Takes files, and those in archives."""
 
-    def __init__(self, folder: Path, found: Handed) -> None:
+    def __init__(self, folder: Path, handed: Handed) -> None:
         self._folder = folder
-        self._found = found
+        self._handed = handed
         self._members = 0
         self._places: set[Path] = set()
 
     def take(self, path: Path, relative: Path, *, depth: int) -> None:
         if not _is_archive(relative):
-            self._found.files.append((path, self._place(relative)))
+            self._handed.files.append((path, self._place(relative)))
             return
         if depth == _DEEPEST:
-            self._found.unusable.append((relative, f"it is an archive inside {_DEEPEST} others"))
+            self._handed.unusable.append((relative, f"it is an archive inside {_DEEPEST} others"))
             return
-        before, unpacked = len(self._found.files), self._members
+        before, unpacked = len(self._handed.files), self._members
         try:
             members = _zipped(path) if relative.name.lower().endswith(_ZIP) else _taped(path)
             for name, size, stream in members:
@@ -171,10 +171,10 @@ class _Unpacking:
         else:
             return
         # Half an archive would look like a whole one.
-        del self._found.files[before:]
+        del self._handed.files[before:]
         for number in range(unpacked + 1, self._members + 1):
             self._path(number).unlink(missing_ok=True)
-        self._found.unusable.append((relative, reason))
+        self._handed.unusable.append((relative, reason))
 
     def _place(self, relative: Path) -> Path:
         """The place of a file, which no other has: an archive may have two members of one name."""

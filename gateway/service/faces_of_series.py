@@ -73,8 +73,8 @@ class Found:
         """The same for who needs no record."""
         mask = None
         if self.volume is not None and self.mask is not None:
-            volume, found = self.volume, self.mask
-            mask = packed(volume.mask_of(found, one) for one in volume.places.get(key, ()))
+            volume, area = self.volume, self.mask
+            mask = packed(volume.mask_of(area, one) for one in volume.places.get(key, ()))
         return Face(kind=self.kind, reason=self.reason, mask=mask)
 
 
@@ -134,7 +134,7 @@ class FacesOfSeries:
             self._look_at = now + _LOOK_SECONDS
             return False
         try:
-            found = self._find(claimed)
+            finding = self._find(claimed)
         except Stopped:
             self.ledger.faces.give_back(self.owner)
             return False
@@ -143,16 +143,16 @@ class FacesOfSeries:
             with suppress(Exception):
                 self.ledger.faces.give_back(self.owner)
             raise
-        records = {one.instance_id: found.record(one.instance_id) for one in claimed.members}
+        records = {one.instance_id: finding.record(one.instance_id) for one in claimed.members}
         kept = self.ledger.faces.record(self.owner, claimed, records)
         if kept:
-            self.metrics.series_looked_at(project=claimed.project, verdict=found.kind)
+            self.metrics.series_looked_at(project=claimed.project, verdict=finding.kind)
         log.info(
             "series looked at for faces",
             project=claimed.project,
-            verdict=found.kind if kept else "lost",
+            verdict=finding.kind if kept else "lost",
             instances=len(claimed.members),
-            detail=found.reason,
+            detail=finding.reason,
             seconds=round(time.monotonic() - now, 1),
         )
         self._look_at = time.monotonic()

@@ -158,15 +158,15 @@ class _Said:
 
 def _said(processes: _Processes, files: Sequence[tuple[Path, Path]]) -> list[_Said]:
     """What files say of each other, in their order; one that cannot be read, or kills its process, says nothing."""
-    found: dict[Path, _Said] = {}
+    by_path: dict[Path, _Said] = {}
     left = [path for path, _ in files]
     while left:
         done = 0
         for path, said in processes.run(left, _listened):
             done += 1
-            found[path] = said or _Said(path)
+            by_path[path] = said or _Said(path)
         left = left[done:]
-    return [found[path] for path, _ in files]
+    return [by_path[path] for path, _ in files]
 
 
 def _conflicts(said: Iterable[_Said]) -> Conflicts:
@@ -184,15 +184,15 @@ def _faces(processes: _Processes, said: Iterable[_Said]) -> dict[Path, Face]:
     for one in said:
         if one.series:
             members.setdefault(one.series, []).append(one.path)
-    found: dict[Path, Face] = {}
+    by_path: dict[Path, Face] = {}
     left = list(members.values())
     while left:
         done = 0
         for series, faces in processes.run(left, _looked):
             done += 1
-            found.update(zip(series, faces or [_LOST] * len(series), strict=True))
+            by_path.update(zip(series, faces or [_LOST] * len(series), strict=True))
         left = left[done:]
-    return found
+    return by_path
 
 
 class _Processes:
@@ -311,7 +311,7 @@ class _Offline:
         with self._work() as work:
             rules = opening_rules(self._task.settings, work)
             try:
-                found = look_at(
+                finding = look_at(
                     range(len(series)),
                     lambda number: rules.open(series[number]),
                     self._task.settings,
@@ -321,7 +321,7 @@ class _Offline:
             except (GatewayError, OSError) as error:
                 reason = error.message if isinstance(error, GatewayError) else error.strerror or type(error).__name__
                 return [Face(kind="doubt", reason=reason.rstrip("."))] * len(series)
-            return [found.face(number) for number in range(len(series))]
+            return [finding.face(number) for number in range(len(series))]
 
     @contextmanager
     def _work(self) -> Iterator[Path]:

@@ -152,14 +152,14 @@ class Asking:
             self._open[number] = answered
         try:
             self._send((number, question))
-            found = answered.result(seconds)
+            answer = answered.result(seconds)
         except (NoAnswer, OSError):
             raise SupervisorSilent from None
         finally:
             self._open.pop(number, None)
-        if isinstance(found, GatewayError):
-            raise found
-        return found
+        if isinstance(answer, GatewayError):
+            raise answer
+        return answer
 
     def at_work(self) -> None:
         """Tell that this process is at work; without it the supervisor takes it for one that hangs."""

@@ -432,7 +432,7 @@ class Supervisor:
             for post in self._posts
             if post.role == "deidentify"
         }
-        return {name: 0.0 if found is None else found.busy_seconds for name, found in at_work.items()}
+        return {name: 0.0 if job is None else job.busy_seconds for name, job in at_work.items()}
 
     def _stuck(self) -> list[str]:
         """What is wrong if no process that de-identifies comes on."""

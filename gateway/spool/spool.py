@@ -343,8 +343,8 @@ class Spool:
             days = sorted((entry.name for entry in os.scandir(self._received) if entry.is_dir()), reverse=newest_first)
         for day in days:
             with self._disk.errors("list", day):
-                found = (f"{day}/{entry.name}" for entry in os.scandir(self._received / day))
-                names = sorted(found, reverse=newest_first)
+                listed = (f"{day}/{entry.name}" for entry in os.scandir(self._received / day))
+                names = sorted(listed, reverse=newest_first)
             for name in names:
                 if _NAME.fullmatch(name):
                     yield name

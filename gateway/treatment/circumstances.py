@@ -80,5 +80,5 @@ def _words(text: str) -> list[str]:
 
 
 def _boxes(error: InstanceError, name: str) -> tuple[tuple[int, int, int, int], ...]:
-    found = error.facts.get(name)
-    return found if isinstance(found, tuple) else ()
+    boxes = error.facts.get(name)
+    return boxes if isinstance(boxes, tuple) else ()

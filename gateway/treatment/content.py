@@ -44,7 +44,7 @@ class ContentReader:
         InstanceError: there is no file meta information that can be read
         OSError: the file cannot be read
         """
-        digest, found = blake3(), 0
+        digest, crc = blake3(), 0
         buffer = self._buffer
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -52,11 +52,11 @@ class ContentReader:
             place = read_file_meta(buffer[:count])[1]
             while count := os.preadv(file, [buffer], place):
                 chunk = buffer[:count]
-                found = checksum.crc32(chunk, found)
+                crc = checksum.crc32(chunk, crc)
                 digest.update(chunk)
                 place += count
         finally:
             os.close(file)
-        if found != crc32:
+        if crc != crc32:
             raise SpoolCorrupt(name=name, reason="its checksum is wrong")
         return digest.hexdigest()

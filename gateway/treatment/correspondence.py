@@ -124,10 +124,10 @@ def look_up(ledger: Ledger, keys: Sequence[CrosswalkKey], wanted: LookUp) -> lis
         rows = ledger.crosswalk.rows(wanted.project, original=[key.original_token(wanted.value) for key in keys])
     else:
         rows = ledger.crosswalk.rows(wanted.project, replacement=[key.replacement_token(wanted.value) for key in keys])
-    found = [opened(keys, row) for row in rows]
-    names_patient = _names_patient(wanted, found)
+    answers = [opened(keys, row) for row in rows]
+    names_patient = _names_patient(wanted, answers)
     token = keys[0].original_token if wanted.side == "original" else keys[0].replacement_token
-    subjects = tuple(dict.fromkeys(one.replacement for one in found)) or (f"token {token(wanted.value)}",)
+    subjects = tuple(dict.fromkeys(one.replacement for one in answers)) or (f"token {token(wanted.value)}",)
     ledger.audit.write(
         AuditEntry(
             actor=wanted.actor,
@@ -137,21 +137,21 @@ def look_up(ledger: Ledger, keys: Sequence[CrosswalkKey], wanted: LookUp) -> lis
             facts={
                 "project": wanted.project,
                 "asked": wanted.side,
-                "found": len(found),
+                "found": len(answers),
                 "answered": not names_patient,
             },
         )
     )
     if names_patient:
         raise ReasonNamesPatient
-    return found
+    return answers
 
 
-def _names_patient(wanted: LookUp, found: Sequence[Correspondence]) -> bool:
+def _names_patient(wanted: LookUp, answers: Sequence[Correspondence]) -> bool:
     """Whether the reason holds an original value, or a part of a name, of what is asked or answered."""
-    values = {wanted.value} if wanted.side == "original" or not found else set()
+    values = {wanted.value} if wanted.side == "original" or not answers else set()
     parts: set[str] = set()
-    for one in found:
+    for one in answers:
         # Values that were kept as they are stand in the outputs anyway.
         values |= {value for value in one.original.values() if value != one.replacement}
         name = one.original.get("PatientName", "")

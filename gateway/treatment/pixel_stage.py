@@ -167,12 +167,12 @@ class PixelStage:
     def _embedded_in(self, instance: Instance) -> Iterator[Embedded]:
         known = self._embedded.of(instance.implicit)
         for raw, elements in instance.parts:
-            found = known.get(raw) if raw else None
-            if found is None:
-                found = tuple(embedded_in(instance.buffer, elements))
+            embedded = known.get(raw) if raw else None
+            if embedded is None:
+                embedded = tuple(embedded_in(instance.buffer, elements))
                 if raw:
-                    self._embedded.keep(instance.implicit, raw, found)
-            yield from found
+                    self._embedded.keep(instance.implicit, raw, embedded)
+            yield from embedded
 
 
 def identifying_words(instance: Instance) -> frozenset[str]:

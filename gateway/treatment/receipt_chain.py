@@ -176,10 +176,10 @@ def compare_export(export: Iterable[Receipt], present: Iterable[Receipt]) -> Ite
     """
     digests = {(receipt.project, receipt.number): receipt.digest for receipt in present}
     for receipt in export:
-        found = digests.get((receipt.project, receipt.number))
-        if found is None:
+        digest = digests.get((receipt.project, receipt.number))
+        if digest is None:
             yield Flaw(receipt.project, receipt.number, "was exported and is missing")
-        elif found != receipt.digest:
+        elif digest != receipt.digest:
             yield Flaw(receipt.project, receipt.number, "was exported with another content")
 
 

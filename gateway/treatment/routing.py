@@ -156,10 +156,10 @@ class Router:
         IdentifiedRefused: a destination takes no identified instances
         RuleFailed: a condition cannot be evaluated for this instance
         """
-        found = tuple(name for name, condition in self._destinations[project] if _holds(condition, sender, instance))
-        if not found:
+        names = tuple(name for name, condition in self._destinations[project] if _holds(condition, sender, instance))
+        if not names:
             raise NoDestination(project=project)
-        refusing = [name for name in found if name not in self._accepting] if identified else []
+        refusing = [name for name in names if name not in self._accepting] if identified else []
         if refusing:
             raise IdentifiedRefused(destination=refusing[0])
-        return found
+        return names

@@ -56,14 +56,14 @@ class Sightings:
         key = self._keys.get(project)
         if key is None or not patient:
             return ()
-        found = []
+        sightings = []
         for word in sorted(words):
             if (project, word, patient) in self._told:
                 continue
             self._told[project, word, patient] = None
             if _SHORTEST <= len(word) <= _LONGEST and word.isalpha() and not is_name(word):
-                found.append(key.sighting(word, patient, least=self._least[project]))
-        return tuple(found[:_MOST_WORDS])
+                sightings.append(key.sighting(word, patient, least=self._least[project]))
+        return tuple(sightings[:_MOST_WORDS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,8 +137,8 @@ class _Node:
             return
         self._resolved = now
         with suppress(OSError, UnicodeError):
-            found = socket.getaddrinfo(self._node.host, self._node.port, type=socket.SOCK_STREAM)
-            self._addresses = frozenset(normal_address(str(address[0])) for *_, address in found)
+            addresses = socket.getaddrinfo(self._node.host, self._node.port, type=socket.SOCK_STREAM)
+            self._addresses = frozenset(normal_address(str(address[0])) for *_, address in addresses)
 
     def standing(self, address: str) -> Standing:
         """Whether it is an address of the node."""

@@ -452,13 +452,13 @@ def _data_set(parcel: Parcel) -> list[FileRange]:
 
 def _parts_from(parts: Sequence[FileRange], start: int) -> list[FileRange]:
     """The parts from byte ``start`` of their concatenation on."""
-    found = []
+    rest = []
     for part in parts:
         skipped = min(start, part.length)
         start -= skipped
         if skipped < part.length:
-            found.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
-    return found
+            rest.append(FileRange(part.path, part.offset + skipped, part.length - skipped))
+    return rest
 
 
 def _context_refused(result: int) -> Verdict:

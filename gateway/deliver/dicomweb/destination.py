@@ -144,8 +144,8 @@ class StowDestination:
         if sendable:
             with self._connections.lent() as connection:
                 outcomes |= self._send(connection, deque(self._batches(sendable)))
-        found = [outcomes[position] for position in range(len(parcels))]
-        return found if self._qido is None else [self._qido.stored(outcome) for outcome in found]
+        in_order = [outcomes[position] for position in range(len(parcels))]
+        return in_order if self._qido is None else [self._qido.stored(outcome) for outcome in in_order]
 
     def confirm(self, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Whether QIDO-RS finds the parcels; without ``confirm="qido"`` they are stored again."""

@@ -136,11 +136,11 @@ def _listed(answer: Answer) -> set[str]:
         content: object = json.loads(answer.body)
     except (ValueError, RecursionError):
         return set()
-    found: set[str] = set()
+    uids: set[str] = set()
     for data_set in content if isinstance(content, list) else ():
         match data_set:
             case {"00080018": {"Value": [str(uid), *_]}}:
-                found.add(uid.strip(" \0"))
+                uids.add(uid.strip(" \0"))
             case _:
                 pass
-    return found
+    return uids

@@ -117,12 +117,12 @@ def _items(data_set: Mapping[str, object], tag: str) -> list[dict[str, object]]:
 
 
 def _references(data_set: Mapping[str, object], tag: str) -> list[tuple[str, dict[str, object]]]:
-    found = []
+    references = []
     for item in _items(data_set, tag):
         uid = next(iter(_values(item, _REFERENCED_SOP_INSTANCE_UID)), None)
         if isinstance(uid, str):
-            found.append((uid.strip(" \0"), item))
-    return found
+            references.append((uid.strip(" \0"), item))
+    return references
 
 
 def _number(item: Mapping[str, object], tag: str) -> int | None:
@@ -172,12 +172,12 @@ def _parse(body: bytes) -> Element:
 
 
 def _mapping(parent: Element) -> dict[str, object]:
-    found: dict[str, object] = {}
+    attributes: dict[str, object] = {}
     for attribute in parent.iterfind("DicomAttribute"):
         values: list[object] = [
             _mapping(child) if child.tag == "Item" else (child.text or "")
             for child in attribute
             if child.tag in ("Item", "Value")
         ]
-        found[attribute.get("tag", "").upper()] = {"Value": values}
-    return found
+        attributes[attribute.get("tag", "").upper()] = {"Value": values}
+    return attributes

@@ -82,20 +82,20 @@ class Directory:
             if not self._is_known("subject", labels.subject):
                 others = [*self._subjects.get(lambda: listing.subjects(client, self._project))]
                 others += [row.subject for row in rows]
-                found = _other(labels.subject, others) or self._held("subject", labels.subject, patient_id)
-                if found is not None:
-                    return verdict.collision("subject", labels.subject, found)
+                other = _other(labels.subject, others) or self._held("subject", labels.subject, patient_id)
+                if other is not None:
+                    return verdict.collision("subject", labels.subject, other)
                 self._know("subject", labels.subject)
             if not self._is_known("session", labels.session):
                 entries = self._sessions.get(lambda: listing.sessions(client, self._project))
-                found = _other(labels.session, [entry.label for entry in entries] + [row.label for row in rows])
-                if found is not None:
-                    return verdict.collision("session", labels.session, found)
+                other = _other(labels.session, [entry.label for entry in entries] + [row.label for row in rows])
+                if other is not None:
+                    return verdict.collision("session", labels.session, other)
                 if any(entry.label == labels.session and _is_of_another(entry, labels) for entry in entries):
                     return verdict.SESSION_OF_ANOTHER
-                found = self._held("session", labels.session, study_uid)
-                if found is not None:
-                    return verdict.collision("session", labels.session, found)
+                other = self._held("session", labels.session, study_uid)
+                if other is not None:
+                    return verdict.collision("session", labels.session, other)
                 self._know("session", labels.session)
         return None
 

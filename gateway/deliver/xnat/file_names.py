@@ -79,7 +79,7 @@ class Holdings:
             return file
         hashed = instance_hash(parcel.sop_class_uid, parcel.sop_uid)
         keys = (("", parcel.sop_uid), (parcel.study_uid, hashed), ("", hashed))
-        return next((found for key in keys if (found := self._told.get(key))), None)
+        return next((listed for key in keys if (listed := self._told.get(key))), None)
 
     def hold(self, parcel: Parcel) -> bool:
         """Whether a file has the instance's name, whatever its content."""

@@ -31,11 +31,11 @@ def probe(client: XnatClient, options: XnatSettings, parcel: Parcel | None) -> I
             return
         owner = options.project in listing.owned_projects(client)
         role = "an owner of it" if owner else "no owner of it, and may not delete from its archive"
-        found = site.findings(client, options)
-        remarks = "".join(f"; {remark}" for remark in found.remarks)
+        findings = site.findings(client, options)
+        remarks = "".join(f"; {remark}" for remark in findings.remarks)
         text = f"project {options.project} exists, and the user may create subjects in it; the user is {role}{remarks}"
         yield Check(ok=True, text=text)
-        yield from (Check(ok=False, text=fault) for fault in found.faults)
+        yield from (Check(ok=False, text=fault) for fault in findings.faults)
         if parcel is not None:
             yield from _store(client, options, parcel, owner=owner)
     except DeliveryFailed as error:

@@ -42,12 +42,12 @@ class ProjectCheck:
         """
         project = self._options.project
         # Each time: a server that admits guests hides the project from a session that has ended, and refuses nothing.
-        found = listing.project_id(client, project)
-        if found is None and client.forget():
-            found = listing.project_id(client, project)
-        if found is None:
+        project_id = listing.project_id(client, project)
+        if project_id is None and client.forget():
+            project_id = listing.project_id(client, project)
+        if project_id is None:
             return verdict.NO_PROJECT
-        if found != project:
+        if project_id != project:
             return verdict.PROJECT_SPELLING
         if monotonic() < self._good_until:
             return None

@@ -41,19 +41,19 @@ class Proof:
         self._same: set[int] = set()
         self._unlike: set[int] = set()
         digests = holdings.digests if compare != "name" else {}
-        found = [(parcel, file) for parcel in parcels if (file := holdings.file_of(parcel)) is not None]
+        pairs = [(parcel, file) for parcel in parcels if (file := holdings.file_of(parcel)) is not None]
         unnamed = [parcel for parcel in parcels if digests and holdings.file_of(parcel) is None and len(holdings)]
         if compare == "name":
             return
         kept, sized = set[_Kind](), set[_Kind]()
-        for parcel, file in found:
+        for parcel, file in pairs:
             if file.size != parcel.length:
                 continue
             sized.add(_kind(parcel))
             if file.digest and file.digest == _md5(parcel):
                 self._same.add(parcel.delivery_id)
                 kept.add(_kind(parcel))
-        for parcel, file in found:
+        for parcel, file in pairs:
             if parcel.delivery_id not in self._same and self._is_unlike(parcel, file, digests, kept, sized):
                 self._unlike.add(parcel.delivery_id)
         # A name that tells nothing: the content does.

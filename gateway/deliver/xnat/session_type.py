@@ -47,8 +47,8 @@ def modality_of(sop_class_uid: str) -> str:
 
 def lead_of(sop_class_uids: Iterable[str]) -> str:
     """The modality that gives a session with these SOP classes its type; empty if that is not known."""
-    found = {modality_of(one) for one in sop_class_uids}
-    return next((one for one in _CLASSES if one in found), "") if "" not in found else ""
+    modalities = {modality_of(one) for one in sop_class_uids}
+    return next((one for one in _CLASSES if one in modalities), "") if "" not in modalities else ""
 
 
 def is_of(modality: str, session_type: str) -> bool:

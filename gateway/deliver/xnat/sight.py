@@ -123,9 +123,9 @@ def reason_of(client: XnatClient, path: str, row: PrearchiveRow, parcels: Sequen
     DeliveryFailed: no answer
     """
     log = listing.log_of(client, row)
-    found = max(((log.rfind(words), found) for words, found in _REASONS), key=lambda one: one[0])
-    if found[0] >= 0:
-        return found[1]
+    noted = max(((log.rfind(words), reason) for words, reason in _REASONS), key=lambda one: one[0])
+    if noted[0] >= 0:
+        return noted[1]
     session = listing.session(client, path)
     lead = session_type.lead_of(parcel.sop_class_uid for parcel in parcels)
     if session is not None and not session_type.is_of(lead, session.type):

@@ -41,30 +41,30 @@ def findings(client: XnatClient, options: XnatSettings) -> Findings:
     ------
     DeliveryFailed: no answer
     """
-    found = Findings()
-    _prearchive(client, options, found)
-    unread = [name for name, path in _scripts(options.project) if not _script(client, name, path, found)]
+    report = Findings()
+    _prearchive(client, options, report)
+    unread = [name for name, path in _scripts(options.project) if not _script(client, name, path, report)]
     if unread:
-        found.remarks.append(
+        report.remarks.append(
             f"XNAT does not show this user the {' and the '.join(unread)}: ask whether they change UIDs"
         )
     for whose, path in _filters(options.project):
         if _is_enabled(client, path):
-            found.remarks.append(f"a series import filter of the {whose} drops what it does not want")
-    _preferences(client, options, found)
-    found.remarks.append(
+            report.remarks.append(f"a series import filter of the {whose} drops what it does not want")
+    _preferences(client, options, report)
+    report.remarks.append(
         f"a proxy before XNAT must wait until a batch of up to {options.max_instances} instances is filed, up to "
         f"{options.timeout_seconds:.0f} s: that of xnat-docker-compose gives up after {_PROXY_SECONDS} s"
     )
-    return found
+    return report
 
 
-def _prearchive(client: XnatClient, options: XnatSettings, found: Findings) -> None:
+def _prearchive(client: XnatClient, options: XnatSettings, report: Findings) -> None:
     code = listing.prearchive_code(client, options.project)
     if code:
-        found.remarks.append(f"its prearchive setting is {_CODES.get(code, 'unknown')}")
+        report.remarks.append(f"its prearchive setting is {_CODES.get(code, 'unknown')}")
     if options.mode == "stow" and options.into == "archive" and code in ("4", "5"):
-        found.faults.append(
+        report.faults.append(
             "mode: stow takes no labels, and the project archives by itself: a session that it archives has the labels "
             "that XNAT finds in the instances; set the project's prearchive setting to manual"
         )
@@ -77,7 +77,7 @@ def _scripts(project: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _script(client: XnatClient, name: str, path: str, found: Findings) -> bool:
+def _script(client: XnatClient, name: str, path: str, report: Findings) -> bool:
     """Look at a script; whether XNAT shows it, or there is none."""
     enabled = _json(client, f"{path}/enabled")
     answer = client.request("GET", path)
@@ -87,9 +87,9 @@ def _script(client: XnatClient, name: str, path: str, found: Findings) -> bool:
         return False
     text = answer.body.decode("utf-8", "replace")
     if _ASSIGNS_UID.search(text):
-        found.faults.append(f"{name}: {CHANGES_UIDS}")
+        report.faults.append(f"{name}: {CHANGES_UIDS}")
     if _REJECTS.search(text):
-        found.remarks.append(f"the {name} rejects some instances: they are not delivered")
+        report.remarks.append(f"the {name} rejects some instances: they are not delivered")
     return True
 
 
@@ -106,18 +106,18 @@ def _is_enabled(client: XnatClient, path: str) -> bool:
         return False
 
 
-def _preferences(client: XnatClient, options: XnatSettings, found: Findings) -> None:
+def _preferences(client: XnatClient, options: XnatSettings, report: Findings) -> None:
     if options.mode == "stow":
         template = _json(client, path_of("xapi", "siteConfig", "dicomFileNameTemplate"))
         if isinstance(template, str) and not any(one in template for one in _TELLING):
-            found.faults.append(
+            report.faults.append(
                 "the site's dicomFileNameTemplate tells neither ${SOPInstanceUID} nor "
                 "${HashSOPClassUIDWithSOPInstanceUID}: arrivals by STOW-RS cannot be verified; set mode: zip"
             )
     if _json(client, path_of("xapi", "siteConfig", "preventCrossModalityMerge")) is False:
-        found.remarks.append("sessions may be of several modalities")
+        report.remarks.append("sessions may be of several modalities")
     elif options.other_modality_session is None:
-        found.remarks.append(
+        report.remarks.append(
             "XNAT adds nothing of another modality to a session that is archived (preventCrossModalityMerge): give the "
             "destination enough completeness, or other_modality_session"
         )

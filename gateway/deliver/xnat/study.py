@@ -294,8 +294,8 @@ class StudyDelivery:
         takes = bool(refused) and self._takes(witness)
         # A disk that is nearly full takes a small one.
         unfit = {parcel.delivery_id for parcel in refused if takes and parcel.length <= 2 * witness.length}
-        found = [verdict.UNFIT if parcel.delivery_id in unfit else verdict.UNREAD for parcel in refused]
-        return taken, [one.of(parcel) for one, parcel in zip(found, refused, strict=True)]
+        verdicts = [verdict.UNFIT if parcel.delivery_id in unfit else verdict.UNREAD for parcel in refused]
+        return taken, [one.of(parcel) for one, parcel in zip(verdicts, refused, strict=True)]
 
     def _takes(self, parcel: Parcel) -> bool:
         """Whether XNAT takes an instance once more that it has taken before."""
@@ -319,9 +319,9 @@ class StudyDelivery:
     def _gathering(self, seconds: float) -> Verdict:
         return replace(verdict.GATHERING, retry_after=seconds)
 
-    def _later(self, found: Verdict) -> Verdict:
+    def _later(self, reason: Verdict) -> Verdict:
         pause = self._memory.pause(self._study_uid, ask_seconds=self._options.ask_seconds)
-        return replace(found, retry_after=pause)
+        return replace(reason, retry_after=pause)
 
     # Judging ---------------------------------------------------------------------------------------------------
 
@@ -371,8 +371,8 @@ class StudyDelivery:
                 half = (len(lost) + 1) // 2
                 again += [part for part in (lost[:half], lost[half:]) if part]
             elif not (one.unread and len(one.parcels) == 1):
-                found = [self._missing(parcel, one, sight, held, conflict, astray=astray) for parcel in lost]
-                outcomes += [missing.of(parcel) for missing, parcel in zip(found, lost, strict=True)]
+                verdicts = [self._missing(parcel, one, sight, held, conflict, astray=astray) for parcel in lost]
+                outcomes += [missing.of(parcel) for missing, parcel in zip(verdicts, lost, strict=True)]
         return again, outcomes
 
     def _may_work_on(self, one: Upload, sight: Sight) -> bool:
@@ -439,13 +439,13 @@ class StudyDelivery:
         """Why XNAT did not archive the study, if it has tried."""
         if not sight.is_in_conflict and not sight.has_failed:
             return None
-        found = verdict.ARCHIVE_FAILED
+        reason = verdict.ARCHIVE_FAILED
         for row in sight.rows:
             if row.is_in_conflict:
-                found = reason_of(self._client, self._path, row, parcels)
-        if found is verdict.OTHER_MODALITY and self._options.other_modality_session is not None:
-            found = verdict.OTHER_MODALITY_ALL_THE_SAME
-        return self._later(found) if found is verdict.WORKFLOW else found
+                reason = reason_of(self._client, self._path, row, parcels)
+        if reason is verdict.OTHER_MODALITY and self._options.other_modality_session is not None:
+            reason = verdict.OTHER_MODALITY_ALL_THE_SAME
+        return self._later(reason) if reason is verdict.WORKFLOW else reason
 
     # Looking, and moving on ------------------------------------------------------------------------------------
 
@@ -560,11 +560,11 @@ class StudyDelivery:
             if outcome.code in ("missing", "partial"):
                 parcel = by_id[outcome.delivery_id]
                 beside[session_type.modality_of(parcel.sop_class_uid)].append(parcel)
-        found = {outcome.delivery_id: outcome for outcome in outcomes}
+        latest = {outcome.delivery_id: outcome for outcome in outcomes}
         for modality, members in beside.items():
             done = self._delivery_beside(modality).confirm(members) if modality and not self._beside else []
-            found |= {outcome.delivery_id: outcome for outcome in done}
-        return list(found.values())
+            latest |= {outcome.delivery_id: outcome for outcome in done}
+        return list(latest.values())
 
     def _finished(self, outcomes: list[Outcome]) -> list[Outcome]:
         """What is over is forgotten; a session to which XNAT gave another UID is noted, so that it is known again."""
