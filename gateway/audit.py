@@ -108,10 +108,10 @@ def acting_person() -> str:
 def _login() -> int | None:
     """The account that logged in; None if none did, or the kernel does not tell."""
     try:
-        found = int(_LOGIN.read_text(encoding="ascii"))
+        account = int(_LOGIN.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-    return None if found == _NOBODY else found
+    return None if account == _NOBODY else account
 
 
 def _account(user: int) -> str:

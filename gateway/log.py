@@ -210,11 +210,11 @@ def _describe_exception(_logger: object, _method: str, event: EventDict) -> Even
     if exc_info is True:
         exc_info = sys.exc_info()
     error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
-    found = [error] if isinstance(error, BaseException) else []
+    errors = [error] if isinstance(error, BaseException) else []
     for name, value in list(event.items()):
         if isinstance(value, BaseException):
-            found.append(event.pop(name))
-    for one in found:
+            errors.append(event.pop(name))
+    for one in errors:
         event.update(_described(one))
     return event
 

@@ -303,10 +303,10 @@ class Metrics:
         if not labels:
             return metric
         key = (name, *labels.items())
-        found: _M | None = self._with_labels.get(key)
-        if found is None:
-            found = self._with_labels[key] = metric.labels(**labels)
-        return found
+        labelled: _M | None = self._with_labels.get(key)
+        if labelled is None:
+            labelled = self._with_labels[key] = metric.labels(**labels)
+        return labelled
 
 
 class ReceiveMetrics:

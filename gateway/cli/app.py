@@ -81,13 +81,13 @@ class _Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         entry = COMMANDS[cmd_name]
-        found = getattr(import_module(entry.module), entry.name)
-        if isinstance(found, typer.Typer):
-            found.rich_markup_mode = None
-            command: Any = get_group(found)
+        implementation = getattr(import_module(entry.module), entry.name)
+        if isinstance(implementation, typer.Typer):
+            implementation.rich_markup_mode = None
+            command: Any = get_group(implementation)
         else:
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-            alone.command()(found)
+            alone.command()(implementation)
             command = get_command(alone)
         command.name = cmd_name
         return command

@@ -27,9 +27,9 @@ def list_entries(
 ) -> None:
     """List entries, oldest first."""
     with opened_ledger(config) as ledger:
-        found = list(ledger.audit.trail(newest=limit if action is None else None))
+        entries = list(ledger.audit.trail(newest=limit if action is None else None))
     if action is not None:
-        found = [one for one in found if one.text("action") == action][-limit:]
+        entries = [one for one in entries if one.text("action") == action][-limit:]
     rows = [
         (
             str(one.number),
@@ -40,7 +40,7 @@ def list_entries(
             one.text("because"),
             " ".join(f"{name}={value}" for name, value in sorted(one.facts.items())),
         )
-        for one in found
+        for one in entries
     ]
     print_table(("number", "when (UTC)", "who", "what", "to what", "because", "facts"), rows)
 
@@ -87,8 +87,8 @@ def verify(
     flaws += [f"ledger: entry {flaw.number}: {flaw.problem}" for flaw in verify_trail(present, end)]
     for file in files or ():
         exported = read_file(file, read_trail)
-        found = [*verify_trail(exported, None, whole=False), *compare_trail(exported, present)]
-        flaws += [f"{file.name}: entry {flaw.number}: {flaw.problem}" for flaw in found]
+        exported_flaws = [*verify_trail(exported, None, whole=False), *compare_trail(exported, present)]
+        flaws += [f"{file.name}: entry {flaw.number}: {flaw.problem}" for flaw in exported_flaws]
     for flaw in flaws:
         typer.echo(flaw)
     if end is not None:

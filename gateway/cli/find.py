@@ -75,17 +75,17 @@ def find(
         if fill:
             _originals(settings, ledger).fill()
         if original:
-            found = find_original(settings, ledger, text, by=acting_person(), kind=kind)
+            reports = find_original(settings, ledger, text, by=acting_person(), kind=kind)
         else:
-            found = find_new(ledger, pseudonym=pseudonym, uid=uid, selection=selection, association=association)
+            reports = find_new(ledger, pseudonym=pseudonym, uid=uid, selection=selection, association=association)
         missing = ledger.studies.count_without_tokens() if original else 0
-    _tell(found, as_json=as_json)
+    _tell(reports, as_json=as_json)
     if missing:
         say(f"{missing} instances of before an upgrade cannot be found like this yet: gateway find --fill", error=True)
-    if not found:
+    if not reports:
         say("nothing is known of it: it has not been received, or longer ago than the ledger keeps", error=True)
         say("what came from a source:  gateway find --source NAME --since 2026-05-01T08:00", error=True)
-    raise typer.Exit(verdict(found).exit_code)
+    raise typer.Exit(verdict(reports).exit_code)
 
 
 def studies(
@@ -121,31 +121,31 @@ def studies(
     with opened_ledger(config) as ledger:
         which = StudyFilter(selection=selection, unfinished=unfinished)
         # One more than is shown tells whether there is a next page.
-        found = ledger.studies.reports(which, limit=limit + 1, before=before)
-    more, found = len(found) > limit, found[:limit]
+        reports = ledger.studies.reports(which, limit=limit + 1, before=before)
+    more, reports = len(reports) > limit, reports[:limit]
     if as_json:
-        for report in found:
+        for report in reports:
             say(json.dumps(study_fields(report), ensure_ascii=False))
     else:
         head = ("study", "received", "in progress", "rejected", "held", "de-identified", "arrived", "last event (UTC)",
                 "pseudonym", "source")  # fmt: skip
-        print_table(head, [_row(report) for report in found])
-        if not found:
+        print_table(head, [_row(report) for report in reports])
+        if not reports:
             say("no studies")
     if more:
-        say(f"there are more: --before {found[-1].number}", error=True)
+        say(f"there are more: --before {reports[-1].number}", error=True)
 
 
 def _originals(settings: Settings, ledger: Ledger) -> Originals:
     return Originals(open_spool(settings), ledger, project_secret(settings, GATEWAY, create=False))
 
 
-def _tell(found: Sequence[StudyReport], *, as_json: bool) -> None:
+def _tell(reports: Sequence[StudyReport], *, as_json: bool) -> None:
     if as_json:
-        for report in found:
+        for report in reports:
             say(json.dumps(study_fields(report), ensure_ascii=False))
         return
-    for report in found[:_MOST_SHOWN]:
+    for report in reports[:_MOST_SHOWN]:
         fields = study_fields(report)
         say(f"study {report.number or 'unknown'}")
         print_fields(
@@ -165,8 +165,8 @@ def _tell(found: Sequence[StudyReport], *, as_json: bool) -> None:
                 say(f"  {step.text}")
             if step.command:
                 say(f"    {step.command}")
-    if len(found) > _MOST_SHOWN:
-        say(f"and {len(found) - _MOST_SHOWN} more studies: say more of it, or --json for all", error=True)
+    if len(reports) > _MOST_SHOWN:
+        say(f"and {len(reports) - _MOST_SHOWN} more studies: say more of it, or --json for all", error=True)
 
 
 def _row(report: StudyReport) -> tuple[str, ...]:
@@ -186,8 +186,8 @@ def _row(report: StudyReport) -> tuple[str, ...]:
     )
 
 
-def _codes(found: dict[str, int]) -> str:
-    return " ".join(f"{count} {code}" for code, count in found.items())
+def _codes(counts: dict[str, int]) -> str:
+    return " ".join(f"{count} {code}" for code, count in counts.items())
 
 
 def _number(count: int) -> str:

@@ -230,8 +230,8 @@ def sheet(
         sop_class=sop_class, since=since, everything=everything,
     )  # fmt: skip
     with _table(config) as (ledger, table):
-        found = [one for one, _ in once_for_each_series(_chosen(ledger, config, chosen))]
-        for number, (content, seen) in enumerate(contact_sheets(table, found), 1):
+        selected = [one for one, _ in once_for_each_series(_chosen(ledger, config, chosen))]
+        for number, (content, seen) in enumerate(contact_sheets(table, selected), 1):
             path = output if number == 1 else output.with_stem(f"{output.stem}-{number}")
             _require_free(path)
             ledger.holds.view(seen, by=acting_person())
@@ -300,9 +300,9 @@ def retry(
         sop_class=sop_class, since=since, everything=everything,
     )  # fmt: skip
     with opened_ledger(config) as ledger:
-        found = _chosen(ledger, config, chosen)
-        decisions.retry(ledger, found, actor=acting_person(), because=reason)
-    _tell([one.instance_id for one in found], "tried again")
+        selected = _chosen(ledger, config, chosen)
+        decisions.retry(ledger, selected, actor=acting_person(), because=reason)
+    _tell([one.instance_id for one in selected], "tried again")
 
 
 @held.command()
@@ -319,11 +319,11 @@ def release(
 
     reason = _reason(because)
     with opened_ledger(config) as ledger:
-        found = _chosen(ledger, config, _selection(instances, like=like, series=series))
+        selected = _chosen(ledger, config, _selection(instances, like=like, series=series))
         if like is not None:
             code = _found(ledger, like).code
-            found = [one for one in found if one.code == code]
-        done = decisions.release(ledger, found, actor=acting_person(), because=reason)
+            selected = [one for one in selected if one.code == code]
+        done = decisions.release(ledger, selected, actor=acting_person(), because=reason)
     _tell(done.text, "released, and goes on with its pixels as they are")
     _tell(done.features, "released as to faces, with its series")
     _tell(done.retried, "tried again")
@@ -348,13 +348,13 @@ def mask(
 
     reason, drawn = _reason(because), _boxes(box)
     with _table(config) as (ledger, table):
-        found = _about_pixels(_chosen(ledger, config, _selection(instances, like=like, series=series)), instances)
-        if without and len(found) > 1:
+        selected = _about_pixels(_chosen(ledger, config, _selection(instances, like=like, series=series)), instances)
+        if without and len(selected) > 1:
             raise ConfigurationError(place="--without", problem="boxes have numbers in one image: mask it alone")
         # Of one image the boxes are those that a look at it gives now, as show and image do.
-        seen = table.image(found[0]) if len(found) == 1 and like is None and series is None else None
+        seen = table.image(selected[0]) if len(selected) == 1 and like is None and series is None else None
         done = decisions.mask(
-            ledger, found, added=drawn, image=seen, without=without or (), actor=acting_person(), because=reason
+            ledger, selected, added=drawn, image=seen, without=without or (), actor=acting_person(), because=reason
         )
     _tell_boxes(done)
 
@@ -374,8 +374,8 @@ def keep_region(
 
     reason, regions = _reason(because), _boxes(box)
     with opened_ledger(config) as ledger:
-        found = _about_pixels(_chosen(ledger, config, _selection(instances, like=like, series=series)), instances)
-        done = decisions.keep_region(ledger, found, regions=regions, actor=acting_person(), because=reason)
+        selected = _about_pixels(_chosen(ledger, config, _selection(instances, like=like, series=series)), instances)
+        done = decisions.keep_region(ledger, selected, regions=regions, actor=acting_person(), because=reason)
     _tell_boxes(done)
 
 
@@ -388,9 +388,9 @@ def reject(
 
     reason = _reason(because)
     with opened_ledger(config) as ledger:
-        found = _chosen(ledger, config, _selection(instances, like=like, series=series))
-        decisions.reject(ledger, found, actor=acting_person(), because=reason)
-    _tell([one.instance_id for one in found], "rejected")
+        selected = _chosen(ledger, config, _selection(instances, like=like, series=series))
+        decisions.reject(ledger, selected, actor=acting_person(), because=reason)
+    _tell([one.instance_id for one in selected], "rejected")
 
 
 @contextmanager
@@ -430,11 +430,11 @@ def _chosen(ledger: Ledger, config: Path | None, chosen: Selection) -> list[Held
     return choose(ledger, _settings(config), chosen)
 
 
-def _about_pixels(found: list[HeldInstance], named: Sequence[int] | None) -> list[HeldInstance]:
+def _about_pixels(selected: list[HeldInstance], named: Sequence[int] | None) -> list[HeldInstance]:
     """Those that wait for a look at their pixels; of those that were named none is left out."""
     from gateway.review.held_instance import is_about_pixels
 
-    return found if named else [one for one in found if is_about_pixels(one.code)]
+    return selected if named else [one for one in selected if is_about_pixels(one.code)]
 
 
 def _moment(text: str) -> datetime:
@@ -442,11 +442,11 @@ def _moment(text: str) -> datetime:
     if ago is not None:
         return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        found = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
         problem = f"{text} is no time: 2026-11-30, 2026-11-30T12:00, 90m, 12h or 3d"
         raise ConfigurationError(place="--since", problem=problem) from None
-    return found if found.tzinfo is not None else found.astimezone()
+    return moment if moment.tzinfo is not None else moment.astimezone()
 
 
 def _reason(because: str) -> str:
@@ -459,25 +459,25 @@ def _reason(because: str) -> str:
 def _boxes(texts: Sequence[str] | None) -> tuple[Box, ...]:
     from gateway.review.held_instance import Box
 
-    found = []
+    boxes = []
     for text in texts or ():
         sides = text.split(",")
         if len(sides) != _SIDES or not all(side.strip().isdecimal() for side in sides):
             raise ConfigurationError(place="--box", problem=f"{text} is not x,y,width,height")
         x, y, width, height = (int(side) for side in sides)
-        found.append(Box(x, y, width, height))
-    return tuple(found)
+        boxes.append(Box(x, y, width, height))
+    return tuple(boxes)
 
 
 def _profile_file(name: str, config: Path | None) -> Path:
     """The file of a profile that a project names."""
     if name.endswith(".yaml") or "/" in name:
         return Path(name)
-    found = [path for directory in _settings(config).profiles if (path := directory / f"{name}.yaml").is_file()]
-    if not found:
+    files = [path for directory in _settings(config).profiles if (path := directory / f"{name}.yaml").is_file()]
+    if not files:
         problem = f"{name} is a shipped profile: write one of your own that uses it, and name that in the project"
         raise ConfigurationError(place="--write", problem=problem)
-    return found[0]
+    return files[0]
 
 
 def _require_free(path: Path) -> None:

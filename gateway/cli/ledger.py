@@ -29,19 +29,19 @@ def status(config: ConfigFile = None) -> None:
     """Show how many instances and deliveries are in which state, and how old the oldest is."""
     now = datetime.now(UTC)
     with opened_ledger(config) as ledger:
-        found = ledger.figures.status()
+        figures = ledger.figures.status()
     instances = Table("project", "state", "instances", "bytes", "oldest", box=None, pad_edge=False)
-    for row in found.instances:
+    for row in figures.instances:
         instances.add_row(row.project or "-", row.state, str(row.count), f"{row.size:,}", _age(row.oldest, now))
     print_or(instances, "no instances")
-    if found.reasons:
+    if figures.reasons:
         reasons = Table("project", "held or rejected", "code", "instances", box=None, pad_edge=False)
-        for reason in found.reasons:
+        for reason in figures.reasons:
             reasons.add_row(reason.project or "-", reason.state, reason.code, str(reason.count))
         _console.print()
         print_or(reasons, "")
     sent = Table("destination", "state", "deliveries", "bytes", "oldest", box=None, pad_edge=False)
-    for count in found.deliveries:
+    for count in figures.deliveries:
         sent.add_row(count.destination, count.state, str(count.count), f"{count.size:,}", _age(count.oldest, now))
     _console.print()
     print_or(sent, "no deliveries")
@@ -50,10 +50,10 @@ def status(config: ConfigFile = None) -> None:
 def account(config: ConfigFile = None) -> None:
     """Balance the books: every acknowledged instance has a fate. Exit code 1 if one has not."""
     with opened_ledger(config) as ledger:
-        found = ledger.accounts.draw()
+        books = ledger.accounts.draw()
     columns = ("project", "received", "in progress", "rejected", "held", "de-identified", "delivered", "purged")
     table = Table(*columns, box=None, pad_edge=False)
-    for row in found.projects:
+    for row in books.projects:
         numbers = (
             row.received,
             row.in_progress,
@@ -65,10 +65,10 @@ def account(config: ConfigFile = None) -> None:
         )
         table.add_row(row.project or "-", *(str(number) for number in numbers))
     print_or(table, "nothing received")
-    for problem in found.problems:
+    for problem in books.problems:
         _console.print(f"does not balance: {problem}")
-    _console.print("balanced" if found.balanced else "NOT balanced")
-    if not found.balanced:
+    _console.print("balanced" if books.balanced else "NOT balanced")
+    if not books.balanced:
         raise typer.Exit(1)
 
 

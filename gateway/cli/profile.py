@@ -86,12 +86,12 @@ def check(
     search = _search(config)
     errors = warnings = 0
     for name in names:
-        found = check_by_trial(name, search=search, layer=layer)
+        checked = check_by_trial(name, search=search, layer=layer)
         passing: tuple[str, ...] = ()
-        if found.program is not None:
-            passing = in_lines(kind for kind in kinds(found.program) if kind.fate is Fate.UNLOOKED)
-        _print_findings(found.errors)
-        for warning in found.warnings:
+        if checked.program is not None:
+            passing = in_lines(kind for kind in kinds(checked.program) if kind.fate is Fate.UNLOOKED)
+        _print_findings(checked.errors)
+        for warning in checked.warnings:
             _print_finding(warning, kind="warning: ")
         if passing:
             say(
@@ -100,21 +100,21 @@ def check(
             )
             for line in passing:
                 say(f"    {line}", error=True)
-        count = len(found.warnings) + bool(passing)
-        errors, warnings = errors + len(found.errors), warnings + count
-        if found.program is not None:
-            waiting = in_lines(kind for kind in kinds(found.program) if kind.fate is Fate.HELD)
+        count = len(checked.warnings) + bool(passing)
+        errors, warnings = errors + len(checked.errors), warnings + count
+        if checked.program is not None:
+            waiting = in_lines(kind for kind in kinds(checked.program) if kind.fate is Fate.HELD)
             if waiting:
                 say("note: images of these kinds are held for a person:", error=True)
                 for line in waiting:
                     say(f"    {line}", error=True)
-            mosaics = "" if found.as_layer else lost_slices(found.program)
-            if mosaics and mosaics not in [warning.text for warning in found.warnings]:
+            mosaics = "" if checked.as_layer else lost_slices(checked.program)
+            if mosaics and mosaics not in [warning.text for warning in checked.warnings]:
                 say(f"note: {mosaics}", error=True)
-            as_layer = ", as a layer over basic" if found.as_layer else ""
+            as_layer = ", as a layer over basic" if checked.as_layer else ""
             say(f"{name}: correct{as_layer}" + (f", {_count(count, 'warning')}" if count else ""))
-        elif len(found.errors) > 1:
-            say(f"{name}: {_count(len(found.errors), 'error')}", error=True)
+        elif len(checked.errors) > 1:
+            say(f"{name}: {_count(len(checked.errors), 'error')}", error=True)
     if errors:
         raise typer.Exit(2)
     if warnings and strict:
@@ -126,36 +126,36 @@ def show(name: ProfileName, *, as_json: Json = False, config: ConfigFile = None)
     """Show what a profile is made of, and how many elements it treats in which way."""
     from gateway.profile.summary import summarise
 
-    found = summarise(_load(name, _search(config)))
+    summary = summarise(_load(name, _search(config)))
     if as_json:
-        _print_json(asdict(found))
+        _print_json(asdict(summary))
         return
     print_fields(
         (
-            ("profile", f"{found.profile} {found.version}"),
-            ("describes", found.describes),
-            ("digest", found.digest),
-            ("layers", ", ".join(found.layers)),
-            ("codes", "; ".join(found.codes)),
-            ("patient", found.patient),
-            ("dates", found.dates),
-            ("times", found.times),
-            ("unsure", found.when_unsure),
-            ("words kept", str(found.vocabulary or "")),
-            ("tests", str(found.tests or "none")),
+            ("profile", f"{summary.profile} {summary.version}"),
+            ("describes", summary.describes),
+            ("digest", summary.digest),
+            ("layers", ", ".join(summary.layers)),
+            ("codes", "; ".join(summary.codes)),
+            ("patient", summary.patient),
+            ("dates", summary.dates),
+            ("times", summary.times),
+            ("unsure", summary.when_unsure),
+            ("words kept", str(summary.vocabulary or "")),
+            ("tests", str(summary.tests or "none")),
         )
     )
-    if found.accept:
+    if summary.accept:
         say()
-        print_table(("instances for which", "", "because"), found.accept)
+        print_table(("instances for which", "", "because"), summary.accept)
     say()
-    print_table(("elements", "action", ""), ((str(count), verb, words) for verb, words, count in found.verbs))
-    if found.pixels:
+    print_table(("elements", "action", ""), ((str(count), verb, words) for verb, words, count in summary.verbs))
+    if summary.pixels:
         say()
-        print_table(("pixel data", "condition", "layer", "because"), found.pixels)
-    if found.rules:
+        print_table(("pixel data", "condition", "layer", "because"), summary.pixels)
+    if summary.rules:
         say()
-        print_table(("own rule", "line", "what becomes of it", "condition", "because"), found.rules)
+        print_table(("own rule", "line", "what becomes of it", "condition", "because"), summary.rules)
 
 
 @profile.command()
@@ -216,16 +216,16 @@ def diff(
 
     search = _search(config)
     one, other = _load(before, search).program, _load(after, search).program
-    found = compare(one, other)
+    differences = compare(one, other)
     count, treated = _samples(one, other) if samples else (0, ())
     if as_json:
-        _print_json({**asdict(found), "samples": [asdict(sample) for sample in treated]})
+        _print_json({**asdict(differences), "samples": [asdict(sample) for sample in treated]})
     else:
         for title, changes in (
-            ("setting", found.settings),
-            ("instances", found.accept),
-            ("element", found.elements),
-            ("elements", found.places),
+            ("setting", differences.settings),
+            ("instances", differences.accept),
+            ("element", differences.elements),
+            ("elements", differences.places),
         ):
             if changes:
                 print_table(
@@ -240,10 +240,12 @@ def diff(
                 ((f"  {one.name}", one.before or "-", one.after or "-") for one in sample.elements),
             )
             say()
-        total = len(found.settings) + len(found.accept) + len(found.elements) + len(found.places)
+        total = (
+            len(differences.settings) + len(differences.accept) + len(differences.elements) + len(differences.places)
+        )
         tried = f"; {len(treated)} of {_count(count, 'sample')} come out differently" if samples else ""
         say(f"{_count(total, 'difference')}{tried}" if total or treated else f"no difference{tried}")
-    if found or treated:
+    if differences or treated:
         raise typer.Exit(1)
 
 
@@ -354,8 +356,8 @@ def import_ctp(
     checked = check_by_trial(folder / f"{name}.yaml", search=[shipped_profiles()])
     if as_json:
         lost = [asdict(one) for one in imported.not_carried]
-        found = {"errors": list(map(str, checked.errors)), "warnings": list(map(str, checked.warnings))}
-        _print_json({"files": [str(folder / file) for file in contents], "not carried over": lost, "check": found})
+        findings = {"errors": list(map(str, checked.errors)), "warnings": list(map(str, checked.warnings))}
+        _print_json({"files": [str(folder / file) for file in contents], "not carried over": lost, "check": findings})
         raise typer.Exit(2 if checked.errors else 0)
     for file in contents:
         say(f"written: {folder / file}")
@@ -414,10 +416,10 @@ def _sop_class(text: str | None) -> str:
     if text is None or text in UID_dictionary:
         return text or ""
     keywords = {row[4]: uid for uid, row in UID_dictionary.items() if row[1] == "SOP Class" and row[4]}
-    found = keywords.get(text) or keywords.get(f"{text}Storage")
-    if found is None:
+    sop_class_uid = keywords.get(text) or keywords.get(f"{text}Storage")
+    if sop_class_uid is None:
         raise ConfigurationError(place="--sop-class", problem=f'"{text}" is no SOP class{suggestion(text, keywords)}')
-    return found
+    return sop_class_uid
 
 
 def _explain_element(program: Program, text: str, *, sop_class: str, as_json: bool) -> None:
@@ -428,20 +430,26 @@ def _explain_element(program: Program, text: str, *, sop_class: str, as_json: bo
         element = parse_element(text)
     except ValueError as failed:
         raise ConfigurationError(place="ELEMENT", problem=str(failed)) from None
-    found = explain_element(program, element, sop_class_uid=sop_class)
+    explanation = explain_element(program, element, sop_class_uid=sop_class)
     if as_json:
-        _print_json(asdict(found))
+        _print_json(asdict(explanation))
         return
-    title = f"{found.element} {found.tag}" if found.element != found.tag else found.tag
+    title = f"{explanation.element} {explanation.tag}" if explanation.element != explanation.tag else explanation.tag
     details = ", ".join(
-        part for part in (found.title, f"VR {found.vr}" if found.vr else "", _type(found.element_type)) if part
+        part
+        for part in (
+            explanation.title,
+            f"VR {explanation.vr}" if explanation.vr else "",
+            _type(explanation.element_type),
+        )
+        if part
     )
     say(f"{title}: {details}" if details else title)
     if is_stamp(element.path, element.tag):
         say()
         say("  is written by the gateway, whatever a rule says: it tells what was done to the instance")
         return
-    for number, reason in enumerate(found.reasons):
+    for number, reason in enumerate(explanation.reasons):
         say()
         condition = f"if {reason.when}: " if reason.when else "otherwise " if number else ""
         say(f"  {condition}{reason.words}")
@@ -487,8 +495,8 @@ def _explain_all(program: Program, *, as_json: bool) -> None:
 
     rows = []
     for tag in sorted({*program.actions, *program.rules}):
-        found = explain_element(program, ElementName((), tag))
-        rows += [(found.element, found.tag, one) for one in found.reasons]
+        explanation = explain_element(program, ElementName((), tag))
+        rows += [(explanation.element, explanation.tag, one) for one in explanation.reasons]
     if as_json:
         _print_json([{"element": element, "tag": tag, **asdict(one)} for element, tag, one in rows])
         return
@@ -506,16 +514,16 @@ def _explain_file(
 ) -> None:
     from gateway.rehearsal.preview import preview
 
-    found = preview(program, path, key=key, sender=sender)
-    rows = [row for row in found.rows if row.changed or not changed]
+    previewed = preview(program, path, key=key, sender=sender)
+    rows = [row for row in previewed.rows if row.changed or not changed]
     if as_json:
-        content = {"state": found.state, "reason": found.reason, "rule": found.place}
+        content = {"state": previewed.state, "reason": previewed.reason, "rule": previewed.place}
         _print_json({**content, "elements": [asdict(row) for row in rows]})
-    elif not found.rows:
-        say(f"{path.name}: {found.state}, {found.reason}")
+    elif not previewed.rows:
+        say(f"{path.name}: {previewed.state}, {previewed.reason}")
         say("It did not come to its elements. What becomes of each tells explain with the element's name.")
-        if found.place:
-            print_fields((("rule", found.place),), indent=4)
+        if previewed.place:
+            print_fields((("rule", previewed.place),), indent=4)
     else:
         print_table(
             ("element", "before", "after", "action", "layer", "clause", "rule", "because"),
@@ -534,8 +542,8 @@ def _explain_file(
             ),
         )
         say()
-        say(f"{path.name}: {found.state}" + (f", {found.reason}" if found.reason else ""))
-    if found.state == "held":
+        say(f"{path.name}: {previewed.state}" + (f", {previewed.reason}" if previewed.reason else ""))
+    if previewed.state == "held":
         raise typer.Exit(1)
 
 

@@ -26,10 +26,10 @@ def show(
 ) -> None:
     """Show the receipts of an instance, one per destination that confirmed it."""
     with opened_ledger(config) as ledger:
-        found = list(ledger.receipts.read(instance_id=instance))
-    if not found:
+        its_receipts = list(ledger.receipts.read(instance_id=instance))
+    if not its_receipts:
         raise ConfigurationError(place="receipts", problem=f"there is no receipt of instance {instance}")
-    for receipt in found:
+    for receipt in its_receipts:
         document = {**json.loads(receipt.document), "digest": receipt.digest}
         typer.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
 

@@ -50,7 +50,7 @@ def reidentify(
     if value is None:
         value = _asked(hide=original)
     with opened_ledger(config) as ledger:
-        found = look_up(
+        correspondences = look_up(
             ledger,
             keys,
             LookUp(
@@ -61,14 +61,14 @@ def reidentify(
                 because=because,
             ),
         )
-    for one in found:
+    for one in correspondences:
         if as_json:
             content = {"kind": one.kind.value, "replacement": one.replacement, "original": dict(one.original)}
             say(json.dumps(content, ensure_ascii=False))
             continue
         say(f"{one.kind.value} {one.replacement}")
         print_fields(one.original.items(), indent=2)
-    if not found:
+    if not correspondences:
         say("the crosswalk does not know it", error=True)
         raise typer.Exit(1)
 

@@ -34,7 +34,7 @@ def list_words(
 
     settings = load_settings(config, os.environ)
     with opened_ledger(config) as ledger:
-        found = proposed_words(settings, ledger, project)
+        words = proposed_words(settings, ledger, project)
     rows = [
         (
             one.text or f"(sealed with a secret that is gone, {one.word.token})",
@@ -42,7 +42,7 @@ def list_words(
             str(one.word.patients),
             f"{one.word.proposed_at:%Y-%m-%d}",
         )
-        for one in found
+        for one in words
         if every or one.word.state is state
     ]
     if not rows:

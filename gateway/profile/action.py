@@ -66,11 +66,11 @@ def read_actions(document: Document[ProfileFile], file: Path, problems: Problems
     problems: gathers what is wrong; such a rule, or such an element of one, is left out
     """
     reader = _Reader(document, file, problems)
-    found: list[Reading] = []
+    readings: list[Reading] = []
     for number, rule in enumerate(document.model.attributes):
         with problems.gathered():
-            found.extend(reader.rule(number, rule))
-    return found
+            readings.extend(reader.rule(number, rule))
+    return readings
 
 
 class _Wrong(ValueError):

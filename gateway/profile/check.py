@@ -141,9 +141,9 @@ def _is_layer(loaded: Loaded) -> bool:
 
 def _alone(incomplete: GatewayError) -> Finding:
     """Why a profile cannot be used by itself: the engine refuses it, and so does the check."""
-    found = _error(incomplete)
-    text = f"{found.text}. A layer, which other profiles use, is checked with --layer"
-    return Finding(text, found.file, found.line, found.column, found.excerpt)
+    finding = _error(incomplete)
+    text = f"{finding.text}. A layer, which other profiles use, is checked with --layer"
+    return Finding(text, finding.file, finding.line, finding.column, finding.excerpt)
 
 
 def _errors(failed: ProfileError) -> tuple[Finding, ...]:
@@ -240,10 +240,11 @@ def _below_removed(program: Program, target: At, action: Action) -> Iterator[Fin
     for step in target.path:
         if not isinstance(step, int) or step in {rule.tag for rule in program.paths}:
             continue
-        found = program.rules.get(step, (program.action(step),))
-        if all(one.verb in (Verb.REMOVE, Verb.EMPTY, Verb.DUMMY, Verb.REMOVE_OR_EMPTY) for one in found):
+        actions = program.rules.get(step, (program.action(step),))
+        if all(one.verb in (Verb.REMOVE, Verb.EMPTY, Verb.DUMMY, Verb.REMOVE_OR_EMPTY) for one in actions):
             text = (
-                f"{name_of(target)}: the rule never applies, for {_keyword(step)} itself has the rule {found[-1].verb}"
+                f"{name_of(target)}: the rule never applies, for {_keyword(step)} itself has the rule"
+                f" {actions[-1].verb}"
             )
             yield _at(action, text)
             return
@@ -335,10 +336,10 @@ def _taken_by_basic(basic: Program, target: Target) -> str:
     return "" if verb is Verb.KEEP else verb.value
 
 
-def _disagreements(found: Iterable[Disagreement]) -> Iterator[Finding]:
+def _disagreements(disagreements: Iterable[Disagreement]) -> Iterator[Finding]:
     """One warning for two options that disagree, with the elements."""
     pairs: dict[tuple[str, str, str], list[str]] = {}
-    for one in found:
+    for one in disagreements:
         pair = one.kept.origin.layer, one.cleaned.origin.layer, one.cleaned.verb.value
         pairs.setdefault(pair, []).append(_keyword(one.tag))
     for (kept, cleaned, verb), names in pairs.items():

@@ -196,8 +196,8 @@ class Condition:
         return f"the condition at {self.place}"
 
     def _failed(self, failed: BaseException, missing: list[str]) -> RuleFailed:
-        found = (reason for kind, reason in _REASONS if isinstance(failed, kind))
-        reason = missing[0] if missing else next(found, "it cannot be evaluated")
+        reasons = (reason for kind, reason in _REASONS if isinstance(failed, kind))
+        reason = missing[0] if missing else next(reasons, "it cannot be evaluated")
         return RuleFailed(where=self._where, reason=reason)
 
     def __reduce__(self) -> tuple[Callable[[str, str], Condition], tuple[str, str]]:
@@ -272,10 +272,10 @@ def _vr(name: str) -> str:
 
 
 def _syntax_problem(text: str, message: str) -> str:
-    found = _SYNTAX_ERROR.search(message)
-    if found is None:
+    match = _SYNTAX_ERROR.search(message)
+    if match is None:
         return "the condition is no CEL expression"
-    line, column, reason = found.groups()
+    line, column, reason = match.groups()
     reason = reason.split(" expecting {", 1)[0]
     hint = ""
     plain = _STRING.sub('""', text)

@@ -50,11 +50,11 @@ def functions(
         return context[name] not in ("", [])
 
     def items(sequence: str, attribute: str) -> object:
-        found = values.get(f"{sequence}/{attribute}")
-        if found is None:
+        gathered = values.get(f"{sequence}/{attribute}")
+        if gathered is None:
             # Values that nobody has gathered are an error, never "none"; the library logs the text raised here.
             raise LookupError("the arguments of items are not written in the condition")
-        return found
+        return gathered
 
     def value(name: str) -> object:
         if name not in values:
@@ -108,7 +108,7 @@ def _age_years(context: Mapping[str, Any]) -> int:
     if stated is not None:
         return int(int(stated[1]) / _PER_YEAR[stated[2]])
     born = _day(context.get("PatientBirthDate"))
-    days = (found for name in _EXAMINED if (found := _day(context.get(name))) is not None)
+    days = (day for name in _EXAMINED if (day := _day(context.get(name))) is not None)
     examined = next(days, None)
     if born is None or examined is None or examined < born:
         raise _NotKnown("the age of the patient is not known")
@@ -124,10 +124,10 @@ def _days_between(first: object, last: object) -> int:
 
 
 def _day(value: object) -> date | None:
-    found = _DAY.match(str(value or "").strip())
-    if found is None:
+    match = _DAY.match(str(value or "").strip())
+    if match is None:
         return None
     try:
-        return date(int(found[1]), int(found[2]), int(found[3]))
+        return date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
         return None

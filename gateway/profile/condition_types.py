@@ -90,8 +90,8 @@ class _Compared(NamedTuple):
 
 def tokens(condition: str) -> list[Token]:
     """The words of a condition, without the blanks between them."""
-    found = (Token(str(one.lastgroup), one.group(), one.start(), one.end()) for one in _TOKEN.finditer(condition))
-    return [one for one in found if one.kind != "blank"]
+    words = (Token(str(one.lastgroup), one.group(), one.start(), one.end()) for one in _TOKEN.finditer(condition))
+    return [one for one in words if one.kind != "blank"]
 
 
 def literal(token: Token) -> str | int | float:
@@ -99,7 +99,7 @@ def literal(token: Token) -> str | int | float:
     if token.kind == "number":
         return float(token.text) if "." in token.text else int(token.text)
     inner = token.text[1:-1]
-    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), inner)
+    return re.sub(r"\\(.)", lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]), inner)
 
 
 def sop_class_keyword(uid: str) -> str:
@@ -132,16 +132,16 @@ def with_uids(condition: str, bound: frozenset[str]) -> str:
 
 def _beside(words: Sequence[Token], number: int) -> list[Token]:
     """The texts that a name is compared with."""
-    found = []
+    compared = []
     behind = words[number + 1].text if number + 1 < len(words) else ""
     if behind in _EQUAL and number + 2 < len(words):
-        found.append(words[number + 2])
+        compared.append(words[number + 2])
     elif behind == "in" and _list(words, number + 2) is not None:
         end = next(at for at in range(number + 2, len(words)) if words[at].text == "]")
-        found += words[number + 3 : end]
+        compared += words[number + 3 : end]
     if number > 1 and words[number - 1].text in _EQUAL:
-        found.append(words[number - 2])
-    return [one for one in found if one.kind == "text" and literal(one)]
+        compared.append(words[number - 2])
+    return [one for one in compared if one.kind == "text" and literal(one)]
 
 
 def _as_uid(name: str, written: str) -> str:
@@ -203,8 +203,8 @@ def doubts(condition: str, bound: frozenset[str]) -> tuple[str, ...]:
     condition, bound: as for ``refuse_wrong_types``
     """
     words = tokens(condition)
-    found = [text for one in _compared(words, bound) for text in _never(one)]
-    return tuple(dict.fromkeys((*found, *_contradictions(words, bound))))
+    impossible = [text for one in _compared(words, bound) for text in _never(one)]
+    return tuple(dict.fromkeys((*impossible, *_contradictions(words, bound))))
 
 
 def _row(token: Token, bound: frozenset[str]) -> Entry | None:
@@ -268,12 +268,12 @@ def _list(words: Sequence[Token], at: int) -> tuple[str | int | float, ...] | No
     """The values of a list that is written, None if it is anything else."""
     if at >= len(words) or words[at].text != "[":
         return None
-    found: list[str | int | float] = []
+    values: list[str | int | float] = []
     for word in words[at + 1 :]:
         if word.text == "]" and word.kind == "sign":
-            return tuple(found)
+            return tuple(values)
         if word.kind in ("text", "number"):
-            found.append(literal(word))
+            values.append(literal(word))
         elif word.text != ",":
             return None
     return None
@@ -369,10 +369,15 @@ def _contradictions(words: Sequence[Token], bound: frozenset[str]) -> Iterator[s
     allowed: dict[str, set[str | int | float]] = {}
     bounds: dict[str, tuple[float, float]] = {}
     for part in parts:
-        found = list(_compared(part, bound))
-        if len(found) != 1 or found[0].row.vm != "1" or part[0].text == "!" or not _is_whole(part, found[0]):
+        comparisons = list(_compared(part, bound))
+        if (
+            len(comparisons) != 1
+            or comparisons[0].row.vm != "1"
+            or part[0].text == "!"
+            or not _is_whole(part, comparisons[0])
+        ):
             continue
-        name, _, operator, values = found[0]
+        name, _, operator, values = comparisons[0]
         if operator in ("==", "in"):
             allowed[name] = allowed.get(name, set(values)) & set(values)
         elif operator in _ORDERS and isinstance(values[0], int | float):

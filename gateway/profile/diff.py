@@ -158,8 +158,8 @@ def _safe(program: Program) -> str:
 def _named(before: list[tuple[str, Action]], after: list[tuple[str, Action]]) -> Iterator[Change]:
     names = dict.fromkeys(name for name, _ in (*before, *after))
     for name in names:
-        one = _Effect.of([action for found, action in before if found == name])
-        other = _Effect.of([action for found, action in after if found == name])
+        one = _Effect.of([action for its_name, action in before if its_name == name])
+        other = _Effect.of([action for its_name, action in after if its_name == name])
         if one != other:
             yield Change(name, "", *one.against(other))
 
@@ -173,13 +173,13 @@ class _Effect:
 
     @classmethod
     def of(cls, actions: Iterable[Action], pseudonym: str = "") -> _Effect:
-        found = list(actions)
+        all_actions = list(actions)
         words = "; ".join(
             (f"if {action.when.text}: " if action.when is not None else "otherwise " if number else "")
             + (pseudonym or in_words(action))
-            for number, action in enumerate(found)
+            for number, action in enumerate(all_actions)
         )
-        return cls(tuple(_meaning(action) for action in found), words)
+        return cls(tuple(_meaning(action) for action in all_actions), words)
 
     def against(self, other: _Effect) -> tuple[str, str]:
         """Both in words, told apart."""
@@ -205,8 +205,8 @@ def _accept(before: tuple[AcceptRule, ...], after: tuple[AcceptRule, ...]) -> It
         return
     known = dict.fromkeys(text for text, _ in (*one, *other))
     for text in known:
-        was = [OUTCOMES[decision] for found, decision in one if found == text]
-        becomes = [OUTCOMES[decision] for found, decision in other if found == text]
+        was = [OUTCOMES[decision] for stated, decision in one if stated == text]
+        becomes = [OUTCOMES[decision] for stated, decision in other if stated == text]
         if was != becomes:
             yield Change(f"if {text}", "", "; ".join(was), "; ".join(becomes))
     kept = [text for text, _ in one if text in dict(other)]

@@ -66,10 +66,10 @@ class Draft:
 
     def files(self) -> dict[str, str]:
         """The files by name: the profile, and the table that it asks for."""
-        found = {f"{self.name}.yaml": self._text()}
+        contents = {f"{self.name}.yaml": self._text()}
         if self.ids == "lookup":
-            found[f"{self.name}-subjects.csv"] = "patient_id,pseudonym\n"
-        return found
+            contents[f"{self.name}-subjects.csv"] = "patient_id,pseudonym\n"
+        return contents
 
     def _text(self) -> str:
         parts = (

@@ -74,9 +74,9 @@ def parse_element(text: str) -> ElementName:
 
 def _tag(text: str) -> int:
     name = text.strip()
-    found = tag_of(name)
-    if found is not None:
-        return found
+    named = tag_of(name)
+    if named is not None:
+        return named
     repeating = repeating_of(name)
     if repeating is not None:
         # Of a repeating group the first (PS3.5 7.6).

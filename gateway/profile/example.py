@@ -27,11 +27,11 @@ def read_tests(document: Document[ProfileFile], file: Path, problems: Problems) 
     problems: gathers what is wrong: a test that names what is no single element, has values of the wrong form, or can
         not fail; such a test is left out
     """
-    found = []
+    tests = []
     for number, form in enumerate(document.model.tests):
         with problems.gathered():
-            found.append(_test(document, file, number, form))
-    return tuple(found)
+            tests.append(_test(document, file, number, form))
+    return tuple(tests)
 
 
 def _test(document: Document[ProfileFile], file: Path, number: int, form: ExampleForm) -> ProfileTest:
@@ -126,11 +126,11 @@ def _value(document: Document[ProfileFile], value: Any, path: KeyPath) -> GivenV
 
 
 def _item(document: Document[ProfileFile], item: Mapping[str, Any], path: KeyPath) -> dict[str, GivenValue]:
-    found: dict[str, GivenValue] = {}
+    values: dict[str, GivenValue] = {}
     for name, value in item.items():
         _check_name(document, name, (*path, name))
-        found[name] = _value(document, value, (*path, name))
-    return found
+        values[name] = _value(document, value, (*path, name))
+    return values
 
 
 def _scalar(document: Document[ProfileFile], value: Any, path: KeyPath) -> str:

@@ -94,26 +94,26 @@ def explain(program: Program, element: ElementName, *, sop_class_uid: str = "") 
             place="--sop-class", problem=f"{sop_class_uid} is no storage SOP class of the standard"
         )
     row = entry(element.tag)
-    found = element_type(sop_class_uid, element.path, element.tag) if sop_class_uid else None
+    known_type = element_type(sop_class_uid, element.path, element.tag) if sop_class_uid else None
     return Explanation(
         element=str(element),
         tag=show(element.tag),
         vr=row.vr if row is not None else "",
         title=row.name if row is not None else "",
-        element_type=found or "",
+        element_type=known_type or "",
         reasons=tuple(_reasons(program, element, sop_class_uid)),
     )
 
 
 def candidates(program: Program, element: ElementName) -> tuple[Action, ...]:
     """The actions that may apply to ``element``, strongest first; the last one has no condition."""
-    found: list[Action] = []
+    actions: list[Action] = []
     for action in sorted(_candidates(program, element), key=lambda action: -action.rank):
-        if action not in found:
-            found.append(action)
+        if action not in actions:
+            actions.append(action)
         if action.when is None:
             break
-    return tuple(found)
+    return tuple(actions)
 
 
 def _candidates(program: Program, element: ElementName) -> Iterator[Action]:
@@ -208,6 +208,6 @@ def _types(verb: Verb, element: ElementName, sop_class_uid: str) -> tuple[tuple[
     if not verb.is_compound:
         return ()
     if sop_class_uid:
-        found = element_type(sop_class_uid, element.path, element.tag)
-        return ((f"Type {found}" if found else "no Type known", VERBS[resolve(verb, found)]),)
+        known_type = element_type(sop_class_uid, element.path, element.tag)
+        return ((f"Type {known_type}" if known_type else "no Type known", VERBS[resolve(verb, known_type)]),)
     return tuple((f"Type {one}", VERBS[resolve(verb, one)]) for one in ("1", "2", "3"))

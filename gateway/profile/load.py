@@ -72,8 +72,8 @@ class Layer:
     def conditions(self) -> tuple[Condition, ...]:
         """All conditions that the file states, each once where it stands."""
         ruled = (*(one.action.when for one in self.readings), *(rule.condition for rule in self.pixels))
-        found = (*self.accepting, *(condition for condition in ruled if condition is not None))
-        return tuple(dict.fromkeys(found))
+        stated = (*self.accepting, *(condition for condition in ruled if condition is not None))
+        return tuple(dict.fromkeys(stated))
 
     @property
     def model(self) -> ProfileFile:
@@ -184,10 +184,10 @@ def _load(name_or_path: str | Path, search: Sequence[Path], beneath: str | None)
 
 
 def _directories(search: Sequence[Path]) -> list[Path]:
-    found: dict[Path, Path] = {}
+    directories: dict[Path, Path] = {}
     for directory in (*search, shipped_profiles()):
-        found.setdefault(directory.resolve(), directory)
-    return list(found.values())
+        directories.setdefault(directory.resolve(), directory)
+    return list(directories.values())
 
 
 @dataclass(slots=True)
@@ -210,14 +210,14 @@ class _Loader:
         return f'there is no profile "{name}"{suggestion(name, known)}'
 
     def find(self, name: str, *, place: str) -> Path:
-        found = [path for directory in self.directories if (path := directory / f"{name}{_SUFFIX}").is_file()]
-        if not found:
+        paths = [path for directory in self.directories if (path := directory / f"{name}{_SUFFIX}").is_file()]
+        if not paths:
             raise ProfileError(place=place, problem=self._missing(name))
-        if len(found) > 1:
+        if len(paths) > 1:
             # A local file must not take the place of a shipped one unnoticed.
-            files_ = " and ".join(str(path) for path in found)
+            files_ = " and ".join(str(path) for path in paths)
             raise ProfileError(place=place, problem=f'the profile "{name}" exists more than once: {files_}')
-        return found[0]
+        return paths[0]
 
     def read(self, path: Path, *, expected: str | None = None) -> Layer:
         if path.parent.resolve() == shipped_profiles().resolve() and path.is_file():
@@ -293,15 +293,15 @@ def _refuse_options(layer: Layer) -> None:
 
 def _refuse_duplicates(document: Document[ProfileFile], readings: Sequence[Reading]) -> None:
     """Two rules of one file for the same element and the same instances: the author has overlooked one of them."""
-    found: dict[tuple[Target, str | None, bool], Action] = {}
+    actions: dict[tuple[Target, str | None, bool], Action] = {}
     for reading in readings:
         action = reading.action
         when = None if action.when is None else action.when.text
         key = (reading.target, when, action.verb in (Verb.INSERT, Verb.COPY))
-        if key in found:
-            problem = f'"{reading.name}" has a rule already, in line {found[key].origin.line}'
+        if key in actions:
+            problem = f'"{reading.name}" has a rule already, in line {actions[key].origin.line}'
             raise document.error(*reading.path, problem=problem)
-        found[key] = action
+        actions[key] = action
 
 
 def _resolve(top: Layer, layers: list[Layer]) -> Loaded:
@@ -384,10 +384,10 @@ def _check_shift(top: Layer, layers: Sequence[Layer], program: Program) -> None:
 
 def _check_direct(top: Layer, program: Program) -> None:
     """What names a patient by itself stays only if the profile says that its outputs are identified."""
-    found = next(revealed(program), None)
-    if found is None or program.identified:
+    direct = next(revealed(program), None)
+    if direct is None or program.identified:
         return
-    name, action = found
+    name, action = direct
     says = "copies" if action.verb is Verb.COPY else "keeps"
     where = f"{action.origin.file}, line {action.origin.line}," if action.origin.file else "what no rule names"
     problem = (
@@ -412,14 +412,14 @@ def _codes(layers: list[Layer]) -> tuple[Code, ...]:
 
 def _accept(layers: list[Layer]) -> tuple[AcceptRule, ...]:
     """The rules of the profile itself first, then those of the layers, the last layer first."""
-    found: list[AcceptRule] = []
+    rules: list[AcceptRule] = []
     for layer in reversed(layers):
         for number, form in enumerate(layer.model.accept):
             decision, condition = _decision(layer.document, number)
             place = layer.document.place("accept", number)
             origin = Origin(layer.name, layer.model.clause, str(layer.file), place.line)
-            found.append(AcceptRule(_DECISIONS[decision], condition, form.because, origin))
-    return tuple(found)
+            rules.append(AcceptRule(_DECISIONS[decision], condition, form.because, origin))
+    return tuple(rules)
 
 
 def _decision(document: Document[ProfileFile], number: int) -> tuple[str, Condition]:

@@ -56,8 +56,8 @@ class LookupTable:
         issuer: Issuer of Patient ID; a row that names this issuer counts before one that names none
         """
         key, of = value.strip(), issuer.strip()
-        found = self.rows.get((key, of))
-        return found if found is not None or not of else self.rows.get((key, ""))
+        pseudonym = self.rows.get((key, of))
+        return pseudonym if pseudonym is not None or not of else self.rows.get((key, ""))
 
 
 def load_table(path: Path, columns: tuple[str, str]) -> LookupTable:

@@ -42,11 +42,11 @@ def read_pixels(document: Document[ProfileFile], file: Path, problems: Problems)
     file: where it was found
     problems: gathers what is wrong; such a rule is left out
     """
-    reader, found = _Reader(document, file), []
+    reader, rules = _Reader(document, file), []
     for number, form in enumerate(document.model.pixels):
         with problems.gathered():
-            found.append(reader.rule(number, form))
-    return tuple(found)
+            rules.append(reader.rule(number, form))
+    return tuple(rules)
 
 
 class _Wrong(ValueError):

@@ -376,11 +376,11 @@ class Program:
         if len(truths) != len(self.conditions):
             raise ValueError(f"{len(self.conditions)} conditions have not {len(truths)} outcomes")
         outcome = tuple(truths)
-        found = self._outcomes.get(outcome)
-        if found is None:
-            found = self._specialised({one for one, true in zip(self.conditions, outcome, strict=True) if true})
-            self._outcomes[outcome] = found
-        return found
+        specialised = self._outcomes.get(outcome)
+        if specialised is None:
+            specialised = self._specialised({one for one, true in zip(self.conditions, outcome, strict=True) if true})
+            self._outcomes[outcome] = specialised
+        return specialised
 
     def _specialised(self, true: set[Condition]) -> Program:
         def holds(action: Action) -> bool:
@@ -430,9 +430,9 @@ class Program:
         """
         if is_group_length(tag):
             return _GROUP_LENGTH
-        found = self.actions.get(tag)
-        if found is not None:
-            return found
+        actions = self.actions.get(tag)
+        if actions is not None:
+            return actions
         if is_private(tag):
             return self.private
         for pattern in self.patterns:

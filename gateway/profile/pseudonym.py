@@ -76,7 +76,7 @@ def sequential(text: str, number: int) -> str:
     """
     if not 0 <= number < 10**NUMBER_DIGITS:
         raise ValueError(f"the number is negative or has more than {NUMBER_DIGITS} digits")
-    return _PLACEHOLDER.sub(lambda found: f"{number:0{_width(found.group(1))}d}", text)
+    return _PLACEHOLDER.sub(lambda placeholder: f"{number:0{_width(placeholder.group(1))}d}", text)
 
 
 def check_keyed(text: str) -> int:
@@ -144,5 +144,5 @@ def _check_length(length: int) -> None:
 
 
 def _width(placeholder: str) -> int:
-    found = _NUMBER.fullmatch(placeholder)
-    return int(found.group(1) or 1) if found is not None else 1
+    match = _NUMBER.fullmatch(placeholder)
+    return int(match.group(1) or 1) if match is not None else 1

@@ -80,9 +80,9 @@ def resolve_rules(layers: Sequence[LayerRules], empty: Program) -> Resolved:
     strongest_first = ranked[::-1]
 
     defaults = {
-        default.value: found
+        default.value: actions
         for default in Default
-        if (found := _cut(action for target, action in strongest_first if target is default))
+        if (actions := _cut(action for target, action in strongest_first if target is default))
     }
     program = replace(
         empty,
@@ -116,12 +116,12 @@ def resolve_rules(layers: Sequence[LayerRules], empty: Program) -> Resolved:
 
 def _ordered(layers: Sequence[LayerRules]) -> list[tuple[Reading, str | None]]:
     """All rules, the weakest first."""
-    found: list[tuple[tuple[int, int, int, int], Reading, str | None]] = []
+    ranked: list[tuple[tuple[int, int, int, int], Reading, str | None]] = []
     for position, layer in enumerate(layers):
         for number, reading in enumerate(layer.readings):
             major, minor = _specificity(reading)
-            found.append(((position, major, minor, number), reading, layer.option))
-    return [(reading, option) for _, reading, option in sorted(found, key=lambda one: one[0])]
+            ranked.append(((position, major, minor, number), reading, layer.option))
+    return [(reading, option) for _, reading, option in sorted(ranked, key=lambda one: one[0])]
 
 
 def _specificity(reading: Reading) -> tuple[int, int]:
@@ -146,8 +146,8 @@ def _specificity(reading: Reading) -> tuple[int, int]:
 def _shared_conditions(ordered: Iterable[tuple[Reading, str | None]], empty: Program) -> dict[str, Condition]:
     """One condition per text: equal ones are decided once."""
     conditions: dict[str, Condition] = {}
-    found = [*(reading.action.when for reading, _ in ordered), *(rule.condition for rule in empty.pixels)]
-    for condition in found:
+    stated = [*(reading.action.when for reading, _ in ordered), *(rule.condition for rule in empty.pixels)]
+    for condition in stated:
         if condition is not None:
             conditions.setdefault(condition.text, condition)
     return conditions
@@ -155,17 +155,17 @@ def _shared_conditions(ordered: Iterable[tuple[Reading, str | None]], empty: Pro
 
 def _cut(candidates: Iterable[Action]) -> tuple[Action, ...]:
     """The candidates up to the first one without a condition, which the rest cannot pass."""
-    found: list[Action] = []
+    actions: list[Action] = []
     conditions: set[Condition] = set()
     for action in candidates:
         if action.when is not None:
             if action.when in conditions:
                 continue
             conditions.add(action.when)
-        found.append(action)
+        actions.append(action)
         if action.when is None:
             break
-    return tuple(found)
+    return tuple(actions)
 
 
 def _last(defaults: dict[str, tuple[Action, ...]], default: Default, otherwise: Action) -> Action:
@@ -182,13 +182,13 @@ def _safe(defaults: dict[str, tuple[Action, ...]], private: Action) -> Action | 
 
 
 def _patterns(strongest_first: Sequence[tuple[Target, Action]]) -> tuple[Pattern, ...]:
-    found: list[tuple[Mask, Action]] = []
+    patterns: list[tuple[Mask, Action]] = []
     for target, action in strongest_first:
         masks = (target,) if isinstance(target, Mask) else target.masks() if isinstance(target, ByVr) else ()
         for mask in masks:
-            if not any(stronger.covers(mask) and one.when is None for stronger, one in found):
-                found.append((mask, action))
-    return tuple(Pattern(mask.mask, mask.value, action) for mask, action in found)
+            if not any(stronger.covers(mask) and one.when is None for stronger, one in patterns):
+                patterns.append((mask, action))
+    return tuple(Pattern(mask.mask, mask.value, action) for mask, action in patterns)
 
 
 def _rules(
@@ -308,7 +308,7 @@ def _conditional(program: Program, tag: int) -> list[Action]:
 
 
 def _private_elements(strongest_first: Sequence[tuple[Target, Action]], private: Action) -> tuple[PrivateRule, ...]:
-    found: list[PrivateRule] = []
+    rules: list[PrivateRule] = []
     for target, action in strongest_first:
         if not isinstance(target, PrivateElement) or action.rank < private.rank:
             continue
@@ -317,25 +317,25 @@ def _private_elements(strongest_first: Sequence[tuple[Target, Action]], private:
             rule.action.when is None
             and (rule.group, rule.creator) == (group, creator)
             and rule.offset in (None, offset)
-            for rule in found
+            for rule in rules
         )
         if not shadowed:
-            found.append(PrivateRule(group, offset, creator, private_vr(group, offset, creator), action))
-    return tuple(found)
+            rules.append(PrivateRule(group, offset, creator, private_vr(group, offset, creator), action))
+    return tuple(rules)
 
 
 def _paths(strongest_first: Sequence[tuple[Target, Action]], program: Program) -> tuple[PathRule, ...]:
-    found: list[PathRule] = []
+    rules: list[PathRule] = []
     for target, action in strongest_first:
         if not isinstance(target, At) or action.rank < program.action(target.tag).rank:
             continue
-        if not any(rule.action.when is None and (rule.path, rule.tag) == target for rule in found):
-            found.append(PathRule(target.path, target.tag, action))
-    return tuple(found)
+        if not any(rule.action.when is None and (rule.path, rule.tag) == target for rule in rules):
+            rules.append(PathRule(target.path, target.tag, action))
+    return tuple(rules)
 
 
 def _inserts(strongest_first: Sequence[tuple[Target, Action]], program: Program) -> tuple[tuple[int, Action], ...]:
-    found: list[tuple[int, Action]] = []
+    inserts: list[tuple[int, Action]] = []
     for target, action in strongest_first:
         if action.verb not in (Verb.INSERT, Verb.COPY):
             continue
@@ -345,6 +345,6 @@ def _inserts(strongest_first: Sequence[tuple[Target, Action]], program: Program)
             for rule in program.paths
         ):
             continue
-        if not any(tag == target and one.when is None for tag, one in found):
-            found.append((target, action))
-    return tuple(found)
+        if not any(tag == target and one.when is None for tag, one in inserts):
+            inserts.append((target, action))
+    return tuple(inserts)

@@ -94,10 +94,10 @@ def _shift(document: Document[ProfileFile], form: dict[str, object]) -> Shift:
             raise document.error("dates", problem=f'the key "{key}" is missing: {_SHIFT_FORM}')
     if form["shift"] != "per-patient":
         raise document.error("dates", "shift", problem='dates are shifted "per-patient"')
-    found = _RANGE.fullmatch(str(form["days"]).replace(" ", ""))
-    if found is None:
+    match = _RANGE.fullmatch(str(form["days"]).replace(" ", ""))
+    if match is None:
         raise document.error("dates", "days", problem="the days are a range such as -730..-1")
-    first, last = int(found.group(1)), int(found.group(2))
+    first, last = int(match.group(1)), int(match.group(2))
     if first > last:
         raise document.error("dates", "days", problem=f"the range begins after its end: write {last}..{first}")
     if max(abs(first), abs(last)) > _MOST_DAYS:

@@ -102,7 +102,7 @@ def _exact() -> dict[int, Row]:
 
 def row_of(tag: int) -> Row | None:
     """The row about ``tag``, or None if the table does not list it."""
-    found = _exact().get(tag)
-    if found is not None:
-        return found
+    exact = _exact().get(tag)
+    if exact is not None:
+        return exact
     return next((row for row in rows() if row.is_pattern and tag & row.mask == row.value), None)

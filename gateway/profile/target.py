@@ -51,8 +51,8 @@ class ByVr(NamedTuple):
 
     def masks(self) -> tuple[Mask, ...]:
         """The elements of repeating groups."""
-        found = (repeating_of(row[4]) for row in RepeatersDictionary.values() if row[0] == self.vr)
-        return tuple(Mask(one[0] | _ODD_GROUP, one[1]) for one in found if one is not None)
+        repeating = (repeating_of(row[4]) for row in RepeatersDictionary.values() if row[0] == self.vr)
+        return tuple(Mask(one[0] | _ODD_GROUP, one[1]) for one in repeating if one is not None)
 
 
 class At(NamedTuple):
@@ -114,9 +114,9 @@ def parse_target(name: str) -> Target:
 
 def _element(name: str) -> int | Mask:
     if _KEYWORD.fullmatch(name):
-        found = tag_of(name)
-        if found is not None:
-            return _checked(found)
+        tag = tag_of(name)
+        if tag is not None:
+            return _checked(tag)
         repeating = repeating_of(name)
         if repeating is not None:
             return Mask(repeating[0] | _ODD_GROUP, repeating[1])
@@ -192,9 +192,9 @@ def _step(name: str, step: str) -> Step:
 
 
 def _single(name: str, problem: str) -> int:
-    found = _element(name)
-    if isinstance(found, int):
-        return found
+    element = _element(name)
+    if isinstance(element, int):
+        return element
     raise ValueError(problem)
 
 

@@ -116,13 +116,13 @@ def _candidates(program: Program, tag: int) -> tuple[Action, ...]:
 
 def exempt(program: Program) -> Mapping[int, Action]:
     """The elements of the standard whose time of day a rule keeps as it is although others are made coarser."""
-    found: dict[int, Action] = {}
+    exempted: dict[int, Action] = {}
     for tag in sorted(TIMES) if program.times != "keep" else ():
         actions = [*_candidates(program, tag), *(rule.action for rule in program.paths if rule.tag == tag)]
         kept = [action for action in actions if action.verb in _LEAVING and not isinstance(action.options, TimeOfDay)]
         if kept:
-            found[tag] = kept[0]
-    return found
+            exempted[tag] = kept[0]
+    return exempted
 
 
 def is_exempt(rule: PrivateRule) -> bool:

@@ -128,13 +128,13 @@ def patient_in_words(program: Program) -> str:
 
 def names_in_words(program: Program) -> list[str]:
     """What becomes of Patient's Name and Patient ID at the top level where no condition holds, a sentence each."""
-    found = []
+    sentences = []
     for tag in sorted(PATIENT):
         action = next((rule.action for rule in program.paths if not rule.path and rule.tag == tag), program.action(tag))
         pseudonym = action.verb.is_compound or action.verb in (Verb.EMPTY, Verb.DUMMY)
         words = f"is replaced by {patient_in_words(program)}" if pseudonym else in_words(action)
-        found.append(f"{_name(tag)} {words}.")
-    return found
+        sentences.append(f"{_name(tag)} {words}.")
+    return sentences
 
 
 def dates_in_words(program: Program) -> str:

@@ -519,23 +519,23 @@ def _carried_out(layer: str) -> str:
 
 def _option_codes() -> dict[str, str]:
     """Shipped layer -> its code."""
-    found = {}
+    codes = {}
     for layer in _LAYERS.values():
         text = (shipped_profiles() / f"{layer}.yaml").read_text(encoding="utf-8")
-        found[layer] = next(line for line in text.splitlines() if line.startswith("option:")).split('"')[1]
-    return found
+        codes[layer] = next(line for line in text.splitlines() if line.startswith("option:")).split('"')[1]
+    return codes
 
 
 def _beyond() -> list[str]:
     """What the basic profile treats although the table does not list it, by reason."""
     program = load_profile(BASIC)
     listed = {row.value for row in rows() if not row.is_pattern}
-    found: dict[tuple[str, str, str], list[str]] = {}
+    by_reason: dict[tuple[str, str, str], list[str]] = {}
     for tag in sorted(program.actions):
         action = candidates(program, ElementName((), tag))[-1]
         if tag not in listed and action.origin.layer == UNLISTED:
             only = f" only: {_TECHNICAL}" if isinstance(action.options, Technical) else ""
-            found.setdefault((action.verb.value, only, action.because), []).append(
+            by_reason.setdefault((action.verb.value, only, action.because), []).append(
                 f"{ElementName((), tag).name} {show(tag)}"
             )
     lines = [
@@ -546,7 +546,7 @@ def _beyond() -> list[str]:
         "| action | because | attributes |",
         "|---|---|---|",
     ]
-    for (verb, only, because), names in sorted(found.items()):
+    for (verb, only, because), names in sorted(by_reason.items()):
         shown = ", ".join(names) if len(names) <= _MOST_NAMES else "the others of VR CS"
         lines.append(f"| `{verb}{only}` | {because} | {len(names)}: {shown} |")
     return lines

@@ -115,12 +115,12 @@ def _form(field: FieldInfo) -> str:
 
 def _form_of(field: FieldInfo) -> Form | None:
     """The form of a field or, when it may be absent, of its other alternative."""
-    found = [one for one in field.metadata if isinstance(one, Form)]
+    forms = [one for one in field.metadata if isinstance(one, Form)]
     alternatives = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else ()
     for argument in alternatives:
         if get_origin(argument) is Annotated:
-            found += [one for one in argument.__metadata__ if isinstance(one, Form)]
-    return found[0] if found else None
+            forms += [one for one in argument.__metadata__ if isinstance(one, Form)]
+    return forms[0] if forms else None
 
 
 def _written(annotation: Any) -> str:

@@ -72,9 +72,9 @@ def changed_samples(before: Program, after: Program) -> tuple[int, tuple[Changed
                 was = _Treated.of(one.of(instance))
                 becomes = _Treated.of(other.of(instance))
             path.unlink()
-            found = _changed(sample, was, becomes)
-            if found is not None:
-                changed.append(found)
+            difference = _changed(sample, was, becomes)
+            if difference is not None:
+                changed.append(difference)
     return count, tuple(changed)
 
 

@@ -61,7 +61,7 @@ def _found(dataset: Dataset, element: ElementName) -> list[DataElement]:
     levels = [dataset]
     for sequence in element.path:
         levels = [item for level in levels if sequence in level for item in level[sequence].value]
-    found = []
+    elements = []
     for level in levels:
         tag: int | None = element.tag
         if element.creator:
@@ -71,18 +71,18 @@ def _found(dataset: Dataset, element: ElementName) -> list[DataElement]:
             except KeyError:
                 tag = None
         if tag is not None and tag in level:
-            found.append(level[tag])
-    return found
+            elements.append(level[tag])
+    return elements
 
 
-def _unexpected(name: str, found: list[DataElement], expected: list[str] | None) -> Iterator[str]:
+def _unexpected(name: str, elements: list[DataElement], expected: list[str] | None) -> Iterator[str]:
     if expected is None:
-        if found:
-            yield f"{name} is still there: {_shown(_values(found[0]))}"
+        if elements:
+            yield f"{name} is still there: {_shown(_values(elements[0]))}"
         return
-    if not found:
+    if not elements:
         yield f"{name} is not there, expected: {_shown(expected)}"
-    for element in found:
+    for element in elements:
         values = _values(element)
         if not _equal(values, expected, element.VR):
             yield f"{name} is {_shown(values)}, expected: {_shown(expected)}"

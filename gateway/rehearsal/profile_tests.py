@@ -88,8 +88,8 @@ def run_tests(program: Program) -> Trial:
             # Numbers are given anew.
             with opening(Path(folder)).open(path) as instance, DryRun(using, DEMONSTRATION_KEY) as dry_run:
                 outcome = dry_run.of(instance, test.sender)
-                found = (*problems(test, outcome), *picture_problems(test, outcome, path))
-                verdicts.append(Verdict(test, outcome.state, outcome.reason, found))
+                failures = (*problems(test, outcome), *picture_problems(test, outcome, path))
+                verdicts.append(Verdict(test, outcome.state, outcome.reason, failures))
                 fired |= _fired(rules, outcome) | _fired_pixels(rules, program, instance, test, outcome)
     return Trial(tuple(verdicts), rules, tuple(rule for rule in rules if rule not in fired))
 

@@ -305,11 +305,11 @@ def _action(program: Program, tag: int) -> Action:
 
 def _part(program: Program, tag: int) -> str:
     """The part in which an element is listed; one that stays under a condition is among those that stay."""
-    found = {
+    parts = {
         _CHANGES if is_patient_pseudonym(tag, action) else _PART.get(action.verb, _CHANGES)
         for action in candidates(program, ElementName((), tag))
     }
-    return next(part for part in (_STAYS, _CHANGES, _GOES) if part in found)
+    return next(part for part in (_STAYS, _CHANGES, _GOES) if part in parts)
 
 
 def _words(program: Program, tag: int) -> str:

@@ -66,18 +66,18 @@ def smallest() -> Iterator[Smallest]:
 
 def _common(kind: str, number: int) -> Dataset:
     """The modules of patient, study, series and instance: Types 1 and 2 (PS3.3 C.7.1 to C.7.5, C.12.1)."""
-    found = Dataset()
-    found.file_meta = FileMetaDataset()
-    found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    found.SOPInstanceUID = f"{_ROOT}.4.{number}"
-    found.StudyInstanceUID, found.SeriesInstanceUID = f"{_ROOT}.2.{number}", f"{_ROOT}.3.{number}"
-    found.Modality, found.PatientID, found.PatientName = kind, "GWCHECK-1", "GWCHECKFAMILY^GWCHECKGIVEN"
-    found.PatientBirthDate, found.PatientSex = "19700102", "O"
-    found.StudyDate, found.StudyTime, found.StudyID = _DAY, _TIME, "GWSTUDY1"
-    found.AccessionNumber, found.ReferringPhysicianName = "GWACC1", ""
-    found.SeriesNumber, found.InstanceNumber = "1", "1"
-    found.Manufacturer = "GWMAKER"
-    return found
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPInstanceUID = f"{_ROOT}.4.{number}"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{_ROOT}.2.{number}", f"{_ROOT}.3.{number}"
+    dataset.Modality, dataset.PatientID, dataset.PatientName = kind, "GWCHECK-1", "GWCHECKFAMILY^GWCHECKGIVEN"
+    dataset.PatientBirthDate, dataset.PatientSex = "19700102", "O"
+    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = _DAY, _TIME, "GWSTUDY1"
+    dataset.AccessionNumber, dataset.ReferringPhysicianName = "GWACC1", ""
+    dataset.SeriesNumber, dataset.InstanceNumber = "1", "1"
+    dataset.Manufacturer = "GWMAKER"
+    return dataset
 
 
 def _usual(dataset: Dataset) -> Dataset:
@@ -231,9 +231,9 @@ def _pdf(dataset: Dataset) -> Dataset:
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    found = Dataset()
-    found.CodeValue, found.CodingSchemeDesignator, found.CodeMeaning = value, scheme, meaning
-    return found
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
 
 
 #: The kinds by the name that a check shows, and what completes each.

@@ -113,7 +113,7 @@ def tried(program: Program) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
 
 def _outcomes(program: Program) -> dict[tuple[str, str], _Failed | GatewayError | None]:
     """What became of each instance: None if it went on, an error if the profile means to keep it."""
-    found: dict[tuple[str, str], _Failed | GatewayError | None] = {}
+    outcomes: dict[tuple[str, str], _Failed | GatewayError | None] = {}
     stage = PixelStage(PixelSettings())
     try:
         treatment = Treatment(program, DEMONSTRATION_KEY, numbers=Numbers(), pixels=stage)
@@ -124,15 +124,15 @@ def _outcomes(program: Program) -> dict[tuple[str, str], _Failed | GatewayError 
                 with rules.open(path) as instance:
                     try:
                         with treatment.treat(treatment.admit(instance), opening=rules):
-                            found[one.kind, one.form] = None
+                            outcomes[one.kind, one.form] = None
                     except (*_MEANT, RejectedByRule) as meant:
-                        found[one.kind, one.form] = meant
+                        outcomes[one.kind, one.form] = meant
                     except InstanceError as failed:
-                        found[one.kind, one.form] = _failure(program, failed)
+                        outcomes[one.kind, one.form] = _failure(program, failed)
                 path.unlink()
     finally:
         stage.close()
-    return found
+    return outcomes
 
 
 def _failure(program: Program, error: InstanceError) -> _Failed | GatewayError:
@@ -166,11 +166,11 @@ def _of_element(program: Program, where: str, error: InstanceError) -> _Failed:
 
 
 def _by_failure(outcomes: dict[str, _Failed | GatewayError | None]) -> dict[_Failed, list[str]]:
-    found: dict[_Failed, list[str]] = {}
+    kinds: dict[_Failed, list[str]] = {}
     for kind, outcome in outcomes.items():
         if isinstance(outcome, _Failed):
-            found.setdefault(outcome, []).append(kind)
-    return found
+            kinds.setdefault(outcome, []).append(kind)
+    return kinds
 
 
 def _finding(failed: _Failed, which: str) -> Finding:

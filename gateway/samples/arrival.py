@@ -153,10 +153,10 @@ def _first(row: dict[str, Any], tag: str) -> str:
 
 def _first_part(content_type: str, body: bytes) -> bytes:
     """The content of the first part of a multipart body (RFC 2046 5.1.1); the body itself if it has no parts."""
-    found = re.search(r'boundary="?([^";]+)', content_type)
-    if found is None:
+    match = re.search(r'boundary="?([^";]+)', content_type)
+    if match is None:
         return body
-    boundary = b"--" + found.group(1).encode("ascii")
+    boundary = b"--" + match.group(1).encode("ascii")
     start = body.find(b"\r\n\r\n", body.find(boundary)) + 4
     end = body.find(b"\r\n" + boundary, start)
     return body[start : end if end >= 0 else None]

@@ -131,12 +131,12 @@ def examine(sample: Sample, arrived: Arrived) -> tuple[Finding, ...]:
         transfer_syntax=meta.TransferSyntaxUID,
         data_set=_META_START + meta.FileMetaInformationGroupLength,
     )
-    found = [planted for planted in sample.planted if _is_found(planted, arrived.dataset, file)]
-    elements = [*haystacks(meta), *haystacks(arrived.dataset)] if found else []
+    remaining = [planted for planted in sample.planted if _is_found(planted, arrived.dataset, file)]
+    elements = [*haystacks(meta), *haystacks(arrived.dataset)] if remaining else []
     # Most values are planted in several places: where one is now is asked once.
-    places = {planted.forms: _holding(planted.forms, elements) for planted in found}
+    places = {planted.forms: _holding(planted.forms, elements) for planted in remaining}
     return tuple(
-        Finding(sample, planted, places[planted.forms] if planted.forms else (planted.path,)) for planted in found
+        Finding(sample, planted, places[planted.forms] if planted.forms else (planted.path,)) for planted in remaining
     )
 
 
@@ -187,8 +187,8 @@ def print_report(report: CheckReport, console: Console, *, details: bool = False
             word = Text("held?", "yellow") if sample.may_be_held else Text("missing", "red")
             table.add_row(str(sample.number), sample.title, word, str(planted), "", "")
         else:
-            found = Text(str(len(findings)), "red" if findings else "green")
-            table.add_row(str(sample.number), sample.title, "yes", str(planted), str(planted - len(findings)), found)
+            count = Text(str(len(findings)), "red" if findings else "green")
+            table.add_row(str(sample.number), sample.title, "yes", str(planted), str(planted - len(findings)), count)
     console.print(table)
     rows = [finding for findings in report.findings.values() for finding in findings]
     if details:
@@ -206,12 +206,13 @@ def print_report(report: CheckReport, console: Console, *, details: bool = False
         console.print(Text(text), soft_wrap=True)
 
 
-def _summary(report: CheckReport, found: int) -> Text:
+def _summary(report: CheckReport, remaining: int) -> Text:
     arrived = [sample for sample in report.samples if sample.number in report.findings]
     planted = sum(len(sample.planted) for sample in arrived)
     text = (
         f"{len(arrived)} of {len(report.samples)} instances arrived; of {planted} planted identities in them "
-        f"{planted - found} are gone and {found} found; {len(report.missing)} missing, {report.unexpected} unexpected."
+        f"{planted - remaining} are gone and {remaining} found; {len(report.missing)} missing, "
+        f"{report.unexpected} unexpected."
     )
     return Text(text, "green" if report.clean else "red")
 
@@ -234,9 +235,9 @@ def _print_planted(report: CheckReport, console: Console) -> None:
     for sample in report.samples:
         if sample.number not in report.findings:
             continue
-        found = {id(finding.planted): finding for finding in report.findings[sample.number]}
+        by_identity = {id(finding.planted): finding for finding in report.findings[sample.number]}
         for planted in sample.planted:
-            finding = found.get(id(planted))
+            finding = by_identity.get(id(planted))
             state = Text("gone", "green") if finding is None else Text("found " + " ".join(finding.where), "red")
             table.add_row(str(sample.number), planted.kind, planted.path, _plain(planted.value), state)
     console.print(table)

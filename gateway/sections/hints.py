@@ -37,8 +37,8 @@ _MISSING_COLON: Final = re.compile(r"([A-Za-z][\w-]*)(?:\s+[\[{\"'].*)?")
 
 def meant_key(written: str, known: list[str]) -> str:
     """The key that a word stands for in another language or by another name; empty if none of ``known`` is it."""
-    found = _KEYS.get(written.lower().replace("_", "-"), "")
-    return found if found in known else ""
+    key = _KEYS.get(written.lower().replace("_", "-"), "")
+    return key if key in known else ""
 
 
 def of_type(kind: str, raw: str | None, known: list[str], *, inside_list: bool) -> str:

@@ -120,13 +120,13 @@ class Problems:
 
     def refuse(self) -> None:
         """Raise an error that tells all that was gathered, if anything was, in the order of the file."""
-        found: list[_Problem] = []
+        all_problems: list[_Problem] = []
         for error in self._errors:
             problems = error.facts["problems"]
             assert isinstance(problems, tuple)
-            found += [_Problem(place, text) for place, text, _ in problems]
-        if found:
-            raise self._document.source.error(sorted(dict.fromkeys(found), key=lambda one: one.place[1:]))
+            all_problems += [_Problem(place, text) for place, text, _ in problems]
+        if all_problems:
+            raise self._document.source.error(sorted(dict.fromkeys(all_problems), key=lambda one: one.place[1:]))
 
 
 def load_yaml(
@@ -175,13 +175,13 @@ def read_yaml(
 
 def _each_once(problems: Iterable[_Problem]) -> list[_Problem]:
     """The problems in the order of the file; what is true of a whole list is told of its first entry."""
-    found: list[_Problem] = []
+    told: list[_Problem] = []
     for one in sorted(problems, key=lambda one: one.place[1:]):
-        before = found[-1] if found else None
+        before = told[-1] if told else None
         same = before is not None and (before.place.line, before.text) == (one.place.line, one.text)
         if not (same and LISTS in one.text):
-            found.append(one)
-    return found
+            told.append(one)
+    return told
 
 
 def suggestion(word: str, words: Iterable[str]) -> str:
@@ -213,9 +213,9 @@ class _Source:
 
     def place(self, path: KeyPath) -> Place:
         for end in range(len(path), -1, -1):
-            found = self.values.get(path[:end])
-            if found is not None:
-                return found
+            place = self.values.get(path[:end])
+            if place is not None:
+                return place
         return Place(self.name, 1, 1)
 
     def error(self, problems: list[_Problem]) -> GatewayError:
@@ -345,7 +345,7 @@ class _Builder:
             self._open.pop()
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             place = self._source.at(key_node.start_mark)
             if not isinstance(key_node, ScalarNode) or not key_node.value:
@@ -353,12 +353,12 @@ class _Builder:
             key = key_node.value
             if key == "<<":
                 raise self._fail(place, "merge keys (<<) are not supported")
-            if key in found:
+            if key in mapping:
                 line = self._source.keys[(*path, key)].line
                 raise self._fail(place, f'the key "{key}" stands here a second time; the first is in line {line}')
             self._source.keys[(*path, key)] = place
-            found[key] = self._value(value_node, (*path, key))
-        return found
+            mapping[key] = self._value(value_node, (*path, key))
+        return mapping
 
     def _tag(self, node: Node, place: Place) -> GatewayError:
         """A tag, which hardly anybody means: a text that begins with an exclamation mark looks like one."""

@@ -113,13 +113,14 @@ def checked_password_hash(text: str) -> str:
     ValueError: it is not
     """
     try:
-        found = extract_parameters(text)
+        parameters = extract_parameters(text)
     except InvalidHashError:
-        found = None
-    if found is None or found.type is not Type.ID:
+        parameters = None
+    if parameters is None or parameters.type is not Type.ID:
         raise ValueError("a password hash is an Argon2id one: make it with `gateway access hash`")
     if not (
-        _LEAST_MEMORY_KIB <= found.memory_cost <= _MOST_MEMORY_KIB and _LEAST_PASSES <= found.time_cost <= _MOST_PASSES
+        _LEAST_MEMORY_KIB <= parameters.memory_cost <= _MOST_MEMORY_KIB
+        and _LEAST_PASSES <= parameters.time_cost <= _MOST_PASSES
     ):
         raise ValueError("this password hash costs too little or too much: make it with `gateway access hash`")
     return text

@@ -404,52 +404,52 @@ class Settings(Section):
 
     def warnings(self) -> list[str]:
         """What is allowed and hardly meant: shown by ``gateway config check`` and logged at start."""
-        found = []
+        warnings = []
         if self.sources is None:
-            found.append("sources: everybody who reaches the DICOM port may send")
-        found += self._open_doors()
+            warnings.append("sources: everybody who reaches the DICOM port may send")
+        warnings += self._open_doors()
         if self.storage.durability == "none":
-            found.append("storage.durability: a power loss loses acknowledged instances")
+            warnings.append("storage.durability: a power loss loses acknowledged instances")
         used = {name for project in self.projects.values() for name in project.destinations}
         routed = {route.project for route in self.routes}
         for number, route in enumerate(self.routes[:-1]):
             if route.is_unconditional:
-                found.append(f"routes[{number}]: matches everything, so the routes after it decide nothing")
+                warnings.append(f"routes[{number}]: matches everything, so the routes after it decide nothing")
                 break
         for name, destination in self.destinations.items():
             if name not in used:
-                found.append(f"destinations.{name}: no project delivers there")
-            found += [f"destinations.{name}: {one}" for one in destination.warnings()]
-        found += self._open_mouths()
+                warnings.append(f"destinations.{name}: no project delivers there")
+            warnings += [f"destinations.{name}: {one}" for one in destination.warnings()]
+        warnings += self._open_mouths()
         if self.routes:
-            found += [f"projects.{name}: no route leads there" for name in self.projects if name not in routed]
-        return found
+            warnings += [f"projects.{name}: no route leads there" for name in self.projects if name not in routed]
+        return warnings
 
     def _open_mouths(self) -> list[str]:
         """What is told in a way that hardly anybody means."""
-        found = []
+        warnings = []
         for name, one in (self.notifications or {}).items():
             plain = one.url.startswith("http:") if isinstance(one, WebhookNotification) else one.security == "none"
             if plain:
-                found.append(f"notifications.{name}: messages travel unencrypted")
+                warnings.append(f"notifications.{name}: messages travel unencrypted")
             elif not one.verify_tls:
-                found.append(f"notifications.{name}: the server's certificate is not checked")
+                warnings.append(f"notifications.{name}: the server's certificate is not checked")
             if isinstance(one, SmtpNotification) and one.pseudonyms:
-                found.append(f"notifications.{name}.pseudonyms: e-mail is kept in many places")
-        return found
+                warnings.append(f"notifications.{name}.pseudonyms: e-mail is kept in many places")
+        return warnings
 
     def _open_doors(self) -> list[str]:
         """What the listeners allow and hardly anybody means."""
-        found = []
+        warnings = []
         if self.dicom.tls is not None and self.dicom.accepts_plain:
-            found.append("dicom.plain: instances may still come unencrypted")
+            warnings.append("dicom.plain: instances may still come unencrypted")
         if self.users is None:
-            found.append(
+            warnings.append(
                 "users: there are none, so nobody but who has the token in the data, http.token, may ask over HTTP"
             )
         elif self.http.tls is None and not is_loopback(self.http.host):
-            found.append("http.tls: passwords and tokens travel unencrypted")
-        return found
+            warnings.append("http.tls: passwords and tokens travel unencrypted")
+        return warnings
 
 
 def _overridden(data: dict[Any, Any]) -> dict[Any, Any]:

@@ -34,10 +34,10 @@ def _each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str,
     """Bring every text into its one form."""
 
     def checked(values: tuple[str, ...]) -> tuple[str, ...]:
-        found = tuple(map(check, values))
-        if len(set(found)) < len(found):
+        texts = tuple(map(check, values))
+        if len(set(texts)) < len(texts):
             raise ValueError("something is listed twice")
-        return found
+        return texts
 
     return checked
 

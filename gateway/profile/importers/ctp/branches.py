@@ -60,16 +60,16 @@ def branches(script: Script, scope: Scope, outcomes: Outcomes) -> list[Branch]:
     ------
     NotTranslatable: a condition cannot be said in CEL, or there are too many ways
     """
-    found = [Branch((), ())]
+    combined = [Branch((), ())]
     for part in script:
         if isinstance(part, Call) and part.name in ("if", "select"):
             ways = _ways(part, scope, outcomes)
         else:
             ways = [Branch((), (part,))]
-        found = [Branch(one.guards + way.guards, one.script + way.script) for one in found for way in ways]
-        if len(found) > _MOST_BRANCHES:
+        combined = [Branch(one.guards + way.guards, one.script + way.script) for one in combined for way in ways]
+        if len(combined) > _MOST_BRANCHES:
             raise NotTranslatable(f"the script has more than {_MOST_BRANCHES} branches")
-    return [branch for branch in found if branch.when != "false"]
+    return [branch for branch in combined if branch.when != "false"]
 
 
 def _ways(call: Call, scope: Scope, outcomes: Outcomes) -> list[Branch]:
@@ -97,8 +97,8 @@ def _test(call: Call, outcomes: Outcomes) -> str:
         text = text.strip()
     reference = outcomes.reference(call.argument(0))
     try:
-        found = condition(reference, test, text, ignore_case=True)
+        expression = condition(reference, test, text, ignore_case=True)
     except Inexpressible as failed:
         raise NotTranslatable(str(failed)) from None
     outcomes.remarks += [(remark, "the condition of the rule") for remark in differences(reference, test)]
-    return found
+    return expression

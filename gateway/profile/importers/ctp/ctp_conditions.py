@@ -71,8 +71,8 @@ def condition(reference: Reference, test: Test, text: str = "", *, ignore_case: 
         return _of_nothing(test, text, ignore_case=ignore_case)
     name, row = _row(reference)
     if test in (Test.BLANK, Test.EXISTS):
-        found = f"size({_items(reference, name)}) > 0" if reference.path else f'present("{name}")'
-        return found if test is Test.EXISTS else negated(found)
+        expression = f"size({_items(reference, name)}) > 0" if reference.path else f'present("{name}")'
+        return expression if test is Test.EXISTS else negated(expression)
     if row.vr in _NOT_VALUES:
         raise Inexpressible(f"{name} has VR {row.vr}, which conditions do not compare")
     if reference.path:
@@ -165,7 +165,7 @@ def literal(text: str) -> str:
 
 def java_regex(pattern: str) -> str:
     """A Java pattern whose quoted stretches, between backslash Q and backslash E, are written as escapes."""
-    return _QUOTED.sub(lambda found: _escaped(found[1]), pattern)
+    return _QUOTED.sub(lambda stretch: _escaped(stretch[1]), pattern)
 
 
 def _row(reference: Reference) -> tuple[str, Entry]:
@@ -217,12 +217,12 @@ def _matches(value: str, pattern: str) -> str:
     whole = f"^(?:{java_regex(pattern)})$"
     if re.search(r"\[[^\]]*(?:\[|&&)", pattern):
         raise Inexpressible("the pattern holds a nested class")
-    found = f"{value}.matches({literal(whole)})"
+    expression = f"{value}.matches({literal(whole)})"
     try:
         cel.compile(f'"".matches({literal(whole)})').execute({})
     except Exception:  # noqa: BLE001 - the library raises what its regular expressions make of the pattern
         raise Inexpressible("the pattern is none that conditions understand") from None
-    return found
+    return expression
 
 
 def _compare_list(name: str, vr: str, test: Test, text: str, *, ignore_case: bool) -> str:
@@ -273,14 +273,14 @@ def _across(name: str, test: Test, parts: list[str], *, ignore_case: bool) -> st
 
 def _simple_pattern(name: str, pattern: str) -> tuple[Test, str]:
     """The plain test that a pattern stands for: ``.*DERIVED.*`` is contains."""
-    found = re.fullmatch(r"(\.\*)?(.*?)(\.\*)?", pattern, re.DOTALL)
-    assert found is not None
-    text = found[2]
+    match = re.fullmatch(r"(\.\*)?(.*?)(\.\*)?", pattern, re.DOTALL)
+    assert match is not None
+    text = match[2]
     if not text or _META.intersection(text) - {"-", "#", "&", "~"}:
         raise Inexpressible(f"{name} has several values, and the pattern goes across them")
-    if found[1] and found[3]:
+    if match[1] and match[3]:
         return Test.CONTAINS, text
-    return (Test.ENDS if found[1] else Test.STARTS if found[3] else Test.EQUALS), text
+    return (Test.ENDS if match[1] else Test.STARTS if match[3] else Test.EQUALS), text
 
 
 def _compare_numeric_text(name: str, vr: str, test: Test, text: str) -> str:

@@ -40,11 +40,11 @@ def read_lookup(text: str, *, file: str) -> dict[str, dict[str, str]]:
         if entries.setdefault(key, value.strip()) != value.strip():
             raise ProfileError(place=place, problem=f"the key stands in line {lines[key]} with another value")
         lines.setdefault(key, line)
-    found: dict[str, dict[str, str]] = {}
+    table: dict[str, dict[str, str]] = {}
     for key in entries:
         kind, _, name = key.partition("/")
-        found.setdefault(kind, {})[name] = _followed(entries, key, f"{file}:{lines[key]}")
-    return found
+        table.setdefault(kind, {})[name] = _followed(entries, key, f"{file}:{lines[key]}")
+    return table
 
 
 def table_csv(rows: Mapping[str, str], column: str) -> str:
@@ -60,14 +60,14 @@ def _entries(text: str, file: str) -> list[tuple[int, str, str]]:
     if not file.lower().endswith(".csv"):
         return [(entry.line, entry.key, entry.value) for entry in read_properties(text, file=file)]
     reader = csv.reader(StringIO(text, newline=""))
-    found: list[tuple[int, str, str]] = []
+    entries: list[tuple[int, str, str]] = []
     for record in reader:
         if not any(cell.strip() for cell in record):
             continue
         if len(record) != 2:
             raise ProfileError(place=f"{file}:{reader.line_num}", problem="a row has two cells: type/key and value")
-        found.append((reader.line_num, record[0], record[1]))
-    return found
+        entries.append((reader.line_num, record[0], record[1]))
+    return entries
 
 
 def _followed(entries: Mapping[str, str], key: str, place: str) -> str:

@@ -87,9 +87,9 @@ def parse_name(name: str) -> int | PrivateName:
     text = name.strip()
     if text[:1] + text[-1:] in ("[]", "()"):
         text = text[1:-1].strip()
-    found = tag_of(text) or _shortened().get(_shorten(text))
-    if found is not None:
-        return found
+    tag = tag_of(text) or _shortened().get(_shorten(text))
+    if tag is not None:
+        return tag
     if _HEX.fullmatch(text):
         return int(text, 16)
     pair = _HEX_PAIR.fullmatch(text)
@@ -137,12 +137,12 @@ def _shorten(name: str) -> str:
 @cache
 def _shortened() -> dict[str, int]:
     """Shortened keyword -> tag, without those that two keywords share."""
-    found: dict[str, int] = {}
+    tags: dict[str, int] = {}
     shared: set[str] = set()
     for keyword in keywords():
         short = _shorten(keyword)
         tag = tag_of(keyword)
         assert tag is not None
-        if found.setdefault(short, tag) != tag:
+        if tags.setdefault(short, tag) != tag:
             shared.add(short)
-    return {short: tag for short, tag in found.items() if short not in shared}
+    return {short: tag for short, tag in tags.items() if short not in shared}

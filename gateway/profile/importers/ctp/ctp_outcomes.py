@@ -136,10 +136,10 @@ class Outcomes:
         """
         if not argument.startswith(("@", "$")):
             return argument
-        found = self._parameters.get(argument[1:].strip())
-        if found is None:
+        value = self._parameters.get(argument[1:].strip())
+        if value is None:
             raise NotTranslatable(f"the script has no parameter {argument[:40]}")
-        return found.strip()
+        return value.strip()
 
     def affixed(self, placeholder: str, affix: Affix) -> str:
         """A pseudonym's format.
@@ -213,16 +213,16 @@ class Outcomes:
         """The branch without ``@always()``, its parameters filled in, neighbouring texts joined."""
         parts: list[str | Call] = []
         for part in branch:
-            found: str | Call = part
+            filled: str | Call = part
             if isinstance(part, Call):
                 if part.name == "always":
                     continue
                 if part.name == "param":
-                    found = self.parameter(part.argument(0) or "@")
-            if isinstance(found, str) and parts and isinstance(parts[-1], str):
-                parts[-1] += found
+                    filled = self.parameter(part.argument(0) or "@")
+            if isinstance(filled, str) and parts and isinstance(parts[-1], str):
+                parts[-1] += filled
             else:
-                parts.append(found)
+                parts.append(filled)
         return parts
 
     def _text(self, text: str, *, always: bool) -> list[Outcome]:
@@ -253,10 +253,10 @@ class Outcomes:
                 return self._around(affix)
             raise NotTranslatable(f"text around @{call.name}")
         if call.name in _WITH_ALWAYS:
-            found: list[Outcome] = getattr(self, f"_{call.name}")(call, always=always)
+            outcomes: list[Outcome] = getattr(self, f"_{call.name}")(call, always=always)
         else:
-            found = getattr(self, f"_{call.name}")(call)
-        return found
+            outcomes = getattr(self, f"_{call.name}")(call)
+        return outcomes
 
     def _around(self, affix: Affix) -> list[Outcome]:
         before, after = (text.replace("\\", r"\\") for text in (affix.before, affix.after))
@@ -430,10 +430,10 @@ class Outcomes:
             if default:
                 raise NotTranslatable("a copy of another element with a default")
             return [self._copy(call, always=always)]
-        found = [Outcome("keep")]
+        outcomes = [Outcome("keep")]
         if default:
-            found.append(self._write("insert" if always else "replace", default, self._absent()))
-        return found
+            outcomes.append(self._write("insert" if always else "replace", default, self._absent()))
+        return outcomes
 
     def _copy(self, call: Call, *, always: bool, when: str = "") -> Outcome:
         source = self.reference(call.argument(0))
@@ -451,23 +451,23 @@ class Outcomes:
         return Outcome("copy", display(tag), when=when, top_only=True)
 
     def _require(self, call: Call, *, always: bool) -> list[Outcome]:
-        found = [Outcome("keep")]
+        outcomes = [Outcome("keep")]
         if not always or not call.arguments:
             if always:
                 self.remarks.append(("CTP inserts an empty element where it is missing", "it is not inserted"))
-            return found
+            return outcomes
         absent = self._absent()
         source = self.reference(call.argument(0))
         default = call.argument(1)
         if default:
-            found.append(self._write("insert", default, absent))
+            outcomes.append(self._write("insert", default, absent))
         if source.top_level != self._tag:
             try:
                 there = condition(source, Test.EXISTS)
             except Inexpressible as failed:
                 raise NotTranslatable(str(failed)) from None
-            found.append(self._copy(call, always=True, when=f"{absent} && {there}"))
-        return found
+            outcomes.append(self._copy(call, always=True, when=f"{absent} && {there}"))
+        return outcomes
 
     def _present(self) -> str:
         try:

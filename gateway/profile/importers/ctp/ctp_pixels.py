@@ -26,7 +26,7 @@ _HELD: Final = {
 
 def is_pixel_script(text: str) -> bool:
     """Whether ``text`` is a script of the DicomPixelAnonymizer rather than of the DicomFilter."""
-    return any(found["areas"].strip() for found in _SIGNATURE.finditer(text))
+    return any(signature["areas"].strip() for signature in _SIGNATURE.finditer(text))
 
 
 def import_pixels(text: str, *, file: str, draft: Draft) -> None:
@@ -41,17 +41,17 @@ def import_pixels(text: str, *, file: str, draft: Draft) -> None:
     file: its name, for comments and reasons
     draft: gets the rules, and what is not carried over as it was
     """
-    for found in _SIGNATURE.finditer(text):
-        if not found["areas"].strip():
+    for signature in _SIGNATURE.finditer(text):
+        if not signature["areas"].strip():
             continue
-        line = text.count("\n", 0, found.start()) + 1
+        line = text.count("\n", 0, signature.start()) + 1
         place = f"{file}:{line}"
-        script = " ".join(f"{{{found['test'].strip()}}} {found['areas'].strip()}".split())[:_LONGEST_SCRIPT]
+        script = " ".join(f"{{{signature['test'].strip()}}} {signature['areas'].strip()}".split())[:_LONGEST_SCRIPT]
         because = f"the CTP script {file}, line {line}, blanks a part of such images"
         try:
-            condition, remarks = filter_condition(found["test"])
+            condition, remarks = filter_condition(signature["test"])
         except FilterError as failed:
-            held = _widest(found["test"])
+            held = _widest(signature["test"])
             if held != "false":
                 draft.pixels.append(PixelMask((), "" if held == "true" else held, because))
             draft.not_carried.append(NotCarried(place, script, str(failed), _HELD.get(held, f"held: {held}")))
@@ -61,7 +61,7 @@ def import_pixels(text: str, *, file: str, draft: Draft) -> None:
             draft.not_carried.append(NotCarried(place, script, why, "nothing; instances of risky kinds are held"))
             continue
         draft.not_carried += [NotCarried(place, script, why, "the condition of the mask") for _, why in remarks]
-        areas = _areas(found["areas"])
+        areas = _areas(signature["areas"])
         if areas is None:
             why = "an area is not (x,y,width,height) of an image"
             draft.not_carried.append(NotCarried(place, script, why, "such images are held"))
@@ -81,7 +81,7 @@ def _areas(text: str) -> tuple[str, ...] | None:
 
     CTP's ranges include their ends, so that it blanks a column and a row more than the script says.
     """
-    found = []
+    rectangles = []
     for area in _AREA.findall(text):
         numbers = area.split(",")
         if len(numbers) != 4 or not all(_NUMBER.fullmatch(number) for number in numbers):
@@ -92,5 +92,5 @@ def _areas(text: str) -> tuple[str, ...] | None:
         sizes = [
             "-" if start < 0 and size + 1 >= -start else str(size + 1) for start, size in ((x, width), (y, height))
         ]
-        found.append(f"[{x}, {y}, {sizes[0]}, {sizes[1]}]")
-    return tuple(found)
+        rectangles.append(f"[{x}, {y}, {sizes[0]}, {sizes[1]}]")
+    return tuple(rectangles)

@@ -103,10 +103,10 @@ class _Parser:
         self.remarks: dict[tuple[int, str], None] = {}
 
     def parse(self) -> str:
-        found = self._sum()
+        expression = self._sum()
         if self._next():
             raise self._error(f'"{self._next()}" stands where the filter should end')
-        return found
+        return expression
 
     def _error(self, problem: str) -> FilterError:
         return FilterError(problem, self._line())
@@ -149,16 +149,16 @@ class _Parser:
             if following == "!":
                 self._position += 1
                 self._positive = not self._positive
-                found = negated(self._factor())
+                expression = negated(self._factor())
                 self._positive = not self._positive
-                return found
+                return expression
             if following == "(":
                 self._position += 1
-                found = self._sum()
+                expression = self._sum()
                 if self._next() != ")":
                     raise self._error("a parenthesis is not closed")
                 self._position += 1
-                return found
+                return expression
             if following.isalpha() or following in ("[", "_"):
                 return self._operand()
             raise self._error(f'"{following}" stands where a test should begin' if following else "a test is missing")
@@ -181,11 +181,11 @@ class _Parser:
         test, ignore_case = METHODS[method]
         try:
             reference = parse_reference(identifier)
-            found = condition(reference, test, quoted[1:-1], ignore_case=ignore_case)
+            expression = condition(reference, test, quoted[1:-1], ignore_case=ignore_case)
         except (Inexpressible, UnknownElement) as failed:
             return self._unsaid(str(failed))
         self.remarks.update(((self._line(), remark), None) for remark in differences(reference, test))
-        return found
+        return expression
 
     def _unsaid(self, problem: str) -> str:
         """What stands for a test that cannot be said."""
@@ -202,7 +202,7 @@ class _Parser:
             if character == '"':
                 quoted = not quoted
             elif character == delimiter and not quoted:
-                found = self._text[self._position : position].strip()
+                part = self._text[self._position : position].strip()
                 self._position = position + 1
-                return found
+                return part
         raise self._error("a quotation mark is not closed" if quoted else f'"{delimiter}" is missing')

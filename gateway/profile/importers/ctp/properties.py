@@ -83,13 +83,13 @@ def _split(line: str) -> tuple[str, str, str]:
 
 
 def _unescaped(text: str, place: str) -> str:
-    found: list[str] = []
+    characters: list[str] = []
     position = 0
     while position < len(text):
         character = text[position]
         position += 1
         if character != "\\":
-            found.append(character)
+            characters.append(character)
             continue
         following = text[position : position + 1]
         position += 1
@@ -98,7 +98,7 @@ def _unescaped(text: str, place: str) -> str:
             position += 4
             if len(digits) != 4 or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
                 raise ProfileError(place=place, problem="a \\u escape has four hexadecimal digits")
-            found.append(chr(int(digits, 16)))
+            characters.append(chr(int(digits, 16)))
         else:
-            found.append(_ESCAPES.get(following, following))
-    return "".join(found)
+            characters.append(_ESCAPES.get(following, following))
+    return "".join(characters)

@@ -129,8 +129,8 @@ def _call(text: str, start: int, depth: int) -> tuple[Call, int]:
             raise ScriptError(f"a brace of @{name} is not closed")
         blocks.append(parse_script(text[brace + 1 : closing], depth=depth + 1))
         position = closing + 1
-    found = tuple(arguments) if arguments != [""] else ()
-    return Call(name, found, tuple(blocks)), position
+    given = tuple(arguments) if arguments != [""] else ()
+    return Call(name, given, tuple(blocks)), position
 
 
 def _delimiter(text: str, start: int, delimiters: str, opening: str) -> int:

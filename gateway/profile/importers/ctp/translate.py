@@ -215,16 +215,16 @@ class Translation:
             return
         outcomes = self._outcomes(0x00000000)
         try:
-            found = [one for branch in branches(script, "top", outcomes) for one in outcomes.of(branch.script)]
+            results = [one for branch in branches(script, "top", outcomes) for one in outcomes.of(branch.script)]
         except NotTranslatable as failed:
             if mentions(script, "quarantine", "skip"):
                 self._hold_all(rule, str(failed))
             self._report(rule.line, rule.script, str(failed), _REMOVED)
             return
-        if any(one.action == "hold" for one in found):
+        if any(one.action == "hold" for one in results):
             self._hold_all(rule, "conditions do not see whether a private element is there")
-        elif len(found) == 1 and found[0].action in ("keep", "empty"):
-            self._add(Phase.ELEMENTS, str(element), found[0], comment=self._comment(rule))
+        elif len(results) == 1 and results[0].action in ("keep", "empty"):
+            self._add(Phase.ELEMENTS, str(element), results[0], comment=self._comment(rule))
         else:
             self._report(rule.line, rule.script, "private elements are kept, emptied or removed", _REMOVED)
 
@@ -285,11 +285,11 @@ class Translation:
         when = "" if way.when == "true" else way.when
         target = {"any": name, "top": f"/{name}", "items": f"**/{name}"}[scope]
         try:
-            found = outcomes.of(way.script)
+            results = outcomes.of(way.script)
         except NotTranslatable as failed:
             self._fall_back(rule, str(failed), failed.what_instead, target=target, when=when)
             return
-        for outcome in found:
+        for outcome in results:
             if outcome.action == "hold":
                 self._hold_element(rule, tag, scope, way)
                 if scope == "any":
@@ -308,7 +308,7 @@ class Translation:
             if outcome.top_only and scope == "items":
                 self._fall_back(rule, f"{outcome.action} works at the top level", target=target, when=when)
                 continue
-            if outcome.top_only and scope == "any" and len(found) == 1:
+            if outcome.top_only and scope == "any" and len(results) == 1:
                 self._add_fallback(tag, name, comment)
             if outcome.action == "keep" and entry_vr(tag) in ("DA", "DT"):
                 self._draft.dates_kept = True
@@ -415,15 +415,15 @@ class Translation:
 
 def _proposed(group: int | None) -> str:
     """What layers vouch for of private elements, of one group or of all, with their creators."""
-    found = []
+    proposals = []
     for layer, rows in (
         ("retain-safe-private", ((place[0], place[2]) for place in SAFE_PRIVATE)),
         ("retain-acquisition-private", ((place[0], row.creator) for place, row in ACQUISITION_PRIVATE.items())),
     ):
         creators = sorted({creator for one, creator in rows if group in (None, one)})
         if creators:
-            found.append(f"use: [{layer}] keeps what is known of {', '.join(creators)}")
-    return "; ".join(found) or "no layer knows anything of this group"
+            proposals.append(f"use: [{layer}] keeps what is known of {', '.join(creators)}")
+    return "; ".join(proposals) or "no layer knows anything of this group"
 
 
 def entry_vr(tag: int) -> str:

@@ -48,12 +48,12 @@ def quoted(text: str) -> str:
 
 
 def _decisive(rules: Iterable[Rule]) -> list[Rule]:
-    found: dict[tuple[str, str, bool], Rule] = {}
+    decisive: dict[tuple[str, str, bool], Rule] = {}
     for rule in sorted(rules, key=lambda rule: rule.phase):
         key = (rule.target, rule.when, rule.outcome.top_only)
-        found.pop(key, None)
-        found[key] = rule
-    return list(found.values())
+        decisive.pop(key, None)
+        decisive[key] = rule
+    return list(decisive.values())
 
 
 def _lines(draft: Draft) -> Iterator[str]:
