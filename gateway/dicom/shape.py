@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 __all__ = ["Mark", "Shape", "Step", "Stretch"]
@@ -124,7 +125,15 @@ class Shape:
         return not is_first and self._misses < _MISSES + self._hits // _FOR_EACH
 
     def learn(self, head: bytes, marks: Sequence[Mark]) -> None:
-        """Take what was met in an instance for the shape of the next ones."""
+        """Take what was met in an instance for the shape of the next ones, if it stands in the order of the standard.
+
+        In any other, what is passed by because it is the same would count before it has been compared, and of an
+        element that comes twice the wrong one would.
+        """
+        wanted = [mark.tag or 0 for mark in marks if mark.step in (Step.KEEP, Step.SAME)]
+        if any(one >= next_one for one, next_one in pairwise(wanted)):
+            self.forget()
+            return
         self._marks = list(marks)
         self._head = head[: marks[-1].end] if marks else b""
         self._lay()

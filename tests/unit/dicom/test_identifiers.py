@@ -313,3 +313,60 @@ def test_what_is_learnt_of_an_instance_changes_nothing_in_the_next(tmp_path: Pat
         passed.append(bool(before) and shape.stretches is before)
     # It is of use, but where there are other elements each time: what changes is known by the last.
     assert passed[-1] or name in UNLIKE
+
+
+def laid(*elements: tuple[int, str]) -> bytes:
+    """A data set with these elements in this order, in explicit VR little endian."""
+    kinds = {0x00080050: b"SH", 0x00100020: b"LO", 0x0020000D: b"UI", 0x0020000E: b"UI", 0x7FE00010: b"UI"}
+    return b"".join(
+        tag.to_bytes(4, "little")[2:] + tag.to_bytes(4, "little")[:2] + kinds[tag] + len(text).to_bytes(2, "little")
+        + text.encode("ascii")
+        for tag, text in elements
+    )  # fmt: skip
+
+
+ACCESSION, PATIENT, STUDY, SERIES_UID, PIXELS = (0x00080050, 0x00100020, 0x0020000D, 0x0020000E, 0x7FE00010)
+#: Instances of one layout, in the order in which they come; of the last, what those before had says nothing.
+DISORDER: dict[str, list[bytes]] = {
+    # The series is the last element that is wanted, but where it stands before the others.
+    "the series before the patient": [
+        laid((ACCESSION, "A1"), (STUDY, "1.2."), (SERIES_UID, series), (PATIENT, patient), (PIXELS, "12"))
+        for series, patient in (("1.1.", "P1"), ("1.1.", "P1"), ("1.2.", "P1"), ("1.3.", "P1"), ("1.3.", "P2"))
+    ],
+    "the series before the study": [
+        laid((ACCESSION, "A1"), (PATIENT, "P1"), (SERIES_UID, series), (STUDY, study), (PIXELS, "12"))
+        for series, study in (("1.1.", "1.1."), ("1.1.", "1.1."), ("1.2.", "1.1."), ("1.3.", "1.1."), ("1.3.", "1.2."))
+    ],
+    # Of an element that comes twice the last counts.
+    "two patients": [
+        laid(
+            (ACCESSION, "A1"), (PATIENT, first), (PATIENT, "P9"), (STUDY, "1.2."), (SERIES_UID, "1.1."), (PIXELS, "12")
+        )
+        for first in ("P1", "P1", "P2", "P3", "P4")
+    ],
+    "two accession numbers": [
+        laid(
+            (ACCESSION, "A1"), (ACCESSION, last), (PATIENT, "P9"), (STUDY, "1.2."), (SERIES_UID, "1.1."), (PIXELS, "12")
+        )
+        for last in ("A2", "A2", "A3", "A4", "A1")
+    ],
+}
+
+
+@pytest.mark.parametrize("name", DISORDER)
+def test_p14_no_instance_is_known_by_what_another_one_said(name: str) -> None:
+    shape = Shape()
+    for content in DISORDER[name]:
+        learnt, plain = (
+            read_identifiers(
+                Path,  # everything is at hand
+                offset=0,
+                length=len(content),
+                syntax=transfer_syntax(uid.ExplicitVRLittleEndian),
+                instance_uid="1.2",
+                head=content,
+                shape=one,
+            )
+            for one in (shape, None)
+        )
+        assert learnt == plain
