@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any, Final
 
+from gateway.service.group_signals import hold_group_signals
+
 #: Standard input, output and error.
 _STREAMS: Final = 3
 
@@ -47,6 +49,7 @@ def _fork(_path: bytes, arguments: Sequence[Any], descriptors: Sequence[int]) ->
         return pid
     status = 1
     try:
+        hold_group_signals()
         kept = sorted({*range(_STREAMS), *descriptors})
         for low, high in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
             os.closerange(low + 1, high)

@@ -30,6 +30,7 @@ from gateway.metrics import Metrics
 from gateway.privacy import make_private
 from gateway.profile import Program
 from gateway.service.at_work import AtWork, Board
+from gateway.service.group_signals import heed_group_signals
 from gateway.service.signals import calling
 from gateway.settings.configuration import Settings
 
@@ -207,6 +208,7 @@ def _main(
     with calling({signal.SIGTERM: stopping.set}, afterwards=signal.SIG_IGN):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the supervisor decides
+        heed_group_signals()
         make_private()
         configure_logging(format=settings.log.format, level=settings.log.level)
         structlog.contextvars.bind_contextvars(worker=name)
