@@ -91,9 +91,9 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
     RuleFailed: the program holds where a word is not known
     """
     received = {
-        found[0]: _text(host.buffer, found, sets)
+        element[0]: _text(host.buffer, element, sets)
         for tag in CODED
-        if (found := find(elements, tag)) is not None and found[5] is None
+        if (element := find(elements, tag)) is not None and element[5] is None
     }
     public = _public(tuple(received.items()))
     written = dict(public if public is not None else _private(_Voices(host.key, host.cleaner), tuple(received.items())))
@@ -112,18 +112,18 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
 @lru_cache(maxsize=_MOST_REMEMBERED)
 def _public(received: tuple[tuple[int, str], ...]) -> tuple[tuple[int, str], ...] | None:
     """What is written of an entry of which everything is public knowledge; None if anything is not."""
-    found = dict(received)
-    scheme, version = found.get(_DESIGNATOR, ""), found.get(_VERSION, "")
-    values = [found[tag] for tag in _CODE_VALUES if found.get(tag)]
+    texts = dict(received)
+    scheme, version = texts.get(_DESIGNATOR, ""), texts.get(_VERSION, "")
+    values = [texts[tag] for tag in _CODE_VALUES if texts.get(tag)]
     if not is_public(scheme) or (version and not _PLAIN_VERSION.fullmatch(version)):
         return None
     if not all(coded_concepts.meaning_of(scheme, value) or (scheme == _UCUM and is_unit(value)) for value in values):
         return None
-    if found.get(_CODE_MEANING):
+    if texts.get(_CODE_MEANING):
         if not values:
             return None
-        found[_CODE_MEANING] = _known_meaning(scheme, values[0], found[_CODE_MEANING])
-    return tuple(found.items())
+        texts[_CODE_MEANING] = _known_meaning(scheme, values[0], texts[_CODE_MEANING])
+    return tuple(texts.items())
 
 
 def _known_meaning(scheme: str, code: str, received: str) -> str:
@@ -193,14 +193,14 @@ def code_of(buffer: Buffer, elements: list[Element], sets: CharacterSets) -> tup
 
 def text_of(buffer: Buffer, elements: list[Element], tag: int, sets: CharacterSets) -> str:
     """The text of an element of a level without padding; empty if it is absent."""
-    found = find(elements, tag)
-    return "" if found is None else decode_element(buffer, found, sets).text.strip("\0 ")
+    element = find(elements, tag)
+    return "" if element is None else decode_element(buffer, element, sets).text.strip("\0 ")
 
 
 def raw_of(buffer: Buffer, elements: list[Element], tag: int) -> bytes:
     """The encoded value of an element of a level; empty if it is absent."""
-    found = find(elements, tag)
-    return b"" if found is None else bytes(buffer[found[3] : found[4]])
+    element = find(elements, tag)
+    return b"" if element is None else bytes(buffer[element[3] : element[4]])
 
 
 def _text(buffer: Buffer, element: Element, sets: CharacterSets) -> str:

@@ -151,15 +151,17 @@ class Contexts:
     def _speaking(self, instance: Instance) -> tuple[int, ...] | None:
         """Numbers of the elements between runs that may tell something; None where one has items without saying so."""
         gatherer = _Gatherer(instance.buffer, self._program)
-        found: list[int] = []
+        numbers: list[int] = []
         first = 0
         for raw, elements in instance.parts:
             if not raw:
-                found += [first + number for number, element in enumerate(elements) if not gatherer.is_silent(element)]
+                numbers += [
+                    first + number for number, element in enumerate(elements) if not gatherer.is_silent(element)
+                ]
             first += len(elements)
         # How items in VR UN are encoded may be told by what follows.
-        speaking = [instance.elements[number] for number in found]
-        return None if any(one[1] != b"SQ" and one[5] is not None for one in speaking) else tuple(found)
+        speaking = [instance.elements[number] for number in numbers]
+        return None if any(one[1] != b"SQ" and one[5] is not None for one in speaking) else tuple(numbers)
 
     def _known_context(self, told: tuple[_Told, ...]) -> Context:
         context = self._known.get(told)
@@ -226,9 +228,9 @@ class _Gatherer:
     def _coded(self, elements: list[Element], kind: Kind) -> None:
         """Code Value and Code Meaning of a person or an institution (PS3.3 section 8.8)."""
         for tag, meant in _CODED[kind]:
-            found = find(elements, tag)
-            if found is not None and found[5] is None:
-                self._found.append((meant, found[1], bytes(self._buffer[found[3] : found[4]])))
+            element = find(elements, tag)
+            if element is not None and element[5] is None:
+                self._found.append((meant, element[1], bytes(self._buffer[element[3] : element[4]])))
 
 
 def _context_of(told: tuple[_Told, ...]) -> Context:

@@ -211,8 +211,8 @@ def _written(day: date) -> str:
 
 
 def _parts(text: str) -> tuple[str, str, str] | None:
-    found = _DATE.fullmatch(text)
-    return None if found is None else (found[1], found[3], found[4])
+    match = _DATE.fullmatch(text)
+    return None if match is None else (match[1], match[3], match[4])
 
 
 def _shifted_date(text: str, days: int) -> str | None:
@@ -226,17 +226,17 @@ def _shifted_date(text: str, days: int) -> str | None:
 
 
 def _shifted_moment(text: str, days: int) -> str | None:
-    found = _MOMENT.fullmatch(text)
-    if found is None:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
         return None
-    year, month, day = found["year"], found["month"] or "", found["day"] or ""
+    year, month, day = match["year"], match["month"] or "", match["day"] or ""
     if f"{year}{month}{day}" in PLACEHOLDERS:
         return text
     moved = _moved(_day(year, month or "01", day or "01"), days)
     if moved is None:
         return None
     precision = len(year + month + day)
-    return _written(moved)[:precision] + (found["clock"] or "") + (found["offset"] or "")
+    return _written(moved)[:precision] + (match["clock"] or "") + (match["offset"] or "")
 
 
 def _shifted_text(text: str, days: int) -> str | None:
@@ -257,11 +257,11 @@ def _hour(text: str) -> str | None:
 
 
 def _coarse_moment(text: str, to: Literal["hour", "remove"]) -> str | None:
-    found = _MOMENT.fullmatch(text)
-    if found is None:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
         return None
-    day = found["year"] + (found["month"] or "") + (found["day"] or "")
-    return day if to == "remove" else day + (found["clock"] or "")[:2] + (found["offset"] or "")
+    day = match["year"] + (match["month"] or "") + (match["day"] or "")
+    return day if to == "remove" else day + (match["clock"] or "")[:2] + (match["offset"] or "")
 
 
 def _coarse_text(raw: bytes, to: Literal["hour", "remove"], *, unknown: bool) -> bytes:
@@ -270,11 +270,11 @@ def _coarse_text(raw: bytes, to: Literal["hour", "remove"], *, unknown: bool) ->
     Where nobody knows the VR, six digits that can be a time are taken for one.
     """
     text = raw.decode("latin-1").strip("\0 ")
-    found = _MOMENT.fullmatch(text)
-    if found is not None and len(found["clock"] or "") > len("HH"):
+    match = _MOMENT.fullmatch(text)
+    if match is not None and len(match["clock"] or "") > len("HH"):
         return (
             raw
-            if _day(found["year"], found["month"], found["day"]) is None
+            if _day(match["year"], match["month"], match["day"]) is None
             else ((_coarse_moment(text, to) or "").encode("ascii"))
         )
     if unknown and len(text) >= len("HHMMSS") and _TIME.fullmatch(text):
@@ -293,7 +293,7 @@ def _truncated_date(text: str, to: Literal["year", "month"]) -> str | None:
 
 
 def _truncated_moment(text: str, to: Literal["year", "month"]) -> str | None:
-    found = _MOMENT.fullmatch(text)
-    if found is None or _day(found["year"], found["month"] or "01", found["day"] or "01") is None:
+    match = _MOMENT.fullmatch(text)
+    if match is None or _day(match["year"], match["month"] or "01", match["day"] or "01") is None:
         return None
-    return found["year"] if to == "year" else found["year"] + (found["month"] or "")
+    return match["year"] if to == "year" else match["year"] + (match["month"] or "")

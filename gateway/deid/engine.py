@@ -314,8 +314,8 @@ class _Run:
             if private and tag in private:
                 replaced = private[tag][0]
             else:
-                found = special if tag in special else rules
-                rule = found[tag] if tag in found else remove_private if tag & _ODD_GROUP else rule_of(tag)
+                table = special if tag in special else rules
+                rule = table[tag] if tag in table else remove_private if tag & _ODD_GROUP else rule_of(tag)
                 if rule is None:
                     replaced = kept(element, level)
                 elif rule.verb is Verb.REMOVE:
@@ -526,14 +526,14 @@ class _Run:
 
     def _private(self, level: Level) -> dict[int, tuple[list[Piece] | None, Action]]:
         """What becomes of the private elements that do not simply go, and of the creators of those that stay."""
-        found = self._plan.private.find(self.buffer, level.elements, self._known)
-        if not found:
+        decided = self._plan.private.find(self.buffer, level.elements, self._known)
+        if not decided:
             return {}
         done: dict[int, tuple[list[Piece] | None, Action]] = {}
         creators: dict[int, tuple[list[Piece] | None, Action]] = {}
         for element in level.elements:
             tag = element[0]
-            private = found.get(tag)
+            private = decided.get(tag)
             if private is None:
                 continue
             replaced = self._private_element(element, private, level)

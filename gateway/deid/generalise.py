@@ -42,11 +42,11 @@ def generalise(options: Bins | Rounding | Prefix, text: str) -> str | None:
 
 def _binned(bins: Bins, text: str) -> str | None:
     """The first year of the age's bin; from the top on, the top (45 CFR 164.514(b)(2)(i)(C): over 89 is one group)."""
-    found = _AGE.fullmatch(text)
-    if found is None:
+    age = _AGE.fullmatch(text)
+    if age is None:
         return None
-    numerator, denominator = _PER_YEAR[found[2]]
-    years = int(found[1]) * denominator // numerator
+    numerator, denominator = _PER_YEAR[age[2]]
+    years = int(age[1]) * denominator // numerator
     if bins.top is not None and years >= bins.top:
         years = bins.top
     else:

@@ -205,14 +205,14 @@ class Guards:
 
     def _guards_between(self, instance: Instance) -> tuple[tuple[int, Guard], ...]:
         """The numbers of the elements between the runs that have a guard, which data sets of one make share."""
-        found: list[tuple[int, Guard]] = []
+        guarded: list[tuple[int, Guard]] = []
         first = 0
         for raw, elements in instance.parts:
             if not raw:
                 guards = ((number, self._guard(element[0])) for number, element in enumerate(elements, first))
-                found += [(number, guard) for number, guard in guards if guard is not None]
+                guarded += [(number, guard) for number, guard in guards if guard is not None]
             first += len(elements)
-        return tuple(found)
+        return tuple(guarded)
 
     def _guard(self, tag: int) -> Guard | None:
         """As ``at``, at the top level; private elements are looked at elsewhere."""

@@ -58,9 +58,9 @@ class _Known(NamedTuple):
 
 @cache
 def _known() -> _Known:
-    found = yaml.safe_load((files("gateway.deid") / "data" / "icc-texts.yaml").read_text(encoding="ascii"))
-    texts = frozenset(text.lower() for text in found["texts"])
-    return _Known(texts, frozenset(found["words"].split()), frozenset(found["signatures"].split()))
+    listed = yaml.safe_load((files("gateway.deid") / "data" / "icc-texts.yaml").read_text(encoding="ascii"))
+    texts = frozenset(text.lower() for text in listed["texts"])
+    return _Known(texts, frozenset(listed["words"].split()), frozenset(listed["signatures"].split()))
 
 
 def cleaned(received: bytes) -> bytes | None:
@@ -216,11 +216,11 @@ def _neutral(kind: bytes, length: int) -> bytes:
     """A value of a text type and of ``length`` bytes that says nothing."""
     text = _NEUTRAL.encode("ascii") + b"\0"
     if kind == b"text":
-        found = text
+        value = text
     elif kind == b"desc":
-        found = pack(">I", len(text)) + text + bytes(4 + 4 + 2 + 1 + _SCRIPT_LENGTH)
+        value = pack(">I", len(text)) + text + bytes(4 + 4 + 2 + 1 + _SCRIPT_LENGTH)
     else:
         encoded = _NEUTRAL.encode("utf-16-be")
-        found = pack(">II4sII", 1, _ROW, b"enUS", len(encoded), 16 + _ROW) + encoded
+        value = pack(">II4sII", 1, _ROW, b"enUS", len(encoded), 16 + _ROW) + encoded
     # Where it does not fit there is no text.
-    return (kind + bytes(4) + (found if 8 + len(found) <= length else b"")).ljust(length, b"\0")
+    return (kind + bytes(4) + (value if 8 + len(value) <= length else b"")).ljust(length, b"\0")

@@ -64,13 +64,13 @@ def changed(pixels: PixelChange) -> dict[int, Insert]:
     ------
     InstanceError: an element lacks its header
     """
-    found = {}
+    inserts = {}
     for tag, parts in pixels.elements.items():
         first = parts[0] if parts else b""
         if not isinstance(first, bytes) or (parts is not None and not first):
             raise InstanceError(reason=f"{show(tag)} was written without its header")
-        found[tag] = Insert(tag, first, _WRITTEN if first else _GONE, parts[1:] if parts else ())
-    return found
+        inserts[tag] = Insert(tag, first, _WRITTEN if first else _GONE, parts[1:] if parts else ())
+    return inserts
 
 
 def changed_items(pixels: PixelChange) -> dict[int, tuple[Insert, ...]]:

@@ -142,9 +142,9 @@ def _made(
             steps.append((KEEP, number, number, None, Verb.KEEP))
     steps.extend((PUT, number, -1, None, Verb.INSERT) for number in range(waiting, len(inserts)))
     guarded = [
-        (number, found.guard)
+        (number, decided.guard)
         for number, element in enumerate(elements)
-        if (found := private.get(element[0])) is not None and found.guard is not None
+        if (decided := private.get(element[0])) is not None and decided.guard is not None
     ]
     return Layout(tuple(steps), counts, tuple(guarded))
 

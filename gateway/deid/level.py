@@ -83,10 +83,10 @@ class Level:
 
 def sets_of(buffer: Buffer, elements: list[Element], outer: CharacterSets) -> CharacterSets:
     """The character sets that hold in a data set or item: its own, or those around it (PS3.3 C.12.1.1.2)."""
-    found = find(elements, SPECIFIC_CHARACTER_SET)
-    if found is None or found[5] is not None or found[3] == found[4]:
+    declared = find(elements, SPECIFIC_CHARACTER_SET)
+    if declared is None or declared[5] is not None or declared[3] == declared[4]:
         return outer
-    return output_sets(bytes(buffer[found[3] : found[4]]), outer.alphabet)
+    return output_sets(bytes(buffer[declared[3] : declared[4]]), outer.alphabet)
 
 
 class Rope:

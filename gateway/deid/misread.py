@@ -48,12 +48,12 @@ def masked(text: str) -> str:
     if text.isascii():
         return text
     return _CHUNK.sub(
-        lambda found: found.group() if _is_read_well(found.group()) else _UNKNOWN * len(found.group()), text
+        lambda match: match.group() if _is_read_well(match.group()) else _UNKNOWN * len(match.group()), text
     )
 
 
-def _shown(found: re.Match[str]) -> str:
-    chunk = found.group()
+def _shown(match: re.Match[str]) -> str:
+    chunk = match.group()
     return chunk if _is_read_well(chunk) else _UNKNOWN * len(chunk)
 
 

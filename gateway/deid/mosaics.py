@@ -54,9 +54,9 @@ def check_mosaic(instance: Instance, private: PrivateElements, guards: Guards, k
     counted = [element for element in instance.elements if _has_number(instance, element)]
     if not counted:
         return
-    found = private.find(instance.buffer, instance.elements, known)
+    decided = private.find(instance.buffer, instance.elements, known)
     for element in counted:
-        kept = found.get(element[0])
+        kept = decided.get(element[0])
         if kept is None or kept.action.verb is not Verb.KEEP or element[3] == element[4]:
             continue
         if kept.guard is None or guards.fits(kept.guard, instance.buffer, element, lambda: instance.character_sets):

@@ -70,9 +70,9 @@ def is_identifier(host: Host, elements: list[Element], sets: CharacterSets, *, v
 def _texts(host: Host, elements: list[Element], sets: CharacterSets) -> Iterator[str]:
     yield from text_of(host.buffer, elements, _NUMERIC_VALUE, sets).split("\\")
     for tag, (form, width) in _PACKED.items():
-        found = find(elements, tag)
-        if found is not None and found[5] is None:
-            raw = bytes(host.buffer[found[3] : found[4]])
+        element = find(elements, tag)
+        if element is not None and element[5] is None:
+            raw = bytes(host.buffer[element[3] : element[4]])
             yield from (str(unpack_from(form, raw, at)[0]) for at in range(0, len(raw) - width + 1, width))
 
 

@@ -88,10 +88,10 @@ def claims(instance: Instance, key: ProjectKey, subject: tuple[str, ...]) -> tup
     """
     study, issuer = said_of(instance)
     token = key.token("patient", *subject)
-    found = [("study", key.uid(study), token)] if study else []
+    said = [("study", key.uid(study), token)] if study else []
     if issuer and subject[0] == "id":
-        found.append(("patient-id", token, key.token("issuer", issuer)))
-    return tuple(found)
+        said.append(("patient-id", token, key.token("issuer", issuer)))
+    return tuple(said)
 
 
 def subject_of(instance: Instance, identity: Identity) -> tuple[str, ...]:
@@ -125,9 +125,9 @@ def identify(instance: Instance, identity: Identity, key: ProjectKey, numbers: N
     """
     subject = patient_key(instance, identity)
     if identity.table is not None:
-        found = _in_table(instance, identity)
-        if found is not None:
-            return _patient(found, ("pseudonym", found), key)
+        pseudonym = _in_table(instance, identity)
+        if pseudonym is not None:
+            return _patient(pseudonym, ("pseudonym", pseudonym), key)
         if identity.missing == "hold":
             raise PseudonymMissing(table=identity.table.name, what="the patient", token=key.token("patient", *subject))
     if identity.kind == "sequential":

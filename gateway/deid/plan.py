@@ -193,16 +193,16 @@ class Plan:
         """What overrides ``rules`` inside the sequences ``path``."""
         if not self.program.paths:
             return _NO_RULES
-        found = self._at.get(path)
-        if found is None:
+        actions = self._at.get(path)
+        if actions is None:
             overrides: dict[int, Action | None] = {}
             for rule in self.program.paths:
                 if rule.tag not in overrides and rule.matches(path, rule.tag):
                     overrides[rule.tag] = self._unless_kept(rule.tag, rule.action)
-            found = overrides or _NO_RULES
+            actions = overrides or _NO_RULES
             if len(self._at) < _MOST_PATHS:
-                self._at[path] = found
-        return found
+                self._at[path] = actions
+        return actions
 
     def dummy(self, tag: int, path: tuple[int, ...], sop_class: str, *, implicit: bool) -> bytes:
         """The encoded sequence ``tag`` with a dummy item, to which the rules apply as to any other one."""

@@ -117,7 +117,7 @@ class PrivateElements:
         buffer, elements: the data set or item
         known: what the instance says of private elements
         """
-        found: dict[int, PrivateElement] = {}
+        decided: dict[int, PrivateElement] = {}
         #: First tag of a block -> its creator, for blocks in which something may stay.
         creators: dict[int, str] = {}
         for tag, vr, _start, value, end, items in elements:
@@ -138,8 +138,8 @@ class PrivateElements:
                 guard = self._guard(tag, creator, action, known_vr)
                 action = self._coarse(tag, creator, action, known_vr)
                 name = f"({tag >> 16:04X},xx{tag & 0xFF:02X}) {creator}"
-                found[tag] = PrivateElement(action, known_vr, name, guard)
-        return found
+                decided[tag] = PrivateElement(action, known_vr, name, guard)
+        return decided
 
     def make(self, buffer: Buffer, elements: list[Element]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
         """What ``find`` looks at of a data set besides its tags: the creators, and the VRs of private elements.
@@ -218,22 +218,22 @@ def _is_said_against(said: Characteristics | None, offset: int) -> bool:
     return said is not None and (offset in said.verbs or not (said.safe or offset in said.nonidentifying))
 
 
-def staying(found: Mapping[int, PrivateElement]) -> frozenset[int] | None:
+def staying(private: Mapping[int, PrivateElement]) -> frozenset[int] | None:
     """The elements of ``PrivateElements.find`` that stay as they are, and their creators.
 
     None if that cannot be told without their values: a rule changes one, or it may hide items.
     """
     if any(
         one.action.verb is not Verb.KEEP or one.vr in _MAY_HIDE_ITEMS or isinstance(one.action.options, TimeOfDay)
-        for one in found.values()
+        for one in private.values()
     ):
         return None
-    return frozenset(found) | {tag & 0xFFFF0000 | tag >> 8 & 0xFF for tag in found}
+    return frozenset(private) | {tag & 0xFFFF0000 | tag >> 8 & 0xFF for tag in private}
 
 
 def characteristics(instance: Instance) -> Known:
     """What ``instance`` says of its private elements; blocks of which it says two things are not safe."""
-    found: dict[tuple[int, str], Characteristics] = {}
+    known: dict[tuple[int, str], Characteristics] = {}
     for item in _items(instance.elements, _CHARACTERISTICS):
         elements, buffer = item[4], instance.buffer
         groups, creator = _numbers(buffer, elements, _GROUP), _text_of(buffer, elements, _CREATOR)
@@ -247,9 +247,9 @@ def characteristics(instance: Instance) -> Known:
         said = Characteristics(status == "SAFE", listed if status == "MIXED" else frozenset(), verbs)
         for group in groups:
             place = group, creator
-            agreed = place not in found or found[place] == said
-            found[place] = said if agreed else Characteristics(safe=False, nonidentifying=frozenset(), verbs={})
-    return found
+            agreed = place not in known or known[place] == said
+            known[place] = said if agreed else Characteristics(safe=False, nonidentifying=frozenset(), verbs={})
+    return known
 
 
 def _items(elements: list[Element], tag: int) -> Iterator[Item]:

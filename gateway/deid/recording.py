@@ -67,17 +67,17 @@ def _value_of(element: Piece, *, implicit: bool) -> bytes:
 
 def item_numbers(elements: list[Element], around: tuple[int, ...] = ()) -> dict[int, tuple[int, ...]]:
     """Where an item starts -> its number and those of the items around it."""
-    found: dict[int, tuple[int, ...]] = {}
+    numbers: dict[int, tuple[int, ...]] = {}
     for element in elements:
         if element[5]:
-            found.update(numbers_of_items(element[5], around))
-    return found
+            numbers.update(numbers_of_items(element[5], around))
+    return numbers
 
 
 def numbers_of_items(items: list[Item], around: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
     """As ``item_numbers``, for the items of one sequence."""
-    found: dict[int, tuple[int, ...]] = {}
+    numbers: dict[int, tuple[int, ...]] = {}
     for number, item in enumerate(items):
-        found[item[0]] = (*around, number)
-        found.update(item_numbers(item[4], (*around, number)))
-    return found
+        numbers[item[0]] = (*around, number)
+        numbers.update(item_numbers(item[4], (*around, number)))
+    return numbers

@@ -99,9 +99,9 @@ class Stamp:
 
     def _method(self, buffer: Buffer, elements: list[Element], *, implicit: bool) -> bytes:
         earlier: list[bytes] = []
-        found = find(elements, DEIDENTIFICATION_METHOD)
-        if found is not None and found[5] is None:
-            earlier = [text.strip(b"\0 ") for text in bytes(buffer[found[3] : found[4]]).split(b"\\")]
+        received = find(elements, DEIDENTIFICATION_METHOD)
+        if received is not None and received[5] is None:
+            earlier = [text.strip(b"\0 ") for text in bytes(buffer[received[3] : received[4]]).split(b"\\")]
         texts = [text for text in earlier if _stays(text) and text not in self._texts] + self._texts
         return encode.element(DEIDENTIFICATION_METHOD, b"LO", b"\\".join(texts), implicit=implicit)
 
@@ -131,11 +131,11 @@ def _treated(pixels: PixelChange | None) -> tuple[str, ...]:
 
 def _earlier(buffer: Buffer, elements: list[Element]) -> list[Code]:
     """Methods that an earlier de-identification stamped. Only codes are taken over: a meaning is free text."""
-    found = find(elements, DEIDENTIFICATION_METHOD_CODE_SEQUENCE)
-    if found is None or found[5] is None:
+    sequence = find(elements, DEIDENTIFICATION_METHOD_CODE_SEQUENCE)
+    if sequence is None or sequence[5] is None:
         return []
     codes = []
-    for _start, _value, _end, _implicit, nested in found[5]:
+    for _start, _value, _end, _implicit, nested in sequence[5]:
         value = find(nested, _CODE_VALUE)
         if value is not None:
             code = METHODS.get(bytes(buffer[value[3] : value[4]]).strip(b"\0 ").decode("latin-1"))

@@ -219,10 +219,10 @@ def _node(host: Host, item: Item, outer: CharacterSets, position: Position) -> _
 
 def _target(buffer: Buffer, elements: list[Element]) -> Position:
     """Referenced Content Item Identifier (0040,DB73): the numbers of the items from the root to the target."""
-    found = find(elements, _TARGET)
-    if found is None or found[5] is not None:
+    identifier = find(elements, _TARGET)
+    if identifier is None or identifier[5] is not None:
         return ()
-    raw = bytes(buffer[found[3] : found[4]])
+    raw = bytes(buffer[identifier[3] : identifier[4]])
     return unpack(f"<{len(raw) // 4}I", raw[: len(raw) // 4 * 4])
 
 
@@ -281,18 +281,18 @@ def _emitted(
         target = numbers[node.target]
         overrides[_TARGET] = encode.element(_TARGET, b"UL", pack(f"<{len(target)}I", *target), implicit=implicit)
     value = _VALUES.get(node.value_type)
-    found = None if value is None else find(elements, value[0])
-    if value is not None and found is not None:
+    element = None if value is None else find(elements, value[0])
+    if value is not None and element is not None:
         tag, vr = value
         match node.fate:
             case Fate.KEEP:
-                overrides[tag] = bytes(host.buffer[found[2] : found[4]])
+                overrides[tag] = bytes(host.buffer[element[2] : element[4]])
             case Fate.CLEAN:
-                received = bytes(host.buffer[found[3] : found[4]])
+                received = bytes(host.buffer[element[3] : element[4]])
                 text = encode_value(tag, vr, node.text, node.sets, part_of=received)
                 overrides[tag] = encode.element(tag, vr, text, implicit=implicit)
             case Fate.DUMMY:
-                overrides[tag] = _dummy(host, node, found, vr)
+                overrides[tag] = _dummy(host, node, element, vr)
                 overrides.update({other: b"" for other in OTHER_FORMS if find(elements, other) is not None})
     if node.fate is not Fate.DUMMY:
         overrides.update(node.age)

@@ -91,7 +91,7 @@ def _are_plain(numbers: list[str], text: str) -> bool:
     """Whether the numbers of ``text`` are too short, alone and together, to identify somebody or to be a day."""
     if any(len(number) > _MOST_DIGITS or not number.isascii() for number in numbers):
         return False
-    if any(sum(map(str.isdecimal, found)) > _MOST_DIGITS_TOGETHER for found in _SPLIT_NUMBER.findall(text)):
+    if any(sum(map(str.isdecimal, split)) > _MOST_DIGITS_TOGETHER for split in _SPLIT_NUMBER.findall(text)):
         return False
     return len(numbers) < 2 or not any(True for _ in patterns.spans(_VERSION.sub(_shortened, text)))
 
@@ -110,8 +110,8 @@ def _are_known(words: list[str], own: frozenset[str], *, numbered: bool) -> bool
 
 
 def _shortened(version: re.Match[str]) -> str:
-    found = version.group()
-    return "1" if sum(map(str.isdecimal, found)) <= _MOST_DIGITS_OF_VERSION else found
+    text = version.group()
+    return "1" if sum(map(str.isdecimal, text)) <= _MOST_DIGITS_OF_VERSION else text
 
 
 def _is_known(word: str, own: frozenset[str]) -> bool:

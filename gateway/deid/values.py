@@ -157,8 +157,8 @@ class ValueRules:
             case Pseudonym() as options:
                 return self._pseudonym(options, name, value)
             case Mapping_() as options:
-                found = options.find(value)
-                return found if found is not None else _otherwise(options.otherwise, name, value)
+                mapped = options.find(value)
+                return mapped if mapped is not None else _otherwise(options.otherwise, name, value)
             case Substitution() as options:
                 return _substituted(options, name, value, exact=exact)
             case Bins() | Rounding() | Prefix() as options:
@@ -179,9 +179,9 @@ class ValueRules:
                     raise RuleFailed(where=name, reason="there is no ledger to get a number from")
                 number = self._numbers.number(name, self._key.token("pseudonym", name, value))
                 return sequential(options.format, number)
-        found = None if options.table is None else options.table.find(value)
-        if found is not None:
-            return found
+        pseudonym = None if options.table is None else options.table.find(value)
+        if pseudonym is not None:
+            return pseudonym
         if options.missing == "hold":
             table = "?" if options.table is None else options.table.name
             raise PseudonymMissing(

@@ -117,14 +117,14 @@ class Writer:
 
     def replaced(self) -> list[tuple[int, bytes, Action]]:
         """Tag, VR and rule of the elements in whose place the pseudonym stands."""
-        found = []
+        places = []
         for tag, vr in ((PATIENT_NAME, b"PN"), (PATIENT_ID, b"LO")):
             rule = self._plan.rule_at_top(tag)
             if rule is None or (find(self.top.elements, tag) is None and not self._lacks(tag)):
                 continue
             if rule.verb.is_compound or rule.verb in _PSEUDONYM_INSTEAD:
-                found.append((tag, vr, rule))
-        return found
+                places.append((tag, vr, rule))
+        return places
 
     def _lacks(self, tag: int) -> bool:
         """Whether the instance lacks an attribute that every instance of its kind has (PS3.3 C.7.1.1: Type 2)."""
@@ -139,29 +139,29 @@ class Writer:
         InstanceError: an element cannot be copied, or the patient has no pseudonym
         """
         top, counts = self.top, Counter[str]()
-        found: dict[int, Insert] = {}
+        inserts: dict[int, Insert] = {}
         for tag, vr, rule in self.replaced():
             value = encode_value(tag, vr, self.patient().pseudonym, top.sets(self.buffer))
             element = encode.element(tag, vr, value, implicit=top.implicit)
-            found[tag] = Insert(tag, element, replace(rule, verb=Verb.PSEUDONYMISE))
+            inserts[tag] = Insert(tag, element, replace(rule, verb=Verb.PSEUDONYMISE))
             counts[Verb.PSEUDONYMISE.value] += 1
         for insert in self._document():
-            found[insert.tag] = insert
+            inserts[insert.tag] = insert
             counts[Verb.DUMMY.value] = 1
         for tag, action in self._plan.inserts.items():
-            written = self._inserted(tag, action, pseudonyms=found)
+            written = self._inserted(tag, action, pseudonyms=inserts)
             if written is not None:
-                found[tag] = written
+                inserts[tag] = written
                 counts[action.verb.value] += 1
         if self.pixels is not None:
-            found.update(changed(self.pixels))
+            inserts.update(changed(self.pixels))
         declared = declared_sets(top, self.buffer)
         if declared is not None:
-            found[declared.tag] = declared
+            inserts[declared.tag] = declared
         stamp = self._plan.stamp
         for tag, element in stamp.elements(self.buffer, top.elements, implicit=top.implicit, pixels=self.pixels):
-            found[tag] = Insert(tag, element, _STAMPED)
-        return [found[tag] for tag in sorted(found)], counts
+            inserts[tag] = Insert(tag, element, _STAMPED)
+        return [inserts[tag] for tag in sorted(inserts)], counts
 
     def _document(self) -> list[Insert]:
         """A dummy document of the right media type with its length, where the rule asks for a dummy."""

@@ -17,13 +17,13 @@ _SNOMED_RT: Final = ("SRT", "SNM3", "99SDM")
 @cache
 def _meanings() -> dict[tuple[str, str], str]:
     text = (files("gateway.dicom") / "data" / "code-meanings.csv").read_text(encoding="ascii")
-    found: dict[tuple[str, str], str] = {}
+    by_code: dict[tuple[str, str], str] = {}
     for scheme, code, older, meaning in list(csv.reader(text.splitlines()))[1:]:
         if code:
-            found[scheme, code] = meaning
+            by_code[scheme, code] = meaning
         if older:
-            found.update(((designator, older), meaning) for designator in _SNOMED_RT)
-    return found
+            by_code.update(((designator, older), meaning) for designator in _SNOMED_RT)
+    return by_code
 
 
 @cache

@@ -54,10 +54,10 @@ def comments(buffer: Bytes, start: int, stop: int, *, coded: bool = True) -> Ite
     Ranges of segments, boxes, of what follows the end of a frame, and of an offset table that points at no item;
     headers that break off end where they break off.
     """
-    found = list(items(buffer, start, stop))
-    if not found:
+    ranges = list(items(buffer, start, stop))
+    if not ranges:
         return
-    table, *fragments = found
+    table, *fragments = ranges
     if not _is_table(bytes(buffer[table[0] : table[1]]), [first - 8 for first, _ in fragments]):
         yield table
     if not coded:

@@ -69,9 +69,9 @@ VR_OF: Final[dict[int, bytes]] = {tag: _plain_vr(entry.vr) for tag, entry in _EN
 
 def entry(tag: int) -> Entry | None:
     """The dictionary row of ``tag``, or None if the standard does not know it (private tags are never known)."""
-    found = _ENTRIES.get(tag)
-    if found is not None or tag & 0x00010000:
-        return found
+    exact = _ENTRIES.get(tag)
+    if exact is not None or tag & 0x00010000:
+        return exact
     return next((row for mask, value, row in _REPEATERS if tag & mask == value), None)
 
 

@@ -125,10 +125,10 @@ def survey(
     walker.runs = runs
     elements, _ = walker.level(start, stop, implicit=implicit, depth=0, delimited=False)
     parts = walker.parts or [(b"", elements)]
-    found = Survey(elements, parts, walker.make, tuple([raw for raw, _ in parts if raw]))
+    surveyed = Survey(elements, parts, walker.make, tuple([raw for raw, _ in parts if raw]))
     if runs is not None and walker.is_settled:
-        runs.outlines.learn(buffer, start, stop, found, walker.counted)
-    return found
+        runs.outlines.learn(buffer, start, stop, surveyed, walker.counted)
+    return surveyed
 
 
 def index_items(
@@ -201,8 +201,8 @@ class _Indexer:
             raise LimitExceeded(limit=self._limits.depth, unit="nested sequences", where=f"byte {pos}")
         buffer, last, ordered, counted = self._buffer, -1, True, 0
         explicit_at, implicit_at, length_at = self._explicit, self._implicit, self._length
-        found: list[Element] = []
-        append, size_of, sequences = found.append, HEADER_SIZE.get, _SEQUENCES
+        elements: list[Element] = []
+        append, size_of, sequences = elements.append, HEADER_SIZE.get, _SEQUENCES
         tag, size = 0, 8
         runs = self.runs if depth == 0 else None
         heads = runs.heads if runs is not None else _NO_HEADS
@@ -218,12 +218,12 @@ class _Indexer:
                         if run.first <= last:
                             ordered = False
                         last = run.last
-                        place = len(found)
-                        found += run.placed.get(pos) or runs.place(run, pos)  # type: ignore[union-attr]
-                        known.append((place, len(found), run))
+                        place = len(elements)
+                        elements += run.placed.get(pos) or runs.place(run, pos)  # type: ignore[union-attr]
+                        known.append((place, len(elements), run))
                         pos += len(run.raw)
                         self._budget -= run.nested
-                        if len(found) - counted > self._budget:
+                        if len(elements) - counted > self._budget:
                             self._budget = -1
                             break
                         continue
@@ -254,8 +254,8 @@ class _Indexer:
                 end = value + length
                 items = None
                 if tag in sequences or length == UNDEFINED_LENGTH or vr == b"SQ":
-                    self._budget -= len(found) - counted
-                    counted = len(found)
+                    self._budget -= len(elements) - counted
+                    counted = len(elements)
                     items, end = self._value(tag, vr, value, length, stop, implicit=implicit, depth=depth)
                 elif length & 1 and not (self._odd and VALUE_REPRESENTATIONS[vr].unit == 1):
                     raise OddLength(where=show(tag), offset=pos, length=length)
@@ -267,26 +267,26 @@ class _Indexer:
                 self._budget = -1
         except struct_error:
             raise TruncatedDataSet(where=show(tag), offset=pos, missing="header") from None
-        self._budget -= len(found) - counted
+        self._budget -= len(elements) - counted
         if self._budget < 0:
             raise LimitExceeded(limit=self._limits.elements, unit="elements", where=f"byte {pos}")
         if delimited:
             raise TruncatedDataSet(where="the item delimitation", offset=pos, missing=8)
         if runs is not None:
-            self._learn(runs, found, known, ordered=ordered)
+            self._learn(runs, elements, known, ordered=ordered)
         if not ordered:
-            _sort(found)
-        return found, pos
+            _sort(elements)
+        return elements, pos
 
-    def _learn(self, runs: Runs, found: list[Element], known: list[tuple[int, int, Run]], *, ordered: bool) -> None:
+    def _learn(self, runs: Runs, elements: list[Element], known: list[tuple[int, int, Run]], *, ordered: bool) -> None:
         """Tell make and parts, and the runs what was walked between those that are ``known``."""
         make: list[int] = []
         parts: list[Part] = []
         place = 0
         settled = ordered
-        for first, after, run in (*known, (len(found), len(found), None)):
+        for first, after, run in (*known, (len(elements), len(elements), None)):
             if place < first:
-                walked = found[place:first]
+                walked = elements[place:first]
                 tags = [tag if items is None else -tag for tag, _vr, _start, _value, _end, items in walked]
                 learned, divided = tags, [(b"", walked)]
                 if not runs.volatile.issuperset(tags):
@@ -296,7 +296,7 @@ class _Indexer:
                 parts += divided
             if run is not None:
                 make.append(run.shape)
-                parts.append((run.raw, found[first:after]))
+                parts.append((run.raw, elements[first:after]))
             place = after
         if ordered:
             self.make, self.parts, self.is_settled = tuple(make), parts, settled

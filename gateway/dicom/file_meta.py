@@ -78,8 +78,8 @@ def read_file_meta(buffer: Buffer) -> tuple[FileMeta, int]:
     MalformedDataSet: broken, longer than 1 MiB, or cut off inside
     """
     head = bytes(buffer[:_HEAD])
-    found = _read_head(head) if len(head) == _HEAD else None
-    return _read(buffer) if found is None else found
+    known = _read_head(head) if len(head) == _HEAD else None
+    return _read(buffer) if known is None else known
 
 
 @lru_cache(maxsize=8)

@@ -197,42 +197,42 @@ def read_identifiers(
                 opened.callback(os.close, descriptor)
             return os.pread(descriptor, size, offset + position)
 
-        found = _found(read, syntax, shape)
+        collected = _found(read, syntax, shape)
     if shape is not None:
         before, told = shape.told
-        if before == found and isinstance(told, Identifiers):
+        if before == collected and isinstance(told, Identifiers):
             return told.of_instance(instance_uid)
     sets = DEFAULT_REPERTOIRE
-    if (declared := found.get(_SPECIFIC_CHARACTER_SET)) is not None:
+    if (declared := collected.get(_SPECIFIC_CHARACTER_SET)) is not None:
         sets = character_sets(declared[0])
     told = Identifiers(
-        patient_id=_text(found, _PATIENT_ID, sets),
-        accession_number=_text(found, _ACCESSION_NUMBER, sets),
-        study_uid=_text(found, _STUDY_INSTANCE_UID, DEFAULT_REPERTOIRE),
-        series_uid=_text(found, _SERIES_INSTANCE_UID, DEFAULT_REPERTOIRE),
+        patient_id=_text(collected, _PATIENT_ID, sets),
+        accession_number=_text(collected, _ACCESSION_NUMBER, sets),
+        study_uid=_text(collected, _STUDY_INSTANCE_UID, DEFAULT_REPERTOIRE),
+        series_uid=_text(collected, _SERIES_INSTANCE_UID, DEFAULT_REPERTOIRE),
         instance_uid=instance_uid,
-        other_patient_ids=_further(found, _PATIENT_ID, sets),
-        other_accession_numbers=_further(found, _ACCESSION_NUMBER, sets),
+        other_patient_ids=_further(collected, _PATIENT_ID, sets),
+        other_accession_numbers=_further(collected, _ACCESSION_NUMBER, sets),
     )
     if shape is not None:
-        shape.told = found, told
+        shape.told = collected, told
     return told
 
 
-def _text(found: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> str:
-    values = found.get(tag)
+def _text(collected: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> str:
+    values = collected.get(tag)
     return _decoded(values[0], tag, sets) if values else ""
 
 
-def _further(found: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> tuple[str, ...]:
+def _further(collected: dict[int, list[bytes]], tag: int, sets: CharacterSets) -> tuple[str, ...]:
     """What stands in items, and beside it, that is not what the instance says first."""
-    if not found.keys() & {tag | _IN_ITEMS, _OTHER_PATIENT_IDS}:
+    if not collected.keys() & {tag | _IN_ITEMS, _OTHER_PATIENT_IDS}:
         return ()
-    texts = [_decoded(value, tag, sets) for value in found.get(tag | _IN_ITEMS, ())]
+    texts = [_decoded(value, tag, sets) for value in collected.get(tag | _IN_ITEMS, ())]
     if tag == _PATIENT_ID:
-        texts += _text(found, _OTHER_PATIENT_IDS, sets).split("\\")
+        texts += _text(collected, _OTHER_PATIENT_IDS, sets).split("\\")
     plain = dict.fromkeys(text.strip("\0 ") for text in texts)
-    return tuple(text for text in plain if text and text != _text(found, tag, sets))[:_MOST_FURTHER]
+    return tuple(text for text in plain if text and text != _text(collected, tag, sets))[:_MOST_FURTHER]
 
 
 def _decoded(value: bytes, tag: int, sets: CharacterSets) -> str:
@@ -275,10 +275,10 @@ class _Unreadable(Exception):
     """The bytes are no data set in this encoding, as far as they were looked at."""
 
 
-def _follow(shape: Shape, read: _Read, found: dict[int, list[bytes]], *, big_endian: bool) -> bool:
+def _follow(shape: Shape, read: _Read, collected: dict[int, list[bytes]], *, big_endian: bool) -> bool:
     """Collect the wanted elements of a data set that lies as is known; whether it does."""
     window, at = read(0, WINDOW), 0
-    found |= shape.same
+    collected |= shape.same
     order: Literal["little", "big"] = "big" if big_endian else "little"
     for number, (size, mask, seen, step, tag, width, hidden) in enumerate(shape.stretches):
         start = at + size + width
@@ -286,14 +286,14 @@ def _follow(shape: Shape, read: _Read, found: dict[int, list[bytes]], *, big_end
             shape.missed(number, window, at)
             return False
         if step is Step.END or step is Step.LAST:
-            if step is Step.LAST and not _is_complete(found, window, start, big_endian=big_endian):
+            if step is Step.LAST and not _is_complete(collected, window, start, big_endian=big_endian):
                 break
             shape.met()
             return True
         length = int.from_bytes(window[start - width : start], order)
         if step is Step.ENTER and tag not in _WANTED:
             with suppress(_Unreadable, struct_error):
-                at = _sequence(read, start, length, found, tag, implicit=hidden, big_endian=big_endian)
+                at = _sequence(read, start, length, collected, tag, implicit=hidden, big_endian=big_endian)
                 continue
             break
         at = start + length
@@ -303,8 +303,8 @@ def _follow(shape: Shape, read: _Read, found: dict[int, list[bytes]], *, big_end
             if length > _LONGEST:
                 break
             assert tag is not None
-            found[tag] = [window[start:at]]
-            if tag == _SERIES_INSTANCE_UID and _is_complete(found, window, start, big_endian=big_endian):
+            collected[tag] = [window[start:at]]
+            if tag == _SERIES_INSTANCE_UID and _is_complete(collected, window, start, big_endian=big_endian):
                 shape.met()
                 return True
     # Also where the one before had everything up to its series, and this one has not.
@@ -312,15 +312,15 @@ def _follow(shape: Shape, read: _Read, found: dict[int, list[bytes]], *, big_end
     return False
 
 
-def _is_complete(found: dict[int, list[bytes]], window: bytes, at: int, *, big_endian: bool) -> bool:
+def _is_complete(collected: dict[int, list[bytes]], window: bytes, at: int, *, big_endian: bool) -> bool:
     """Whether everything that is wanted was found before the value of the series at ``at``."""
-    return found.keys() >= _EXPECTED and _has_all(window, at, big_endian=big_endian)
+    return collected.keys() >= _EXPECTED and _has_all(window, at, big_endian=big_endian)
 
 
 def _walk(
-    read: _Read, found: dict[int, list[bytes]], marks: list[Mark] | None, *, implicit: bool, big_endian: bool
+    read: _Read, collected: dict[int, list[bytes]], marks: list[Mark] | None, *, implicit: bool, big_endian: bool
 ) -> None:
-    """Collect the wanted elements into ``found``, and where everything lies into ``marks``.
+    """Collect the wanted elements into ``collected``, and where everything lies into ``marks``.
 
     Every instance passes here before it is acknowledged, so elements that are not wanted cost as little as can be.
     """
@@ -337,7 +337,7 @@ def _walk(
             base, at, window, windows = base + at, 0, read(base + at, WINDOW), windows + 1
             if len(window) >= _HEADER and windows <= _MOST_WINDOWS:
                 continue
-            if _STUDY_INSTANCE_UID in found:
+            if _STUDY_INSTANCE_UID in collected:
                 return
             # Read in another encoding than it has, a data set seems to end in its first elements.
             raise _Unreadable from None
@@ -350,19 +350,19 @@ def _walk(
             if length <= _LONGEST:
                 step = Step.SAME
                 value = window[start : start + length]
-                found[wanted] = [value if len(value) == length else read(base + start, length)]
+                collected[wanted] = [value if len(value) == length else read(base + start, length)]
         elif tag & of_group > last:
             step, end = Step.END, base + start
         elif length == UNDEFINED_LENGTH or wanted is not None:
             step = Step.LEAVE if wanted is None else Step.ENTER
-            end = _sequence(read, base + start, length, found, wanted, implicit=hidden, big_endian=big_endian)
+            end = _sequence(read, base + start, length, collected, wanted, implicit=hidden, big_endian=big_endian)
             wanted = wanted or 0
         else:
             step = Step.LEAVE
         if marks is not None:
             marks.append(Mark(base + at, base + start, end, step, wanted, 4 if implicit else 6, hidden))
         if step is Step.END or (
-            wanted == _SERIES_INSTANCE_UID and _is_complete(found, window, start, big_endian=big_endian)
+            wanted == _SERIES_INSTANCE_UID and _is_complete(collected, window, start, big_endian=big_endian)
         ):
             return
         at = end - base
@@ -411,7 +411,7 @@ def _sequence(
     read: _Read,
     start: int,
     length: int,
-    found: dict[int, list[bytes]],
+    collected: dict[int, list[bytes]],
     tag: int | None,
     *,
     implicit: bool,
@@ -427,7 +427,7 @@ def _sequence(
         if _SPELT[big_endian][_NESTED[tag]] not in content:
             return end
         with suppress(_Unreadable, struct_error):
-            _of_items(content, found, _NESTED[tag], implicit=implicit, big_endian=big_endian)
+            _of_items(content, collected, _NESTED[tag], implicit=implicit, big_endian=big_endian)
     return end
 
 
@@ -441,7 +441,9 @@ def _has_all(window: bytes, at: int, *, big_endian: bool) -> bool:
     return end >= 0 and all(window.find(one, at, end) < 0 for one in sequences)
 
 
-def _of_items(content: bytes, found: dict[int, list[bytes]], wanted: int, *, implicit: bool, big_endian: bool) -> None:
+def _of_items(
+    content: bytes, collected: dict[int, list[bytes]], wanted: int, *, implicit: bool, big_endian: bool
+) -> None:
     """Collect what is wanted of the items of a sequence, but for items of their own sequences."""
     pos, inside = 0, False
     while pos + 8 <= len(content):
@@ -456,7 +458,7 @@ def _of_items(content: bytes, found: dict[int, list[bytes]], wanted: int, *, imp
             pos = _end_of_items(_reader(content), pos, implicit=implicit, big_endian=big_endian)
         else:
             if inside and tag == wanted and length <= _LONGEST:
-                found.setdefault(wanted | _IN_ITEMS, []).append(content[pos : pos + length])
+                collected.setdefault(wanted | _IN_ITEMS, []).append(content[pos : pos + length])
             pos += length
 
 

@@ -109,8 +109,8 @@ class Instance:
     def character_sets(self) -> CharacterSets:
         """The character sets of the top level (PS3.3 C.12.1.1.2)."""
         if self._sets is None:
-            found = find(self.elements, _SPECIFIC_CHARACTER_SET)
-            value = b"" if found is None or found[5] is not None else self.buffer[found[3] : found[4]]
+            declared = find(self.elements, _SPECIFIC_CHARACTER_SET)
+            value = b"" if declared is None or declared[5] is not None else self.buffer[declared[3] : declared[4]]
             self._sets = character_sets(value) if value else DEFAULT_REPERTOIRE
         return self._sets
 
@@ -125,15 +125,15 @@ class Instance:
         return text
 
     def _text(self, tag: int) -> str:
-        found = find(self.elements, tag)
-        if found is None:
+        element = find(self.elements, tag)
+        if element is None:
             return ""
-        _, vr, _, value, end, _ = found
+        _, vr, _, value, end, _ = element
         if vr in _ASCII_MOSTLY:
             raw = self.buffer[value:end]
             if raw.isascii() and b"\x1b" not in raw:
                 return raw.decode("ascii").strip(" \0")
-        return decode_element(self.buffer, found, self.character_sets).text.strip(" \0")
+        return decode_element(self.buffer, element, self.character_sets).text.strip(" \0")
 
 
 def decode_element(buffer: Buffer, element: Element, sets: CharacterSets) -> Decoded:
@@ -245,10 +245,10 @@ class _Opening:
             return self._plain(meta, declared)
         except MalformedDataSet as error:
             # The error of the declared encoding is the one to report if no other reading holds.
-            found = self._otherwise(meta, declared, error)
-            if found is None:
+            instance = self._otherwise(meta, declared, error)
+            if instance is None:
                 raise
-            return found
+            return instance
 
     def _otherwise(self, meta: FileMeta, declared: TransferSyntax, error: MalformedDataSet) -> Instance | None:
         other = _EXPLICIT if declared.implicit else _IMPLICIT
@@ -287,7 +287,7 @@ class _Opening:
         raise NotDicom(reason="no transfer syntax is declared and the bytes are no little endian data set")
 
     def _plain(self, meta: FileMeta, syntax: TransferSyntax) -> Instance:
-        found = survey(
+        surveyed = survey(
             self.buffer,
             self.start,
             len(self.buffer),
@@ -299,10 +299,10 @@ class _Opening:
             meta=meta,
             path=self.path,
             buffer=self.buffer,
-            elements=found.elements,
-            parts=found.parts,
-            make=found.make,
-            runs=found.runs,
+            elements=surveyed.elements,
+            parts=surveyed.parts,
+            make=surveyed.make,
+            runs=surveyed.runs,
             implicit=syntax.implicit,
             transfer_syntax=syntax.uid,
             reencoded=False,
@@ -330,7 +330,7 @@ class _Opening:
             file.remove()
             raise
         try:
-            found = survey(buffer, 0, len(buffer), limits=self.limits, familiar=_FAMILIAR)
+            surveyed = survey(buffer, 0, len(buffer), limits=self.limits, familiar=_FAMILIAR)
         except BaseException:
             buffer.close()
             file.remove()
@@ -339,10 +339,10 @@ class _Opening:
             meta=meta,
             path=file.path,
             buffer=buffer,
-            elements=found.elements,
-            parts=found.parts,
-            make=found.make,
-            runs=found.runs,
+            elements=surveyed.elements,
+            parts=surveyed.parts,
+            make=surveyed.make,
+            runs=surveyed.runs,
             implicit=False,
             transfer_syntax=syntax.uid,
             reencoded=True,

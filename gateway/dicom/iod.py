@@ -65,7 +65,7 @@ def _level(number: int) -> _Level:
 @lru_cache(maxsize=4096)
 def _items_of(iod: str, sequence: int) -> tuple[int, ...]:
     """The levels of the items of ``sequence``, wherever it stands in the IOD."""
-    found: dict[int, None] = {}
+    levels: dict[int, None] = {}
     seen: set[int] = set()
     waiting = list(_table().iods[iod].modules)
     while waiting:
@@ -77,8 +77,8 @@ def _items_of(iod: str, sequence: int) -> tuple[int, ...]:
             if items is not None:
                 waiting.append(items)
                 if tag == sequence:
-                    found[items] = None
-    return tuple(sorted(found))
+                    levels[items] = None
+    return tuple(sorted(levels))
 
 
 # Bounded: paths and tags come from peers (promise P8).
@@ -129,7 +129,7 @@ def element_type(sop_class_uid: str, path: tuple[int, ...], tag: int) -> Element
     iod = table.iod_of.get(sop_class_uid)
     if iod is None:
         return None
-    types = [found for number in _levels_at(iod, path) if (found := _level(number).get(tag, ("", None))[0])]
+    types = [type_ for number in _levels_at(iod, path) if (type_ := _level(number).get(tag, ("", None))[0])]
     if types:
         return cast("ElementType", min(types, key=_ORDER.index))
     return "3" if table.iods[iod].complete else None

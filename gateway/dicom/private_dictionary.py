@@ -28,8 +28,8 @@ def private_vr(tag: int, creator: str) -> bytes:
 @cache
 def _elements() -> dict[str, list[dict[str, bytes]]]:
     """Creator in capital letters -> number -> VR; creators that differ in case alone have a table each."""
-    found: dict[str, list[dict[str, bytes]]] = {}
+    tables: dict[str, list[dict[str, bytes]]] = {}
     for creator, rows in private_dictionaries.items():
         vrs = {number: row[0].encode("ascii") for number, row in rows.items() if len(row[0]) == 2}
-        found.setdefault(creator.strip().upper(), []).append(vrs)
-    return found
+        tables.setdefault(creator.strip().upper(), []).append(vrs)
+    return tables

@@ -207,10 +207,10 @@ class _Rewriter:
         Words of OW swap (PS3.5 7.3). Of samples wider than a word some writers swap the words and some the whole
         sample, and OB of more than 8 bits has no order at all (A.3).
         """
-        found = find(level, _BITS_ALLOCATED)
-        if found is None or found[4] - found[3] != 2:
+        allocated = find(level, _BITS_ALLOCATED)
+        if allocated is None or allocated[4] - allocated[3] != 2:
             raise UnsupportedEncoding(reason="big-endian pixel data without Bits Allocated")
-        bits = unpack_from(">H", self._buffer, found[3])[0]
+        bits = unpack_from(">H", self._buffer, allocated[3])[0]
         if bits > (8 if vr == b"OB" else 16) or vr not in (b"OB", b"OW"):
             raise UnsupportedEncoding(
                 reason=f"big-endian pixel data of {bits} bits with VR {vr.decode()}: its byte order is ambiguous"

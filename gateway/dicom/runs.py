@@ -134,8 +134,8 @@ class Runs:
         if buffer[pos : pos + len(latest.raw)] == latest.raw:
             run: Run | None = latest
         else:
-            found = (self._known.get(bytes(buffer[pos : pos + size])) for size in head.sizes)
-            run = next((one for one in found if one is not None), None)
+            candidates = (self._known.get(bytes(buffer[pos : pos + size])) for size in head.sizes)
+            run = next((one for one in candidates if one is not None), None)
         if run is None or pos + len(run.raw) > stop:
             return None
         head.latest = run

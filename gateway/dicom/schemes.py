@@ -56,9 +56,9 @@ class _Facts(NamedTuple):
 
 @cache
 def _facts() -> _Facts:
-    found = _Schemes.model_validate(yaml.safe_load((_DATA / "coding-schemes.yaml").read_text(encoding="ascii")))
-    syntax = {scheme: re.compile(pattern, re.ASCII) for scheme, pattern in found.syntax.items()}
-    return _Facts(found.designators | found.vendors, syntax, found.verhoeff, found.luhn)
+    schemes = _Schemes.model_validate(yaml.safe_load((_DATA / "coding-schemes.yaml").read_text(encoding="ascii")))
+    syntax = {scheme: re.compile(pattern, re.ASCII) for scheme, pattern in schemes.syntax.items()}
+    return _Facts(schemes.designators | schemes.vendors, syntax, schemes.verhoeff, schemes.luhn)
 
 
 def is_public(designator: str) -> bool:
@@ -75,8 +75,8 @@ def fits(scheme: str, code: str) -> bool:
     if scheme in facts.verhoeff:
         return _CONCEPT.fullmatch(code) is not None and _has_verhoeff_digit(code)
     if scheme in facts.luhn:
-        found = _LOINC.fullmatch(code)
-        return found is not None and _luhn_digit(found[1]) == found[2]
+        match = _LOINC.fullmatch(code)
+        return match is not None and _luhn_digit(match[1]) == match[2]
     pattern = facts.syntax.get(scheme)
     return pattern is not None and pattern.fullmatch(code) is not None
 

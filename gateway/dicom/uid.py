@@ -41,5 +41,5 @@ def _registered() -> frozenset[str]:
     others: dict[str, str | dict[str, str]] = yaml.safe_load(
         (data / "registered-uids.yaml").read_text(encoding="ascii")
     )
-    found = {uid for one in others.values() for uid in (one.split() if isinstance(one, str) else one.values())}
-    return frozenset(found).union(row["uid"] for row in csv.DictReader(text.splitlines()))
+    uids = {uid for one in others.values() for uid in (one.split() if isinstance(one, str) else one.values())}
+    return frozenset(uids).union(row["uid"] for row in csv.DictReader(text.splitlines()))

@@ -56,10 +56,10 @@ class _Facts(NamedTuple):
 @cache
 def _facts() -> _Facts:
     text = (files("gateway.dicom") / "data" / "ucum.yaml").read_text(encoding="ascii")
-    found = _Ucum.model_validate(yaml.safe_load(text))
-    prefixed = frozenset(prefix + atom for prefix in found.prefixes for atom in found.metric)
-    atoms = found.metric | found.others | prefixed
-    return _Facts(atoms | {"\u00b5" + atom for atom in found.metric}, found.annotations, found.words, found.surnames)
+    ucum = _Ucum.model_validate(yaml.safe_load(text))
+    prefixed = frozenset(prefix + atom for prefix in ucum.prefixes for atom in ucum.metric)
+    atoms = ucum.metric | ucum.others | prefixed
+    return _Facts(atoms | {"\u00b5" + atom for atom in ucum.metric}, ucum.annotations, ucum.words, ucum.surnames)
 
 
 @lru_cache(maxsize=1024)

@@ -73,13 +73,13 @@ def values_by_keyword(instance: Instance, keywords: Iterable[str]) -> Mapping[st
         if vr in _NOT_VALUES:
             raise RuleFailed(where=keyword, reason=f"conditions cannot compare VR {vr.decode()}")
         try:
-            found = _values(vr, instance.text(tag))
+            listed = _values(vr, instance.text(tag))
         except ValueError:
             raise RuleFailed(where=keyword, reason="the value does not fit its value representation") from None
-        if row.vm != "1" or len(found) > 1:
-            values[keyword] = found
+        if row.vm != "1" or len(listed) > 1:
+            values[keyword] = listed
         else:
-            values[keyword] = found[0] if found else ""
+            values[keyword] = listed[0] if listed else ""
     return values
 
 
@@ -128,8 +128,8 @@ def _listed(instance: Instance, path: str, attribute: str) -> list[str]:
     for sequence in path.split("/"):
         outer, below = tag_of(sequence), []
         for elements in levels:
-            found = None if outer is None else find(elements, outer)
-            below += [item[4] for item in (found[5] or [])] if found is not None else []
+            parent = None if outer is None else find(elements, outer)
+            below += [item[4] for item in (parent[5] or [])] if parent is not None else []
         levels = below
     texts: list[str] = []
     for nested in levels:

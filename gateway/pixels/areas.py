@@ -85,7 +85,7 @@ def _strips(areas: Sequence[Area], image: Area | None) -> tuple[Area, ...]:
     edges = {edge for area in areas for edge in (area.top, area.bottom)}
     if image is not None:
         edges = {edge for edge in edges if image.top < edge < image.bottom} | {image.top, image.bottom}
-    found: list[Area] = []
+    rectangles: list[Area] = []
     open_: dict[tuple[int, int], int] = {}
     for top, bottom in pairwise(sorted(edges)):
         spans = _spans([area for area in areas if area.top <= top and area.bottom >= bottom])
@@ -95,34 +95,34 @@ def _strips(areas: Sequence[Area], image: Area | None) -> tuple[Area, ...]:
         for span in spans:
             # A strip like the one above it belongs to the same rectangle.
             number = open_.get(span)
-            if number is not None and found[number].bottom == top:
-                found[number] = found[number]._replace(bottom=bottom)
+            if number is not None and rectangles[number].bottom == top:
+                rectangles[number] = rectangles[number]._replace(bottom=bottom)
                 continued[span] = number
             else:
-                continued[span] = len(found)
-                found.append(Area(span[0], top, span[1], bottom))
+                continued[span] = len(rectangles)
+                rectangles.append(Area(span[0], top, span[1], bottom))
         open_ = continued
-    return tuple(found)
+    return tuple(rectangles)
 
 
 def _spans(areas: Iterable[Area]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for left, right in sorted((area.left, area.right) for area in areas):
-        if found and left <= found[-1][1]:
-            found[-1] = (found[-1][0], max(right, found[-1][1]))
+        if merged and left <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(right, merged[-1][1]))
         else:
-            found.append((left, right))
-    return found
+            merged.append((left, right))
+    return merged
 
 
 def _gaps(spans: Iterable[tuple[int, int]], left: int, right: int) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int]] = []
     for start, stop in spans:
         if start > left:
-            found.append((left, min(start, right)))
+            gaps.append((left, min(start, right)))
         left = max(left, stop)
         if left >= right:
             break
     if left < right:
-        found.append((left, right))
-    return found
+        gaps.append((left, right))
+    return gaps

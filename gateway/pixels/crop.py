@@ -61,13 +61,13 @@ def edges(crop: Crop, *, rows: int, columns: int, where: str) -> tuple[Area, ...
     RuleFailed: nothing of the image is left
     """
     left = kept([crop], rows=rows, columns=columns, where=where)
-    found = (
+    strips = (
         Area(0, 0, columns, left.top),
         Area(0, left.bottom, columns, rows),
         Area(0, left.top, left.left, left.bottom),
         Area(left.right, left.top, columns, left.bottom),
     )
-    return tuple(area for area in found if area.left < area.right and area.top < area.bottom)
+    return tuple(area for area in strips if area.left < area.right and area.top < area.bottom)
 
 
 def kept(crops: Sequence[Crop], *, rows: int, columns: int, where: str) -> Area:

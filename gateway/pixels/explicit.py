@@ -53,9 +53,9 @@ def in_explicit_vr(instance: Instance, *, work: Path, limits: Limits) -> tuple[I
 
 def _resolved(buffer: Buffer, elements: list[Element], *, signed: bool) -> list[Element]:
     """The elements with VR SS where the dictionary leaves open what signed pixel values are."""
-    found = find(elements, PIXEL_REPRESENTATION)
-    if found is not None and found[4] - found[3] == 2:
-        signed = unpack_from("<H", buffer, found[3])[0] == 1
+    representation = find(elements, PIXEL_REPRESENTATION)
+    if representation is not None and representation[4] - representation[3] == 2:
+        signed = unpack_from("<H", buffer, representation[3])[0] == 1
     resolved: list[Element] = []
     for tag, vr, start, value, end, items in elements:
         if items is not None:

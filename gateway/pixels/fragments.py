@@ -48,10 +48,10 @@ class Fragments:
 
     def __init__(self, instance: Instance, frames: int, *, begins: bytes = b"", lenient: bool = False) -> None:
         self._buffer: Buffer = instance.buffer
-        found = find(instance.elements, PIXEL_DATA)
-        if found is None:
+        pixel_data = find(instance.elements, PIXEL_DATA)
+        if pixel_data is None:
             raise PixelsUnreadable(reason="there is no Pixel Data")
-        self._items, table = _walk(instance.buffer, found[3], found[4])
+        self._items, table = _walk(instance.buffer, pixel_data[3], pixel_data[4])
         self.has_table: Final = bool(table)
         #: Index of the first item of every frame, and the number of items behind the last.
         self._first = array("Q")
@@ -172,11 +172,11 @@ def _walk(buffer: Buffer, pos: int, stop: int) -> tuple[array[int], bytes]:
 
 def _extended(instance: Instance) -> tuple[list[int], list[int]] | None:
     """Offsets and lengths of the Extended Offset Table, None if there is none."""
-    found = [find(instance.elements, tag) for tag in (EXTENDED_OFFSETS, EXTENDED_LENGTHS)]
-    if found == [None, None]:
+    tables = [find(instance.elements, tag) for tag in (EXTENDED_OFFSETS, EXTENDED_LENGTHS)]
+    if tables == [None, None]:
         return None
     columns: list[list[int]] = []
-    for element in found:
+    for element in tables:
         if element is None or (element[4] - element[3]) % 8 or element[4] - element[3] > 8 * _MOST:
             raise PixelsUnreadable(reason="the Extended Offset Table is no list of offsets")
         columns.append([number for (number,) in iter_unpack("<Q", instance.buffer[element[3] : element[4]])])

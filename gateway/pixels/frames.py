@@ -129,12 +129,12 @@ def open_frames(
 class _NativeFrames(FrameReader):
     def __init__(self, instance: Instance, description: PixelDescription) -> None:
         super().__init__(description, plain_photometric(description))
-        found = find(instance.elements, PIXEL_DATA)
-        if found is None:
+        pixel_data = find(instance.elements, PIXEL_DATA)
+        if pixel_data is None:
             raise PixelsUnreadable(reason="there is no Pixel Data")
         self._buffer = instance.buffer
-        self._start = found[3]
-        self._length = found[4] - found[3]
+        self._start = pixel_data[3]
+        self._length = pixel_data[4] - pixel_data[3]
 
     def frame(self, number: int) -> Frame:
         _check_number(number, self.description)
@@ -205,11 +205,11 @@ def in_rgb(frame: Frame) -> Frame:
     luminance, blue, red = (frame[..., sample].astype(np.float32) for sample in range(3))
     blue -= 128
     red -= 128
-    found = np.empty(frame.shape, np.float32)
-    found[..., 0] = luminance + 1.402 * red
-    found[..., 1] = luminance - 0.344136 * blue - 0.714136 * red
-    found[..., 2] = luminance + 1.772 * blue
-    return np.clip(np.rint(found), 0, 255).astype(frame.dtype)
+    rgb = np.empty(frame.shape, np.float32)
+    rgb[..., 0] = luminance + 1.402 * red
+    rgb[..., 1] = luminance - 0.344136 * blue - 0.714136 * red
+    rgb[..., 2] = luminance + 1.772 * blue
+    return np.clip(np.rint(rgb), 0, 255).astype(frame.dtype)
 
 
 def decoded(

@@ -92,11 +92,11 @@ def effect_of(path: tuple[int, ...], tag: int) -> Effect | None:
 
 @cache
 def _table() -> Mapping[int, Mapping[_Place, Effect]]:
-    found: dict[int, dict[_Place, Effect]] = {}
+    effects: dict[int, dict[_Place, Effect]] = {}
     text = (files("gateway.pixels") / "data" / "geometry.csv").read_text(encoding="ascii")
     for row in csv.DictReader(text.splitlines()):
-        found.setdefault(int(row["tag"], 16), {})[_place(row["inside"])] = Effect(row["effect"])
-    return found
+        effects.setdefault(int(row["tag"], 16), {})[_place(row["inside"])] = Effect(row["effect"])
+    return effects
 
 
 def _place(inside: str) -> _Place:

@@ -141,7 +141,7 @@ class _Codestream:
             raise PixelsUnreadable(reason="a JPEG 2000 frame is truncated")
         self._check_packets(end - at - 2)
         check_end(self._data, at + 2, end)
-        kept = sum(piece[1] - piece[0] for piece in header.found if isinstance(piece, tuple))
+        kept = sum(piece[1] - piece[0] for piece in header.listed if isinstance(piece, tuple))
         less = at - pos - 12 - kept
         if less and length:
             if self._told:
@@ -149,7 +149,7 @@ class _Codestream:
             whole.put(bytes((0xFF, _SOT, 0, 10)) + _TILE_PART.pack(tile, length - less, part, parts))
         else:
             whole.keep(pos, pos + 12)
-        for piece in header.found:
+        for piece in header.listed:
             if isinstance(piece, tuple):
                 whole.keep(*piece)
         whole.keep(at, end)
@@ -158,10 +158,10 @@ class _Codestream:
 
     def _end(self, pos: int) -> int:
         """Where the last tile part ends, whose length is not told: no packet holds the marker of the end (B.10.1)."""
-        found = _END.search(self._data, pos, self._stop)
-        if found is None:
+        marker = _END.search(self._data, pos, self._stop)
+        if marker is None:
             raise PixelsUnreadable(reason="a JPEG 2000 frame is truncated")
-        return int(found.start())
+        return int(marker.start())
 
     def _check_packets(self, length: int) -> None:
         """Compare the lengths of packets, seven bits a byte (A.7.3), with that of all of them."""

@@ -62,17 +62,17 @@ def unlooked(program: Program) -> tuple[Kind, ...]:
 
 def unlooked_in_words(program: Program) -> str | None:
     """Why images may pass with text that nobody has seen, and which; None if none do."""
-    found = unlooked(program)
-    if not found:
+    unseen = unlooked(program)
+    if not unseen:
         return None
-    lines = "; ".join(in_lines(found))
+    lines = "; ".join(in_lines(unseen))
     return f"no rule looks for text burned into images of these kinds, which pass unlooked: {lines}"
 
 
-def in_lines(found: Iterable[Kind]) -> tuple[str, ...]:
+def in_lines(shown: Iterable[Kind]) -> tuple[str, ...]:
     """Kinds for people: modalities, each with the names of its SOP classes."""
     by_modality: dict[str, dict[str, None]] = {}
-    for kind in found:
+    for kind in shown:
         by_modality.setdefault(kind.modality, {})[kind.name] = None
     return tuple(f"{modality} ({', '.join(names)})" for modality, names in sorted(by_modality.items()))
 

@@ -30,13 +30,13 @@ def lossy_history(instance: Instance, frames: FrameReader) -> dict[int, bytes]:
     if coding is None or not frames.lossy:
         return {}
     implicit = instance.implicit
-    found: dict[int, bytes] = {}
+    added: dict[int, bytes] = {}
     if instance.text(_LOSSY) != "01":
-        found[_LOSSY] = element(_LOSSY, b"CS", b"01", implicit=implicit)
+        added[_LOSSY] = element(_LOSSY, b"CS", b"01", implicit=implicit)
     if not instance.text(_METHOD):
-        found[_METHOD] = element(_METHOD, b"CS", coding.method.encode("ascii"), implicit=implicit)
+        added[_METHOD] = element(_METHOD, b"CS", coding.method.encode("ascii"), implicit=implicit)
     if not instance.text(_RATIO):
         plain = frames.description.native_bits * len(frames) // 8
         ratio = max(1.0, plain / max(1, frames.stored_bytes))
-        found[_RATIO] = element(_RATIO, b"DS", f"{ratio:.6g}".encode("ascii"), implicit=implicit)
-    return found
+        added[_RATIO] = element(_RATIO, b"DS", f"{ratio:.6g}".encode("ascii"), implicit=implicit)
+    return added

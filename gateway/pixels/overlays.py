@@ -122,10 +122,10 @@ def overlay_groups(instance: Instance) -> Iterator[OverlayGroup]:
     groups: dict[int, dict[int, Element]] = {}
     for element in elements[first:behind]:
         groups.setdefault(element[0] >> 16, {})[element[0] & 0xFFFF] = element
-    for group, found in groups.items():
-        data = found.get(OVERLAY_DATA)
-        plane = None if data is None else _plane(instance, found, data)
-        yield OverlayGroup(group, tuple(element[0] for element in found.values()), data, plane)
+    for group, members in groups.items():
+        data = members.get(OVERLAY_DATA)
+        plane = None if data is None else _plane(instance, members, data)
+        yield OverlayGroup(group, tuple(element[0] for element in members.values()), data, plane)
 
 
 def _plane(instance: Instance, elements: dict[int, Element], data: Element) -> OverlayPlane | None:

@@ -18,30 +18,30 @@ PADDING: Final = (b"\0", b"\xff")
 class Pieces:
     """The pieces of one frame, in order; ranges that touch become one."""
 
-    __slots__ = ("found",)
+    __slots__ = ("listed",)
 
     def __init__(self) -> None:
-        self.found: list[Piece] = []
+        self.listed: list[Piece] = []
 
     def keep(self, start: int, stop: int) -> None:
         """Let the bytes from ``start`` up to ``stop`` stay."""
-        last = self.found[-1] if self.found else b""
+        last = self.listed[-1] if self.listed else b""
         if isinstance(last, tuple) and last[1] == start:
-            self.found[-1] = (last[0], stop)
+            self.listed[-1] = (last[0], stop)
         elif start < stop:
-            self.found.append((start, stop))
+            self.listed.append((start, stop))
 
     def put(self, content: bytes) -> None:
         """Have ``content`` in place of what was received."""
-        self.found.append(content)
+        self.listed.append(content)
 
     def ended(self, data: Buffer, start: int, stop: int) -> list[Piece]:
         """The pieces of the frame from ``start`` to ``stop``; one that is whole, with the byte that pads it."""
-        if len(self.found) == 1 and isinstance(self.found[0], tuple):
-            begin, end = self.found[0]
+        if len(self.listed) == 1 and isinstance(self.listed[0], tuple):
+            begin, end = self.listed[0]
             if begin == start and is_padded(data, end, stop):
                 return [(start, stop)]
-        return self.found
+        return self.listed
 
 
 def is_padded(data: Buffer, end: int, stop: int) -> bool:

@@ -283,8 +283,8 @@ class PixelTreatment:
             findings = self._find(instance, description, edit, rule, identity)
             boxes = _areas(findings.boxes, description)
             reasons += [reason for reason in (findings.unsure, findings.hold) if reason is not None]
-            found = edit.adding(boxes, name_of(rule)) if boxes else edit
-            remains = self._again(instance, description, found, rule, identity, findings)
+            blackened = edit.adding(boxes, name_of(rule)) if boxes else edit
+            remains = self._again(instance, description, blackened, rule, identity, findings)
             if remains is not None:
                 left = _areas(remains.boxes, description)
                 reasons.append(remains.reason)
@@ -319,7 +319,7 @@ class PixelTreatment:
         if not whole and not is_sampled(instance) and not self._series.is_new(series):
             return _Search(edit, whole=False, sampled=True)
         try:
-            found, text = self._text(instance, description, edit, rule, words)
+            blackened, text = self._text(instance, description, edit, rule, words)
         except BurnedInTextSuspected as suspected:
             if slice_:
                 self._series.add(series, text=True)
@@ -327,7 +327,7 @@ class PixelTreatment:
             raise
         if slice_:
             self._series.add(series, text=text)
-        return _Search(found, whole=whole or text, sampled=not (whole or text), series_text=slice_ and text)
+        return _Search(blackened, whole=whole or text, sampled=not (whole or text), series_text=slice_ and text)
 
     def _has_text(
         self,
@@ -358,11 +358,11 @@ class PixelTreatment:
         reason = findings.hold or (findings.unsure if rule.when_unsure == "hold" else None)
         if reason is not None:
             raise _suspected(reason, boxes)
-        found = edit.adding(boxes, f"{name_of(rule)}: text was found") if boxes else edit
-        remains = self._again(instance, description, found, rule, identity, findings)
+        blackened = edit.adding(boxes, f"{name_of(rule)}: text was found") if boxes else edit
+        remains = self._again(instance, description, blackened, rule, identity, findings)
         if remains is not None:
             raise _suspected(remains.reason, boxes, _areas(remains.boxes, description))
-        return found if edit.kept is None else _inside(found, edit.kept), bool(boxes)
+        return blackened if edit.kept is None else _inside(blackened, edit.kept), bool(boxes)
 
     def _again(
         self,
@@ -513,10 +513,10 @@ def _face(
         return None
     if (review is not None and review.features) or settled():
         return None
-    found = face_of()
-    if found is None:
+    face = face_of()
+    if face is None:
         raise WaitsForSeries(reason="some of it may still come, or it has not been looked at yet")
-    return found
+    return face
 
 
 def _caution_features(
@@ -560,8 +560,8 @@ def _reviewed(edit: Edit, review: Review, description: PixelDescription) -> Edit
         return edit
     where = "the review"
     areas = [area_of(box, rows=description.rows, columns=description.columns, where=where) for box in review.boxes]
-    found = edit.adding(areas, "boxes that a person drew")
-    return found if edit.kept is None else _inside(found, edit.kept)
+    drawn = edit.adding(areas, "boxes that a person drew")
+    return drawn if edit.kept is None else _inside(drawn, edit.kept)
 
 
 def _is_overlay_to_clear(

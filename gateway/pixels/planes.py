@@ -96,7 +96,7 @@ class Planes:
         if len(shared) > 1:
             raise self._failed(f"{show(SHARED)} has more than one item: the geometry cannot change")
         common = shared[0][4] if shared else []
-        found: dict[int, Position] = {}
+        positions: dict[int, Position] = {}
         per_frame = [item[4] for item in self._items(self._elements, PER_FRAME)]
         for number, own in enumerate(per_frame or [[]]):
             for frame in (_PATIENT, _VOLUME):
@@ -107,12 +107,12 @@ class Planes:
                 measures = self._group(_PIXEL_MEASURES_SEQUENCE, own, common, number)
                 groups = [one[4] if one is not None else [] for one in (holder, orientation, measures)]
                 moved = self._place(frame, groups)
-                if found.setdefault(holder[0], moved) != moved:
+                if positions.setdefault(holder[0], moved) != moved:
                     raise self._failed(
                         f"frames share {show(frame.position)} and differ in what it depends on:"
                         " the geometry cannot change"
                     )
-        return found
+        return positions
 
     def _group(self, tag: int, own: list[Element], common: list[Element], number: int) -> Item | None:
         """The item of a functional group that holds for a frame."""
@@ -150,14 +150,14 @@ class Planes:
         element = find(elements, tag)
         if element is None:
             raise self._failed(f"{show(tag)} is missing: the geometry cannot change")
-        found = self._read.get(element[2])
-        if found is None:
+        numbers = self._read.get(element[2])
+        if numbers is None:
             words = decode_element(self._buffer, element, DEFAULT_REPERTOIRE).text.strip("\0 ").split("\\")
-            found = [float(word) for word in words if _DECIMAL.fullmatch(word.strip())]
-            if len(found) != count or len(words) != count or not all(map(isfinite, found)):
+            numbers = [float(word) for word in words if _DECIMAL.fullmatch(word.strip())]
+            if len(numbers) != count or len(words) != count or not all(map(isfinite, numbers)):
                 raise self._failed(f"{show(tag)} does not have the {count} numbers that are needed")
-            self._read[element[2]] = found
-        return found
+            self._read[element[2]] = numbers
+        return numbers
 
     def _failed(self, reason: str) -> RuleFailed:
         return RuleFailed(where=self._where, reason=reason)

@@ -37,7 +37,7 @@ def ultrasound_regions(instance: Instance, *, rows: int, columns: int, where: st
     RuleFailed: there is none, or one is empty or ends outside the image, so that none can be trusted
     """
     sequence = find(instance.elements, ULTRASOUND_REGIONS)
-    found: list[Area] = []
+    regions: list[Area] = []
     for _start, _value, _end, _implicit, elements in (sequence[5] or []) if sequence is not None else []:
         area = region_of(instance, elements, where=where)
         # Some devices write the number of columns or rows where the last column or row is meant.
@@ -47,10 +47,10 @@ def ultrasound_regions(instance: Instance, *, rows: int, columns: int, where: st
         if format_ is None or format_[4] - format_[3] != 2:
             raise RuleFailed(where=where, reason=f"a region of {show(ULTRASOUND_REGIONS)} has no spatial format")
         if _UNSIGNED_SHORT(instance.buffer, format_[3])[0] in _FORMATS:
-            found.append(area._replace(right=min(area.right, columns), bottom=min(area.bottom, rows)))
-    if not found:
+            regions.append(area._replace(right=min(area.right, columns), bottom=min(area.bottom, rows)))
+    if not regions:
         raise RuleFailed(where=where, reason=f"{show(ULTRASOUND_REGIONS)} has no region of an image")
-    return tuple(found)
+    return tuple(regions)
 
 
 def region_of(instance: Instance, elements: list[Element], *, where: str) -> Area:

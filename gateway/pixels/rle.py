@@ -42,15 +42,15 @@ def image_of(data: Buffer, start: int, stop: int, *, segments: int, length: int)
     bounds = [*offsets[:count], stop - start]
     if bounds[0] < _HEADER.size or any(end <= begin for begin, end in pairwise(bounds)):
         raise PixelsUnreadable(reason="the segments of an RLE frame lie outside of it")
-    found: list[list[Piece]] = []
+    planes: list[list[Piece]] = []
     tidy = bounds[0] == _HEADER.size and not any(offsets[count:])
     for begin, end in pairwise(bounds):
         pieces = _plane(data, start + begin, start + end, length)
         tidy = tidy and pieces == [(start + begin, start + end)]
-        found.append(pieces)
+        planes.append(pieces)
     if tidy:
         return [(start, stop)]
-    return _packed(found)
+    return _packed(planes)
 
 
 def _packed(planes: list[list[Piece]]) -> list[Piece]:
@@ -69,7 +69,7 @@ def _packed(planes: list[list[Piece]]) -> list[Piece]:
             pieces.put(b"\0")
             at += 1
     header = _HEADER.pack(len(offsets), *offsets, *[0] * (_MOST_SEGMENTS - len(offsets)))
-    return [header, *pieces.found]
+    return [header, *pieces.listed]
 
 
 def _plane(data: Buffer, start: int, stop: int, length: int) -> list[Piece]:
@@ -101,4 +101,4 @@ def _plane(data: Buffer, start: int, stop: int, length: int) -> list[Piece]:
     pieces = Pieces()
     pieces.keep(start, last)
     pieces.put(rest)
-    return pieces.found
+    return pieces.listed

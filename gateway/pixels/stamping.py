@@ -87,16 +87,16 @@ def derived(instance: Instance, program: Program, edit: Edit) -> _Elements:
     -------
     Tag -> the whole encoded element, None for one that goes.
     """
-    found: _Elements = {
+    changes: _Elements = {
         tag: None for tag in (*_EXTREMES, _ICON_IMAGE_SEQUENCE) if find(instance.elements, tag) is not None
     }
     if _has_functional_groups(instance):
-        return found
+        return changes
     implicit = instance.implicit
     values = instance.text(_IMAGE_TYPE).split("\\")
     if values[0] and program.action(_IMAGE_TYPE).verb is Verb.KEEP:
         values[0] = "DERIVED"
-        found[_IMAGE_TYPE] = (
+        changes[_IMAGE_TYPE] = (
             encode.element(_IMAGE_TYPE, b"CS", "\\".join(values).encode("latin-1"), implicit=implicit),
         )
     words = [
@@ -108,10 +108,10 @@ def derived(instance: Instance, program: Program, edit: Edit) -> _Elements:
         if done
     ]  # fmt: skip
     text = f"De-identification: {', '.join(words)}".encode("ascii")
-    found[_DERIVATION_DESCRIPTION] = (encode.element(_DERIVATION_DESCRIPTION, b"ST", text, implicit=implicit),)
+    changes[_DERIVATION_DESCRIPTION] = (encode.element(_DERIVATION_DESCRIPTION, b"ST", text, implicit=implicit),)
     if edit.areas or edit.blank is not None:
-        found[_DERIVATION_CODE_SEQUENCE] = (_derivations(instance),)
-    return found
+        changes[_DERIVATION_CODE_SEQUENCE] = (_derivations(instance),)
+    return changes
 
 
 def _has_functional_groups(instance: Instance) -> bool:
@@ -143,10 +143,10 @@ def _derivations(instance: Instance) -> bytes:
 
 def _received(instance: Instance) -> list[tuple[str, str]]:
     sequence = find(instance.elements, _DERIVATION_CODE_SEQUENCE)
-    found = []
+    codes = []
     for _start, _value, _end, _implicit, elements in (sequence[5] or []) if sequence is not None else []:
         scheme, value = find(elements, _SCHEME), find(elements, _CODE_VALUE)
         if scheme is not None and value is not None:
             texts = [decode_element(instance.buffer, one, instance.character_sets).text for one in (scheme, value)]
-            found.append((texts[0].strip(" \0"), texts[1].strip(" \0")))
-    return found
+            codes.append((texts[0].strip(" \0"), texts[1].strip(" \0")))
+    return codes

@@ -146,13 +146,13 @@ class Assertion:
         iod = (sop_class, lists_references(instance.elements))
         said = self._rules.said_by(instance) if self._rules.has_private else {}
         walk = _Walk(self, output.buffer, iod, said, frozenset() if pixels is None else frozenset(pixels.elements))
-        found = self._findings(walk, output, remembers=pixels is None)
-        tags = frozenset([*(one.tag for one in found.changed), *(one.tag for one in found.dated)])
+        findings = self._findings(walk, output, remembers=pixels is None)
+        tags = frozenset([*(one.tag for one in findings.changed), *(one.tag for one in findings.dated)])
         originals = self._originals.of(instance, tags)
-        for where, tag, verb, values in found.changed:
+        for where, tag, verb, values in findings.changed:
             if not originals.get(tag, _NOTHING).isdisjoint(values):
                 raise LeakSuspected(where=where, reason=f"{verb} left an original value")
-        return self._check_dates(found.dated, originals)
+        return self._check_dates(findings.dated, originals)
 
     def _findings(self, walk: _Walk, output: Output, *, remembers: bool) -> _Findings:
         """The findings of all parts; those of parts that were walked before are remembered."""
@@ -165,13 +165,13 @@ class Assertion:
         for raw, elements in output.parts:
             # What stays of private elements depends on creators, which may stand in other parts.
             alone = not raw or not remembers or (self._rules.has_private and bool(elements[0][0] & _ODD_GROUP))
-            found = None if alone else known.get(raw)
-            if found is None:
-                found = walk.part(elements, private, implicit=output.implicit)
+            findings = None if alone else known.get(raw)
+            if findings is None:
+                findings = walk.part(elements, private, implicit=output.implicit)
                 if not alone:
-                    self._found.keep(context, raw, found)
-            total.changed += found.changed
-            total.dated += found.dated
+                    self._found.keep(context, raw, findings)
+            total.changed += findings.changed
+            total.dated += findings.dated
         return total
 
     def simple(self, verb: Verb, iod: _Iod, path: tuple[int, ...], tag: int) -> Verb:
@@ -298,13 +298,13 @@ class _Walk:
         self._times = assertion.times
         #: What is checked by itself, and no rule speaks of.
         self._stamps = assertion.stamps
-        self.found = _Findings()
+        self.findings = _Findings()
 
     def part(self, elements: list[Element], private: Mapping[int, Verb], *, implicit: bool) -> _Findings:
         """Check a part of the top level, of whose private elements ``private`` stay."""
-        self.found = _Findings()
+        self.findings = _Findings()
         self._level(elements, (), "", private, implicit=implicit, cleaned=False)
-        return self.found
+        return self.findings
 
     def _level(
         self,
@@ -373,12 +373,12 @@ class _Walk:
         tag, vr, _start, value, end, _items = element
         raw = self._buffer[value:end]
         if action.verb in _DATING:
-            self.found.dated.append(_Dated(where, tag, vr, raw, action))
+            self.findings.dated.append(_Dated(where, tag, vr, raw, action))
             return
         _check_mapped(where, vr, raw, action)
         values = tuple(_unchanged(vr, raw, action))
         if values:
-            self.found.changed.append(_Changed(where, tag, action.verb, values))
+            self.findings.changed.append(_Changed(where, tag, action.verb, values))
 
     def _check(self, element: Element, verb: Verb, path: tuple[int, ...], where: str) -> None:
         tag, _vr, _start, value, end, items = element
@@ -435,5 +435,5 @@ def _says_nothing(value: bytes) -> bool:
 
 
 def _text(buffer: bytes, elements: list[Element], tag: int) -> str:
-    found = find(elements, tag)
-    return "" if found is None else buffer[found[3] : found[4]].decode("latin-1").strip("\0 ")
+    element = find(elements, tag)
+    return "" if element is None else buffer[element[3] : element[4]].decode("latin-1").strip("\0 ")

@@ -38,10 +38,10 @@ def is_textual(raw: bytes) -> bool:
 
 def runs(raw: bytes) -> bytes:
     """The runs of ASCII text in a binary value, one a line: single bytes and UTF-16."""
-    found = _RUN.findall(raw)
+    matches = _RUN.findall(raw)
     if b"\0" in raw:
-        found += [run.replace(b"\0", b"") for run in _WIDE.findall(raw)]
-    return b"\n".join(found)
+        matches += [run.replace(b"\0", b"") for run in _WIDE.findall(raw)]
+    return b"\n".join(matches)
 
 
 def opened(raw: bytes, *, whole: bool = True) -> Iterator[bytes]:

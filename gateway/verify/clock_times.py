@@ -129,21 +129,21 @@ class Clocks:
     def _written(self, output: Output) -> set[str]:
         """The times in the texts of an output; those of parts that were read before are remembered."""
         known = self._parts.of(None)
-        found: set[str] = set()
+        times: set[str] = set()
         for raw, elements in output.parts:
             clocks = known.get(raw) if raw else None
             if clocks is None:
                 clocks = frozenset(clock for _, one in walk(elements) for clock in _written(output.buffer, one))
                 if raw:
                     self._parts.keep(None, raw, clocks)
-            found |= clocks
-        return found
+            times |= clocks
+        return times
 
 
 def _clocks_of(tag: int, raw: bytes) -> Iterator[str]:
     """The times of an original value: ``1435``, and ``143522`` where it has seconds."""
-    found = _MOMENT.finditer(raw) if VR_OF[tag] == b"DT" else _TIME.finditer(raw)
-    for match in found:
+    matches = _MOMENT.finditer(raw) if VR_OF[tag] == b"DT" else _TIME.finditer(raw)
+    for match in matches:
         clock = b"".join(part for part in match.groups() if part).decode("ascii")
         yield clock[:4]
         if len(clock) == len("HHMMSS"):

@@ -136,7 +136,7 @@ def coded_kinds(
                 search.coded(buffer, first, last)
                 if marked:
                     search.segments(_segments(buffer, first, last))
-    return sorted({needle.kind for needle in search.found})
+    return sorted({needle.kind for needle in search.hits})
 
 
 class _Search:
@@ -145,7 +145,7 @@ class _Search:
         self._work = 0
         #: Segments that were looked at: all frames have the same.
         self._known: set[bytes] = set()
-        self.found: set[Needle] = set()
+        self.hits: set[Needle] = set()
 
     def coded(self, buffer: Bytes, start: int, stop: int) -> None:
         """Search a fragment as coded data."""
@@ -159,7 +159,7 @@ class _Search:
             pattern = self._wanted.pattern
             if pattern is not None:
                 forms = set(pattern.findall(chunk))
-                self.found.update(needle for form, needle in self._wanted.raw if form in forms)
+                self.hits.update(needle for form, needle in self._wanted.raw if form in forms)
             if end == stop:
                 return
             start = end - _OVERLAP
@@ -170,20 +170,20 @@ class _Search:
         self._add_work(len(text) * len(self._wanted.long))
         return tuple(needle for joined, needle in self._wanted.joined if joined in text)
 
-    def segments(self, found: Iterable[tuple[bytes, bool]]) -> None:
+    def segments(self, parts: Iterable[tuple[bytes, bool]]) -> None:
         """Search segments, and ends of coded data."""
-        for content, is_end in found:
+        for content, is_end in parts:
             if is_end:
                 rest = content.rstrip(_PADDING).removesuffix(_END).rstrip(_PADDING)
                 run = _END_RUN.search(rest) or _END_RUN.search(rest + b"\0")
                 runs = [run.group()] if run is not None else []
-                self.found.update(needle for form, needle in self._wanted.raw if rest.endswith(form))
+                self.hits.update(needle for form, needle in self._wanted.raw if rest.endswith(form))
             else:
                 if content in self._known:
                     continue
                 self._known.add(content)
                 runs = _RUN.findall(content)
-                self.found.update(needle for form, needle in self._wanted.raw if form in content)
+                self.hits.update(needle for form, needle in self._wanted.raw if form in content)
             if runs:
                 self._text(runs, self._wanted.short, anywhere=is_end)
 
@@ -194,12 +194,12 @@ class _Search:
         joined = "\n".join(line.replace(" ", "") for line in lines) if anywhere else ""
         self._add_work(len(text) * len(needles))
         for needle in needles:
-            if needle not in self.found and (
+            if needle not in self.hits and (
                 needle.form in text or needle.form in joined
                 if anywhere or needle.mode is Mode.DATE
                 else needle.may_be_in(text)
             ):
-                self.found.add(needle)
+                self.hits.add(needle)
 
     def _add_work(self, work: int) -> None:
         self._work += work
@@ -258,9 +258,9 @@ def _unsigned(content: bytes) -> bytes:
 def _next_marker(buffer: Bytes, pos: int, stop: int) -> int:
     while pos < stop:
         chunk = bytes(buffer[pos : min(stop, pos + _CHUNK)])
-        found = first_marker(chunk)
-        if found >= 0:
-            return pos + found
+        marker = first_marker(chunk)
+        if marker >= 0:
+            return pos + marker
         if pos + len(chunk) >= stop:
             break
         pos += len(chunk) - 1

@@ -70,27 +70,27 @@ def counts(needle: Needle, text: str, place: Place) -> bool:
         return False
     for start, end in needle.occurrences(text):
         behind = text.find(" ", end)
-        found = text[text.rfind(" ", 0, start) + 1 : len(text) if behind < 0 else behind].split()
-        if needle.is_spaced and len(found) > 1:
-            found = ["".join(found)]
-        if not _excused(needle, found, place):
+        words = text[text.rfind(" ", 0, start) + 1 : len(text) if behind < 0 else behind].split()
+        if needle.is_spaced and len(words) > 1:
+            words = ["".join(words)]
+        if not _excused(needle, words, place):
             return True
     return False
 
 
-def _excused(needle: Needle, found: list[str], place: Place) -> bool:
-    if place.own and all(part in place.own for part in found):
+def _excused(needle: Needle, words: list[str], place: Place) -> bool:
+    if place.own and all(part in place.own for part in words):
         return True
     if needle.mode is Mode.PAIR:
         return False
     if place.vr not in FREE_TEXT and len(needle.form) < _SHORTEST:
         return True
     if place.tag in _MACHINE:
-        return all(harmless_words.is_vendor(part) or _is_term(part) or _below(part, _LEAST_DIGITS) for part in found)
+        return all(harmless_words.is_vendor(part) or _is_term(part) or _below(part, _LEAST_DIGITS) for part in words)
     if place.is_term:
-        return all(_is_term(part) or _below(part, _LEAST_CODE_DIGITS) for part in found)
+        return all(_is_term(part) or _below(part, _LEAST_CODE_DIGITS) for part in words)
     if place.vr in _SHORT_TEXT and needle.kind is Kind.NAME:
-        return all(harmless_words.is_vendor(part) or _is_term(part) for part in found)
+        return all(harmless_words.is_vendor(part) or _is_term(part) for part in words)
     return False
 
 

@@ -136,7 +136,7 @@ class Harvester:
         # What is said of private elements holds inside sequences as well.
         encoding = instance.implicit, frozenset(said.items())
         known = self._yields.of((encoding, sets))
-        found: list[Yield] = []
+        yields: list[Yield] = []
         for raw, elements in instance.parts:
             if not raw or (has_private and elements[0][0] & _ODD_GROUP):
                 now = rest.level(elements, sets, (), private=private)
@@ -145,7 +145,7 @@ class Harvester:
                 if one is None:
                     part = _Collector(instance.buffer, rules, said)
                     one = self._yields.keep((encoding, sets), raw, part.yields(elements, sets))
-                found.append(one)
+                yields.append(one)
                 now = one.sets
             if now is not sets:
                 sets = now
@@ -155,7 +155,7 @@ class Harvester:
         rest.keeps = False
         for title in (instance.meta.source_ae, instance.meta.receiving_ae):
             rest.add(Kind.DEVICE, _SOURCE_AE, title)
-        total = self._sum(tuple(found), rest)
+        total = self._sum(tuple(yields), rest)
         uids = dict(total.uids)
         for uid, tags in rest.uids.items():
             uids[uid] = uids.get(uid, frozenset()) | tags
@@ -266,15 +266,15 @@ class _Collector:
     def _coded(self, elements: list[Element], sets: CharacterSets, kind: Kind) -> None:
         """Code Value and Code Meaning of a person or an institution (PS3.3 Table 10-1, PS3.3 8.8)."""
         for tag, meaning in _CODED[kind]:
-            found = find(elements, tag)
-            if found is not None and found[5] is None:
-                self._value(meaning, tag, found[1], bytes(self._buffer[found[3] : found[4]]), sets)
+            element = find(elements, tag)
+            if element is not None and element[5] is None:
+                self._value(meaning, tag, element[1], bytes(self._buffer[element[3] : element[4]]), sets)
 
     def add(self, kind: Kind, tag: int, text: str) -> None:
         self._add(_finding(kind, tag, text))
 
-    def _add(self, found: tuple[Finding, ...]) -> None:
-        (self.kept if self.keeps else self.findings).update(found)
+    def _add(self, findings: tuple[Finding, ...]) -> None:
+        (self.kept if self.keeps else self.findings).update(findings)
         _check_number(len(self.findings) + len(self.kept))
 
     def uid(self, tag: int, uid: str) -> None:
@@ -290,8 +290,8 @@ def _findings(kind: Kind, tag: int, vr: bytes, raw: bytes, sets: CharacterSets) 
     texts = [decode(raw, vr, sets).text]
     if kind in _WORDS and not raw.isascii():
         texts += other_readings(raw)
-    found = (one for text in texts for value in split_values(text, vr) for one in _finding(kind, tag, value))
-    return tuple(dict.fromkeys(found))
+    findings = (one for text in texts for value in split_values(text, vr) for one in _finding(kind, tag, value))
+    return tuple(dict.fromkeys(findings))
 
 
 #: The instances of a study share most of their values.

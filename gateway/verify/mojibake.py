@@ -25,19 +25,19 @@ _LEAST_LETTERS: Final = 2
 
 def other_readings(raw: bytes) -> list[str]:
     """The texts that ``raw``, which is not ASCII, may be meant as, whatever its character set is said to be."""
-    found = []
+    readings = []
     for codec in _SEVERAL_BYTES:
         text = _decoded(raw, codec)
         if text and all(_is_letter(letter) for letter in text if not letter.isascii()):
-            found.append(text)
+            readings.append(text)
     for codec, script in _ONE_BYTE.items():
         text = _decoded(raw, codec)
         letters = [letter for letter in text if not letter.isascii()]
         if len(letters) >= _LEAST_LETTERS - (script == "LATIN") and all(
             _is_letter(letter) and unicodedata.name(letter, "").startswith(script) for letter in letters
         ):
-            found.append(text)
-    return list(dict.fromkeys(found))
+            readings.append(text)
+    return list(dict.fromkeys(readings))
 
 
 def _decoded(raw: bytes, codec: str) -> str:

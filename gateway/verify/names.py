@@ -84,8 +84,8 @@ def is_weak(form: str) -> bool:
 
 def _pairs(group: str) -> Iterator[Needle]:
     """Two words of one name, not both a particle, a title or a maker: weak ones side by side, short ones joined."""
-    found = [form for form in dict.fromkeys(squash(group).split()) if len(form) > 1 and form.isalpha()]
-    candidates = [form for form in found if (is_weak(form) or len(form) < _LONG) and not harmless_words.is_title(form)]
+    words = [form for form in dict.fromkeys(squash(group).split()) if len(form) > 1 and form.isalpha()]
+    candidates = [form for form in words if (is_weak(form) or len(form) < _LONG) and not harmless_words.is_title(form)]
     for one, two in permutations(candidates[:_MOST_WEAK], 2):
         if harmless_words.is_accessory(one) and harmless_words.is_accessory(two):
             continue

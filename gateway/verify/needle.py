@@ -173,27 +173,29 @@ def make(kind: Kind, form: str, mode: Mode, spelling: str = "") -> Needle:
 
 def _encoded(form: str, spelling: str) -> tuple[bytes, ...]:
     """UTF-8; UTF-16 of what is not ASCII, since of that which is, every run in a binary value is read as text."""
-    found = {form.encode("utf-8")}
+    encodings = {form.encode("utf-8")}
     for text in {form, *(cased for cased in (spelling.lower(), spelling.upper()) if spelling)}:
-        found.add(text.encode("utf-8").lower())
+        encodings.add(text.encode("utf-8").lower())
         if not text.isascii():
-            found.add(text.encode("utf-16-le").lower())
-            found.add(text.encode("utf-16-be").lower())
-    return tuple(sorted(one for one in found if len(one) >= _SHORTEST_BINARY and (len(form) > 3 or not one.isascii())))
+            encodings.add(text.encode("utf-16-le").lower())
+            encodings.add(text.encode("utf-16-be").lower())
+    return tuple(
+        sorted(one for one in encodings if len(one) >= _SHORTEST_BINARY and (len(form) > 3 or not one.isascii()))
+    )
 
 
 def _raw(spelling: str) -> tuple[bytes, ...]:
     if spelling.isascii():
         return ()
-    found = set()
+    encodings = set()
     for text in {spelling, spelling.lower(), spelling.upper(), spelling.title()}:
         for codec in _CODECS:
             try:
-                found.add(text.encode(codec))
+                encodings.add(text.encode(codec))
             except UnicodeEncodeError:
                 continue
-        found.update(_without_escapes(text))
-    return tuple(sorted(one for one in found if len(one) >= _SHORTEST_RAW))
+        encodings.update(_without_escapes(text))
+    return tuple(sorted(one for one in encodings if len(one) >= _SHORTEST_RAW))
 
 
 def _without_escapes(text: str) -> Iterator[bytes]:

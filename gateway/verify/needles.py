@@ -50,23 +50,23 @@ def needles(kind: Kind, text: str) -> tuple[Needle, ...]:
         return ()
     match kind:
         case Kind.NAME:
-            found = name_needles(text)
+            made = name_needles(text)
         case Kind.ID:
-            found = _id(kind, text)
+            made = _id(kind, text)
         case Kind.DEVICE:
             # Without a digit it is a model or a role ("CT", "ARCHIVE"), which many stations share.
-            found = _id(kind, text) if len(text) > 4 and re.search(r"\d", text) else iter(())
+            made = _id(kind, text) if len(text) > 4 and re.search(r"\d", text) else iter(())
         case Kind.DATE | Kind.BIRTH_DATE:
-            found = _date(kind, text)
+            made = _date(kind, text)
         case Kind.INSTITUTION:
-            found = _institution(text)
+            made = _institution(text)
         case Kind.ADDRESS:
-            found = _address(text)
+            made = _address(text)
         case Kind.PHONE:
-            found = _phone(text)
+            made = _phone(text)
         case _:
-            found = iter(())
-    return tuple(dict.fromkeys(found))
+            made = iter(())
+    return tuple(dict.fromkeys(made))
 
 
 def _id(kind: Kind, text: str) -> Iterator[Needle]:

@@ -35,11 +35,11 @@ def digits_of(vr: bytes, raw: bytes) -> bytes:
     vr: the VR of the value; of ``UN`` it is read as whatever it may be
     raw: the value
     """
-    found: list[bytes] = []
+    digits: list[bytes] = []
     for one in _ANY if vr == b"UN" else (vr,):
         numbers = _binary(one, raw) or ()
-        found.extend(b"%d" % int(number) for number in numbers if _LEAST <= abs(number) < _MOST and not number % 1)
-    return b"\\".join(found)
+        digits.extend(b"%d" % int(number) for number in numbers if _LEAST <= abs(number) < _MOST and not number % 1)
+    return b"\\".join(digits)
 
 
 def _binary(vr: bytes, raw: bytes) -> list[int] | list[float] | None:

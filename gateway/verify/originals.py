@@ -25,21 +25,21 @@ class Originals:
         instance: the original
         tags: the attributes
         """
-        found: dict[int, set[bytes]] = {}
+        values: dict[int, set[bytes]] = {}
         buffer = instance.buffer
         known = self._parts.of(instance.implicit)
         for raw, elements in instance.parts:
             if not raw:
                 for element in elements:
                     if element[0] in tags or element[5] is not None:
-                        _add(found, tags, buffer, element)
+                        _add(values, tags, buffer, element)
                 continue
             part = known.get(raw)
             if part is None:
                 part = self._parts.keep(instance.implicit, raw, _Part(elements))
             for tag in part.tags & tags:
-                found.setdefault(tag, set()).update(part.values(tag, buffer, elements))
-        return found
+                values.setdefault(tag, set()).update(part.values(tag, buffer, elements))
+        return values
 
 
 class _Part:
@@ -70,11 +70,11 @@ class _Part:
         return values
 
 
-def _add(found: dict[int, set[bytes]], tags: frozenset[int], buffer: Buffer, top: Element) -> None:
+def _add(values: dict[int, set[bytes]], tags: frozenset[int], buffer: Buffer, top: Element) -> None:
     """Add what an element and those inside it have of ``tags``."""
     for _, element in walk([top]):
         if element[0] in tags and element[5] is None:
-            found.setdefault(element[0], set()).update(_values(buffer, element))
+            values.setdefault(element[0], set()).update(_values(buffer, element))
 
 
 def _values(buffer: Buffer, element: Element) -> Iterator[bytes]:

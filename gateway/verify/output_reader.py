@@ -193,7 +193,7 @@ class _Reader:
         if self._instance.make is not None:
             # They lie in the order of their tags.
             elements = elements[max(0, bisect_left(elements, start, key=itemgetter(2)) - 1) :]
-        found = [
+        large = [
             element
             for element in elements
             if element[5] is None
@@ -201,4 +201,4 @@ class _Reader:
             and element[4] <= stop
             and (element[0] in PIXELS or element[4] - element[3] > _LONG_VALUE)
         ]
-        return sorted(found, key=itemgetter(3))
+        return sorted(large, key=itemgetter(3))

@@ -61,9 +61,9 @@ class Rules:
     def action(self, path: tuple[int, ...], tag: int) -> Action:
         """The action for an element inside the sequences ``path``; for a private one what holds without its creator."""
         if tag in self._path_tags:
-            found = self._at(path, tag)
-            if found is not None:
-                return found
+            special = self._at(path, tag)
+            if special is not None:
+                return special
         action = self._actions.get(tag)
         if action is None:
             action = self.program.action(tag)
@@ -105,9 +105,9 @@ class Rules:
     def keeps(self, path: tuple[int, ...], tag: int) -> bool:
         """Whether a rule, not only the default, keeps an element of the standard with its value."""
         if tag in self._path_tags:
-            found = self._at(path, tag)
-            if found is not None:
-                return found.verb is Verb.KEEP
+            special = self._at(path, tag)
+            if special is not None:
+                return special.verb is Verb.KEEP
         if tag == _UID and self._retains_uids and self._is_cleaned(path):
             return True
         if tag not in self._named:
@@ -132,10 +132,10 @@ class Rules:
         place = path, tag
         if place not in self._paths:
             matching = (rule.action for rule in self.program.paths if rule.matches(path, tag))
-            found = next(matching, None)
+            action = next(matching, None)
             if len(self._paths) >= _MOST_TAGS:
-                return found
-            self._paths[place] = found
+                return action
+            self._paths[place] = action
         return self._paths[place]
 
     def private(self, buffer: Buffer, elements: list[Element], said: Said) -> dict[int, Verb]:
@@ -152,7 +152,7 @@ class Rules:
         if not private:
             return {}
         creators = _creators(buffer, private)
-        found: dict[int, Verb] = {}
+        verbs: dict[int, Verb] = {}
         for tag, *_ in private:
             if not is_private(tag) or is_group_length(tag) or tag & 0xFFFF < 0x1000:
                 continue
@@ -160,9 +160,9 @@ class Rules:
             creator = creators.get(reserved, b"")
             verb = self._private_verb(tag, creator, said) if creator else Verb.REMOVE
             if verb is not Verb.REMOVE:
-                found[tag] = verb
-                found[reserved] = Verb.KEEP
-        return found
+                verbs[tag] = verb
+                verbs[reserved] = Verb.KEEP
+        return verbs
 
     def _private_verb(self, tag: int, creator: bytes, said: Said) -> Verb:
         name, group, offset = creator.decode("latin-1"), tag >> 16, tag & 0xFF
@@ -190,7 +190,7 @@ class Rules:
         (group, creator, last byte) -> verb; -1 instead of the byte for all others. Of what is said in several items the
         strictest counts.
         """
-        found: dict[tuple[int, bytes, int], Verb] = {}
+        verbs: dict[tuple[int, bytes, int], Verb] = {}
         asks = self.program.safe is not None or self._has_numbers
         sequence = find(instance.elements, _CHARACTERISTICS) if asks else None
         for item in (sequence[5] or []) if sequence is not None else []:
@@ -210,8 +210,8 @@ class Rules:
             for group in _numbers(values.get(0x00080301, b"")):
                 for offset, verb in one.items():
                     place = group, creator, offset
-                    found[place] = verb if found.get(place, verb) is verb else Verb.REMOVE
-        return found
+                    verbs[place] = verb if verbs.get(place, verb) is verb else Verb.REMOVE
+        return verbs
 
 
 def _creators(buffer: Buffer, elements: list[Element]) -> dict[int, bytes]:

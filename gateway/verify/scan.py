@@ -162,14 +162,14 @@ class Scanner:
                 part = _Blob()
                 part.value(vr, chunk, DEFAULT_REPERTOIRE, whole=last)
                 suspects |= part.suspects(sought) | _named(part.uids(), uids)
-        found: list[Hit] = []
+        hits: list[Hit] = []
         if suspects:
             search = _Search(suspects, uids, kept, self._own, self._creators)
             for hit in search.run(output, source):
-                found.append(hit)
-                if len(found) == _MOST_HITS:
+                hits.append(hit)
+                if len(hits) == _MOST_HITS:
                     break
-        return found
+        return hits
 
     def _suspects(self, output: Output, needles: frozenset[Needle], uids: frozenset[str]) -> set[Needle | str]:
         """The needles and UIDs that may occur in ``output.buffer``; parts that were found clean are not read again."""
@@ -351,27 +351,27 @@ class _Blob:
         binary = b"\0\0".join(self._binaries)
         if len(needles) * (len(text) + len(raw) + len(binary)) > _MOST_WORK:
             raise LimitExceeded(limit=_MOST_WORK, unit="byte comparisons", where="the leak scan")
-        found: set[Needle | str] = {one for form, one in sought.forms if form in text and one.may_be_in(text)}
+        suspects: set[Needle | str] = {one for form, one in sought.forms if form in text and one.may_be_in(text)}
         if sought.spaced:
             joined = closed(text)
-            found.update(one for form, one in sought.spaced if form in joined and one.may_be_in(text))
+            suspects.update(one for form, one in sought.spaced if form in joined and one.may_be_in(text))
         if sought.dates and self._has_text():
             written = self.dates() if written is None else written
-            found.update(one for one in sought.dates if one.is_among(written))
+            suspects.update(one for one in sought.dates if one.is_among(written))
         if self._numbers:
             numbers = _numbers_of(b"\\".join(self._numbers))
-            found.update(one for number, one in sought.numbers if number in numbers)
+            suspects.update(one for number, one in sought.numbers if number in numbers)
         if self._dates:
             days = _dates_of(b"\\".join(self._dates))
-            found.update(one for one in sought.dates if one.form in days)
+            suspects.update(one for one in sought.dates if one.form in days)
         if binary:
-            found.update(one for form, one in sought.encoded if form in binary)
+            suspects.update(one for form, one in sought.encoded if form in binary)
         if raw:
-            found.update(one for form, one in sought.raw if form in raw)
+            suspects.update(one for form, one in sought.raw if form in raw)
         if sought.ascii:
             shown = b"\0\0".join((*self._raw, plain))
-            found.update(one for form, one in sought.ascii if form in shown)
-        return found
+            suspects.update(one for form, one in sought.ascii if form in shown)
+        return suspects
 
 
 class _Sought(NamedTuple):
@@ -405,11 +405,11 @@ def _pass_over(raw: bytes) -> None:
 
 
 def _uids_of(values: bytes, *texts: bytes) -> set[str]:
-    found = {one.strip(b"\0 ").decode("latin-1") for one in values.split(b"\\")}
+    uids = {one.strip(b"\0 ").decode("latin-1") for one in values.split(b"\\")}
     for text in texts:
         if b"." in text:
-            found.update(uid.decode("ascii") for uid in _UID.findall(text))
-    return found
+            uids.update(uid.decode("ascii") for uid in _UID.findall(text))
+    return uids
 
 
 def _made_names(uid: str, longest: int) -> frozenset[str]:
@@ -425,10 +425,10 @@ def _names(uid: str) -> frozenset[str]:
     return _made_names(uid, _LONGEST_UID)
 
 
-def _named(found: set[str], uids: frozenset[str]) -> set[str]:
-    """The UIDs among ``uids`` that one of ``found`` is or continues."""
+def _named(written: set[str], uids: frozenset[str]) -> set[str]:
+    """The UIDs among ``uids`` that one of ``written`` is or continues."""
     named: set[str] = set()
-    for uid in found:
+    for uid in written:
         names = _names(uid) if len(uid) <= _LONGEST_UID else _made_names(uid, max(map(len, uids), default=0))
         if not names.isdisjoint(uids):
             named |= names & uids
@@ -566,10 +566,10 @@ def _told(buffer: bytes, elements: list[Element], scheme: str) -> frozenset[int]
     meaning = codes.meaning_of(scheme, code)
     if meaning is None:
         return frozenset()
-    found = {_CODE_VALUE, _DESIGNATOR}
+    tags = {_CODE_VALUE, _DESIGNATOR}
     if squash(_text_of(buffer, elements, _CODE_MEANING)) == squash(meaning):
-        found.add(_CODE_MEANING)
-    return frozenset(found)
+        tags.add(_CODE_MEANING)
+    return frozenset(tags)
 
 
 def _numbers_of(raw: bytes) -> frozenset[str]:
@@ -588,5 +588,5 @@ def _true_vr(tag: int, vr: bytes) -> bytes:
 
 
 def _text_of(buffer: bytes, elements: list[Element], tag: int) -> str:
-    found = find(elements, tag)
-    return "" if found is None else buffer[found[3] : found[4]].decode("latin-1").strip("\0 ")
+    element = find(elements, tag)
+    return "" if element is None else buffer[element[3] : element[4]].decode("latin-1").strip("\0 ")

@@ -26,9 +26,9 @@ _CLOCK: Final = re.compile(rb"(?<=[0-9]{8})[0-9]{2,6}(?:\.[0-9]+)?")
 
 def dates_of(raw: bytes) -> Iterator[date]:
     """The possible dates that an encoded DA, DT or text begins with, value by value, both ends of ranges."""
-    for found in _DATE.finditer(_CLOCK.sub(b" ", raw)):
+    for match in _DATE.finditer(_CLOCK.sub(b" ", raw)):
         try:
-            yield date(int(found[1]), int(found[3]), int(found[4]))
+            yield date(int(match[1]), int(match[3]), int(match[4]))
         except ValueError:
             continue
 
@@ -54,11 +54,11 @@ def check_shift(
     """
     before = {tag: {day.toordinal() for raw in raws for day in dates_of(raw)} for tag, raws in originals.items()}
     candidates: set[int] | None = None
-    found: set[str] = set()
+    dates: set[str] = set()
     for where, tag, raw in outputs:
         for day in dates_of(raw):
             digits = f"{day.year:04d}{day.month:02d}{day.day:02d}"
-            found.add(digits)
+            dates.add(digits)
             if harmless_words.is_placeholder_date(digits):
                 continue
             number, days = day.toordinal(), before.get(tag, set())
@@ -68,7 +68,7 @@ def check_shift(
                 candidates = {one for one in candidates if number - one in days}
             if not candidates:
                 raise LeakSuspected(where=where, reason="its dates are not the original ones moved by the shift")
-    return frozenset(found)
+    return frozenset(dates)
 
 
 def _is_in(shift: Shift, days: int) -> bool:

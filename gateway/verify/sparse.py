@@ -44,17 +44,17 @@ def text_runs(raw: bytes) -> list[bytes]:
     places = np.flatnonzero(_six_in_a_row((data - 0x20) < 0x5F))
     for number in range(SHORTEST):
         places = places[_IS_LETTER[data[places + number]]]
-    found: list[bytes] = []
+    runs: list[bytes] = []
     behind = 0
     for place in places.tolist():
         if place >= behind:
             run = _RUN.match(raw, place)
             assert run is not None
-            found.append(run.group())
+            runs.append(run.group())
             behind = run.end()
     if _may_be_wide(data):
-        found += _WIDE.findall(raw)
-    return found
+        runs += _WIDE.findall(raw)
+    return runs
 
 
 def first_marker(raw: bytes) -> int:

@@ -97,15 +97,15 @@ class _Joined:
 
     def __getitem__(self, key: slice, /) -> bytes:
         start, stop = key.start, min(key.stop, len(self))
-        found = b""
+        content = b""
         while start < stop:
             number = bisect_right(self._ends, start)
             begin = self._ends[number - 1] if number else 0
             until = min(stop, self._ends[number])
             buffer, offset = self._parts[number]
-            found += bytes(buffer[offset + start - begin : offset + until - begin])
+            content += bytes(buffer[offset + start - begin : offset + until - begin])
             start = until
-        return found
+        return content
 
 
 def _mapped(part: FileRange, stack: ExitStack) -> Buffer:

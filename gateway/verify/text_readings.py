@@ -46,17 +46,17 @@ def readings(raw: bytes, vr: bytes, sets: CharacterSets) -> tuple[str, ...]:
 
 def dates(raw: bytes, vr: bytes, sets: CharacterSets) -> Dates:
     """The dates that the text ``raw`` can be read to hold."""
-    found = NO_DATES
+    days = NO_DATES
     for text in dict.fromkeys(_plain_readings(raw, vr, sets)):
-        found |= dates_in(text)
-    return found
+        days |= dates_in(text)
+    return days
 
 
 def values(raw: bytes, vr: bytes, sets: CharacterSets) -> frozenset[str]:
     """The squashed texts of ``raw`` as a whole and of each value, component and line of it."""
     parts = {raw, *_VALUES.split(raw)} if raw.isascii() and b"\x1b" not in raw else {raw}
-    found = {text for part in parts for text in readings(part, vr, sets)}
+    texts = {text for part in parts for text in readings(part, vr, sets)}
     if len(parts) == 1 and not raw.isascii():
         for text in decode(raw, vr, sets).text, raw.decode("utf-8", "replace"):
-            found.update(squash(part) for part in re.split(r"[\\^=\r\n]", text))
-    return frozenset(found)
+            texts.update(squash(part) for part in re.split(r"[\\^=\r\n]", text))
+    return frozenset(texts)

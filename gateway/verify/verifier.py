@@ -189,12 +189,12 @@ class Checks:
 
         Each with what is to be said of it where it is still there.
         """
-        found: dict[str, list[Hit]] = {}
+        hits: dict[str, list[Hit]] = {}
         for uid in sorted(harvested.kept_uids):
             for kind in kinds_in_uid(uid, wanted):
                 where = ", ".join(sorted(show(tag) for tag in harvested.uids.get(uid, ())))
-                found.setdefault(uid, []).append(Hit(f"the retained UID of {where}", kind))
-        return found
+                hits.setdefault(uid, []).append(Hit(f"the retained UID of {where}", kind))
+        return hits
 
     def _stayed(self, harvested: Harvest, output: Output) -> set[tuple[int, str]]:
         """Attribute and squashed value of what a rule that looks at values let stay in the output."""
@@ -204,10 +204,10 @@ class Checks:
 
 def _in_class(output: Output, wanted: frozenset[Needle]) -> list[Hit]:
     """What a SOP Class UID that nobody registered tells: it stays, since without it nobody can read the instance."""
-    found = find(output.elements, _SOP_CLASS_UID)
+    element = find(output.elements, _SOP_CLASS_UID)
     own = {output.meta.sop_class_uid}
-    if found is not None:
-        own.add(output.buffer[found[3] : found[4]].decode("latin-1").strip("\0 "))
+    if element is not None:
+        own.add(output.buffer[element[3] : element[4]].decode("latin-1").strip("\0 "))
     kinds = {kind for uid in own if not is_well_known(uid) for kind in kinds_in_uid(uid, wanted)}
     return [Hit(show(_SOP_CLASS_UID), kind) for kind in sorted(kinds)]
 

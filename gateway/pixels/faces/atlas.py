@@ -195,10 +195,10 @@ def _upright(volume: Cells) -> tuple[Floats, Floats]:
     swap = np.eye(3)[::-1]
     matrix = swap @ (back * _EDGE) @ swap
     offset = swap @ (back @ (low - volume.origin))
-    found = ndimage.affine_transform(
+    values = ndimage.affine_transform(
         smooth, matrix, offset, output_shape=tuple(size[::-1]), order=1, mode="constant", cval=float(smooth.min())
     )  # fmt: skip
-    return np.asarray(found, np.float64), low
+    return np.asarray(values, np.float64), low
 
 
 def _patient(values: Floats, modality: str) -> Flags:
@@ -282,10 +282,10 @@ def _sampler(average: _Head) -> Callable[[Floats], tuple[Floats, Floats, Flags]]
         indices = (places - average.origin) / _EDGE
         there = ((indices >= 0) & (indices <= size - 1)).all(axis=1)
         cells = np.round(indices).astype(int).clip(0, size - 1)
-        found = maps[cells[:, 2], cells[:, 1], cells[:, 0]]
-        gradient = found[:, 1:]
+        nearest = maps[cells[:, 2], cells[:, 1], cells[:, 0]]
+        gradient = nearest[:, 1:]
         # Along the gradient from the centre of the nearest cell.
-        values = found[:, 0] + (gradient * (indices - cells) * _EDGE).sum(axis=1)
+        values = nearest[:, 0] + (gradient * (indices - cells) * _EDGE).sum(axis=1)
         return values, gradient, np.asarray(there)
 
     return sample
@@ -400,10 +400,10 @@ def _moved(keep: Cells, lay: _Lay, volume: Cells) -> Flags:
     offset = back @ (lay.matrix @ volume.origin + lay.shift - keep.origin)
     swap = np.eye(3)[::-1]
     # Beyond the average's image it is as at its border: the face goes on to the front, to the sides and below.
-    found = ndimage.affine_transform(
+    moved = ndimage.affine_transform(
         face, swap @ matrix @ swap, swap @ offset, output_shape=volume.values.shape, order=0, mode="nearest"
     )
-    return np.asarray(found > 0)
+    return np.asarray(moved > 0)
 
 
 if __name__ == "__main__":

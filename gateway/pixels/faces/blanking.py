@@ -64,10 +64,10 @@ class Blank:
 
     def apply(self, frame: Frame, number: int, black: int) -> Frame:
         """Frame ``number`` without the face."""
-        found = frame if frame.flags.writeable else frame.copy()
+        blanked = frame if frame.flags.writeable else frame.copy()
         value = self.values[number]
-        found[self.mask(number)] = black if value is None else value
-        return found
+        blanked[self.mask(number)] = black if value is None else value
+        return blanked
 
 
 def packed(masks: Iterable[NDArray[np.bool_]]) -> bytes | None:

@@ -209,12 +209,12 @@ def _report(path: Path) -> str:
     try:
         if path.is_symlink() or path.stat().st_size > _LONGEST_REPORT:
             return ""
-        found: Any = json.loads(path.read_text("utf-8"))
+        report: Any = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return ""
     numbers = [
         f"{name.replace('_', ' ')} {value:.4g}"
-        for name, value in (found.items() if isinstance(found, dict) else ())
+        for name, value in (report.items() if isinstance(report, dict) else ())
         if _NAME.fullmatch(name) and isinstance(value, int | float)
     ]
     return f" ({', '.join(numbers[:_MOST_NUMBERS])})" if numbers else ""

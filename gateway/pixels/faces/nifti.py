@@ -141,16 +141,16 @@ def read_cells(path: Path, volume: SeriesVolume) -> NDArray[Any]:
     NiftiError: it is no NIfTI-1 file, or has another size or other axes
     OSError: it cannot be read
     """
-    found = read(path, most=volume.values.size)
-    if found.values.shape != volume.values.shape:
+    cells = read(path, most=volume.values.size)
+    if cells.values.shape != volume.values.shape:
         raise NiftiError("it has another size than the volume")
     # A program that turned the volume would have its mask on another place of the head.
     steps = volume.axes * np.array(volume.spacing[::-1])
-    if found.placed and (
-        np.abs(found.steps - steps).max() > _ALIKE or np.abs(found.origin - volume.origin).max() > _NEAR
+    if cells.placed and (
+        np.abs(cells.steps - steps).max() > _ALIKE or np.abs(cells.origin - volume.origin).max() > _NEAR
     ):
         raise NiftiError("it has other axes than the volume")
-    return found.values
+    return cells.values
 
 
 def _affine(volume: SeriesVolume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

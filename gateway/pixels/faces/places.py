@@ -112,18 +112,18 @@ def places_of(instance: Instance, key: int) -> tuple[tuple[Slice, ...], PixelDes
     if description is None or description.samples_per_pixel != 1 or (single and description.frames != 1):
         raise SeriesUnfit(reason="an image of it has no pixels, frames where slices have none, or colours")
     groups = None if single else _groups_of(instance, description.frames)
-    found = []
+    slices = []
     for frame in range(description.frames):
         row, column, origin, spacing = _place(instance, None if groups is None else groups[frame])
         slope, intercept = _rescaling(instance, None if groups is None else groups[frame])
-        found.append(
+        slices.append(
             Slice(
                 key=key, rows=description.rows, columns=description.columns, spacing=spacing, origin=origin,
                 row=row, column=column, slope=1.0 if slope is None else slope,
                 intercept=0.0 if intercept is None else intercept, modality=modality, frame=frame,
             )
         )  # fmt: skip
-    return tuple(found), description
+    return tuple(slices), description
 
 
 def rescaling_of(instance: Instance, frames: int) -> list[tuple[float | None, float | None]]:
@@ -198,10 +198,10 @@ def _text(instance: Instance, groups: _Groups | None, tag: int) -> str:
 def _numbers(text: str, count: int) -> NDArray[np.float64] | None:
     """The decimal strings of a value; None if there are other than ``count``."""
     try:
-        found = np.array([float(one) for one in text.split("\\")])
+        numbers = np.array([float(one) for one in text.split("\\")])
     except ValueError:
         return None
-    return found if len(found) == count and bool(np.isfinite(found).all()) else None
+    return numbers if len(numbers) == count and bool(np.isfinite(numbers).all()) else None
 
 
 def _class_of(instance: Instance) -> str:

@@ -96,7 +96,7 @@ class SeriesVolume:
         places = self.origin + corners @ steps.T
         low, high = places.min(axis=0), places.max(axis=0)
         size = np.maximum(1, np.ceil((high - low) / edge).astype(int) + 1)
-        found = np.full(tuple(size[::-1]), outside, cells.dtype)
+        grid = np.full(tuple(size[::-1]), outside, cells.dtype)
         back = np.linalg.inv(steps)
         x, y = (low[axis] + np.arange(size[axis]) * edge for axis in (0, 1))
         for level in range(size[2]):
@@ -106,8 +106,8 @@ class SeriesVolume:
             indices = np.round((flat - self.origin) @ back.T).astype(np.intp)
             there = ((indices >= 0) & (indices < counts)).all(axis=-1)
             i, j, k = (indices[..., axis][there] for axis in range(3))
-            found[level][there] = cells[k, j, i]
-        return found
+            grid[level][there] = cells[k, j, i]
+        return grid
 
 
 def build(slices: Iterable[Slice], frame_of: Callable[[Slice], NDArray[Any]]) -> SeriesVolume:

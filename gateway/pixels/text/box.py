@@ -128,14 +128,14 @@ def lines(boxes: Iterable[TextBox]) -> list[TextBox]:
     finished: list[TextBox] = []
     while waiting:
         line = waiting.pop(0)
-        found = True
-        while found:
-            found = False
+        grew = True
+        while grew:
+            grew = False
             for other in waiting:
                 if same_line(line, other):
                     line = line.joined(other)
                     waiting.remove(other)
-                    found = True
+                    grew = True
                     break
         finished.append(line)
     return finished

@@ -111,36 +111,36 @@ class Detector:
             image = np.asarray(enlarged)
         highest = max(_HIGHEST, int(min(whole) * scale) // _PART)
         limits = _SENSITIVE if sensitive else _USUAL
-        found = _boxes(self._probability(image), *limits, highest)
+        detected = _boxes(self._probability(image), *limits, highest)
         down, across = image.shape[0] / rows, image.shape[1] / columns
 
         def placed(boxes: list[TextBox]) -> list[TextBox]:
             return [_scaled(box, part, down=down, across=across, rows=whole[0], columns=whole[1]) for box in boxes]
 
         return Detected(
-            placed(found.level),
-            [_slanted(box, part, down=down, across=across) for box in found.slanted],
-            placed(found.outsized),
-            placed(found.traces),
+            placed(detected.level),
+            [_slanted(box, part, down=down, across=across) for box in detected.slanted],
+            placed(detected.outsized),
+            placed(detected.traces),
         )
 
     def _probability(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The probability, of 255, that each pixel is text; of each tile what is not at its inner edges."""
         rows, columns = image.shape[:2]
-        found = np.zeros((rows, columns), dtype=np.uint8)
+        probability = np.zeros((rows, columns), dtype=np.uint8)
         for top, bottom, upper, lower in _spans(rows):
             for left, right, before, after in _spans(columns):
                 tile = self._tile(image[top:bottom, left:right])
-                found[upper:lower, before:after] = tile[upper - top : lower - top, before - left : after - left]
-        return found
+                probability[upper:lower, before:after] = tile[upper - top : lower - top, before - left : after - left]
+        return probability
 
     def _tile(self, tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
         rows, columns = tile.shape[:2]
         colour = tile if tile.ndim == 3 else np.broadcast_to(tile[..., None], (rows, columns, 3))
         batch = np.zeros((1, 3, -(-rows // _STRIDE) * _STRIDE, -(-columns // _STRIDE) * _STRIDE), dtype=np.float32)
         batch[0, :, :rows, :columns] = ((colour - _MEAN) / _DEVIATION).transpose(2, 0, 1)
-        found = self._network.run(batch)[0, 0, :rows, :columns]
-        return (found * 255).astype(np.uint8)
+        probability = self._network.run(batch)[0, 0, :rows, :columns]
+        return (probability * 255).astype(np.uint8)
 
 
 def _spans(length: int) -> Iterator[tuple[int, int, int, int]]:

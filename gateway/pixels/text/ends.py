@@ -85,8 +85,8 @@ def _is_letter(line: TextBox, y: int, view: NDArray[np.uint8], reader: Reader) -
     top, bottom = max(0, y), min(view.shape[0], y + line.width)
     if bottom - top < line.width // 2:
         return False
-    found = reader.characters(view, replace(line, y=top, height=bottom - top))
-    return len(found) == 1 and found[0].sign.isalnum() and found[0].confidence >= _CLEAR
+    characters = reader.characters(view, replace(line, y=top, height=bottom - top))
+    return len(characters) == 1 and characters[0].sign.isalnum() and characters[0].confidence >= _CLEAR
 
 
 def _end(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> int:
@@ -98,10 +98,10 @@ def _end(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> int:
         if last <= end:
             break
         beyond = (column - end for column in _read(line, first, last, view, reader) if column > end)
-        found = _reach(beyond, _GAP * line.height)
-        if not found:
+        reach = _reach(beyond, _GAP * line.height)
+        if not reach:
             break
-        end = min(columns, end + round(found + _HALF * line.height))
+        end = min(columns, end + round(reach + _HALF * line.height))
         if end < last - 2 * line.height:
             break
     return end
@@ -115,10 +115,10 @@ def _start(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> int:
         if first >= start:
             break
         beyond = (start - column for column in reversed(_read(line, first, last, view, reader)) if column < start)
-        found = _reach(beyond, _GAP * line.height)
-        if not found:
+        reach = _reach(beyond, _GAP * line.height)
+        if not reach:
             break
-        start = max(0, start - round(found + _HALF * line.height))
+        start = max(0, start - round(reach + _HALF * line.height))
         if start > first + 2 * line.height:
             break
     return start

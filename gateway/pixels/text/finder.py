@@ -143,8 +143,8 @@ class TextFinder:
         search = Search(detector, reader, HeaderWords(words))
         for view in views(frames, description):
             search.look(view)
-        found = search.boxes(rows=description.rows, columns=description.columns)
-        return tuple(box for box in found if box.identifying)
+        boxes = search.boxes(rows=description.rows, columns=description.columns)
+        return tuple(box for box in boxes if box.identifying)
 
     def networks(self) -> tuple[Detector, Reader]:
         """The networks, loaded if they are not."""

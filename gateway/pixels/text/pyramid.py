@@ -61,17 +61,17 @@ def look(detector: Detector, view: Views, scales: Scales, *, sensitive: bool = F
     """
     coarsest, *finer = scales
     picture = _coloured(view)
-    found = detector.detect(picture, coarsest, sensitive=sensitive)
+    detected = detector.detect(picture, coarsest, sensitive=sensitive)
     around = round(_AROUND / coarsest)
     strokes = list(_strokes(view.contrast))
     if coarsest >= 1 and _is_all(_patches(strokes, around, picture.shape), picture.shape):
         # Where all is fine strokes, as in slices of a body, they tell nothing; text of any usual size leaves a trace.
         strokes = []
-    patches = _patches([*found.traces, *strokes], around, picture.shape)
+    patches = _patches([*detected.traces, *strokes], around, picture.shape)
     for number, scale in enumerate(finer, start=1):
         for patch in [None] if number < wholly else patches:
-            found.add(detector.detect(picture, scale, sensitive=sensitive, within=patch))
-    return found
+            detected.add(detector.detect(picture, scale, sensitive=sensitive, within=patch))
+    return detected
 
 
 def _coloured(view: Views) -> NDArray[np.uint8]:

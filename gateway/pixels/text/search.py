@@ -111,12 +111,12 @@ class Search:
         for line in slanted:
             if line.identifying:
                 marked.extend(line.cover(rows=rows, columns=columns))
-        found = [replace(box, identifying=box.identifying or _beside_any(box, marked)) for box in level]
+        rectangles = [replace(box, identifying=box.identifying or _beside_any(box, marked)) for box in level]
         for line in slanted:
             cover = line.grown(_MARGIN).cover(rows=rows, columns=columns)
             identifying = line.identifying or any(_beside_any(box, marked) for box in cover)
-            found.extend(replace(box, identifying=identifying) for box in cover)
-        return tuple(found)
+            rectangles.extend(replace(box, identifying=identifying) for box in cover)
+        return tuple(rectangles)
 
     def _doubts(self) -> list[TextBox]:
         return [box for box in self._doubtful if not _is_known(box, self._certain)]
@@ -124,10 +124,10 @@ class Search:
     def _slanted_doubts(self) -> list[SlantedBox]:
         return [box for box in self._slanted_doubtful if not _is_covered(box, self._slanted)]
 
-    def _sort(self, view: Views, found: Detected) -> list[TextBox]:
-        """Add those of the places in ``found`` that are text; which were known."""
+    def _sort(self, view: Views, detected: Detected) -> list[TextBox]:
+        """Add those of the places in ``detected`` that are text; which were known."""
         known = []
-        for place in sorted(found.level, key=_size, reverse=True):
+        for place in sorted(detected.level, key=_size, reverse=True):
             if _absorbed(place, self._certain) or _is_covered(SlantedBox.of(place), self._slanted):
                 known.append(place)
                 continue
@@ -144,7 +144,7 @@ class Search:
             faint = view.shown is None or _separation(_crop(view.shown, place)) < _FAINT
             box = replace(place, confidence=reading.confidence, identifying=identifying, faint=faint)
             (self._certain if sure else self._doubtful).append(box)
-        for line in sorted(found.slanted, key=_size, reverse=True):
+        for line in sorted(detected.slanted, key=_size, reverse=True):
             if not _is_covered(line, self._slanted):
                 way, reading = self.reader.read_slanted(view.contrast, line)
                 if reading.confidence < CLEAR and view.shown is not None:
@@ -152,7 +152,7 @@ class Search:
                         (way, reading), self.reader.read_slanted(view.shown, line), key=lambda one: one[1].confidence
                     )
                 self._add_slanted(view, way, reading)
-        for box in found.outsized:
+        for box in detected.outsized:
             longer, shorter = max(box.width, box.height), min(box.width, box.height)
             if longer >= _OUTSIZED * shorter:
                 self._outsized.append(box)

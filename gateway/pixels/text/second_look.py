@@ -61,11 +61,11 @@ class SecondLook:
         unread: list[TextBox] = []
         slanted: list[SlantedBox] = []
         scales = (second_scales if view.closely else first_scales)(rows, columns)
-        found = look(self.detector, view, scales, sensitive=True, wholly=_WHOLLY)
-        for place in found.level:
+        detected = look(self.detector, view, scales, sensitive=True, wholly=_WHOLLY)
+        for place in detected.level:
             reading = self.reader.read(picture, place)
             (left if self._is_left(reading, text=is_text(place, reading)) else unread).append(place)
-        for line in found.slanted:
+        for line in detected.slanted:
             way, reading = self.reader.read_slanted(picture, line)
             if self._is_left(reading, text=is_slanted_text(way, reading)):
                 covers.extend(way.cover(rows=rows, columns=columns))

@@ -98,7 +98,7 @@ class SlantedBox:
         points = [(y, x) if steep else (x, y) for x, y in self.corners]
         first, last = min(point[0] for point in points), max(point[0] for point in points)
         number = max(1, ceil((last - first) / step))
-        found = []
+        strips = []
         for index in range(number):
             start, end = (first + (last - first) * part / number for part in (index, index + 1))
             low, high = _span(points, start, end)
@@ -106,13 +106,13 @@ class SlantedBox:
             left, top = max(0, int(x)), max(0, int(y))
             width, height = min(columns, ceil(right) + 1) - left, min(rows, ceil(bottom) + 1) - top
             if width > 0 and height > 0:
-                found.append(
+                strips.append(
                     TextBox(
                         x=left, y=top, width=width, height=height,
                         confidence=self.confidence, identifying=self.identifying, faint=self.faint,
                     )
                 )  # fmt: skip
-        return tuple(found)
+        return tuple(strips)
 
 
 def _span(points: list[tuple[float, float]], start: float, end: float) -> tuple[float, float]:
@@ -161,15 +161,15 @@ def slanted_lines(boxes: Iterable[SlantedBox]) -> list[SlantedBox]:
     finished: list[SlantedBox] = []
     while waiting:
         line = waiting.pop(0)
-        found = True
-        while found:
-            found = False
+        grew = True
+        while grew:
+            grew = False
             for other in waiting:
                 joined = _joined(line, other)
                 if joined is not None:
                     line = joined
                     waiting.remove(other)
-                    found = True
+                    grew = True
                     break
         finished.append(line)
     return finished
@@ -270,5 +270,5 @@ def _channels(view: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _sampled(channel: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = ndimage.map_coordinates(channel, places, order=1, mode="nearest", output=np.uint8)
-    return found
+    sampled: NDArray[np.uint8] = ndimage.map_coordinates(channel, places, order=1, mode="nearest", output=np.uint8)
+    return sampled

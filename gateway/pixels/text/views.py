@@ -83,13 +83,13 @@ class Alone:
     """
 
     frames: Sequence[NDArray[Any]]
-    found: Sharpest
+    sharpest: Sharpest
 
     def views_of(self, places: Iterable[TextBox]) -> Iterator[Views]:
         """The frames that text in ``places`` of the projection is in, each as it is."""
         taken: list[int] = []
         for box in places:
-            numbers = self.found.frames_at(box.y, box.x, box.bottom, box.right)
+            numbers = self.sharpest.frames_at(box.y, box.x, box.bottom, box.right)
             taken += [int(number) for number in numbers[:_OF_A_PLACE]]
         for number in list(dict.fromkeys(taken))[:_MOST_ALONE]:
             frame = self.frames[number]
