@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli.tables import say
 from gateway.errors import ConfigurationError
+from gateway.profile import shipped_profiles
 from gateway.profile.drafting import DATES, IDS, KEEPABLE, MODALITIES, Draft, site_files
 from gateway.profile.language import ProfileFile
 from gateway.sections.yamlfile import load_yaml, suggestion
@@ -19,8 +20,10 @@ from gateway.sections.yamlfile import load_yaml, suggestion
 __all__ = ["init_site", "new"]
 
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist, but for tables and lists of words.")]
 _DEFAULT_PREFIX: Final = "SUBJ"
+#: Files that people fill: tables of pseudonyms, lists of words.
+_FILLED: Final = frozenset((".csv", ".txt"))
 
 
 def new(
@@ -82,8 +85,10 @@ def init_site(
 
 
 def _require_name(name: str) -> None:
-    """Refuse a name that no file of a profile can have."""
+    """Refuse a name that no file of a profile can have, and that of a profile that comes with the gateway."""
     load_yaml(f"profile: {json.dumps(name)}\n", ProfileFile, error=ConfigurationError, name="NAME")
+    if (shipped_profiles() / f"{name}.yaml").exists():
+        raise ConfigurationError(place="NAME", problem=f'"{name}" is a profile that comes with the gateway')
 
 
 def _require(place: str, given: Iterable[str], known: Mapping[str, str]) -> None:
@@ -112,14 +117,23 @@ def _asked_options() -> list[str]:
 
 
 def _write_all(contents: Mapping[str, str], folder: Path, *, force: bool) -> None:
+    """Write files into a folder; of those that exist, a table is somebody's work and is never overwritten."""
     existing = [file for file in contents if (folder / file).exists()]
     if existing and not force:
         raise ConfigurationError(place=str(folder), problem=f"{', '.join(existing)}: there already; --force overwrites")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in contents.items():
-        path = folder / file
-        path.write_text(text, encoding="utf-8")
-        if file.endswith(".csv"):
-            # It will tell who is who (promise P9).
-            path.chmod(0o600)
-        say(f"written: {path}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in contents.items():
+            path = folder / file
+            if file in existing and path.suffix in _FILLED:
+                say(f"left as it is: {path}")
+                continue
+            path.write_text(text, encoding="utf-8")
+            if path.suffix == ".csv":
+                # It will tell who is who (promise P9).
+                path.chmod(0o600)
+            say(f"written: {path}")
+    except OSError as failed:
+        raise ConfigurationError(
+            place=str(folder), problem=f"it cannot be written into: {failed.strerror or type(failed).__name__}"
+        ) from None

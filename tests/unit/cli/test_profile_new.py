@@ -46,7 +46,13 @@ def test_by_options(tmp_path: Path) -> None:
     for words in ("describes: 'It''s chests'", "- clean-descriptors", "days: -730..-1", 'Modality in ["CT"]'):
         assert words in text
     assert CliRunner().invoke(app, command).exit_code != 0  # what is there stays
+    table = tmp_path / "chest-subjects.csv"
+    table.write_text("patient_id,pseudonym\n4711,BANK-1\n")
+    (tmp_path / "chest.yaml").write_text("")
     assert CliRunner().invoke(app, [*command, "--force"]).exit_code == 0
+    # What somebody has filled in stays whatever is said.
+    assert "4711" in table.read_text()
+    assert (tmp_path / "chest.yaml").read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(
@@ -58,10 +64,12 @@ def test_by_options(tmp_path: Path) -> None:
         (["mine", "--option", "retain-uid"], 'did you mean "retain-uids"?'),  # no option
         (["mine", "--modality", "ct"], '"ct" is no modality'),  # no modality
         (["mine", "--prefix", "A-"], "at most 16 letters and digits"),  # would not be an identifier
+        (["basic"], "comes with the gateway"),  # it would use itself
+        (["mine", "-o", "/proc/nowhere"], "it cannot be written into"),  # a place where nobody can write
     ],
 )
 def test_wrong_answers(tmp_path: Path, told: list[str], words: str) -> None:
-    done = CliRunner().invoke(app, ["profile", "new", *told, "-o", str(tmp_path)])
+    done = CliRunner().invoke(app, ["profile", "new", "-o", str(tmp_path), *told])
     assert done.exit_code != 0
     assert words in str(done.exception)
     assert list(tmp_path.iterdir()) == []
