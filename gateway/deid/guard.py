@@ -31,6 +31,8 @@ _LONGEST_REMEMBERED: Final = 128
 _MOST_REMEMBERED: Final = 1024
 _MOST_PARTS: Final = 256
 _CS: Final = re.compile(r"[A-Z0-9_ ]*")
+#: Group of the attributes of the patient.
+_PATIENT: Final = 0x0010
 #: A term of a maker may be longer than the 16 characters of PS3.5 6.2; a text of a person is soon longer.
 _LONGEST_TERM: Final = 32
 
@@ -132,7 +134,7 @@ class Guards:
         text, exact = decode_element(buffer, (tag, as_text, start, value, end, items), sets)
         several = VALUE_REPRESENTATIONS[vr].several
         values = [one.strip("\0 ") for one in text.split("\\")] if several else [text.rstrip("\0 ")]
-        left = [self._term(one, vr) if exact else "" for one in values]
+        left = [self._term(tag, one, vr) if exact else "" for one in values]
         return None if left == values else left
 
     def rest(self, guard: Guard, buffer: Buffer, element: Element, sets: CharacterSets) -> tuple[bytes, bytes] | None:
@@ -149,8 +151,8 @@ class Guards:
         # A term of a maker may be longer than its VR allows: it is written as it was.
         return form.vr, left.encode("ascii") if left.isascii() else encode_value(element[0], form.vr, left, sets)
 
-    def _term(self, value: str, vr: bytes) -> str:
-        if not value or not is_technical(value, self._vocabulary):
+    def _term(self, tag: int, value: str, vr: bytes) -> str:
+        if not value or not is_technical(value, self._vocabulary, of_patient=tag >> 16 == _PATIENT):
             return ""
         if vr != b"CS":
             return value

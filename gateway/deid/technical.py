@@ -37,6 +37,10 @@ _TELLING: Final = re.compile(
     r"|\b(?:dra?|sra?|mrs?|ms|prof|don|do[nñ]a|sig|herr|frau)\.\s",
     re.IGNORECASE,
 )
+#: A title without its point: machines write DR and MR, and MS for milliseconds.
+_TITLE: Final = re.compile(r"\b(?:Dra?|Sra?|Mrs?|Ms|Mme|Prof|Herr|Frau|Doñ?a)\s+[^\W\d_]")
+#: Parts of the vocabulary that are technical where the patient is described; elsewhere they may be a name.
+_OF_PATIENTS: Final = ("ethnic", "sex")
 #: An unknown word of more letters could be a name.
 _LONGEST_ABBREVIATION: Final = 3
 _MOST_ABBREVIATIONS: Final = 2
@@ -55,19 +59,29 @@ def _vocabulary() -> tuple[frozenset[str], frozenset[str]]:
     """The words that are technical, and the short ones that are names."""
     own: dict[str, str] = yaml.safe_load((_DATA / "technical.yaml").read_text(encoding="ascii"))
     names = frozenset(own.pop("name").split())
+    for part in _OF_PATIENTS:
+        del own[part]
     terms = frozenset((_DATA / "technical-terms.txt").read_text(encoding="ascii").splitlines())
     shipped = words_of(frozenset())
     return terms.union(shipped.safe, shipped.weak, shipped.units, *(text.split() for text in own.values())), names
 
 
+@cache
+def _of_patients() -> frozenset[str]:
+    """The words that describe a patient."""
+    own: dict[str, str] = yaml.safe_load((_DATA / "technical.yaml").read_text(encoding="ascii"))
+    return frozenset(word for part in _OF_PATIENTS for word in own[part].split())
+
+
 @lru_cache(maxsize=8192)
-def is_technical(text: str, vocabulary: frozenset[str] = frozenset()) -> bool:
+def is_technical(text: str, vocabulary: frozenset[str] = frozenset(), *, of_patient: bool = False) -> bool:
     """Whether ``text``, one value without padding, is technical.
 
     Parameters
     ----------
     text: the value
     vocabulary: words of the site that are known as well
+    of_patient: whether it describes the patient
     """
     if text.lower() in _vocabulary()[0]:
         return True
@@ -75,14 +89,15 @@ def is_technical(text: str, vocabulary: frozenset[str] = frozenset()) -> bool:
         return False
     pieces = _PIECE.findall(text)
     words = [piece for piece in pieces if not piece.isdecimal()]
+    own = words_of(vocabulary).safe if vocabulary else frozenset()
     return _are_plain([piece for piece in pieces if piece.isdecimal()], text) and _are_known(
-        words, words_of(vocabulary).safe if vocabulary else frozenset(), numbered=len(words) < len(pieces)
+        words, own | _of_patients() if of_patient else own, numbered=len(words) < len(pieces)
     )
 
 
 def _tells(text: str) -> bool:
     """Whether the form of ``text`` tells of a person, a day or a place, whatever its words are."""
-    if _TELLING.search(text) or "@" in text or "://" in text or "www." in text.lower():
+    if _TELLING.search(text) or _TITLE.search(text) or "@" in text or "://" in text or "www." in text.lower():
         return True
     return not text.isascii() and any(ord(sign) > _ASCII and not sign.isalpha() and sign not in _SIGNS for sign in text)
 

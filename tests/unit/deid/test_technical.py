@@ -21,6 +21,7 @@ TECHNICAL = [
     # substances
     "Fluorodeoxyglucose", "18F-FDG", "IV", "99mTc MDP",
     # short numbers, measures and names of attributes
+    "DR TORAX", "MR BRAIN", "30 ms", "TE 30 ms TR 5",
     "64 x 64", "60", "ImagePositionPatient", "Real World Value Mapping",
 ]  # fmt: skip
 NOT_TECHNICAL = [
@@ -28,6 +29,8 @@ NOT_TECHNICAL = [
     "Marisol Etxeberria", "DRA_ETXEBERRIA", "FDG prep. Marisol", "CT PEREZ", "Head Smith", "Dr. Head", "ANA",
     "RUIZ ANA", "Lopez^Eva", "JOSE1", "M A R I S O L", "Z u r b a r a n", "ETX-EBE-RIK", "L.Z.I.", "王小明",
     "Иванова", "Ⓜⓐⓡⓘⓢⓞⓛ", "TORAXZURBARAN", "San Juan",
+    # with a title without its point before a word that is known
+    "Dr Braun", "T1 Ms Brown", "Mr White", "Prof Lang", "Frau Kaiser",
     # numbers, also in parts and in other digits
     "552910", "55 29 10", "5529 104", "SALA5529104", "HLAFE-5529104", "48921377K", "644-908-172", "46010", "٥٥٢٩١٠٤",
     "５５２９１０４", "A55B29C10000",
@@ -53,3 +56,9 @@ def test_not_technical(text: str) -> None:
 def test_words_of_the_site_are_known() -> None:
     assert not is_technical("Zapatec 3T")
     assert is_technical("Zapatec 3T", frozenset({"zapatec"}))
+
+
+@pytest.mark.parametrize("text", ["hombre", "Gitano", "mannlich", "race refused"])
+def test_words_that_describe_a_patient_are_known_there(text: str) -> None:
+    assert is_technical(text, of_patient=True)
+    assert not is_technical(text)
