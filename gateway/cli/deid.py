@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,7 +58,10 @@ def deid(
     results: list[OfflineResult] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     root = source if source.is_dir() else source.parent
+    for left in sorted((*target.glob(".unpacked-*"), *target.glob(".work-*"))):
+        console.print(f"{left}: of a run that was killed, or is at work; it may hold originals", soft_wrap=True)
     with (
+        ended_in_order(),
         handed_over(source, target) as handed,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
@@ -79,6 +85,21 @@ def deid(
     _print_summary(Console(), results, source)
     if any(result.state == "held" for result in results):
         raise typer.Exit(1)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Within the block, to be told to end (SIGTERM, SIGHUP) is an exit: what was unpacked goes before."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _only_project(settings: Settings) -> str:

@@ -118,8 +118,8 @@ def deidentify_files(task: OfflineTask, files: Sequence[tuple[Path, Path]], *, j
     ConfigurationError: the secret is too short
     """
     # Errors of the profile or secret once, before any process starts.
-    defaces = _Offline(task).defaces
-    with _Processes(task, jobs) as processes:
+    defaces = _Offline(task, task.output).defaces
+    with _work_folder(task.output) as folder, _Processes(task, folder, jobs) as processes:
         said = _said(processes, files) if defaces or len(files) > 1 else []
         faces = _faces(processes, said) if defaces else {}
         work = partial(_deidentify, _conflicts(said))
@@ -134,10 +134,20 @@ def deidentify_files(task: OfflineTask, files: Sequence[tuple[Path, Path]], *, j
                     yield result
             # A process died: its file is among the suspects; each of them gets a process of its own.
             for file in suspects:
-                with _Processes(task, 1) as alone:
+                with _Processes(task, folder, 1) as alone:
                     for _, result in alone.run([file], work):
                         yield result or OfflineResult(file[0], "held", "worker-died", "the process that read it ended")
             left = left[done + len(suspects) :]
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """A folder for the moment. Re-encoded copies of originals stay beside the outputs, which are as well protected as
+    the operator wants, and go with the folder of the run when their process has died.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as work:
+        yield Path(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +211,13 @@ class _Processes:
     Parameters
     ----------
     task: what to do
+    folder: for files of the moment
     jobs: how many
     """
 
-    def __init__(self, task: OfflineTask, jobs: int) -> None:
+    def __init__(self, task: OfflineTask, folder: Path, jobs: int) -> None:
         self._task = task
+        self._folder = folder
         self._jobs = jobs
         self._pool: ProcessPoolExecutor | None = None
 
@@ -214,14 +226,14 @@ class _Processes:
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
     def run(self, jobs: Sequence[Job], work: Callable[[Job], T]) -> Iterator[tuple[Job, T | None]]:
         """Results in any order; None for jobs whose result was lost with a process. Ends at the first loss."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self._jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(self._task,)
+                self._jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(self._task, self._folder)
             )
         waiting = iter(jobs)
         running: dict[Future[T], Job] = {}
@@ -252,10 +264,10 @@ class _Processes:
 _offline: _Offline | None = None
 
 
-def _start(task: OfflineTask) -> None:
+def _start(task: OfflineTask, folder: Path) -> None:
     global _offline  # noqa: PLW0603  (one per process of the pool)
     make_private()
-    _offline = _Offline(task)
+    _offline = _Offline(task, folder)
 
 
 def _deidentify(conflicts: Conflicts, work: FileWork) -> OfflineResult:
@@ -277,10 +289,11 @@ def _engine() -> _Offline:
 
 
 class _Offline:
-    """The engine of one process."""
+    """The engine of one process; ``folder`` is for files of the moment."""
 
-    def __init__(self, task: OfflineTask) -> None:
+    def __init__(self, task: OfflineTask, folder: Path) -> None:
         self._task = task
+        self._folder = folder
         search = (*task.settings.profiles, shipped_profiles())
         program = require_passing(load_profile(task.profile, search=search))
         numbers = OfflineNumbers(task.settings, task.project) if task.project else None
@@ -295,7 +308,7 @@ class _Offline:
 
     def listen(self, path: Path) -> _Said:
         """What a file says; nothing if it is rejected or held."""
-        with self._work() as work:
+        with _work_folder(self._folder) as work:
             try:
                 with holding("opening"):
                     opened = opening_rules(self._task.settings, work).open(path)
@@ -308,7 +321,7 @@ class _Offline:
 
     def look(self, series: Sequence[Path]) -> list[Face]:
         """What is found of a face in a series, for each of its files."""
-        with self._work() as work:
+        with _work_folder(self._folder) as work:
             rules = opening_rules(self._task.settings, work)
             try:
                 finding = look_at(
@@ -323,18 +336,11 @@ class _Offline:
                 return [Face(kind="doubt", reason=reason.rstrip("."))] * len(series)
             return [finding.face(number) for number in range(len(series))]
 
-    @contextmanager
-    def _work(self) -> Iterator[Path]:
-        """Re-encoded copies of originals stay beside the outputs, which are as well protected as the operator wants."""
-        self._task.output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".work-", dir=self._task.output) as work:
-            yield Path(work)
-
     def _claims_of(self, instance: Instance) -> tuple[tuple[str, str, str], ...]:
         return claims(instance, self._key, subject_of(instance, self._treatment.program.identity))
 
     def deidentify(self, path: Path, relative: Path, face: Face | None, conflicts: Conflicts) -> OfflineResult:
-        with self._work() as work:
+        with _work_folder(self._folder) as work:
             rules: OpeningRules = opening_rules(self._task.settings, work)
             try:
                 with holding("opening"):

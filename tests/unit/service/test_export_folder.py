@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import signal
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from gateway.cli.app import app
+from gateway.cli.deid import ended_in_order
 from gateway.rehearsal.smallest_images import smallest
 from gateway.service.export_folder import handed_over
 from tests.unit.dicom.encoding import explicit, part10
@@ -229,3 +231,21 @@ def test_a_disc(tmp_path: Path) -> None:
     written = [dcmread(path) for path in out.rglob("*.dcm")]
     assert {one.Modality for one in written} == {"CT", "MR", "CR"}
     assert [path for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_leaves_no_originals(tmp_path: Path, number: signal.Signals) -> None:
+    source, out = zipped(tmp_path / "e.zip", {"one": b"1"}), tmp_path / "out"
+    unpacked: list[Path] = []
+
+    def told_to_end() -> None:
+        with ended_in_order(), handed_over(source, out) as handed:
+            unpacked.extend(path for path, _ in handed.files if path.is_file())
+            signal.raise_signal(number)
+
+    with pytest.raises(SystemExit) as ended:
+        told_to_end()
+    assert len(unpacked) == 1
+    assert ended.value.code == 128 + number
+    assert list(out.iterdir()) == []
+    assert signal.getsignal(number) is signal.SIG_DFL

@@ -62,7 +62,12 @@ def test_a_folder(tmp_path: Path, source: Path) -> None:
     profile.write_text(PROFILE, encoding="utf-8")
     out = tmp_path / "out"
     task = OfflineTask(profile=str(profile), secret=b"k" * 32, output=out, keep_names=True, settings=Settings())
-    results = {one.path.name: one for one in deidentify_files(task, input_files(source), jobs=1)}
+    results, work = {}, []
+    for one in deidentify_files(task, input_files(source), jobs=1):
+        results[one.path.name] = one
+        work.append(len(list(out.glob(".work-*"))))
+    # Files of the moment are in the run's own folder, which goes even if the process that wrote them dies.
+    assert set(work) == {1}
     assert {name: results[f"{name}.dcm"].code for name in FILES} == {name: row[-1] for name, row in FILES.items()}
     assert results["notes.txt"].code == "not-dicom"
     directory = results["DICOMDIR"]
