@@ -78,6 +78,11 @@ class Client:
         self.spoken = self.spoken or has_unread(self.connection)
         return self.spoken
 
+    @property
+    def is_served(self) -> bool:
+        """Whether it has its answer, and is still there: it is slow to read it, or to agree on the end of TLS."""
+        return self.transport is not None and self.transport.is_closing()
+
     def cut(self) -> None:
         """End the connection at once, at whatever it is."""
         if self.transport is not None:
@@ -121,6 +126,8 @@ class Connections:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             self._take(connection, normal_address(str(address[0])))
+            # Of a burst, whoever had to leave is gone before there are many.
+            await asyncio.sleep(0)
 
     async def end(self) -> None:
         """Cut whoever is still connected."""
@@ -144,7 +151,9 @@ class Connections:
         client = Client(connection, address, network_of(address), loop.time())
         pending = [one for one in self._clients if not one.asked and not one.displaced]
         afforded, leaving = displaced(client, pending, self._places)
-        if not afforded or len(self._clients) - len(pending) >= self._protection.clients + _LEAVING:
+        if len(self._clients) - len(pending) >= self._protection.clients + _LEAVING:
+            afforded &= self._part_with_one()
+        if not afforded:
             self.refuse("connections", address)
             connection.close()
             return
@@ -153,6 +162,15 @@ class Connections:
             self.refuse("displaced", leaving.address)
             leaving.cut()
         self._clients[client] = loop.create_task(self._keep(client))
+
+    def _part_with_one(self) -> bool:
+        """Cut whoever has had its answer for longest and does not go; whether there was one."""
+        served = next((one for one in self._clients if one.is_served and not one.displaced), None)
+        if served is None:
+            return False
+        served.displaced = True
+        served.cut()
+        return True
 
     async def _keep(self, client: Client) -> None:
         """The whole life of a connection."""
@@ -235,8 +253,10 @@ class HttpProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
-        super().connection_lost(exc)
-        self._client.gone.set()
+        try:
+            super().connection_lost(exc)
+        finally:
+            self._client.gone.set()
 
     def data_received(self, data: bytes) -> None:
         """A part of a request has come."""

@@ -9,8 +9,9 @@ import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -455,3 +456,21 @@ def test_p7_a_handshake_that_does_not_end_loses_its_place(ledger: Ledger, author
         slow.sendall(b"\x16\x03\x01")  # the beginning of a TLS record
         assert _received(slow) == b""
         assert refused == ["tls-timeout"]
+
+
+def test_p7_who_has_its_answer_and_does_not_go_keeps_nobody_out(ledger: Ledger, authority: Authority) -> None:
+    context = server_context(place="http.tls", certificate_file=authority.issue("stays", names=["localhost"]).file)
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    refused: list[str] = []
+    with (
+        ExitStack() as stack,
+        serving(ledger, known=(), tls=context, clients=1, refused=refused.append) as server,
+    ):
+        # One place, and 64 for those who leave.
+        for _ in range(70):
+            plain = socket.create_connection(("localhost", server.port), timeout=60)
+            client = stack.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            # It has been told that the connection ends, and does not agree.
+            assert b" 200 " in b"".join(iter(partial(client.recv, 4096), b""))
+    assert refused == []

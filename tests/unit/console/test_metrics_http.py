@@ -241,3 +241,23 @@ def test_ipv6() -> None:
         connection.close()
     finally:
         server.stop()
+
+
+def test_p7_a_burst_that_waits_before_the_start_keeps_nobody_out() -> None:
+    refused: list[str] = []
+    listening = open_port("127.0.0.1", 0, place="http")
+    server = HttpServer(
+        listening, metrics=lambda: b"", alive=Health, ready=Health, protection=Protection(refused=refused.append)
+    )
+    with ExitStack() as stack:
+        # More than there are places, and than may be leaving at a time.
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+        asking = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+        asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.start()
+        try:
+            assert b" 200 " in asking.recv(4096)
+        finally:
+            server.stop()
+    assert set(refused) == {"displaced"}
