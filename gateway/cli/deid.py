@@ -59,7 +59,7 @@ def deid(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     root = source if source.is_dir() else source.parent
     for left in sorted((*target.glob(".unpacked-*"), *target.glob(".work-*"))):
-        console.print(f"{left}: of a run that was killed, or is at work; it may hold originals", soft_wrap=True)
+        sys.stderr.write(f"{left}: of a run that was killed, or is at work; it may hold originals\n")
     with (
         ended_in_order(),
         handed_over(source, target) as handed,

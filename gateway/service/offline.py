@@ -52,6 +52,8 @@ FileWork: TypeAlias = tuple[Path, Path, Face | None]
 
 #: What files are called that are DICOM files.
 _DICOM: Final = frozenset((".dcm", ".dicom", ".ima"))
+#: What directories of discs are called (PS3.10 8.6).
+_DIRECTORY: Final = "DICOMDIR"
 #: Where PS3.10 has what DICOM files begin with.
 _PREFIX: Final = slice(128, 132)
 #: Jobs handed to the processes ahead of the results.
@@ -361,8 +363,7 @@ class _Offline:
                 # The work directory is on the same file system: the file appears at once or not at all.
                 draft.replace(target)
             except MediaDirectory as directory:
-                state: Literal["ignored", "rejected"] = "ignored" if self._task.walks else "rejected"
-                return OfflineResult(path, state, directory.code, directory.message)
+                return OfflineResult(path, self._directory_state(relative), directory.code, directory.message)
             except NotDicom as other:
                 return self._not_dicom(path, relative, other)
             except RejectedByRule as rejected:
@@ -372,6 +373,12 @@ class _Offline:
             except OSError as error:
                 return OfflineResult(path, "held", "disk", error.strerror or type(error).__name__)
         return OfflineResult(path, "deidentified", size=size)
+
+    def _directory_state(self, relative: Path) -> Literal["ignored", "rejected", "held"]:
+        """What becomes of a DICOMDIR: in a folder an image that says it is one does not vanish."""
+        if not self._task.walks:
+            return "rejected"
+        return "ignored" if relative.name.upper().startswith(_DIRECTORY) else "held"
 
     def _not_dicom(self, path: Path, relative: Path, error: NotDicom) -> OfflineResult:
         """What becomes of a file that is none of DICOM: in a folder it is ignored if it cannot be or have been one."""

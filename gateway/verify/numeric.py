@@ -91,9 +91,14 @@ class Numbers:
                 continue
             creator = creators.get(tag & 0xFFFFFF00, "")
             demand = self._of(tag & 0xFFFF00FF, creator) if creator else None
-            if demand is None or value == end or demand.vrs == ("SQ",):
+            if demand is None or value == end:
                 continue
-            if items is not None or not _is_met(demand, vr, bytes(buffer[value:end])):
+            if demand.vrs == ("SQ",):
+                # What is in its items is checked there, and there is nothing else.
+                met = items is not None
+            else:
+                met = items is None and _is_met(demand, vr, bytes(buffer[value:end]))
+            if not met:
                 raise LeakSuspected(where=f"{where}{show(tag)}", reason="it is not made of the numbers that may stay")
 
 

@@ -213,9 +213,10 @@ def test_a_disc(tmp_path: Path) -> None:
     (source / "IM4.gz").write_bytes(gzip.compress(instances["CT"]))
     (source / "packed").write_bytes(taped(one=b"1"))
     zipped(source / "viewer.jar", {"program": b"1"})
-    (source / "DICOMDIR").write_bytes(
-        part10(explicit(0x00041130, "CS", b"DISC"), "1.2.840.10008.1.2.1", sop_class="1.2.840.10008.1.3.10")
-    )
+    directory = part10(explicit(0x00041130, "CS", b"DISC"), "1.2.840.10008.1.2.1", sop_class="1.2.840.10008.1.3.10")
+    (source / "DICOMDIR").write_bytes(directory)
+    (source / "IM5").write_bytes(directory)  # that is not what a directory is called
+    (out / ".work-killed").mkdir(parents=True)
     (source / "IM1").write_bytes(instances["CT"])
     # A value of odd length, as some devices write it.
     odd = instances["MR"].replace(b"CS\x02\0O ", b"CS\x01\0O")
@@ -226,11 +227,13 @@ def test_a_disc(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, command, env={"GATEWAY_DATA": str(tmp_path / "d")})
     assert done.exit_code == 1  # one is damaged
     assert "held damaged.dcm" in done.output
-    assert "13 files: 3 de-identified" in done.output
-    assert "6 ignored, 4 held (2 archive, 2 not-dicom)" in " ".join(done.output.split())
+    assert "14 files: 3 de-identified" in done.output
+    assert "6 ignored, 5 held (2 archive, 1 media-directory, 2 not-dicom)" in " ".join(done.output.split())
     written = [dcmread(path) for path in out.rglob("*.dcm")]
     assert {one.Modality for one in written} == {"CT", "MR", "CR"}
-    assert [path for path in out.iterdir() if path.name.startswith(".")] == []
+    # Of another run it says that it is there.
+    assert f"{out}/.work-killed: of a run that was killed" in done.output
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == [".work-killed"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

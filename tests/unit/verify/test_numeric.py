@@ -63,6 +63,9 @@ def test_digits_of(vr: bytes, raw: bytes, digits: bytes) -> None:
         (0x0019, SIEMENS, 0x0E, "FD", [0.0, 0.6, 7.0], False),
         (0x0051, SIEMENS, 0x0B, "SH", "GARCIA", False),
         (0x0019, SIEMENS, 0x0A, "UN", b"GARCIA", False),
+        # instead of a sequence
+        (0x2005, "Philips MR Imaging DD 005", 0x0F, "LO", "123", False),
+        (0x2005, "Philips MR Imaging DD 005", 0x0F, "SQ", [], True),
     ],
 )
 def test_what_stays_is_read_again(
