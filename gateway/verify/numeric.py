@@ -13,7 +13,7 @@ from gateway.dicom.tag import is_private, is_private_creator, show
 from gateway.errors import LeakSuspected
 from gateway.profile import Numeric, PrivateRule, Program
 
-__all__ = ["Numbers", "digits_of"]
+__all__ = ["Numbers", "digits_of", "whole_numbers"]
 
 #: VR -> how ``array`` calls one binary number.
 _CODES: Final = {
@@ -21,6 +21,9 @@ _CODES: Final = {
 }  # fmt: skip
 #: Of what VR the bytes of a value without one may be.
 _ANY: Final = (b"UL", b"FL", b"FD")
+#: A whole number of a DS that is written with a point, with an exponent or both: 4471823.00, 4.471823E6.
+_WHOLE: Final = re.compile(rb"(?<![0-9.])0*([0-9]{7,})\.0*(?![0-9eE])")
+_EXPONENT: Final = re.compile(rb"(?<![0-9.])[0-9]{1,16}(?:\.[0-9]{0,16})?[eE][-+]?[0-9]{1,2}(?![0-9])")
 #: A smaller number is no identifier that is looked for: seven digits.
 _LEAST: Final = 1_000_000
 #: A larger one has more digits than any identifier that is looked for.
@@ -40,6 +43,15 @@ def digits_of(vr: bytes, raw: bytes) -> bytes:
         numbers = _binary(one, raw) or ()
         digits.extend(b"%d" % int(number) for number in numbers if _LEAST <= abs(number) < _MOST and not number % 1)
     return b"\\".join(digits)
+
+
+def whole_numbers(raw: bytes) -> set[str]:
+    """The whole numbers of at least seven digits in a DS that are written otherwise than as their digits."""
+    found = {one.decode("ascii") for one in _WHOLE.findall(raw)}
+    if b"e" in raw or b"E" in raw:
+        numbers = (Decimal(one.decode("ascii")) for one in _EXPONENT.findall(raw))
+        found.update(str(int(one)) for one in numbers if _LEAST <= one < _MOST and not one % 1)
+    return found
 
 
 def _binary(vr: bytes, raw: bytes) -> list[int] | list[float] | None:

@@ -49,7 +49,7 @@ from gateway.verify.dates_in_text import NO_DATES, Dates, date_digits, dates_in
 from gateway.verify.excuse import FREE_TEXT, Place, counts
 from gateway.verify.harvest import SPECIFIC_CHARACTER_SET
 from gateway.verify.needle import Mode, Needle, closed
-from gateway.verify.numeric import digits_of
+from gateway.verify.numeric import digits_of, whole_numbers
 from gateway.verify.output_reader import PIXELS, Output
 from gateway.verify.recollection import Recollection
 from gateway.verify.text_normalisation import squash, squash_bytes
@@ -574,7 +574,10 @@ def _told(buffer: bytes, elements: list[Element], scheme: str) -> frozenset[int]
 
 def _numbers_of(raw: bytes) -> frozenset[str]:
     """The numbers of an IS or DS as digits without leading zeros, as far as they can be a needle's."""
-    return frozenset(squash_bytes(one).lstrip("0") for one in raw.split(b"\\")) - {""}
+    found = {squash_bytes(one).lstrip("0") for one in raw.split(b"\\")}
+    if b"." in raw or b"e" in raw or b"E" in raw:
+        found.update(whole_numbers(raw))
+    return frozenset(found) - {""}
 
 
 def _dates_of(raw: bytes) -> frozenset[str]:

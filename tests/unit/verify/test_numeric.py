@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from gateway.dicom.encoded import Element
 from gateway.errors import LeakSuspected
-from gateway.verify.numeric import Numbers, digits_of
+from gateway.verify.numeric import Numbers, digits_of, whole_numbers
 from tests.unit.deid.profiles import dataset, opened, program, stored
 
 SIEMENS, GE = "SIEMENS MR HEADER", "GEMS_ACQU_01"
@@ -40,6 +40,24 @@ SIEMENS, GE = "SIEMENS MR HEADER", "GEMS_ACQU_01"
 )
 def test_digits_of(vr: bytes, raw: bytes, digits: bytes) -> None:
     assert digits_of(vr, raw) == digits
+
+
+@pytest.mark.parametrize(
+    ("raw", "numbers"),
+    [
+        # as whole numbers are written in DS besides their digits
+        (b"4471823.0 ", {"4471823"}),
+        (b"1.5\\-4471823.000\\+77120031.", {"4471823", "77120031"}),
+        (b"4.471823E6\\44718230e-1\\7.7120031e+07", {"4471823", "77120031"}),
+        (b"0004471823.0", {"4471823"}),
+        # fractions, short ones, larger than any identifier, others between which a point stands
+        (b"4471823.5\\4471823.05\\1.4471823", set()),
+        (b"447182.0\\4.47182E5\\4.4718235E6", set()),
+        (b"1E99\\E7\\1.2.4471823.0", set()),
+    ],
+)
+def test_whole_numbers(raw: bytes, numbers: set[str]) -> None:
+    assert whole_numbers(raw) == numbers
 
 
 @pytest.mark.parametrize(
