@@ -142,9 +142,9 @@ class Ledger:
 
     @property
     def directory(self) -> Path | None:
-        """Where its file is; None of a ledger that is on a server."""
+        """Where its file is, and not a link to it; None of a ledger that is on a server."""
         url = self._database.engine.url
-        return Path(url.database or "").parent if self._database.dialect == "sqlite" else None
+        return Path(url.database or "").resolve().parent if self._database.dialect == "sqlite" else None
 
     def ping(self) -> None:
         """Ask the database for nothing.

@@ -155,3 +155,23 @@ def test_a_ledger_is_not_used_across_a_fork(ledger: Ledger, monkeypatch: pytest.
     monkeypatch.setattr("os.getpid", lambda: -1)
     with pytest.raises(LedgerUnavailable, match="another process"):
         ledger.figures.status()
+
+
+@pytest.mark.parametrize(
+    "is_there",
+    [
+        False,  # the link was laid before the first start
+        True,
+    ],
+)
+def test_p5_a_link_leads_to_the_disk_where_the_file_is(tmp_path: Path, *, is_there: bool) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "ledger.sqlite3"
+    path = disk / "books.sqlite3"
+    if is_there:
+        disk.mkdir()
+        new_ledger(path).close()
+    link.symlink_to(path)
+    with Ledger.open(f"sqlite:///{link}") as opened:
+        assert opened.directory == disk
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o600
