@@ -11,7 +11,9 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker, util
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.service.group_signals import hold_group_signals
@@ -50,9 +52,11 @@ def _fork(_path: bytes, arguments: Sequence[Any], descriptors: Sequence[int]) ->
     status = 1
     try:
         hold_group_signals()
-        kept = sorted({*range(_STREAMS), *descriptors})
-        for low, high in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-            os.closerange(low + 1, high)
+        # Not all that could be open: where a container sets no limit, these are a thousand million.
+        for descriptor in {int(one.name) for one in Path("/dev/fd").iterdir()} - {*range(_STREAMS), *descriptors}:
+            with suppress(OSError):
+                # The one by which they were listed is closed.
+                os.close(descriptor)
         # Its lock is held by the one that starts the server.
         forkserver._forkserver.__init__()  # type: ignore[misc] # noqa: SLF001
         exec(str(arguments[-1]), {})  # noqa: S102 - the line that multiprocessing has just written
