@@ -1,7 +1,8 @@
 """What the process that answers over HTTP asks the supervisor, which alone knows how the gateway stands.
 
-Questions and answers go through one pipe. Each question is answered in a thread of its own, so that one that waits for
-a disk or a database keeps no other waiting; who asks waits only so long, and tells what it is then: no answer.
+Questions and answers go through one pipe. What may wait for a disk or a database is answered in a thread of its own, so
+that it keeps no other waiting; what waits for nothing at once, so that it is answered however often it is asked. Who
+asks waits only so long, and tells what it is then: no answer.
 """
 
 from __future__ import annotations
@@ -45,12 +46,17 @@ class Question(Enum):
     LEDGER = auto()
 
 
+#: What is answered without waiting for anything.
+_IMMEDIATE: Final = frozenset({Question.ALIVE, Question.LEDGER})
+
+
 class Desk:
     """The supervisor's end: answers the questions of one process.
 
     Parameters
     ----------
-    answers: question -> what gives its answer, which can be pickled; a GatewayError is handed on
+    answers: question -> what gives its answer, which can be pickled; a GatewayError is handed on. What is alive, and
+        whether there is a ledger, is told without waiting for anything
 
     Attributes
     ----------
@@ -83,9 +89,11 @@ class Desk:
                     continue
                 number, question = asked
                 with self._lock:
-                    affordable = self._under_way[question] < _AT_ONCE
+                    affordable = question in _IMMEDIATE or self._under_way[question] < _AT_ONCE
                     self._under_way[question] += affordable
-                if affordable:
+                if question in _IMMEDIATE:
+                    self._answer(number, question)
+                elif affordable:
                     threading.Thread(
                         target=self._answer, args=(number, question), name=f"answer-{question.name}", daemon=True
                     ).start()

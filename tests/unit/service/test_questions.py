@@ -80,6 +80,20 @@ def test_what_hangs_keeps_no_other_question_waiting_and_gathers_no_threads() -> 
         over.set()
 
 
+@pytest.mark.parametrize(
+    ("question", "thread"),
+    [
+        (Question.ALIVE, "questions"),  # at once: no number of those who ask makes the gateway look dead
+        (Question.LEDGER, "questions"),
+        (Question.READY, "answer-READY"),  # may wait for a disk or the ledger
+        (Question.STANDING, "answer-STANDING"),
+    ],
+)
+def test_what_waits_for_nothing_needs_no_place(question: Question, thread: str) -> None:
+    with between({question: lambda: threading.current_thread().name}) as (_, asking):
+        assert asking.ask(question, seconds=30) == thread
+
+
 def test_a_supervisor_that_is_gone_is_told() -> None:
     with between({Question.ALIVE: Health}) as (_, asking):
         pass
