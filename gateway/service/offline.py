@@ -8,6 +8,7 @@ it by name and number, is no instance and stays behind, and so does what else li
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from filecmp import cmp
 from functools import partial
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, Literal, Self, TypeAlias, TypeVar
@@ -52,6 +55,11 @@ FileWork: TypeAlias = tuple[Path, Path, Face | None]
 
 #: What files are called that are DICOM files.
 _DICOM: Final = frozenset((".dcm", ".dicom", ".ima"))
+#: Code and detail of a file whose place another one has.
+_TWO_CONTENTS: Final = (
+    "two-contents-of-instance",
+    "another file has its SOP Instance UID and another content: run again without the one that is wrong",
+)
 #: What directories of discs are called (PS3.10 8.6).
 _DIRECTORY: Final = "DICOMDIR"
 #: Where PS3.10 has what DICOM files begin with.
@@ -358,10 +366,12 @@ class _Offline:
                     )
                     with self._treatment.treat(admission, opening=rules, series=series) as treated:
                         size = _write(draft, treated.output.segments)
-                target = self._target(relative, treated.output)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # The work directory is on the same file system: the file appears at once or not at all.
-                draft.replace(target)
+                    target = self._target(relative, treated.output)
+                    if not self._is_free(target, draft):
+                        return OfflineResult(path, "held", *_TWO_CONTENTS)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    # The work directory is on the same file system: the file appears at once or not at all.
+                    draft.replace(target)
             except MediaDirectory as directory:
                 return OfflineResult(path, self._directory_state(relative), directory.code, directory.message)
             except NotDicom as other:
@@ -373,6 +383,18 @@ class _Offline:
             except OSError as error:
                 return OfflineResult(path, "held", "disk", error.strerror or type(error).__name__)
         return OfflineResult(path, "deidentified", size=size)
+
+    def _is_free(self, target: Path, draft: Path) -> bool:
+        """Whether no other file of the run has the place of an output, or one with the same content."""
+        mark = self._folder / f"placed-{sha256(os.fsencode(target)).hexdigest()}"
+        try:
+            os.link(draft, mark)
+        except FileExistsError:
+            return cmp(draft, mark, shallow=False)
+        except OSError:
+            # A file system without links: what comes later is taken.
+            return True
+        return True
 
     def _directory_state(self, relative: Path) -> Literal["ignored", "rejected", "held"]:
         """What becomes of a DICOMDIR: in a folder an image that says it is one does not vanish."""

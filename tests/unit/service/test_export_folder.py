@@ -218,6 +218,9 @@ def test_a_disc(tmp_path: Path) -> None:
     (source / "IM5").write_bytes(directory)  # that is not what a directory is called
     (out / ".work-killed").mkdir(parents=True)
     (source / "IM1").write_bytes(instances["CT"])
+    # Once more, and once more with another content.
+    (source / "IM1-again").write_bytes(instances["CT"])
+    (source / "IM1-other").write_bytes(instances["CT"][:-2] + b"\7\7")
     # A value of odd length, as some devices write it.
     odd = instances["MR"].replace(b"CS\x02\0O ", b"CS\x01\0O")
     assert len(odd) == len(instances["MR"]) - 1
@@ -227,8 +230,10 @@ def test_a_disc(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, command, env={"GATEWAY_DATA": str(tmp_path / "d")})
     assert done.exit_code == 1  # one is damaged
     assert "held damaged.dcm" in done.output
-    assert "14 files: 3 de-identified" in done.output
-    assert "6 ignored, 5 held (2 archive, 1 media-directory, 2 not-dicom)" in " ".join(done.output.split())
+    assert "16 files: 4 de-identified" in done.output
+    assert "6 ignored, 6 held (2 archive, 1 media-directory, 2 not-dicom, 1 two-contents-of-instance)" in " ".join(
+        done.output.split()
+    )
     written = [dcmread(path) for path in out.rglob("*.dcm")]
     assert {one.Modality for one in written} == {"CT", "MR", "CR"}
     # Of another run it says that it is there.
