@@ -42,6 +42,9 @@ CONTEXT: Final = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gateway.service.fork_server"])
 #: Exit status of a child that met an error which a restart may mend.
 EXIT_FAILED: Final = 70
+#: What multiprocessing says of a child when the process that forked it is gone: it may be at work still, and is told to
+#: end by its pipe.
+LOST: Final = 255
 #: New objects that make the garbage collector look; Python's own limit is 700.
 _YOUNG_OBJECTS: Final = 20_000
 

@@ -49,7 +49,7 @@ from gateway.service.last_profiles import keep_profiles, last_profiles
 from gateway.service.ledger_pulse import Pulse
 from gateway.service.notifying import notify
 from gateway.service.patience import patiently
-from gateway.service.process import Child, ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
+from gateway.service.process import LOST, Child, ChildProcess, Job, metrics_directory, node_name, wait_for_orphans
 from gateway.service.projects import activate_profiles, make_projects
 from gateway.service.questions import Desk, Question
 from gateway.service.reception import receive, receiver_settings
@@ -598,8 +598,10 @@ class Supervisor:
             return
         if child is not None:
             exit_code, was_ready = child.exit_code, child.was_ready
-            blamed = None if exit_code == 0 else _blamed(child)
-            self._bury(child, crashed=exit_code != 0, blamed=blamed)
+            # What is only out of sight has not died of what it works on.
+            crashed = exit_code not in (0, LOST)
+            blamed = _blamed(child) if crashed else None
+            self._bury(child, crashed=crashed, blamed=blamed)
             post.child = None
             if self._stopping.is_set():
                 return
