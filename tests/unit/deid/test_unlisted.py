@@ -110,13 +110,13 @@ def test_values(tmp_path: Path, using: Program, keyword: str, value: object, lef
     ],
 )
 def test_characteristics_that_are_told_in_few_words(tmp_path: Path, keyword: str, value: str, left: str | None) -> None:
-    """The option keeps them as what they are; an own rule keeps what stands there."""
+    """The option keeps what stands there, as the table says; a rule may ask for what a vocabulary knows."""
     source = dataset(**{keyword: value})
     using = program(tmp_path, "", use="basic, retain-patient-characteristics")
-    assert treat(tmp_path, using, source).dataset.get(keyword) == left
-    rules = f"attributes:\n  - {{keep: [{keyword}], because: a closed register}}"
-    using = program(tmp_path, rules, use="basic, retain-patient-characteristics")
     assert treat(tmp_path, using, source).dataset.get(keyword) == value
+    rules = f"attributes:\n  - keep: [{keyword}]\n    only: technical"
+    using = program(tmp_path, rules, use="basic, retain-patient-characteristics")
+    assert treat(tmp_path, using, source).dataset.get(keyword) == left
 
 
 def test_a_profile_keeps_what_it_says_why(tmp_path: Path) -> None:
