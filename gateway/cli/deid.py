@@ -40,9 +40,10 @@ def deid(
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """De-identify files, those in folders and in zip and tar archives too, and verify the result.
+    """De-identify files and verify the result.
 
-    What a rule of the profile rejects is not written. Exit code 0 only if nothing was held.
+    Folders, and zip and tar archives in them, are walked. What a rule of the profile rejects is not written. Exit code
+    0 only if nothing was held.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
