@@ -398,7 +398,7 @@ def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
 def _create_private(url: URL) -> None:
     """Create the file readable by its owner alone; SQLite gives its log files the same mode (promise P9)."""
     # A link may have been laid before there was a ledger.
-    path = Path(url.database or "").resolve()
+    path = Path(os.path.realpath(url.database or ""))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:

@@ -175,3 +175,10 @@ def test_p5_a_link_leads_to_the_disk_where_the_file_is(tmp_path: Path, *, is_the
         assert opened.directory == disk
     assert link.is_symlink()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_that_leads_to_itself_is_no_ledger(tmp_path: Path) -> None:
+    link = tmp_path / "ledger.sqlite3"
+    link.symlink_to(link)
+    with pytest.raises(LedgerUnavailable):
+        Ledger.open(f"sqlite:///{link}")
