@@ -65,15 +65,21 @@ class AuditEntry:
 
     Attributes
     ----------
-    actor: the acting person's account, or ``gateway``
-    action: what was done
-    subject: to what: a project, the number of an instance, a destination
-    because: why, in the person's words; empty where nobody is asked
-    facts: what else belongs to it: counts, digests, versions, names of the configuration
+    actor
+        the acting person's account, or ``gateway``
+    action
+        what was done
+    subject
+        to what: a project, the number of an instance, a destination
+    because
+        why, in the person's words; empty where nobody is asked
+    facts
+        what else belongs to it: counts, digests, versions, names of the configuration
 
     Raises
     ------
-    ValueError: there is no actor, or the reason is longer than 1000 characters
+    ValueError
+        there is no actor, or the reason is longer than 1000 characters
     """
 
     actor: str

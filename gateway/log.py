@@ -88,9 +88,12 @@ def configure_logging(*, format: Literal["console", "json"], level: str, stream:
 
     Parameters
     ----------
-    format: for people, or one JSON object per line.
-    level: least severity that is logged, such as ``info``.
-    stream: where to.
+    format
+        for people, or one JSON object per line.
+    level
+        least severity that is logged, such as ``info``.
+    stream
+        where to.
     """
     stream = stream or sys.stderr
     shared: list[Processor] = [
@@ -148,9 +151,12 @@ class Throttle:
 
     Parameters
     ----------
-    most: entries of a kind per window
-    seconds: length of the window
-    clock: monotonic seconds
+    most
+        entries of a kind per window
+    seconds
+        length of the window
+    clock
+        monotonic seconds
     """
 
     def __init__(self, *, most: int, seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:

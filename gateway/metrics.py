@@ -135,7 +135,8 @@ class Metrics:
 
     Parameters
     ----------
-    registry: where the figures are found again; with ``shared`` nothing looks there.
+    registry
+        where the figures are found again; with ``shared`` nothing looks there.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -314,7 +315,8 @@ class ReceiveMetrics:
 
     Parameters
     ----------
-    metrics: where it is counted.
+    metrics
+        where it is counted.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -433,7 +435,8 @@ def clear(directory: Path) -> None:
 
     Raises
     ------
-    ConfigurationError: the directory cannot be made or written.
+    ConfigurationError
+        the directory cannot be made or written.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -453,8 +456,10 @@ def exposition(directory: Path, read: Callable[[], Readings]) -> bytes:
 
     Parameters
     ----------
-    directory: where the processes count (``Metrics.shared``).
-    read: gives the gauges. When it raises a GatewayError or OSError they are left out, and ``gateway_readable``
+    directory
+        where the processes count (``Metrics.shared``).
+    read
+        gives the gauges. When it raises a GatewayError or OSError they are left out, and ``gateway_readable``
         is 0.
     """
     registry = CollectorRegistry()

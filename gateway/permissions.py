@@ -19,7 +19,8 @@ def require_private(path: Path) -> None:
 
     Raises
     ------
-    ConfigurationError: others may, or it belongs to another account; says what to do
+    ConfigurationError
+        others may, or it belongs to another account; says what to do
     """
     status = _status(path)
     if status is None:
@@ -34,7 +35,8 @@ def require_unwritable(path: Path) -> None:
 
     Raises
     ------
-    ConfigurationError: others may, or it belongs to another account; says what to do
+    ConfigurationError
+        others may, or it belongs to another account; says what to do
     """
     status = _status(path)
     if status is None:
@@ -49,7 +51,8 @@ def require_private_key(path: Path, *, place: str) -> None:
 
     Raises
     ------
-    ConfigurationError: it cannot be read, or others may use it; says what to do
+    ConfigurationError
+        it cannot be read, or others may use it; says what to do
     """
     status = _status(path)
     if status is None:

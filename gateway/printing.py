@@ -44,7 +44,8 @@ class PlainStream:
 
     Parameters
     ----------
-    stream: where the text goes
+    stream
+        where the text goes
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -23,7 +23,8 @@ class BoundedMapping(dict[K, V]):
 
     Parameters
     ----------
-    most: entries, at least one
+    most
+        entries, at least one
     """
 
     __slots__ = ("_most",)

@@ -56,11 +56,16 @@ class Caller:
 
     Attributes
     ----------
-    source: name in the configuration
-    calling_ae: calling AE title, printable
-    called_ae: called AE title, printable
-    address: IP address
-    association: its number, by which log and ledger name it
+    source
+        name in the configuration
+    calling_ae
+        calling AE title, printable
+    called_ae
+        called AE title, printable
+    address
+        IP address
+    association
+        its number, by which log and ledger name it
     """
 
     source: str
@@ -87,10 +92,13 @@ class Party:
 
     Attributes
     ----------
-    name: in the configuration
-    is_known: whether it is told by more than titles: then it may use what is reserved, and its own limit counts
+    name
+        in the configuration
+    is_known
+        whether it is told by more than titles: then it may use what is reserved, and its own limit counts
         instead of that of an address
-    max_associations: at the same time; None for no limit of its own
+    max_associations
+        at the same time; None for no limit of its own
     """
 
     name: str
@@ -135,11 +143,16 @@ class Capacity:
 
     Attributes
     ----------
-    associations: in all
-    reserved: of these, for parties that are known
-    per_address: for parties that are not known, from one address
-    pending: connections without an association
-    pending_per_address: of these, from one address
+    associations
+        in all
+    reserved
+        of these, for parties that are known
+    per_address
+        for parties that are not known, from one address
+    pending
+        connections without an association
+    pending_per_address
+        of these, from one address
     """
 
     associations: int = 64
@@ -155,15 +168,24 @@ class AcceptorSettings:
 
     Attributes
     ----------
-    place: what errors and threads are named after, such as ``dicom``
-    host: address to listen on
-    port: of DICOM without TLS, 0 for a free one, None for none
-    tls_port: of DICOM over TLS, 0 for a free one
-    tls: of DICOM over TLS; None for none
-    capacity: how many there may be
-    request_seconds: how long a peer may take for the handshake and its whole request
-    transfer: what it may take from then on
-    roles: SOP classes whose roles are accepted as they are proposed (PS3.7 D.3.3.4)
+    place
+        what errors and threads are named after, such as ``dicom``
+    host
+        address to listen on
+    port
+        of DICOM without TLS, 0 for a free one, None for none
+    tls_port
+        of DICOM over TLS, 0 for a free one
+    tls
+        of DICOM over TLS; None for none
+    capacity
+        how many there may be
+    request_seconds
+        how long a peer may take for the handshake and its whole request
+    transfer
+        what it may take from then on
+    roles
+        SOP classes whose roles are accepted as they are proposed (PS3.7 D.3.3.4)
     """
 
     place: str
@@ -183,12 +205,18 @@ class _Peer:
 
     Attributes
     ----------
-    connection: the connection
-    thread: that serves it; None before it has said anything
-    party: whose place its association takes; None before and after that
-    caller: who calls, once that is known
-    transfer: data transfer, once it has begun
-    yielding: whether its association is being ended to make room for another
+    connection
+        the connection
+    thread
+        that serves it; None before it has said anything
+    party
+        whose place its association takes; None before and after that
+    caller
+        who calls, once that is known
+    transfer
+        data transfer, once it has begun
+    yielding
+        whether its association is being ended to make room for another
     """
 
     connection: Connection
@@ -218,9 +246,12 @@ class Acceptor:
 
     Parameters
     ----------
-    settings: how to listen
-    service: decides
-    observer: counts
+    settings
+        how to listen
+    service
+        decides
+    observer
+        counts
     """
 
     def __init__(
@@ -266,7 +297,8 @@ class Acceptor:
 
         Raises
         ------
-        ConfigurationError: the address cannot be listened on
+        ConfigurationError
+            the address cannot be listened on
         """
         settings = self._settings
         doors: list[tuple[str, int, ssl.SSLContext | None]] = []

@@ -21,9 +21,12 @@ class Guest(Protocol):
 
     Attributes
     ----------
-    network: what stands for its address where addresses are counted (``gateway.association.addresses.network_of``)
-    is_known: whether the configuration names the address
-    opened: when it came, monotonic seconds
+    network
+        what stands for its address where addresses are counted (``gateway.association.addresses.network_of``)
+    is_known
+        whether the configuration names the address
+    opened
+        when it came, monotonic seconds
     """
 
     @property
@@ -63,8 +66,10 @@ class Places:
 
     Attributes
     ----------
-    total: of all
-    per_address: of one address, or of one IPv6 network of 64 bits
+    total
+        of all
+    per_address
+        of one address, or of one IPv6 network of 64 bits
     """
 
     total: int
@@ -79,9 +84,12 @@ def displaced(newcomer: _G, present: Sequence[_G], places: Places) -> tuple[bool
 
     Parameters
     ----------
-    newcomer: who has just come; not one of ``present``
-    present: who is there, in the order in which they came
-    places: how many there may be
+    newcomer
+        who has just come; not one of ``present``
+    present
+        who is there, in the order in which they came
+    places
+        how many there may be
     """
     crowds = Counter([guest.network for guest in present])
     if crowds[newcomer.network] >= places.per_address:

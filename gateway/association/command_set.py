@@ -54,13 +54,20 @@ class Command:
 
     Attributes
     ----------
-    field: (0000,0100) Command Field
-    message_id: (0000,0110) Message ID of a request, (0000,0120) Message ID Being Responded To of a response
-    has_data_set: whether a data set follows, by (0000,0800)
-    sop_class_uid: (0000,0002) Affected SOP Class UID as sent, b"" if absent
-    sop_instance_uid: (0000,1000) Affected SOP Instance UID as sent, b"" if absent
-    status: (0000,0900) Status of a response, else 0
-    event_type: (0000,1002) Event Type ID, or 0
+    field
+        (0000,0100) Command Field
+    message_id
+        (0000,0110) Message ID of a request, (0000,0120) Message ID Being Responded To of a response
+    has_data_set
+        whether a data set follows, by (0000,0800)
+    sop_class_uid
+        (0000,0002) Affected SOP Class UID as sent, b"" if absent
+    sop_instance_uid
+        (0000,1000) Affected SOP Instance UID as sent, b"" if absent
+    status
+        (0000,0900) Status of a response, else 0
+    event_type
+        (0000,1002) Event Type ID, or 0
     """
 
     field: int
@@ -87,7 +94,8 @@ def parse_command(encoded: bytes | bytearray) -> Command:
 
     Raises
     ------
-    ProtocolViolation: it is malformed, or lacks what an answer needs
+    ProtocolViolation
+        it is malformed, or lacks what an answer needs
     """
     elements: dict[int, bytes] = {}
     pos, end = 0, len(encoded)
@@ -120,9 +128,12 @@ def encode_response(command: Command, status: int, comment: str = "") -> bytes:
 
     Parameters
     ----------
-    command: the request
-    status: (0000,0900) Status
-    comment: (0000,0902) Error Comment, ASCII; what is beyond 64 characters is cut
+    command
+        the request
+    status
+        (0000,0900) Status
+    comment
+        (0000,0902) Error Comment, ASCII; what is beyond 64 characters is cut
     """
     return _encode({
         0x0002: _even(command.sop_class_uid, b"\0"),

@@ -14,14 +14,19 @@ def connect(host: str, port: int, *, timeout_seconds: float, context: ssl.SSLCon
 
     Parameters
     ----------
-    host: name or address
-    port: to connect to
-    timeout_seconds: for the connection, and once more for the handshake
-    context: of TLS, or None
+    host
+        name or address
+    port
+        to connect to
+    timeout_seconds
+        for the connection, and once more for the handshake
+    context
+        of TLS, or None
 
     Raises
     ------
-    ConnectionFailed: with the fact ``code``: ``unreachable``, ``timeout``, ``tls`` or ``connection-lost``
+    ConnectionFailed
+        with the fact ``code``: ``unreachable``, ``timeout``, ``tls`` or ``connection-lost``
     """
     try:
         sock = socket.create_connection((host, port), timeout=timeout_seconds)

@@ -87,10 +87,14 @@ class ConnectionSettings:
 
     Attributes
     ----------
-    tls: if the connection speaks TLS
-    request_seconds: how long the peer may take for the handshake and its whole request
-    transfer: what it may take from then on
-    roles: SOP classes whose roles are accepted as they are proposed
+    tls
+        if the connection speaks TLS
+    request_seconds
+        how long the peer may take for the handshake and its whole request
+    transfer
+        what it may take from then on
+    roles
+        SOP classes whose roles are accepted as they are proposed
     """
 
     tls: ssl.SSLContext | None
@@ -104,20 +108,31 @@ class Connection:
 
     Parameters
     ----------
-    accepted: the socket, connected
-    address: IP address of the peer
-    settings: how
-    host: whom to ask and tell
-    is_known: whether the configuration names the address
+    accepted
+        the socket, connected
+    address
+        IP address of the peer
+    settings
+        how
+    host
+        whom to ask and tell
+    is_known
+        whether the configuration names the address
 
     Attributes
     ----------
-    address: IP address of the peer
-    network: what stands for it where addresses are counted
-    is_known: whether the configuration names it
-    socket: the connection; after the TLS handshake, if there is one
-    opened: when it was accepted, by ``time.monotonic``
-    displaced: whether it has been cut to make room for another
+    address
+        IP address of the peer
+    network
+        what stands for it where addresses are counted
+    is_known
+        whether the configuration names it
+    socket
+        the connection; after the TLS handshake, if there is one
+    opened
+        when it was accepted, by ``time.monotonic``
+    displaced
+        whether it has been cut to make room for another
     """
 
     def __init__(
@@ -232,9 +247,12 @@ class Connection:
 
         Raises
         ------
-        ProtocolViolation: it is no PDU, or a request that cannot be read
-        TimeoutError: it did not come whole in time
-        OSError: it did not come whole
+        ProtocolViolation
+            it is no PDU, or a request that cannot be read
+        TimeoutError
+            it did not come whole in time
+        OSError
+            it did not come whole
         """
         kind, length = PDU_HEADER.unpack(self._exactly(PDU_HEADER.size, deadline))
         if kind not in PDU_TYPES or length > _LONGEST_REQUEST:
@@ -284,7 +302,8 @@ def _left(deadline: float) -> float:
 
     Raises
     ------
-    TimeoutError: there are none
+    TimeoutError
+        there are none
     """
     left = deadline - time.monotonic()
     if left <= 0:

@@ -39,9 +39,12 @@ class MessageReader:
 
     Parameters
     ----------
-    sink: gets the messages
-    contexts: ids of the accepted presentation contexts
-    max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for none
+    sink
+        gets the messages
+    contexts
+        ids of the accepted presentation contexts
+    max_pdu_bytes
+        announced maximum length of a P-DATA-TF PDU, 0 for none
     """
 
     def __init__(self, sink: MessageSink, *, contexts: Container[int], max_pdu_bytes: int) -> None:
@@ -76,7 +79,8 @@ class MessageReader:
 
         Raises
         ------
-        ProtocolViolation: the peer must be told by an A-ABORT
+        ProtocolViolation
+            the peer must be told by an A-ABORT
         """
         spans: list[memoryview] = []
         while True:

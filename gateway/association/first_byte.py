@@ -21,9 +21,12 @@ class FirstByte(Generic[_G]):
 
     Parameters
     ----------
-    seconds: how long a connection may say nothing
-    spoken: something has come, or the peer has closed its end
-    silent: nothing has come in time
+    seconds
+        how long a connection may say nothing
+    spoken
+        something has come, or the peer has closed its end
+    silent
+        nothing has come in time
     """
 
     def __init__(self, seconds: float, *, spoken: Callable[[_G], None], silent: Callable[[_G], None]) -> None:

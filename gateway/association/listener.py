@@ -29,19 +29,26 @@ class Listener:
 
     Parameters
     ----------
-    host: address to listen on; ``::`` takes IPv4 too
-    port: 0 for a free one
-    place: what an error names as its place, such as ``dicom``
-    expected: whether anybody may connect from an IP address; others are dropped before anything is read
-    connected: gets the socket and the peer's IP address of each connection; it owns the socket from then on
+    host
+        address to listen on; ``::`` takes IPv4 too
+    port
+        0 for a free one
+    place
+        what an error names as its place, such as ``dicom``
+    expected
+        whether anybody may connect from an IP address; others are dropped before anything is read
+    connected
+        gets the socket and the peer's IP address of each connection; it owns the socket from then on
 
     Attributes
     ----------
-    port: that is listened on
+    port
+        that is listened on
 
     Raises
     ------
-    ConfigurationError: the address cannot be listened on
+    ConfigurationError
+        the address cannot be listened on
     """
 
     def __init__(
@@ -113,13 +120,17 @@ def take_port(host: str, port: int, *, place: str) -> socket.socket:
 
     Parameters
     ----------
-    host: address to listen on; ``::`` takes IPv4 too
-    port: 0 for a free one
-    place: what an error names as its place, such as ``dicom``
+    host
+        address to listen on; ``::`` takes IPv4 too
+    port
+        0 for a free one
+    place
+        what an error names as its place, such as ``dicom``
 
     Raises
     ------
-    ConfigurationError: the address cannot be listened on
+    ConfigurationError
+        the address cannot be listened on
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]

@@ -96,14 +96,22 @@ class AssociationRequest:
 
     Attributes
     ----------
-    is_version_1: whether the sender speaks the only version of the protocol that there is
-    called_ae: called AE title as sent, 16 characters
-    calling_ae: calling AE title as sent, 16 characters
-    application_context: name of the application context, "" if there is none
-    contexts: proposed presentation contexts, in the sender's order
-    max_pdu_bytes: longest P-DATA-TF PDU that the sender takes, 0 for no limit
-    titles: the bytes that an acceptance sends back
-    roles: SOP class -> the item by which roles are proposed for it (PS3.7 D.3.3.4.1)
+    is_version_1
+        whether the sender speaks the only version of the protocol that there is
+    called_ae
+        called AE title as sent, 16 characters
+    calling_ae
+        calling AE title as sent, 16 characters
+    application_context
+        name of the application context, "" if there is none
+    contexts
+        proposed presentation contexts, in the sender's order
+    max_pdu_bytes
+        longest P-DATA-TF PDU that the sender takes, 0 for no limit
+    titles
+        the bytes that an acceptance sends back
+    roles
+        SOP class -> the item by which roles are proposed for it (PS3.7 D.3.3.4.1)
     """
 
     is_version_1: bool
@@ -121,7 +129,8 @@ def parse_request(body: bytes) -> AssociationRequest:
 
     Raises
     ------
-    ProtocolViolation: it is cut off, or a presentation context has no proper id
+    ProtocolViolation
+        it is cut off, or a presentation context has no proper id
     """
     if len(body) < _FIXED.size:
         raise ProtocolViolation(reason="an A-ASSOCIATE-RQ that is cut off")
@@ -162,10 +171,14 @@ def acceptance(
 
     Parameters
     ----------
-    request: what is accepted
-    contexts: the answer to each of its presentation contexts
-    max_pdu_bytes: longest P-DATA-TF PDU that is taken, 0 for no limit
-    roles: SOP classes whose roles are accepted as proposed; others keep the default
+    request
+        what is accepted
+    contexts
+        the answer to each of its presentation contexts
+    max_pdu_bytes
+        longest P-DATA-TF PDU that is taken, 0 for no limit
+    roles
+        SOP classes whose roles are accepted as proposed; others keep the default
     """
     body = b"".join((
         _VERSION_1.to_bytes(2, "big"),
@@ -191,8 +204,10 @@ class Acceptance:
 
     Attributes
     ----------
-    contexts: presentation context id -> result (PS3.8 table 9-18) and transfer syntax, "" if there is none
-    max_pdu_bytes: longest P-DATA-TF PDU that the acceptor takes, 0 for no limit
+    contexts
+        presentation context id -> result (PS3.8 table 9-18) and transfer syntax, "" if there is none
+    max_pdu_bytes
+        longest P-DATA-TF PDU that the acceptor takes, 0 for no limit
     """
 
     contexts: Mapping[int, tuple[int, str]]
@@ -204,10 +219,14 @@ def request(contexts: Sequence[ProposedContext], *, called_ae: str, calling_ae: 
 
     Parameters
     ----------
-    contexts: at most 128, with odd ids
-    called_ae: called AE title
-    calling_ae: calling AE title
-    max_pdu_bytes: longest P-DATA-TF PDU that is taken, 0 for no limit
+    contexts
+        at most 128, with odd ids
+    called_ae
+        called AE title
+    calling_ae
+        calling AE title
+    max_pdu_bytes
+        longest P-DATA-TF PDU that is taken, 0 for no limit
     """
     body = b"".join((
         _FIXED.pack(_VERSION_1, _title(called_ae), _title(calling_ae)),
@@ -231,7 +250,8 @@ def parse_acceptance(body: bytes) -> Acceptance:
 
     Raises
     ------
-    ProtocolViolation: it is cut off
+    ProtocolViolation
+        it is cut off
     """
     if len(body) < _FIXED.size:
         raise ProtocolViolation(reason="an A-ASSOCIATE-AC that is cut off")
@@ -281,11 +301,16 @@ def data_pdus(context_id: int, content: memoryview, *, room: int, control: int, 
 
     Parameters
     ----------
-    context_id: presentation context
-    content: what they carry
-    room: bytes of it per PDU
-    control: ``IS_COMMAND`` or 0
-    last: whether the message's command or data set ends here
+    context_id
+        presentation context
+    content
+        what they carry
+    room
+        bytes of it per PDU
+    control
+        ``IS_COMMAND`` or 0
+    last
+        whether the message's command or data set ends here
     """
     vectors: list[bytes | memoryview] = []
     for start in range(0, len(content), room):
@@ -301,9 +326,12 @@ def command_pdus(context_id: int, command_set: bytes, max_length: int) -> bytes:
 
     Parameters
     ----------
-    context_id: presentation context
-    command_set: encoded command
-    max_length: what the peer takes per PDU, 0 for no limit
+    context_id
+        presentation context
+    command_set
+        encoded command
+    max_length
+        what the peer takes per PDU, 0 for no limit
     """
     room = max(max_length - PDV_OVERHEAD, 1) if max_length else len(command_set)
     return b"".join(data_pdus(context_id, memoryview(command_set), room=room, control=IS_COMMAND, last=True))

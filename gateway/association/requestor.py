@@ -67,12 +67,18 @@ class Node:
 
     Attributes
     ----------
-    destination: name that errors carry
-    host, port: address
-    called_ae, calling_ae: its AE title and ours
-    timeout_seconds: longest silence
-    max_pdu_bytes: longest PDU that is sent, if the node takes as long ones
-    context: TLS, or None
+    destination
+        name that errors carry
+    host, port
+        address
+    called_ae, calling_ae
+        its AE title and ours
+    timeout_seconds
+        longest silence
+    max_pdu_bytes
+        longest PDU that is sent, if the node takes as long ones
+    context
+        TLS, or None
     """
 
     destination: str
@@ -94,19 +100,26 @@ class Association:
 
     Parameters
     ----------
-    node: the peer
-    pairs: presentation contexts to propose, each with one transfer syntax; at most ``MOST_CONTEXTS``
-    reported: called for every N-EVENT-REPORT-RQ that comes while the association is read
+    node
+        the peer
+    pairs
+        presentation contexts to propose, each with one transfer syntax; at most ``MOST_CONTEXTS``
+    reported
+        called for every N-EVENT-REPORT-RQ that comes while the association is read
 
     Attributes
     ----------
-    accepted: context id of each pair that the peer accepts
-    refused: result (PS3.8 table 9-18) of each pair that it does not
-    used: whether a message was exchanged since it was opened
+    accepted
+        context id of each pair that the peer accepts
+    refused
+        result (PS3.8 table 9-18) of each pair that it does not
+    used
+        whether a message was exchanged since it was opened
 
     Raises
     ------
-    DeliveryFailed: no association; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``,
+    DeliveryFailed
+        no association; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``,
         ``association-rejected``, ``aborted``, ``connection-lost`` or ``protocol``
     """
 
@@ -150,15 +163,21 @@ class Association:
 
         Parameters
         ----------
-        pair: an accepted one
-        command: the command set; its Message ID is the last of ``next_message_id``
-        data: the data set, if the command announces one
+        pair
+            an accepted one
+        command
+            the command set; its Message ID is the last of ``next_message_id``
+        data
+            the data set, if the command announces one
 
         Raises
         ------
-        DeliveryFailed: no answer; the association is closed
-        SpoolUnavailable: a file of the data set cannot be read; the association is aborted
-        SpoolCorrupt: a file is shorter than its range; the association is aborted
+        DeliveryFailed
+            no answer; the association is closed
+        SpoolUnavailable
+            a file of the data set cannot be read; the association is aborted
+        SpoolCorrupt
+            a file is shorter than its range; the association is aborted
         """
         context_id = self.accepted[pair]
         length = total_length(data)

@@ -60,17 +60,25 @@ def server_context(
 
     Parameters
     ----------
-    place: what an error names as its place, such as ``dicom.tls``
-    certificate_file: PEM file of the gateway's certificate and the chain below the authority
-    key_file: PEM file of its key; None when that is in the certificate's file
-    key_password: of the key, or None
-    ca_file: PEM file of the authorities of client certificates; a self-signed certificate is its own authority
-    client_certificates: whether peers show theirs
-    system_authorities: without a ``ca_file``, client certificates may be of the authorities that the system trusts
+    place
+        what an error names as its place, such as ``dicom.tls``
+    certificate_file
+        PEM file of the gateway's certificate and the chain below the authority
+    key_file
+        PEM file of its key; None when that is in the certificate's file
+    key_password
+        of the key, or None
+    ca_file
+        PEM file of the authorities of client certificates; a self-signed certificate is its own authority
+    client_certificates
+        whether peers show theirs
+    system_authorities
+        without a ``ca_file``, client certificates may be of the authorities that the system trusts
 
     Raises
     ------
-    ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
+    ConfigurationError
+        a file cannot be read, does not hold what it should, or others may read the key
     """
     if client_certificates is not ClientCertificates.NONE and ca_file is None and not system_authorities:
         raise ConfigurationError(place=place, problem="client certificates need ca_file: whose are accepted")
@@ -101,11 +109,16 @@ class Tls:
 
     Attributes
     ----------
-    verify: whether the peer's certificate and name are checked
-    ca_file: PEM file of the authorities to trust instead of the system's
-    certificate_file: PEM file of the gateway's certificate there
-    key_file: PEM file of its key, which may be in the certificate's file
-    key_password: of the key, or None
+    verify
+        whether the peer's certificate and name are checked
+    ca_file
+        PEM file of the authorities to trust instead of the system's
+    certificate_file
+        PEM file of the gateway's certificate there
+    key_file
+        PEM file of its key, which may be in the certificate's file
+    key_password
+        of the key, or None
     """
 
     verify: bool = True
@@ -119,11 +132,13 @@ class Tls:
 
         Parameters
         ----------
-        place: what an error names as its place
+        place
+            what an error names as its place
 
         Raises
         ------
-        ConfigurationError: a file cannot be read or does not hold what it should
+        ConfigurationError
+            a file cannot be read or does not hold what it should
         """
         try:
             context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
@@ -142,11 +157,13 @@ class Tls:
 
         Parameters
         ----------
-        place: what an error names as its place
+        place
+            what an error names as its place
 
         Raises
         ------
-        ConfigurationError: there is no certificate, or a file cannot be read or does not hold what it should
+        ConfigurationError
+            there is no certificate, or a file cannot be read or does not hold what it should
         """
         if self.certificate_file is None:
             raise ConfigurationError(place=place, problem="certificate_file is needed to accept connections by TLS")
@@ -183,9 +200,12 @@ class PeerCertificate:
 
     Attributes
     ----------
-    subject: distinguished name as RFC 4514 writes it
-    names: subject alternative names: DNS names in lower case, URIs and IP addresses
-    fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits
+    subject
+        distinguished name as RFC 4514 writes it
+    names
+        subject alternative names: DNS names in lower case, URIs and IP addresses
+    fingerprint
+        SHA-256 of the certificate, 64 lower-case hexadecimal digits
     """
 
     subject: str
@@ -198,7 +218,8 @@ def peer_certificate(connection: object) -> PeerCertificate | None:
 
     Parameters
     ----------
-    connection: a socket; of TLS ones the handshake is done, which has verified the certificate
+    connection
+        a socket; of TLS ones the handshake is done, which has verified the certificate
     """
     if not isinstance(connection, ssl.SSLSocket) or connection.context.verify_mode is ssl.CERT_NONE:
         return None
@@ -238,7 +259,8 @@ def normal_subject(text: str) -> str:
 
     Raises
     ------
-    ValueError: it is no distinguished name of RFC 4514
+    ValueError
+        it is no distinguished name of RFC 4514
     """
     from cryptography import x509
 
@@ -256,7 +278,8 @@ def normal_name(text: str) -> str:
 
     Raises
     ------
-    ValueError: it is empty, holds blanks, or is a pattern
+    ValueError
+        it is empty, holds blanks, or is a pattern
     """
     if not text or not text.isascii() or not text.isprintable() or " " in text or "*" in text:
         raise ValueError("a certificate's name is a DNS name, URI or IP address, without wildcards")
@@ -271,7 +294,8 @@ def normal_fingerprint(text: str) -> str:
 
     Raises
     ------
-    ValueError: it is not 32 bytes in hexadecimal
+    ValueError
+        it is not 32 bytes in hexadecimal
     """
     digits = text.replace(":", "").lower()
     if len(digits) != 64 or set(digits) - set("0123456789abcdef"):

@@ -92,10 +92,14 @@ class TransferSettings:
 
     Attributes
     ----------
-    max_pdu_bytes: announced maximum length of a P-DATA-TF PDU, 0 for none
-    timeout_seconds: longest silence in the middle of a message, and for taking an answer
-    idle_seconds: longest silence between messages
-    least_bytes_per_second: of a message, over ``timeout_seconds`` of waiting for it; less is a peer that trickles
+    max_pdu_bytes
+        announced maximum length of a P-DATA-TF PDU, 0 for none
+    timeout_seconds
+        longest silence in the middle of a message, and for taking an answer
+    idle_seconds
+        longest silence between messages
+    least_bytes_per_second
+        of a message, over ``timeout_seconds`` of waiting for it; less is a peer that trickles
     """
 
     max_pdu_bytes: int = 131072
@@ -109,16 +113,23 @@ class DataTransfer:
 
     Parameters
     ----------
-    connection: connected socket, plain or TLS
-    contexts: accepted presentation contexts by id
-    operations: what the messages are for
-    settings: what the peer may take
-    peer_max_pdu_bytes: longest P-DATA-TF PDU that the peer takes, 0 for no limit
+    connection
+        connected socket, plain or TLS
+    contexts
+        accepted presentation contexts by id
+    operations
+        what the messages are for
+    settings
+        what the peer may take
+    peer_max_pdu_bytes
+        longest P-DATA-TF PDU that the peer takes, 0 for no limit
 
     Attributes
     ----------
-    succeeded: operations answered with Success
-    failed: operations answered otherwise, or lost
+    succeeded
+        operations answered with Success
+    failed
+        operations answered otherwise, or lost
     """
 
     def __init__(
@@ -161,7 +172,8 @@ class DataTransfer:
 
         Raises
         ------
-        ProtocolViolation: the peer must be told by an A-ABORT
+        ProtocolViolation
+            the peer must be told by an A-ABORT
         """
         buffer = memoryview(bytearray(_BUFFER))
         start = end = 0

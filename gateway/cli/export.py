@@ -21,9 +21,12 @@ def write_documents(documents: Iterable[str], file: Path | None, *, what: str) -
 
     Parameters
     ----------
-    documents: JSON, each without a line break
-    file: where to; it is there whole or not at all. None writes them to standard output
-    what: what they are, for the line that counts them
+    documents
+        JSON, each without a line break
+    file
+        where to; it is there whole or not at all. None writes them to standard output
+    what
+        what they are, for the line that counts them
     """
     if file is None:
         for document in documents:
@@ -44,12 +47,15 @@ def read_file(file: Path, read: Callable[[Sequence[str]], Iterable[Entry]]) -> l
 
     Parameters
     ----------
-    file: as ``write_documents`` wrote it
-    read: makes entries of lines
+    file
+        as ``write_documents`` wrote it
+    read
+        makes entries of lines
 
     Raises
     ------
-    ConfigurationError: the file cannot be read, or is none of that kind
+    ConfigurationError
+        the file cannot be read, or is none of that kind
     """
     try:
         return list(read(file.read_text(encoding="utf-8").splitlines()))

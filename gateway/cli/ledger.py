@@ -110,7 +110,8 @@ def opened_ledger(config: Path | None) -> Iterator[Ledger]:
 
     Raises
     ------
-    ConfigurationError: the configuration is wrong, or there is no ledger
+    ConfigurationError
+        the configuration is wrong, or there is no ledger
     """
     settings = load_settings(config, os.environ)
     if settings.storage.ledger is None and not (settings.data / "ledger.sqlite3").exists():

@@ -25,8 +25,10 @@ def resources(settings: Settings, books: Callable[[], Ledger]) -> Mapping[str, R
 
     Parameters
     ----------
-    settings: the configuration
-    books: gives the ledger; raises LedgerUnavailable while there is none
+    settings
+        the configuration
+    books
+        gives the ledger; raises LedgerUnavailable while there is none
     """
 
     def status(query: Query) -> Answer:

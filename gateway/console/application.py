@@ -63,9 +63,12 @@ def application(
 
     Parameters
     ----------
-    resources: path -> what it gives
-    protection: who may see it, and how much at a time
-    refuse: told the reason of each refusal, and the address of who was refused
+    resources
+        path -> what it gives
+    protection
+        who may see it, and how much at a time
+    refuse
+        told the reason of each refusal, and the address of who was refused
     """
     desk = _Desk(protection, refuse)
     routes = [Route(path, _Endpoint(desk, path, resource)) for path, resource in resources.items()]
@@ -190,7 +193,8 @@ class _Endpoint:
 
         Raises
         ------
-        _Refused: nobody is recognised, or who is may not
+        _Refused
+            nobody is recognised, or who is may not
         """
         resource, authenticator = self._resource, self._desk.protection.authenticator
         peer, header = self._desk.asker(request), request.headers.get
@@ -219,8 +223,10 @@ async def _posted(request: Request) -> Query:
 
     Raises
     ------
-    BadQuery: there is no such object, or there are parameters in the URL
-    ClientDisconnect: the client is gone
+    BadQuery
+        there is no such object, or there are parameters in the URL
+    ClientDisconnect
+        the client is gone
     """
     if request.url.query:
         raise BadQuery("the parameters are given in the body, not in the URL")

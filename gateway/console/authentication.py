@@ -69,13 +69,17 @@ class Authenticator:
 
     Parameters
     ----------
-    users: who may; without any, whoever has ``own_token``
-    own_token: the gateway's own; "" for none
-    clock: monotonic seconds
+    users
+        who may; without any, whoever has ``own_token``
+    own_token
+        the gateway's own; "" for none
+    clock
+        monotonic seconds
 
     Attributes
     ----------
-    has_users: whether there are any
+    has_users
+        whether there are any
     """
 
     def __init__(
@@ -101,8 +105,10 @@ class Authenticator:
 
         Parameters
         ----------
-        header: gives a header of the request by its name
-        peer: IP address that it comes from
+        header
+            gives a header of the request by its name
+        peer
+            IP address that it comes from
         """
         scheme, _, credentials = (header("Authorization") or "").partition(" ")
         credentials = credentials.strip()
@@ -119,8 +125,10 @@ class Authenticator:
 
         Parameters
         ----------
-        header: gives a header of the request by its name
-        peer: IP address that it comes from
+        header
+            gives a header of the request by its name
+        peer
+            IP address that it comes from
         """
         return not self.has_users and _is_local(header, peer)
 

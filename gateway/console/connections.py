@@ -50,16 +50,26 @@ class Client:
 
     Attributes
     ----------
-    connection: its socket
-    address: IP address of the peer
-    network: what stands for it where addresses are counted
-    opened: when it came, by the loop's clock
-    is_known: nobody is, before it has proven anything
-    asked: whether its whole request has come
-    spoken: whether it has sent something
-    displaced: whether it has been cut, and why has been told
-    transport: once TLS is agreed on
-    gone: set when the connection has ended
+    connection
+        its socket
+    address
+        IP address of the peer
+    network
+        what stands for it where addresses are counted
+    opened
+        when it came, by the loop's clock
+    is_known
+        nobody is, before it has proven anything
+    asked
+        whether its whole request has come
+    spoken
+        whether it has sent something
+    displaced
+        whether it has been cut, and why has been told
+    transport
+        once TLS is agreed on
+    gone
+        set when the connection has ended
     """
 
     connection: socket.socket
@@ -98,9 +108,12 @@ class Connections:
 
     Parameters
     ----------
-    listening: socket that is listened on
-    protection: how many may be connected, how long, by TLS or not
-    protocol: makes what reads and writes HTTP for a client
+    listening
+        socket that is listened on
+    protection
+        how many may be connected, how long, by TLS or not
+    protocol
+        makes what reads and writes HTTP for a client
     """
 
     def __init__(
@@ -197,7 +210,8 @@ class Connections:
 
         Raises
         ------
-        OSError: TLS was not agreed on
+        OSError
+            TLS was not agreed on
         """
         loop, tls = asyncio.get_running_loop(), self._protection.tls
         if tls is not None:
@@ -235,9 +249,12 @@ class HttpProtocol(H11Protocol):
 
     Parameters
     ----------
-    client: whose connection it is
-    connections: of the port
-    more: what uvicorn gives
+    client
+        whose connection it is
+    connections
+        of the port
+    more
+        what uvicorn gives
     """
 
     def __init__(self, client: Client, connections: Connections, **more: Any) -> None:

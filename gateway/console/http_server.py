@@ -38,13 +38,20 @@ class HttpServer:
 
     Parameters
     ----------
-    listening: socket of the port, which is listened on from ``start`` on; closed at the end
-    metrics: gives the figures in Prometheus' text format
-    alive: whether the gateway works; restart it when not (``/healthz``)
-    ready: whether instances are accepted and processed (``/readyz``)
-    resources: path -> what else there is to see
-    protection: who may see what is not for everybody
-    at_work: called every few seconds while requests are answered
+    listening
+        socket of the port, which is listened on from ``start`` on; closed at the end
+    metrics
+        gives the figures in Prometheus' text format
+    alive
+        whether the gateway works; restart it when not (``/healthz``)
+    ready
+        whether instances are accepted and processed (``/readyz``)
+    resources
+        path -> what else there is to see
+    protection
+        who may see what is not for everybody
+    at_work
+        called every few seconds while requests are answered
     """
 
     def __init__(

@@ -31,13 +31,20 @@ class Protection:
 
     Attributes
     ----------
-    authenticator: recognises who asks; by default nobody
-    tls: context of the server; None for plain HTTP
-    trusted_proxies: addresses of proxies whose ``X-Forwarded-For`` tells who asks; nobody's by default
-    clients: at the same time without a whole request, and answers at the same time
-    clients_per_address: of each, from one address
-    request_seconds: for the TLS handshake and the whole head of a request
-    refused: told the reason of each refusal
+    authenticator
+        recognises who asks; by default nobody
+    tls
+        context of the server; None for plain HTTP
+    trusted_proxies
+        addresses of proxies whose ``X-Forwarded-For`` tells who asks; nobody's by default
+    clients
+        at the same time without a whole request, and answers at the same time
+    clients_per_address
+        of each, from one address
+    request_seconds
+        for the TLS handshake and the whole head of a request
+    refused
+        told the reason of each refusal
     """
 
     authenticator: Authenticator = field(default_factory=Authenticator)
@@ -56,13 +63,17 @@ def protection(
 
     Parameters
     ----------
-    settings: the configuration
-    own_token: the gateway's own, which counts without users
-    refused: told the reason of each refusal
+    settings
+        the configuration
+    own_token
+        the gateway's own, which counts without users
+    refused
+        told the reason of each refusal
 
     Raises
     ------
-    ConfigurationError: a file of ``http.tls`` cannot be used
+    ConfigurationError
+        a file of ``http.tls`` cannot be used
     """
     http, users = settings.http, settings.users or {}
     return Protection(
@@ -81,9 +92,12 @@ def forwarded_for(peer: str, forwarded: Sequence[str], *, trusted: Sequence[Netw
 
     Parameters
     ----------
-    peer: IP address of the connection
-    forwarded: the values of ``X-Forwarded-For``
-    trusted: addresses of proxies; what anybody else says is not looked at
+    peer
+        IP address of the connection
+    forwarded
+        the values of ``X-Forwarded-For``
+    trusted
+        addresses of proxies; what anybody else says is not looked at
     """
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     client = peer

@@ -46,12 +46,16 @@ class Resource:
 
     Attributes
     ----------
-    answer: makes it from the parameters of a request, in a thread; raises ``BadQuery`` for those that it does not
+    answer
+        makes it from the parameters of a request, in a thread; raises ``BadQuery`` for those that it does not
         understand
-    role: who may see it; None for everybody
-    is_posted: asked by POST: the parameters are the texts of a JSON object in the body, since what stands in a URL
+    role
+        who may see it; None for everybody
+    is_posted
+        asked by POST: the parameters are the texts of a JSON object in the body, since what stands in a URL
         comes into the logs of proxies; who asks is among them as ``ASKED_BY``
-    is_for_machine: without users, whoever is on this machine may see it
+    is_for_machine
+        without users, whoever is on this machine may see it
     """
 
     answer: Callable[[Query], Answer]
@@ -70,7 +74,8 @@ def parameters(query: str) -> Query:
 
     Raises
     ------
-    BadQuery: there are too many, or one comes twice
+    BadQuery
+        there are too many, or one comes twice
     """
     if len(query) > _LONGEST_QUERY:
         raise BadQuery("the parameters are too long")
@@ -86,7 +91,8 @@ def number(query: Query, name: str, *, default: int, least: int = 1, most: int =
 
     Raises
     ------
-    BadQuery: it is none, or out of range
+    BadQuery
+        it is none, or out of range
     """
     text = query.get(name, str(default))
     if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:
@@ -99,7 +105,8 @@ def only(query: Query, *names: str) -> None:
 
     Raises
     ------
-    BadQuery: there are others than ``names``
+    BadQuery
+        there are others than ``names``
     """
     if set(query) - set(names):
         raise BadQuery(f"the parameters are {', '.join(names)}" if names else "there are no parameters")

@@ -37,9 +37,12 @@ def serve(child: Child, *, listening: socket.socket, end: Connection) -> None:
 
     Parameters
     ----------
-    child: of a running gateway
-    listening: the port
-    end: of the supervisor's desk
+    child
+        of a running gateway
+    listening
+        the port
+    end
+        of the supervisor's desk
     """
     # Only this process needs them; the others start without.
     from gateway.console.http_server import HttpServer
@@ -98,7 +101,8 @@ class _Books:
 
         Raises
         ------
-        LedgerUnavailable: it cannot be read, or the supervisor does not have it yet
+        LedgerUnavailable
+            it cannot be read, or the supervisor does not have it yet
         """
         ledger = self._ledger
         if ledger is not None:

@@ -70,11 +70,16 @@ class BackupOrder:
 
     Attributes
     ----------
-    target: directory to make; it must not exist, or be empty
-    dump: what pg_dump made of a PostgreSQL ledger, before
-    passphrase: shows at the restore that nobody else made or changed it, and encrypts the secrets; None: nothing does
-    secrets: whether the secrets of the data directory go into it; only with a passphrase
-    link: files of the spool become hard links: quick, no space, and no help against a broken disk
+    target
+        directory to make; it must not exist, or be empty
+    dump
+        what pg_dump made of a PostgreSQL ledger, before
+    passphrase
+        shows at the restore that nobody else made or changed it, and encrypts the secrets; None: nothing does
+    secrets
+        whether the secrets of the data directory go into it; only with a passphrase
+    link
+        files of the spool become hard links: quick, no space, and no help against a broken disk
     """
 
     target: Path
@@ -89,15 +94,21 @@ def make_backup(settings: Settings, ledger: Ledger, spool: Spool, order: BackupO
 
     Parameters
     ----------
-    settings: its configuration
-    ledger, spool: its own
-    order: what goes where
+    settings
+        its configuration
+    ledger, spool
+        its own
+    order
+        what goes where
 
     Raises
     ------
-    ConfigurationError: the target is not empty, or the ledger is PostgreSQL and its dump is missing
-    LedgerUnavailable: the ledger cannot be copied
-    SpoolUnavailable, SpoolFull: a file cannot be read or written; the target holds no manifest
+    ConfigurationError
+        the target is not empty, or the ledger is PostgreSQL and its dump is missing
+    LedgerUnavailable
+        the ledger cannot be copied
+    SpoolUnavailable, SpoolFull
+        a file cannot be read or written; the target holds no manifest
     """
     if ledger.snapshots.is_a_file == (order.dump is not None):
         problem = (
@@ -257,13 +268,17 @@ def copy_file(source: Path | BinaryIO, copy: Path, see: Callable[[bytes, int], N
 
     Parameters
     ----------
-    source: a file, or one that is open, which is closed
-    copy: must not exist
-    see: called with every piece and its position
+    source
+        a file, or one that is open, which is closed
+    copy
+        must not exist
+    see
+        called with every piece and its position
 
     Raises
     ------
-    OSError: a file cannot be read or written; nothing is left at ``copy``
+    OSError
+        a file cannot be read or written; nothing is left at ``copy``
     """
     digest, at = hashlib.sha256(), 0
     with source.open("rb", buffering=0) if isinstance(source, Path) else source as original:

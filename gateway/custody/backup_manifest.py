@@ -60,15 +60,24 @@ class Manifest:
 
     Attributes
     ----------
-    form: version of its form
-    gateway, schema: versions of the gateway and of the ledger's schema
-    made_at: when it was begun, ISO 8601, UTC
-    ledger: name of the file with the ledger
-    secrets: whether the secrets of the data directory are in it
-    files, size: number of files below ``spool`` and their bytes
-    total: bytes of all files that ``SHA256SUMS`` names; 0 in form 1, which does not tell
-    sums: SHA-256 of ``SHA256SUMS``
-    salt, mac: of the MAC, hexadecimal; empty for a backup without
+    form
+        version of its form
+    gateway, schema
+        versions of the gateway and of the ledger's schema
+    made_at
+        when it was begun, ISO 8601, UTC
+    ledger
+        name of the file with the ledger
+    secrets
+        whether the secrets of the data directory are in it
+    files, size
+        number of files below ``spool`` and their bytes
+    total
+        bytes of all files that ``SHA256SUMS`` names; 0 in form 1, which does not tell
+    sums
+        SHA-256 of ``SHA256SUMS``
+    salt, mac
+        of the MAC, hexadecimal; empty for a backup without
     """
 
     form: int
@@ -94,14 +103,19 @@ class Manifest:
 
         Parameters
         ----------
-        place: the backup, for errors
-        passphrase: the backup's; None if it is not given
-        unauthenticated: whether a backup without a MAC will do
+        place
+            the backup, for errors
+        passphrase
+            the backup's; None if it is not given
+        unauthenticated
+            whether a backup without a MAC will do
 
         Raises
         ------
-        BackupUnusable: it has no MAC, or another
-        ConfigurationError: it has one, and the passphrase is missing
+        BackupUnusable
+            it has no MAC, or another
+        ConfigurationError
+            it has one, and the passphrase is missing
         """
         if not self.mac:
             if not unauthenticated:
@@ -124,7 +138,8 @@ def read_manifest(source: Path) -> Manifest:
 
     Raises
     ------
-    BackupUnusable: there is none, it is damaged, or a later gateway made it
+    BackupUnusable
+        there is none, it is damaged, or a later gateway made it
     """
     place = str(source)
     try:
@@ -149,7 +164,8 @@ def read_sums(source: Path, manifest: Manifest) -> dict[str, str]:
 
     Raises
     ------
-    BackupUnusable: the list is missing or was changed, or names what no backup has
+    BackupUnusable
+        the list is missing or was changed, or names what no backup has
     """
     place = str(source)
     try:
@@ -185,14 +201,19 @@ def open_part(source: Path, name: str) -> BinaryIO:
 
     Parameters
     ----------
-    source: the backup
-    name: of one of its files, parts separated by ``/``
+    source
+        the backup
+    name
+        of one of its files, parts separated by ``/``
 
     Raises
     ------
-    FileNotFoundError: it is missing
-    BackupUnusable: it is a link, or in a directory that is one, or no file, or longer than its kind is
-    OSError: it cannot be read
+    FileNotFoundError
+        it is missing
+    BackupUnusable
+        it is a link, or in a directory that is one, or no file, or longer than its kind is
+    OSError
+        it cannot be read
     """
     *folders, last = name.split("/")
     descriptor = os.open(source, os.O_RDONLY | os.O_DIRECTORY)

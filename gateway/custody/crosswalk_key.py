@@ -38,9 +38,12 @@ class Correspondence:
 
     Attributes
     ----------
-    kind: what it is about
-    original: keyword -> value as received, the first of them the one to look up by
-    replacement: Patient ID or UID in the outputs
+    kind
+        what it is about
+    original
+        keyword -> value as received, the first of them the one to look up by
+    replacement
+        Patient ID or UID in the outputs
     """
 
     kind: CrosswalkKind
@@ -58,8 +61,10 @@ class CrosswalkKey:
 
     Parameters
     ----------
-    secret: the project's secret, at least 32 bytes
-    project: its name
+    secret
+        the project's secret, at least 32 bytes
+    project
+        its name
     """
 
     def __init__(self, secret: bytes, project: str) -> None:
@@ -107,7 +112,8 @@ class CrosswalkKey:
 
         Raises
         ------
-        CrosswalkUnreadable: another key sealed it, it belongs to another place, or it was changed
+        CrosswalkUnreadable
+            another key sealed it, it belongs to another place, or it was changed
         """
         if row.key_id != self.id:
             raise CrosswalkUnreadable(project=self._project, reason="another key than the project's sealed it")
@@ -132,7 +138,8 @@ def opened(keys: Sequence[CrosswalkKey], row: CrosswalkRow) -> Correspondence:
 
     Raises
     ------
-    CrosswalkUnreadable: none of them did, or the row was changed
+    CrosswalkUnreadable
+        none of them did, or the row was changed
     """
     for key in keys:
         if key.id == row.key_id:

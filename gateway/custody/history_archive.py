@@ -39,14 +39,19 @@ def archive_history(ledger: Ledger, folder: Path, *, keep_seconds: float, now: d
 
     Parameters
     ----------
-    ledger: whose
-    folder: where the files go; made if it is missing
-    keep_seconds: since the bytes of an instance were removed
-    now: timezone-aware
+    ledger
+        whose
+    folder
+        where the files go; made if it is missing
+    keep_seconds
+        since the bytes of an instance were removed
+    now
+        timezone-aware
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be written, or a file cannot; the ledger has everything as before
+    LedgerUnavailable
+        the ledger cannot be written, or a file cannot; the ledger has everything as before
     """
     before = now - timedelta(seconds=keep_seconds)
 
@@ -65,14 +70,19 @@ def archive_instances(ledger: Ledger, folder: Path, *, keep_seconds: float, now:
 
     Parameters
     ----------
-    ledger: whose
-    folder: where the files go; made if it is missing
-    keep_seconds: since the bytes of an instance were removed
-    now: timezone-aware
+    ledger
+        whose
+    folder
+        where the files go; made if it is missing
+    keep_seconds
+        since the bytes of an instance were removed
+    now
+        timezone-aware
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be written, or a file cannot; the ledger has everything as before
+    LedgerUnavailable
+        the ledger cannot be written, or a file cannot; the ledger has everything as before
     """
     before = now - timedelta(seconds=keep_seconds)
 
@@ -91,8 +101,10 @@ def _files(file: Callable[[T], tuple[int, bool, T]], after: T) -> int:
 
     Parameters
     ----------
-    file: makes the next one behind ``after``: how many went, whether there is more, and where it came to
-    after: where to begin
+    file
+        makes the next one behind ``after``: how many went, whether there is more, and where it came to
+    after
+        where to begin
     """
     moved, there_is_more = 0, True
     for _ in range(_FILES):
@@ -108,7 +120,8 @@ def departed_history(folder: Path, ledger: Ledger, instance_id: int) -> list[His
 
     Raises
     ------
-    LedgerUnavailable: a file is missing, or not what was written
+    LedgerUnavailable
+        a file is missing, or not what was written
     """
     for archive in ledger.departures.archives_of(instance_id):
         document = _document(folder, archive, instance_id)
@@ -127,7 +140,8 @@ def archived_history(folder: Path, archive: Archive, instance_id: int) -> list[H
 
     Raises
     ------
-    LedgerUnavailable: the file is missing, or not what was written
+    LedgerUnavailable
+        the file is missing, or not what was written
     """
     document = _document(folder, archive, instance_id)
     return [] if document is None else _entries(document)

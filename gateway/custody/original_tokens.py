@@ -54,9 +54,12 @@ class Originals:
 
     Parameters
     ----------
-    spool: where the instances are
-    ledger: where they are recorded
-    secret: the gateway's own
+    spool
+        where the instances are
+    ledger
+        where they are recorded
+    secret
+        the gateway's own
     """
 
     def __init__(self, spool: Spool, ledger: Ledger, secret: bytes) -> None:
@@ -142,8 +145,10 @@ class Originals:
 
         Raises
         ------
-        SpoolUnavailable: a file cannot be read
-        LedgerUnavailable: the ledger cannot be written
+        SpoolUnavailable
+            a file cannot be read
+        LedgerUnavailable
+            the ledger cannot be written
         """
         rows: list[Received] = []
         for name in names:
@@ -165,8 +170,10 @@ class Originals:
 
         Raises
         ------
-        SpoolUnavailable: a file cannot be read
-        LedgerUnavailable: the ledger cannot be read or written
+        SpoolUnavailable
+            a file cannot be read
+        LedgerUnavailable
+            the ledger cannot be read or written
         """
         until = None if seconds is None else time.monotonic() + seconds
         done = 0
@@ -206,9 +213,12 @@ def tokens_of(secrets: Iterable[bytes], text: str, *, kinds: Iterable[str] = KIN
 
     Parameters
     ----------
-    secrets: the gateway's own, and those before it
-    text: as somebody writes it
-    kinds: of ``KINDS``
+    secrets
+        the gateway's own, and those before it
+    text
+        as somebody writes it
+    kinds
+        of ``KINDS``
     """
     tokens: defaultdict[str, list[str | int]] = defaultdict(list)
     for key in map(ProjectKey, secrets):

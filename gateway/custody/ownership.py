@@ -21,7 +21,8 @@ def check_custody(settings: Settings) -> None:
 
     Raises
     ------
-    ConfigurationError: others may use or change one of them; names the file and says what to do
+    ConfigurationError
+        others may use or change one of them; names the file and says what to do
     """
     data = settings.data
     require_unwritable(data)
@@ -41,7 +42,8 @@ def own_token(settings: Settings) -> str:
 
     Raises
     ------
-    ConfigurationError: the file cannot be read or written, or holds no token
+    ConfigurationError
+        the file cannot be read or written, or holds no token
     """
     if settings.users:
         return ""

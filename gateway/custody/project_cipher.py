@@ -27,9 +27,12 @@ class ProjectCipher:
 
     Parameters
     ----------
-    label: the purpose; ends with a zero byte
-    secret: the project's secret, at least 32 bytes
-    project: its name
+    label
+        the purpose; ends with a zero byte
+    secret
+        the project's secret, at least 32 bytes
+    project
+        its name
     """
 
     def __init__(self, label: bytes, secret: bytes, project: str) -> None:
@@ -56,7 +59,9 @@ class ProjectCipher:
 
         Raises
         ------
-        cryptography.exceptions.InvalidTag: another key sealed it, ``bound`` is another, or it was changed
-        ValueError: it is too short to be sealed
+        cryptography.exceptions.InvalidTag
+            another key sealed it, ``bound`` is another, or it was changed
+        ValueError
+            it is too short to be sealed
         """
         return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)

@@ -30,14 +30,19 @@ def establish_keys(settings: Settings, ledger: Ledger, *, now: datetime) -> None
 
     Parameters
     ----------
-    settings: the configuration
-    ledger: its ledger, with the rows of everything that is in the spool
-    now: timezone-aware
+    settings
+        the configuration
+    ledger
+        its ledger, with the rows of everything that is in the spool
+    now
+        timezone-aware
 
     Raises
     ------
-    ConfigurationError: a key is not the one that it was, or must not change at this moment; says what to do
-    LedgerUnavailable: the record cannot be read or written
+    ConfigurationError
+        a key is not the one that it was, or must not change at this moment; says what to do
+    LedgerUnavailable
+        the record cannot be read or written
     """
     for name in settings.projects:
         _establish(name, settings, ledger, now=now)
@@ -52,8 +57,10 @@ def establish_gateway_key(settings: Settings, ledger: Ledger, *, now: datetime) 
 
     Raises
     ------
-    ConfigurationError: the key is not the one that it was; says what to do
-    LedgerUnavailable: the record cannot be read or written
+    ConfigurationError
+        the key is not the one that it was; says what to do
+    LedgerUnavailable
+        the record cannot be read or written
     """
     _establish(GATEWAY, settings, ledger, now=now)
     return project_secrets(settings, GATEWAY)

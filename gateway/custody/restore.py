@@ -41,10 +41,14 @@ class RestoreOrder:
 
     Attributes
     ----------
-    source: the backup
-    passphrase: the backup's: shows that it is whole and opens its secrets
-    unauthenticated: whether a backup without a MAC will do
-    numbers_left_out: how many sequential pseudonyms are not given, in each project
+    source
+        the backup
+    passphrase
+        the backup's: shows that it is whole and opens its secrets
+    unauthenticated
+        whether a backup without a MAC will do
+    numbers_left_out
+        how many sequential pseudonyms are not given, in each project
     """
 
     source: Path
@@ -70,14 +74,19 @@ def restore_backup(settings: Settings, order: RestoreOrder) -> RestoreReport:
 
     Parameters
     ----------
-    settings: the configuration of the gateway that will run
-    order: what to restore
+    settings
+        the configuration of the gateway that will run
+    order
+        what to restore
 
     Raises
     ------
-    ConfigurationError: the data directory or the ledger is not empty, or the passphrase is missing
-    BackupUnusable: the backup is incomplete or changed, or ledger and spool do not fit together
-    SpoolUnavailable: a file cannot be written
+    ConfigurationError
+        the data directory or the ledger is not empty, or the passphrase is missing
+    BackupUnusable
+        the backup is incomplete or changed, or ledger and spool do not fit together
+    SpoolUnavailable
+        a file cannot be written
     """
     manifest, sums = _verified(order)
     ledger = _ledger_file(settings, manifest)
@@ -116,9 +125,12 @@ def check_backup(order: RestoreOrder) -> Manifest:
 
     Raises
     ------
-    ConfigurationError: the passphrase is missing
-    BackupUnusable: the backup is incomplete or was changed
-    SpoolUnavailable: a file cannot be read
+    ConfigurationError
+        the passphrase is missing
+    BackupUnusable
+        the backup is incomplete or was changed
+    SpoolUnavailable
+        a file cannot be read
     """
     manifest, sums = _verified(order)
     copies = _Copies(order.source, manifest, sums)
@@ -172,8 +184,10 @@ class _Copies:
 
         Parameters
         ----------
-        draft: becomes the data directory
-        ledger: where its file goes; None if it is PostgreSQL
+        draft
+            becomes the data directory
+        ledger
+            where its file goes; None if it is PostgreSQL
         """
         make_directory(draft, durable=False)
         self._require_room(draft)

@@ -37,7 +37,8 @@ def read_passphrase(path: Path) -> str:
 
     Raises
     ------
-    ConfigurationError: it cannot be read, others may read it, or the passphrase is shorter than 16 characters
+    ConfigurationError
+        it cannot be read, others may read it, or the passphrase is shorter than 16 characters
     """
     require_private(path)
     try:
@@ -54,8 +55,10 @@ def seal_secrets(files: Mapping[str, str], passphrase: str) -> bytes:
 
     Parameters
     ----------
-    files: name -> content
-    passphrase: at least 16 characters
+    files
+        name -> content
+    passphrase
+        at least 16 characters
     """
     salt, nonce = os.urandom(SALT_BYTES), os.urandom(_NONCE_BYTES)
     content = json.dumps(dict(files), sort_keys=True).encode("utf-8")
@@ -67,7 +70,8 @@ def open_secrets(sealed: bytes, passphrase: str, *, place: str) -> Mapping[str, 
 
     Raises
     ------
-    BackupUnusable: the passphrase is another, or the file was changed
+    BackupUnusable
+        the passphrase is another, or the file was changed
     """
     start = len(_MAGIC) + SALT_BYTES
     salt, nonce = sealed[len(_MAGIC) : start], sealed[start : start + _NONCE_BYTES]

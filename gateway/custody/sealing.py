@@ -41,7 +41,8 @@ def seal_keys(settings: Settings) -> Keys:
 
     Raises
     ------
-    ConfigurationError: a secret cannot be read
+    ConfigurationError
+        a secret cannot be read
     """
     names = {AUDIT: GATEWAY, **{chain_of(project): project for project in settings.projects}}
     return {chain: tuple(map(ProjectKey, project_secrets(settings, name))) for chain, name in names.items()}
@@ -58,8 +59,10 @@ class Sealer:
 
     Parameters
     ----------
-    ledger: whose chains
-    keys: as :func:`seal_keys` makes them
+    ledger
+        whose chains
+    keys
+        as :func:`seal_keys` makes them
     """
 
     def __init__(self, ledger: Ledger, keys: Keys) -> None:
@@ -72,7 +75,8 @@ class Sealer:
 
         Raises
         ------
-        LedgerUnavailable: the ledger cannot be read or written
+        LedgerUnavailable
+            the ledger cannot be read or written
         """
         made = []
         for end in self._ledger.seals.chain_ends():
@@ -99,13 +103,17 @@ def broken_seals(ledger: Ledger, keys: Keys, *, newest: int | None = None) -> It
 
     Parameters
     ----------
-    ledger: whose
-    keys: as :func:`seal_keys` makes them; chains of projects that are not configured are compared without
-    newest: compare only the last so many
+    ledger
+        whose
+    keys
+        as :func:`seal_keys` makes them; chains of projects that are not configured are compared without
+    newest
+        compare only the last so many
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be read
+    LedgerUnavailable
+        the ledger cannot be read
     """
     seals = ledger.seals.read(newest=newest)
     present = ledger.seals.digests_at(seals)
@@ -132,12 +140,15 @@ def missing_from_log(ledger: Ledger, lines: Iterable[str]) -> Iterator[str]:
 
     Parameters
     ----------
-    ledger: whose
-    lines: of the log, in either format; others than those of ends are passed over
+    ledger
+        whose
+    lines
+        of the log, in either format; others than those of ends are passed over
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be read
+    LedgerUnavailable
+        the ledger cannot be read
     """
     told: dict[tuple[str, int], tuple[str, str]] = {}
     for line in lines:
@@ -160,7 +171,8 @@ def guard_trail(ledger: Ledger, keys: Keys) -> None:
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be read or written
+    LedgerUnavailable
+        the ledger cannot be read or written
     """
     problems = list(broken_seals(ledger, keys, newest=_AT_START))
     if missing := ledger.seals.restore_guards():

@@ -44,14 +44,18 @@ def project_secret(settings: Settings, project: str, *, create: bool = True) -> 
 
     Parameters
     ----------
-    settings: the configuration.
-    project: name of one of its projects.
-    create: whether a secret that neither the configuration nor the data directory has is made. A project that has
+    settings
+        the configuration.
+    project
+        name of one of its projects.
+    create
+        whether a secret that neither the configuration nor the data directory has is made. A project that has
         de-identified before must not get another one.
 
     Raises
     ------
-    ConfigurationError: the secret is missing, weak, or readable by others than the service account.
+    ConfigurationError
+        the secret is missing, weak, or readable by others than the service account.
     """
     configured = keyed(settings, project)
     place = place_of_key(project)
@@ -70,7 +74,8 @@ def previous_secrets(settings: Settings, project: str) -> dict[int, bytes]:
 
     Raises
     ------
-    ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
+    ConfigurationError
+        one is weak, cannot be read, or is readable by others than the service account
     """
     configured = keyed(settings, project)
     place = f"{place_of_key(project)}.previous_keys"
@@ -92,7 +97,8 @@ def project_secrets(settings: Settings, project: str) -> tuple[bytes, ...]:
 
     Raises
     ------
-    ConfigurationError: one is weak, cannot be read, or is readable by others than the service account
+    ConfigurationError
+        one is weak, cannot be read, or is readable by others than the service account
     """
     return (project_secret(settings, project, create=False), *previous_secrets(settings, project).values())
 
@@ -102,11 +108,13 @@ def read_secret(path: Path) -> str:
 
     Parameters
     ----------
-    path: the file.
+    path
+        the file.
 
     Raises
     ------
-    ConfigurationError: it cannot be read, is empty, or others than the service account may read it.
+    ConfigurationError
+        it cannot be read, is empty, or others than the service account may read it.
     """
     secret = _read(path).strip()
     if not secret:

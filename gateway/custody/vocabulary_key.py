@@ -26,8 +26,10 @@ class VocabularyKey:
 
     Parameters
     ----------
-    secret: the project's secret, at least 32 bytes
-    project: its name
+    secret
+        the project's secret, at least 32 bytes
+    project
+        its name
     """
 
     def __init__(self, secret: bytes, project: str) -> None:

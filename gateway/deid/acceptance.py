@@ -23,9 +23,12 @@ class Decision:
 
     Attributes
     ----------
-    kind: ``accepted`` goes on to de-identification; ``rejected`` ends here; ``held`` waits for a human
-    because: the rule's reason; empty where no rule matched
-    origin: where the rule stands; None where no rule matched
+    kind
+        ``accepted`` goes on to de-identification; ``rejected`` ends here; ``held`` waits for a human
+    because
+        the rule's reason; empty where no rule matched
+    origin
+        where the rule stands; None where no rule matched
     """
 
     kind: Kind
@@ -46,13 +49,17 @@ def decide(program: Program, instance: Instance, sender: Mapping[str, str] | Non
 
     Parameters
     ----------
-    program: the compiled profile
-    instance: the instance as received
-    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+    program
+        the compiled profile
+    instance
+        the instance as received
+    sender
+        ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
 
     Raises
     ------
-    RuleFailed: a condition cannot be decided for this instance
+    RuleFailed
+        a condition cannot be decided for this instance
     """
     if not program.accept:
         return _NO_RULE

@@ -60,10 +60,14 @@ def treat_age(
 
     Parameters
     ----------
-    program: specialised
-    buffer, item: the content item
-    sets: the character sets of the item
-    value_type: ``NUM``, with a Measured Value Sequence, or ``NUMERIC``, whose value the item itself has
+    program
+        specialised
+    buffer, item
+        the content item
+    sets
+        the character sets of the item
+    value_type
+        ``NUM``, with a Measured Value Sequence, or ``NUMERIC``, whose value the item itself has
 
     Returns
     -------

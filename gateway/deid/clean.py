@@ -106,8 +106,10 @@ class Cleaner:
 
     Parameters
     ----------
-    program: its site vocabulary stays; it says what is done with words that nobody knows
-    context: what identifies the instance's study
+    program
+        its site vocabulary stays; it says what is done with words that nobody knows
+    context
+        what identifies the instance's study
     """
 
     __slots__ = ("_context", "_hold", "_vocabulary", "unknown")
@@ -124,9 +126,12 @@ class Cleaner:
 
         Parameters
         ----------
-        tag, vr: the element
-        text: its decoded value, several values separated by backslashes where the VR has several (PS3.5 6.4)
-        keeps_unknown: whether only words with a name of the header's persons or institutions go
+        tag, vr
+            the element
+        text
+            its decoded value, several values separated by backslashes where the VR has several (PS3.5 6.4)
+        keeps_unknown
+            whether only words with a name of the header's persons or institutions go
 
         Returns
         -------
@@ -135,7 +140,8 @@ class Cleaner:
 
         Raises
         ------
-        RuleFailed: the program holds where a word is not known, and one is not
+        RuleFailed
+            the program holds where a word is not known, and one is not
         """
         if vr not in _CLEANABLE:
             return None

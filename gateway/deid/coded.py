@@ -77,10 +77,14 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
 
     Parameters
     ----------
-    host: the engine
-    elements: a level that holds a coded entry
-    implicit: how the level is encoded
-    sets: the character sets that hold in it
+    host
+        the engine
+    elements
+        a level that holds a coded entry
+    implicit
+        how the level is encoded
+    sets
+        the character sets that hold in it
 
     Returns
     -------
@@ -88,7 +92,8 @@ def overrides(host: Host, elements: list[Element], *, implicit: bool, sets: Char
 
     Raises
     ------
-    RuleFailed: the program holds where a word is not known
+    RuleFailed
+        the program holds where a word is not known
     """
     received = {
         element[0]: _text(host.buffer, element, sets)

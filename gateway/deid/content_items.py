@@ -33,9 +33,12 @@ class Treatment(NamedTuple):
 
     Attributes
     ----------
-    fate: the first choice
-    otherwise: where cleaning leaves nothing: ``DUMMY`` or ``REMOVE``
-    identifies: whether the value tells things apart, so that its dummy depends on it
+    fate
+        the first choice
+    otherwise
+        where cleaning leaves nothing: ``DUMMY`` or ``REMOVE``
+    identifies
+        whether the value tells things apart, so that its dummy depends on it
     """
 
     fate: Fate
@@ -72,9 +75,12 @@ def treatment(options: Iterable[str], scheme: str, code: str, value_type: str) -
 
     Parameters
     ----------
-    options: the codes of the program's options, from CID 7050
-    scheme, code: the concept name
-    value_type: Value Type (0040,A040), such as ``TEXT``
+    options
+        the codes of the program's options, from CID 7050
+    scheme, code
+        the concept name
+    value_type
+        Value Type (0040,A040), such as ``TEXT``
     """
     row = _table().get((*coded_concepts.current(scheme, code), value_type))
     is_text = value_type == "TEXT"

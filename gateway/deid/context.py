@@ -60,10 +60,14 @@ class Context:
 
     Attributes
     ----------
-    names: words of two letters and more of the names of persons
-    phrases: identifiers, institutions, addresses, telephone numbers and stations of four characters and more
-    short: shorter ones, which identify only where they are the whole value
-    sites: of institutions, the whole and each of its words, of four characters and more
+    names
+        words of two letters and more of the names of persons
+    phrases
+        identifiers, institutions, addresses, telephone numbers and stations of four characters and more
+    short
+        shorter ones, which identify only where they are the whole value
+    sites
+        of institutions, the whole and each of its words, of four characters and more
     """
 
     names: frozenset[str] = frozenset()
@@ -81,7 +85,8 @@ def study_context(instance: Instance, program: Program) -> Context:
 
     Raises
     ------
-    LimitExceeded: there are more distinct values than any real instance has
+    LimitExceeded
+        there are more distinct values than any real instance has
     """
     return _context_of(_Gatherer(instance.buffer, program).of(instance.elements))
 
@@ -91,7 +96,8 @@ class Contexts:
 
     Parameters
     ----------
-    program: its conditions decided
+    program
+        its conditions decided
     """
 
     def __init__(self, program: Program) -> None:

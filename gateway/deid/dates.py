@@ -55,9 +55,12 @@ def patient_shift(shift: Shift, key: ProjectKey, patient: tuple[str, ...]) -> in
 
     Parameters
     ----------
-    shift: the range
-    key: the project's key
-    patient: what tells the patient from all others
+    shift
+        the range
+    key
+        the project's key
+    patient
+        what tells the patient from all others
     """
     return shift.days(int.from_bytes(key.digest("date-shift", *patient), "big"))
 
@@ -72,9 +75,12 @@ def dated_value(rule: Action, vr: bytes, value: bytes, days: int) -> bytes | Non
 
     Parameters
     ----------
-    rule: shifts or truncates dates, or cuts times of day, or both
-    vr, value: as received
-    days: how far a rule that shifts moves them
+    rule
+        shifts or truncates dates, or cuts times of day, or both
+    vr, value
+        as received
+    days
+        how far a rule that shifts moves them
 
     Returns
     -------
@@ -92,9 +98,12 @@ def shift_value(vr: bytes, value: bytes, days: int) -> bytes | None:
 
     Parameters
     ----------
-    vr: the element's VR; DA and DT move, TM and AS stay, text is taken for a DA or a DT if it is one
-    value: all values of the element; padding is ignored
-    days: how far to move, negative into the past
+    vr
+        the element's VR; DA and DT move, TM and AS stay, text is taken for a DA or a DT if it is one
+    value
+        all values of the element; padding is ignored
+    days
+        how far to move, negative into the past
 
     Returns
     -------
@@ -137,9 +146,12 @@ def coarse_value(vr: bytes, value: bytes, to: Literal["hour", "remove"]) -> byte
 
     Parameters
     ----------
-    vr: the element's VR; TM and DT are cut, and so is text that is a date and time and nothing else
-    value: all values of the element; padding is ignored
-    to: what is left of a time of day; of a DT its offset from UTC stays with the hour, and goes with it
+    vr
+        the element's VR; TM and DT are cut, and so is text that is a date and time and nothing else
+    value
+        all values of the element; padding is ignored
+    to
+        what is left of a time of day; of a DT its offset from UTC stays with the hour, and goes with it
 
     Returns
     -------

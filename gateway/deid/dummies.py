@@ -71,12 +71,15 @@ def dummy_value(tag: int, vr: bytes, original: bytes, key: ProjectKey) -> bytes:
 
     Parameters
     ----------
-    tag, vr: the element; ``vr`` decides the form
-    original: the encoded value that is replaced; only identifiers depend on it, through ``key``
+    tag, vr
+        the element; ``vr`` decides the form
+    original
+        the encoded value that is replaced; only identifiers depend on it, through ``key``
 
     Raises
     ------
-    RuleFailed: the VR has no dummy
+    RuleFailed
+        the VR has no dummy
     """
     by_vr, by_tag, identifiers, _ = _tables()
     if vr == b"UI":
@@ -100,10 +103,14 @@ def dummy_sequence(tag: int, *, implicit: bool, path: tuple[int, ...] = (), verb
 
     Parameters
     ----------
-    tag: the sequence
-    implicit: the encoding to write
-    path: the sequences around it, outermost first
-    verb_at: tells what the profile does to an element inside the sequences ``path``: a dummy is no exception from it
+    tag
+        the sequence
+    implicit
+        the encoding to write
+    path
+        the sequences around it, outermost first
+    verb_at
+        tells what the profile does to an element inside the sequences ``path``: a dummy is no exception from it
     """
     item = _tables()[3].get(tag, {})
     return encode.sequence(tag, [_encode_item(item, (*path, tag), verb_at, implicit=implicit)], implicit=implicit)

@@ -83,9 +83,12 @@ class Deidentifier:
 
     Parameters
     ----------
-    program: the compiled profile
-    key: the project's key
-    numbers: where sequential pseudonyms come from; without it a rule that asks for one holds the instance
+    program
+        the compiled profile
+    key
+        the project's key
+    numbers
+        where sequential pseudonyms come from; without it a rule that asks for one holds the instance
     """
 
     def __init__(self, program: Program, key: ProjectKey, *, numbers: NumberSource | None = None) -> None:
@@ -114,15 +117,21 @@ class Deidentifier:
 
         Parameters
         ----------
-        instance: the instance as received
-        truths: how the conditions of the program came out for it: ``gateway.profile.situation.decided``
-        trace: gets one entry for every element that is met
-        pixels: what the pixel rules made of it; its elements stand above the rules for attributes
+        instance
+            the instance as received
+        truths
+            how the conditions of the program came out for it: ``gateway.profile.situation.decided``
+        trace
+            gets one entry for every element that is met
+        pixels
+            what the pixel rules made of it; its elements stand above the rules for attributes
 
         Raises
         ------
-        InstanceError: a rule cannot be applied or the instance lacks what its identity is derived from; hold it
-        ValueError: the program has not as many conditions
+        InstanceError
+            a rule cannot be applied or the instance lacks what its identity is derived from; hold it
+        ValueError
+            the program has not as many conditions
         """
         return _Run(self, self._plan(truths).of(instance), instance, trace, pixels).output()
 

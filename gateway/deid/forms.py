@@ -61,9 +61,12 @@ class Form:
 
     Attributes
     ----------
-    vr: the VR that the dictionary, or the table of private elements, has for it
-    vrs: the VRs under which such a value may be encoded
-    most: how many values there can be; 0 for no limit
+    vr
+        the VR that the dictionary, or the table of private elements, has for it
+    vrs
+        the VRs under which such a value may be encoded
+    most
+        how many values there can be; 0 for no limit
     """
 
     vr: bytes
@@ -116,9 +119,12 @@ class NumbersForm(Form):
 
     Attributes
     ----------
-    least: how many values there are at least
-    low, high: the range of each; None for no limit
-    text: what the whole value has to be, of what makers write as text; None for numbers
+    least
+        how many values there are at least
+    low, high
+        the range of each; None for no limit
+    text
+        what the whole value has to be, of what makers write as text; None for numbers
     """
 
     least: int = 1

@@ -24,8 +24,10 @@ def generalise(options: Bins | Rounding | Prefix, text: str) -> str | None:
 
     Parameters
     ----------
-    options: how
-    text: the value without padding, not empty
+    options
+        how
+    text
+        the value without padding, not empty
 
     Returns
     -------

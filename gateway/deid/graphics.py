@@ -40,11 +40,16 @@ def graphic_annotations(
 
     Parameters
     ----------
-    host: the engine
-    element: the sequence as indexed
-    path: tags of the sequences around it
-    sets: the character sets that hold around it
-    implicit: how it is encoded
+    host
+        the engine
+    element
+        the sequence as indexed
+    path
+        tags of the sequences around it
+    sets
+        the character sets that hold around it
+    implicit
+        how it is encoded
 
     Returns
     -------
@@ -52,7 +57,8 @@ def graphic_annotations(
 
     Raises
     ------
-    InstanceError: a rule cannot be applied
+    InstanceError
+        a rule cannot be applied
     """
     below = (*path, element[0])
     items: list[bytes] = []

@@ -42,8 +42,10 @@ class Guard(NamedTuple):
 
     Attributes
     ----------
-    form: what its VR says; None if nothing is known of it
-    technical: whether its values have to be technical
+    form
+        what its VR says; None if nothing is known of it
+    technical
+        whether its values have to be technical
     """
 
     form: Form | None
@@ -63,8 +65,10 @@ class Guards:
 
     Parameters
     ----------
-    program: its conditions decided; words of its vocabulary are technical
-    action: sequences around an element and its tag -> its action
+    program
+        its conditions decided; words of its vocabulary are technical
+    action
+        sequences around an element and its tag -> its action
     """
 
     def __init__(self, program: Program, action: Callable[[tuple[int, ...], int], Action]) -> None:
@@ -92,9 +96,12 @@ class Guards:
 
         Parameters
         ----------
-        guard: its guard
-        buffer, element: the element as received
-        sets: tells the character sets that hold where it stands
+        guard
+            its guard
+        buffer, element
+            the element as received
+        sets
+            tells the character sets that hold where it stands
         """
         tag, vr, _start, value, end, items = element
         short = items is None and end - value <= _LONGEST_REMEMBERED
@@ -164,8 +171,10 @@ class Guards:
 
         Parameters
         ----------
-        instance: as received, of a known make
-        sets: tells the character sets that hold there
+        instance
+            as received, of a known make
+        sets
+            tells the character sets that hold there
         """
         buffer, elements, fit = instance.buffer, instance.elements, self._fit
         if not all(map(self._parts.__contains__, instance.runs)) and not self._runs_fit(instance, sets):

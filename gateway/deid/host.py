@@ -41,13 +41,18 @@ class Host(Protocol):
 
         Parameters
         ----------
-        item: the item as indexed
-        path: tags of the sequences around its elements, outermost first, its own sequence last
-        sets: the character sets outside the item, which may declare its own
-        overrides: tag -> the whole encoded element that takes the place of the received one, in the item's encoding;
+        item
+            the item as indexed
+        path
+            tags of the sequences around its elements, outermost first, its own sequence last
+        sets
+            the character sets outside the item, which may declare its own
+        overrides
+            tag -> the whole encoded element that takes the place of the received one, in the item's encoding;
             empty for none. A tag that the item does not have is added.
 
         Raises
         ------
-        InstanceError: a rule cannot be applied
+        InstanceError
+            a rule cannot be applied
         """

@@ -68,7 +68,8 @@ def cleaned(received: bytes) -> bytes | None:
 
     Parameters
     ----------
-    received: the value of ICC Profile (0028,2000)
+    received
+        the value of ICC Profile (0028,2000)
 
     Returns
     -------

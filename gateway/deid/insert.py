@@ -62,7 +62,8 @@ def changed(pixels: PixelChange) -> dict[int, Insert]:
 
     Raises
     ------
-    InstanceError: an element lacks its header
+    InstanceError
+        an element lacks its header
     """
     inserts = {}
     for tag, parts in pixels.elements.items():

@@ -49,9 +49,12 @@ class Layout(NamedTuple):
 
     Attributes
     ----------
-    steps: in the order of the output
-    counts: how many elements are changed by which verb, those that go without a step included
-    private: numbers of private elements that stay, and what looks at them
+    steps
+        in the order of the output
+    counts
+        how many elements are changed by which verb, those that go without a step included
+    private
+        numbers of private elements that stay, and what looks at them
     """
 
     steps: tuple[Step, ...]
@@ -68,7 +71,8 @@ class Layouts:
 
     Parameters
     ----------
-    plan: its rules
+    plan
+        its rules
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -83,10 +87,14 @@ class Layouts:
 
         Parameters
         ----------
-        make: of the data set (``encoded.survey``), not None
-        buffer, elements: the data set
-        inserts: tags of the elements that the engine writes
-        iod: the SOP Class UID, and whether the instance lists its references
+        make
+            of the data set (``encoded.survey``), not None
+        buffer, elements
+            the data set
+        inserts
+            tags of the elements that the engine writes
+        iod
+            the SOP Class UID, and whether the instance lists its references
         """
         if not _SHORTEST <= len(elements) <= _LONGEST:
             return None

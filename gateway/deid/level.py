@@ -45,12 +45,18 @@ class Level:
 
     Parameters
     ----------
-    elements: as indexed
-    path: tags of the sequences around it, outermost first
-    numbers: the number of the item in each of them; only for traces, otherwise empty
-    implicit: how it is encoded
-    outer: the level around it, or the character sets that hold there
-    cleaned: whether it is inside a sequence that a rule cleans: text that no rule names is cleaned there
+    elements
+        as indexed
+    path
+        tags of the sequences around it, outermost first
+    numbers
+        the number of the item in each of them; only for traces, otherwise empty
+    implicit
+        how it is encoded
+    outer
+        the level around it, or the character sets that hold there
+    cleaned
+        whether it is inside a sequence that a rule cleans: text that no rule names is cleaned there
     """
 
     __slots__ = ("_outer", "_sets", "cleaned", "elements", "implicit", "numbers", "path")
@@ -130,7 +136,8 @@ def value_of(buffer: Buffer, element: Element) -> bytes:
 
     Raises
     ------
-    UnsupportedEncoding: it is too long for any such element
+    UnsupportedEncoding
+        it is too long for any such element
     """
     check_length(element)
     return bytes(buffer[element[3] : element[4]])
@@ -141,7 +148,8 @@ def check_length(element: Element) -> None:
 
     Raises
     ------
-    UnsupportedEncoding: it is longer
+    UnsupportedEncoding
+        it is longer
     """
     length = element[4] - element[3]
     if length > COPY_LIMIT:
@@ -174,8 +182,10 @@ def joined(pieces: Sequence[Piece], buffer: Buffer, path: Path) -> tuple[Segment
 
     Parameters
     ----------
-    pieces: in order
-    buffer, path: the source, mapped and on disk
+    pieces
+        in order
+    buffer, path
+        the source, mapped and on disk
     """
     segments: list[Segment] = []
     short: list[bytes | Buffer] = []

@@ -88,11 +88,15 @@ class Likeness:
 
     Parameters
     ----------
-    stems: stems of the terms of five letters and more
-    parts: folded terms of four letters and more, which may be parts of compounds
-    scores: sequence of three letters -> hundredths of the logarithm of how much more often it stands in terms than in
+    stems
+        stems of the terms of five letters and more
+    parts
+        folded terms of four letters and more, which may be parts of compounds
+    scores
+        sequence of three letters -> hundredths of the logarithm of how much more often it stands in terms than in
         names
-    names: folded names that would pass for terms
+    names
+        folded names that would pass for terms
     """
 
     def __init__(

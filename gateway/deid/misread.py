@@ -43,7 +43,8 @@ def masked(text: str) -> str:
 
     Parameters
     ----------
-    text: composed (NFC); its length and the places of all other characters stay
+    text
+        composed (NFC); its length and the places of all other characters stay
     """
     if text.isascii():
         return text

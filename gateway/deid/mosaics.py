@@ -40,13 +40,17 @@ def check_mosaic(instance: Instance, private: PrivateElements, guards: Guards, k
 
     Parameters
     ----------
-    instance: the original
-    private, guards: the rules for its private elements
-    known: what it says of them
+    instance
+        the original
+    private, guards
+        the rules for its private elements
+    known
+        what it says of them
 
     Raises
     ------
-    SlicesLost: it has the number, and would lose it
+    SlicesLost
+        it has the number, and would lose it
     """
     image_type = find(instance.elements, _IMAGE_TYPE)
     if image_type is None or _MOSAIC not in bytes(instance.buffer[image_type[3] : image_type[4]]):

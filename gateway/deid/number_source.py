@@ -15,6 +15,8 @@ class NumberSource(Protocol):
 
         Parameters
         ----------
-        purpose: what is numbered; each purpose has numbers of its own
-        token: a keyed token of what has the number
+        purpose
+            what is numbered; each purpose has numbers of its own
+        token
+            a keyed token of what has the number
         """

@@ -49,10 +49,14 @@ def is_identifier(host: Host, elements: list[Element], sets: CharacterSets, *, v
 
     Parameters
     ----------
-    host: the engine
-    elements: of the content item
-    sets: the character sets of the item
-    value_type: ``NUM``, with a Measured Value Sequence, or anything for an item that has the value itself
+    host
+        the engine
+    elements
+        of the content item
+    sets
+        the character sets of the item
+    value_type
+        ``NUM``, with a Measured Value Sequence, or anything for an item that has the value itself
     """
     holders = [elements]
     if value_type == "NUM":

@@ -37,10 +37,13 @@ class Patient:
 
     Attributes
     ----------
-    pseudonym: what is written to Patient ID and Patient's Name
-    subject: what tells this patient from all others, for keyed functions; those whom a table gives one pseudonym are
+    pseudonym
+        what is written to Patient ID and Patient's Name
+    subject
+        what tells this patient from all others, for keyed functions; those whom a table gives one pseudonym are
         one subject, so that their dates move together
-    token: a keyed token of the subject
+    token
+        a keyed token of the subject
     """
 
     pseudonym: str
@@ -77,9 +80,12 @@ def claims(instance: Instance, key: ProjectKey, subject: tuple[str, ...]) -> tup
 
     Parameters
     ----------
-    instance: the instance as received
-    key: the project's key
-    subject: its patient's, as ``subject_of`` has it
+    instance
+        the instance as received
+    key
+        the project's key
+    subject
+        its patient's, as ``subject_of`` has it
 
     Returns
     -------
@@ -113,15 +119,21 @@ def identify(instance: Instance, identity: Identity, key: ProjectKey, numbers: N
 
     Parameters
     ----------
-    instance: the instance as received
-    identity: how the profile makes pseudonyms
-    key: the project's key
-    numbers: where sequential pseudonyms come from; None where there is no such place
+    instance
+        the instance as received
+    identity
+        how the profile makes pseudonyms
+    key
+        the project's key
+    numbers
+        where sequential pseudonyms come from; None where there is no such place
 
     Raises
     ------
-    PseudonymMissing: the table has no row for the patient, and the profile holds such instances
-    RuleFailed: the profile numbers its patients, and there is nowhere to get numbers from
+    PseudonymMissing
+        the table has no row for the patient, and the profile holds such instances
+    RuleFailed
+        the profile numbers its patients, and there is nowhere to get numbers from
     """
     subject = patient_key(instance, identity)
     if identity.table is not None:

@@ -52,22 +52,35 @@ class Plan:
 
     Parameters
     ----------
-    program: specialised: ``Program.specialise``
+    program
+        specialised: ``Program.specialise``
 
     Attributes
     ----------
-    program: as given
-    stamp: what is written to say what was done
-    private: the rules for private elements
-    remove_private: the action for private elements that no rule keeps
-    rules: tag -> action, None for "keep": one look-up per element decides the most frequent case
-    top: as ``rules``, for places: what overrides them at the top level
-    inserts: tag -> action, for elements that are written at the top level whether received or not
-    outer: the character sets around a data set that declares none
-    cleaning: the action of what is cleaned although no rule names it
-    coding: the same of coded entries
-    guards: what looks at elements that stay
-    repeats_sequences: whether the rules make the same of the same sequence every time
+    program
+        as given
+    stamp
+        what is written to say what was done
+    private
+        the rules for private elements
+    remove_private
+        the action for private elements that no rule keeps
+    rules
+        tag -> action, None for "keep": one look-up per element decides the most frequent case
+    top
+        as ``rules``, for places: what overrides them at the top level
+    inserts
+        tag -> action, for elements that are written at the top level whether received or not
+    outer
+        the character sets around a data set that declares none
+    cleaning
+        the action of what is cleaned although no rule names it
+    coding
+        the same of coded entries
+    guards
+        what looks at elements that stay
+    repeats_sequences
+        whether the rules make the same of the same sequence every time
     """
 
     coding: Final = Action(Verb.CLEAN, Origin("standard", "PS3.3 8", "", 0))
@@ -117,7 +130,8 @@ class Plan:
 
         Raises
         ------
-        SlicesLost: it is one
+        SlicesLost
+            it is one
         """
         known = self.private.known(instance)
         if self._keeps_slices:
@@ -141,7 +155,8 @@ class Plan:
 
         Raises
         ------
-        LimitExceeded: as ``study_context``
+        LimitExceeded
+            as ``study_context``
         """
         context = self._contexts.of(instance)
         cleaner = self._cleaners.get(context)

@@ -15,13 +15,17 @@ class Prepared:
 
     Parameters
     ----------
-    plan: the rules
+    plan
+        the rules
 
     Attributes
     ----------
-    plan: as given
-    layouts: what becomes of data sets of one make
-    writings: what the engine writes itself at the top level
+    plan
+        as given
+    layouts
+        what becomes of data sets of one make
+    writings
+        what the engine writes itself at the top level
     """
 
     def __init__(self, plan: Plan) -> None:

@@ -51,10 +51,14 @@ class PrivateElement(NamedTuple):
 
     Attributes
     ----------
-    action: what happens to it
-    vr: its VR as far as anybody knows, otherwise ``UN``
-    name: the element whatever its block: ``(0019,xx10) SIEMENS MR HEADER``
-    guard: what it has to be if it stays
+    action
+        what happens to it
+    vr
+        its VR as far as anybody knows, otherwise ``UN``
+    name
+        the element whatever its block: ``(0019,xx10) SIEMENS MR HEADER``
+    guard
+        what it has to be if it stays
     """
 
     action: Action
@@ -69,9 +73,12 @@ class Characteristics:
 
     Attributes
     ----------
-    safe: whether elements that nothing else is said of are safe
-    nonidentifying: last bytes of the numbers of safe elements
-    verbs: last byte of the number of an identifying element -> what is to be done with it
+    safe
+        whether elements that nothing else is said of are safe
+    nonidentifying
+        last bytes of the numbers of safe elements
+    verbs
+        last byte of the number of an identifying element -> what is to be done with it
     """
 
     safe: bool
@@ -88,7 +95,8 @@ class PrivateElements:
 
     Parameters
     ----------
-    program: without conditions
+    program
+        without conditions
     """
 
     def __init__(self, program: Program) -> None:
@@ -114,8 +122,10 @@ class PrivateElements:
 
         Parameters
         ----------
-        buffer, elements: the data set or item
-        known: what the instance says of private elements
+        buffer, elements
+            the data set or item
+        known
+            what the instance says of private elements
         """
         decided: dict[int, PrivateElement] = {}
         #: First tag of a block -> its creator, for blocks in which something may stay.

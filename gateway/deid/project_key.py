@@ -26,11 +26,13 @@ class ProjectKey:
 
     Parameters
     ----------
-    secret: at least 32 bytes
+    secret
+        at least 32 bytes
 
     Raises
     ------
-    ConfigurationError: the secret is too short
+    ConfigurationError
+        the secret is too short
     """
 
     def __init__(self, secret: bytes) -> None:

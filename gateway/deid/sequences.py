@@ -48,11 +48,16 @@ def clean_sequence(
 
     Parameters
     ----------
-    host: the engine
-    element: the sequence as indexed
-    path: tags of the sequences around it, outermost first
-    sets: the character sets that hold around it
-    implicit: how it is encoded
+    host
+        the engine
+    element
+        the sequence as indexed
+    path
+        tags of the sequences around it, outermost first
+    sets
+        the character sets that hold around it
+    implicit
+        how it is encoded
 
     Returns
     -------
@@ -60,7 +65,8 @@ def clean_sequence(
 
     Raises
     ------
-    InstanceError: a rule cannot be applied
+    InstanceError
+        a rule cannot be applied
     """
     rewrite = _REWRITERS.get(element[0])
     if rewrite is not None:

@@ -58,9 +58,12 @@ class Stamp:
 
         Parameters
         ----------
-        buffer, elements: the instance as received, whose earlier stamps are kept
-        implicit: the encoding to write
-        pixels: what was done to the pixels, which adds its codes
+        buffer, elements
+            the instance as received, whose earlier stamps are kept
+        implicit
+            the encoding to write
+        pixels
+            what was done to the pixels, which adds its codes
         """
         if self._identified:
             # What was claimed before is true no more, and nothing is claimed now.

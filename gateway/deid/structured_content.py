@@ -93,11 +93,16 @@ def content_tree(
 
     Parameters
     ----------
-    host: the engine
-    element: the sequence as indexed
-    path: tags of the sequences around it
-    sets: the character sets that hold around it
-    implicit: how it is encoded
+    host
+        the engine
+    element
+        the sequence as indexed
+    path
+        tags of the sequences around it
+    sets
+        the character sets that hold around it
+    implicit
+        how it is encoded
 
     Returns
     -------
@@ -105,7 +110,8 @@ def content_tree(
 
     Raises
     ------
-    InstanceError: a rule cannot be applied
+    InstanceError
+        a rule cannot be applied
     """
     nodes = _children(host, element, sets, (1,))
     _keep_targets(nodes)

@@ -79,9 +79,12 @@ def is_technical(text: str, vocabulary: frozenset[str] = frozenset(), *, of_pati
 
     Parameters
     ----------
-    text: the value
-    vocabulary: words of the site that are known as well
-    of_patient: whether it describes the patient
+    text
+        the value
+    vocabulary
+        words of the site that are known as well
+    of_patient
+        whether it describes the patient
     """
     if text.lower() in _vocabulary()[0]:
         return True

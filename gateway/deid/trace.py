@@ -19,16 +19,25 @@ class TraceEntry:
 
     Attributes
     ----------
-    path: the sequences around it, outermost first
-    items: the number of the item in each of them, from 0
-    tag: the element
-    vr: its VR as received; for what only the output has, as written
-    before: the encoded value as received, with its padding, up to its first 64 KiB; empty for a sequence, and where
+    path
+        the sequences around it, outermost first
+    items
+        the number of the item in each of them, from 0
+    tag
+        the element
+    vr
+        its VR as received; for what only the output has, as written
+    before
+        the encoded value as received, with its padding, up to its first 64 KiB; empty for a sequence, and where
         nothing was received
-    after: the encoded value in the output; empty for a sequence; None if the element is not there
-    action: the rule that decided; a compound verb is named as the rule has it
-    is_sequence: whether it is a sequence; the elements of its items have entries of their own, if it stays
-    is_new: whether the instance as received does not have the element
+    after
+        the encoded value in the output; empty for a sequence; None if the element is not there
+    action
+        the rule that decided; a compound verb is named as the rule has it
+    is_sequence
+        whether it is a sequence; the elements of its items have entries of their own, if it stays
+    is_new
+        whether the instance as received does not have the element
     """
 
     path: tuple[int, ...]

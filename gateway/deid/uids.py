@@ -45,9 +45,12 @@ def retained(original: str, key: ProjectKey, *, dates: bool) -> str:
 
     Parameters
     ----------
-    original: as received
-    key: of the project
-    dates: whether dates leave as they are, so that a UID may hold them
+    original
+        as received
+    key
+        of the project
+    dates
+        whether dates leave as they are, so that a UID may hold them
     """
     if original and _UID.fullmatch(original) and (dates or not holds_date(original)):
         return original

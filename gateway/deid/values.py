@@ -53,13 +53,17 @@ def read_values(buffer: Buffer, element: Element, vr: bytes, sets: CharacterSets
 
     Parameters
     ----------
-    buffer, element: the element as received; not a sequence
-    vr: the VR to read it as
-    sets: the character sets that govern it
+    buffer, element
+        the element as received; not a sequence
+    vr
+        the VR to read it as
+    sets
+        the character sets that govern it
 
     Raises
     ------
-    RuleFailed: values of this VR have no text
+    RuleFailed
+        values of this VR have no text
     """
     facts = VALUE_REPRESENTATIONS[vr]
     if not facts.text and vr not in _PACK and vr != b"AT":
@@ -75,15 +79,21 @@ def encode_value(tag: int, vr: bytes, text: str, sets: CharacterSets, *, part_of
 
     Parameters
     ----------
-    tag: the element, for errors
-    vr: the VR to write; text is checked against its length and form
-    text: all values, separated by backslashes where the VR may have several
-    sets: the character sets of the data set or item that will hold it
-    part_of: the received value that the text was taken out of, whose encoding it keeps; empty for a text of its own
+    tag
+        the element, for errors
+    vr
+        the VR to write; text is checked against its length and form
+    text
+        all values, separated by backslashes where the VR may have several
+    sets
+        the character sets of the data set or item that will hold it
+    part_of
+        the received value that the text was taken out of, whose encoding it keeps; empty for a text of its own
 
     Raises
     ------
-    RuleFailed: the VR or the character sets cannot hold it
+    RuleFailed
+        the VR or the character sets cannot hold it
     """
     if not text:
         return b""
@@ -125,8 +135,10 @@ class ValueRules:
 
     Parameters
     ----------
-    key: the project's key
-    numbers: where sequential pseudonyms come from; None where there is no such place
+    key
+        the project's key
+    numbers
+        where sequential pseudonyms come from; None where there is no such place
     """
 
     def __init__(self, key: ProjectKey, numbers: NumberSource | None) -> None:
@@ -138,17 +150,25 @@ class ValueRules:
 
         Parameters
         ----------
-        action: its options say what is done
-        name: the element, the same on every node, whatever block a private one has
-        values: the old values without padding
-        exact: whether their text is certain
+        action
+            its options say what is done
+        name
+            the element, the same on every node, whatever block a private one has
+        values
+            the old values without padding
+        exact
+            whether their text is certain
 
         Raises
         ------
-        Unsure: a value is none that the rule can work on
-        Gone: the rule does not know a value, and says that the element goes
-        PseudonymMissing: a table lacks a row, and the rule holds such instances
-        RuleFailed: a value cannot be rewritten, and the rule holds such instances
+        Unsure
+            a value is none that the rule can work on
+        Gone
+            the rule does not know a value, and says that the element goes
+        PseudonymMissing
+            a table lacks a row, and the rule holds such instances
+        RuleFailed
+            a value cannot be rewritten, and the rule holds such instances
         """
         return [one and self._rewrite(action, name, one, exact=exact) for one in values]
 

@@ -75,20 +75,34 @@ class Words:
 
     Attributes
     ----------
-    safe: words that identify nobody
-    weak: words that stay unless they stand beside one that goes
-    names: weak words that are names of many, and stay only where a part of the body or the like may stand
-    qualities: weak words that stay only in a pair
-    pairs: (term, word): the word stays beside the term, on either side of it
-    particles: weak words that say nothing alone
-    units: what may follow a number of a measurement
-    person, address, number: words behind which a person, an address or a number of one of them stands
-    age: what makes the number before it an age
-    openers: behind these a weak word is no name
-    modalities: those openers that say what kind of examination it is
-    sides, negations: words that stay only with what they belong to
-    joining: what joins a negation to another one, as in "with and without"
-    likeness: what is like a term
+    safe
+        words that identify nobody
+    weak
+        words that stay unless they stand beside one that goes
+    names
+        weak words that are names of many, and stay only where a part of the body or the like may stand
+    qualities
+        weak words that stay only in a pair
+    pairs
+        (term, word): the word stays beside the term, on either side of it
+    particles
+        weak words that say nothing alone
+    units
+        what may follow a number of a measurement
+    person, address, number
+        words behind which a person, an address or a number of one of them stands
+    age
+        what makes the number before it an age
+    openers
+        behind these a weak word is no name
+    modalities
+        those openers that say what kind of examination it is
+    sides, negations
+        words that stay only with what they belong to
+    joining
+        what joins a negation to another one, as in "with and without"
+    likeness
+        what is like a term
     """
 
     safe: frozenset[str]
@@ -167,7 +181,8 @@ def words_of(vocabulary: frozenset[str]) -> Words:
 
     Parameters
     ----------
-    vocabulary: words and phrases as the site wrote them: each of their words is safe, whatever else it is
+    vocabulary
+        words and phrases as the site wrote them: each of their words is safe, whatever else it is
     """
     shipped = _shipped()
     own = frozenset(folded for phrase in vocabulary for word in _split(phrase) if (folded := fold(word)))

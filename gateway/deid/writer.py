@@ -50,7 +50,8 @@ class Writings:
 
     Parameters
     ----------
-    plan: its rules
+    plan
+        its rules
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -65,7 +66,8 @@ class Writings:
 
         Raises
         ------
-        InstanceError: as ``Writer.write``
+        InstanceError
+            as ``Writer.write``
         """
         if make is None or writer.pixels is not None:
             return writer.write()
@@ -92,11 +94,16 @@ class Writer:
 
     Parameters
     ----------
-    plan: the rules
-    instance: as received
-    top: its top level
-    patient: whose it is; asked only where the pseudonym is written
-    pixels: what the pixel rules made of it
+    plan
+        the rules
+    instance
+        as received
+    top
+        its top level
+    patient
+        whose it is; asked only where the pseudonym is written
+    pixels
+        what the pixel rules made of it
     """
 
     def __init__(
@@ -136,7 +143,8 @@ class Writer:
 
         Raises
         ------
-        InstanceError: an element cannot be copied, or the patient has no pseudonym
+        InstanceError
+            an element cannot be copied, or the patient has no pseudonym
         """
         top, counts = self.top, Counter[str]()
         inserts: dict[int, Insert] = {}

@@ -24,11 +24,16 @@ class Parcel:
 
     Attributes
     ----------
-    delivery_id: row of the delivery in the ledger
-    patient_id, study_uid, series_uid, sop_uid: the new (pseudonymous) values, as they stand in the output
-    sop_class_uid, transfer_syntax: UIDs of the output
-    length: bytes of the Part 10 file
-    parts: byte ranges whose concatenation is the Part 10 file
+    delivery_id
+        row of the delivery in the ledger
+    patient_id, study_uid, series_uid, sop_uid
+        the new (pseudonymous) values, as they stand in the output
+    sop_class_uid, transfer_syntax
+        UIDs of the output
+    length
+        bytes of the Part 10 file
+    parts
+        byte ranges whose concatenation is the Part 10 file
     """
 
     delivery_id: int
@@ -53,14 +58,21 @@ class Outcome:
 
     Attributes
     ----------
-    delivery_id: the parcel's
-    state: see ``OutcomeState``
-    code: a short stable word for metrics and the ledger, such as ``stored`` or ``unreachable``
-    detail: a sentence for the administrator; never a secret, text of the peer's, or a data element's value other than
+    delivery_id
+        the parcel's
+    state
+        see ``OutcomeState``
+    code
+        a short stable word for metrics and the ledger, such as ``stored`` or ``unreachable``
+    detail
+        a sentence for the administrator; never a secret, text of the peer's, or a data element's value other than
         the pseudonym in Patient ID
-    retry_after: seconds that the destination asked to be left alone, or None
-    counts: whether a failure used up one of the attempts; not so if it was put off before anything was sent
-    digest: SHA-256 of the instance as it was sent, in hexadecimal, where it was computed on the way; else None
+    retry_after
+        seconds that the destination asked to be left alone, or None
+    counts
+        whether a failure used up one of the attempts; not so if it was put off before anything was sent
+    digest
+        SHA-256 of the instance as it was sent, in hexadecimal, where it was computed on the way; else None
     """
 
     delivery_id: int
@@ -108,7 +120,8 @@ class Destination(Protocol):
 
         Parameters
         ----------
-        parcels: any number, of any studies; the destination forms its own batches
+        parcels
+            any number, of any studies; the destination forms its own batches
 
         Returns
         -------
@@ -123,7 +136,8 @@ class Destination(Protocol):
 
         Parameters
         ----------
-        parcels: any number, of any studies, with the same contents as when they were sent
+        parcels
+            any number, of any studies, with the same contents as when they were sent
 
         Returns
         -------
@@ -145,7 +159,8 @@ class Probing(Protocol):
 
         Parameters
         ----------
-        parcel: a test instance to store, and to remove again where the protocol allows that; None to store nothing
+        parcel
+            a test instance to store, and to remove again where the protocol allows that; None to store nothing
 
         Returns
         -------

@@ -22,8 +22,10 @@ class Books(Protocol):
 
         Parameters
         ----------
-        study_uid: the new Study Instance UID
-        besides: deliveries that are not meant
+        study_uid
+            the new Study Instance UID
+        besides
+            deliveries that are not meant
 
         Returns
         -------
@@ -31,7 +33,8 @@ class Books(Protocol):
 
         Raises
         ------
-        TransientError: the books cannot be read at the moment
+        TransientError
+            the books cannot be read at the moment
         """
 
     def hold(self, kind: str, label: str, of: str) -> Holder:
@@ -39,13 +42,17 @@ class Books(Protocol):
 
         Parameters
         ----------
-        kind: what is labelled; each kind has labels of its own
-        label: the label
-        of: the pseudonym, or the new UID, that it stands for
+        kind
+            what is labelled; each kind has labels of its own
+        label
+            the label
+        of
+            the pseudonym, or the new UID, that it stands for
 
         Raises
         ------
-        TransientError: the books cannot be read or written at the moment
+        TransientError
+            the books cannot be read or written at the moment
         """
 
 

@@ -25,8 +25,10 @@ class DestinationSettings(Section):
 
     Attributes
     ----------
-    codes: codes of outcomes that did not arrive, besides those of ``gateway.deliver.codes`` that every kind has
-    outages: those of them that concern the destination as a whole
+    codes
+        codes of outcomes that did not arrive, besides those of ``gateway.deliver.codes`` that every kind has
+    outages
+        those of them that concern the destination as a whole
     """
 
     codes: ClassVar[frozenset[str]] = frozenset()

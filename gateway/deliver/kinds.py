@@ -52,13 +52,17 @@ def build_destination(name: str, settings: DestinationSettings, *, books: Books 
 
     Parameters
     ----------
-    name: the destination's name in the configuration
-    settings: its section
-    books: what the ledger knows for the destination; without, it knows only what it does itself
+    name
+        the destination's name in the configuration
+    settings
+        its section
+    books
+        what the ledger knows for the destination; without, it knows only what it does itself
 
     Raises
     ------
-    ConfigurationError: the URL, a certificate or the credentials cannot be used
+    ConfigurationError
+        the URL, a certificate or the credentials cannot be used
     """
     package = type(settings).__module__.rpartition(".")[0]
     maker = cast("_Maker", import_module(f"{package}.destination").DESTINATION)

@@ -19,10 +19,13 @@ class MockDestination:
 
     Parameters
     ----------
-    name: the destination's name
-    script: what to answer, one step per parcel in the order of arrival, sent or asked for; when it is used up,
+    name
+        the destination's name
+    script
+        what to answer, one step per parcel in the order of arrival, sent or asked for; when it is used up,
         ``confirmed``
-    read: whether to read the bytes of each parcel that it confirms into ``content``
+    read
+        whether to read the bytes of each parcel that it confirms into ``content``
     """
 
     def __init__(self, name: str = "mock", *, script: Iterable[Step] = (), read: bool = True) -> None:

@@ -16,10 +16,14 @@ class Multipart:
 
     Attributes
     ----------
-    content_type: value of the request's Content-Type
-    segments: the body
-    owners: for each segment the position of the parcel that it belongs to
-    length: bytes of the body
+    content_type
+        value of the request's Content-Type
+    segments
+        the body
+    owners
+        for each segment the position of the parcel that it belongs to
+    length
+        bytes of the body
     """
 
     content_type: str
@@ -33,7 +37,8 @@ def multipart(parcels: Sequence[Parcel]) -> Multipart:
 
     Parameters
     ----------
-    parcels: at least one
+    parcels
+        at least one
     """
     # 128 random bits do not occur in the parts by chance, so nothing needs to be searched.
     boundary = secrets.token_hex(16)

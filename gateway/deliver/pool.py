@@ -15,9 +15,12 @@ class Pool(Generic[_T]):
 
     Parameters
     ----------
-    size: how many are lent at the same time; further threads wait
-    make: makes one
-    end: closes one
+    size
+        how many are lent at the same time; further threads wait
+    make
+        makes one
+    end
+        closes one
     """
 
     def __init__(self, size: int, *, make: Callable[[], _T], end: Callable[[_T], None]) -> None:

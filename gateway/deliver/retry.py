@@ -16,10 +16,14 @@ class RetryPolicy:
 
     Attributes
     ----------
-    first_seconds: ceiling of the delay after the first failure
-    factor: by which the ceiling grows with each further failure
-    longest_seconds: the ceiling's own ceiling
-    attempts: failures after which a delivery is dead; None to try for ever
+    first_seconds
+        ceiling of the delay after the first failure
+    factor
+        by which the ceiling grows with each further failure
+    longest_seconds
+        the ceiling's own ceiling
+    attempts
+        failures after which a delivery is dead; None to try for ever
     """
 
     first_seconds: float = 5.0
@@ -45,9 +49,12 @@ class RetryPolicy:
 
         Parameters
         ----------
-        attempts: how often this delivery has failed, the last time included; at least 1
-        random: source of the jitter
-        retry_after: seconds that the destination asked for (``Outcome.retry_after``); the wait is at least these
+        attempts
+            how often this delivery has failed, the last time included; at least 1
+        random
+            source of the jitter
+        retry_after
+            seconds that the destination asked for (``Outcome.retry_after``); the wait is at least these
 
         Returns
         -------

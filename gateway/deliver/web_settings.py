@@ -57,7 +57,8 @@ class WebSettings(NetworkedSettings):
 
         Raises
         ------
-        ConfigurationError: the URL cannot be used
+        ConfigurationError
+            the URL cannot be used
         """
         return Endpoint.parse(self.url, place=place)
 
@@ -66,7 +67,8 @@ class WebSettings(NetworkedSettings):
 
         Raises
         ------
-        ConfigurationError: a file cannot be used, or there is a client certificate and no TLS
+        ConfigurationError
+            a file cannot be used, or there is a client certificate and no TLS
         """
         certificate = self.auth if isinstance(self.auth, ClientCertificateAuth) else None
         if not self.endpoint(place=place).secure:
@@ -87,7 +89,8 @@ class WebSettings(NetworkedSettings):
 
         Raises
         ------
-        ConfigurationError: they cannot be used
+        ConfigurationError
+            they cannot be used
         """
         if isinstance(self.auth, BasicAuth):
             return Authorization.basic(self.auth.username, self.auth.password.get_secret_value(), place=place)

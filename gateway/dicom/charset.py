@@ -58,11 +58,16 @@ class CharacterSets:
 
     Attributes
     ----------
-    encodings: names of Python codecs, the initial one first
-    exact: whether every declared name is understood: a defined term (PS3.3 Tables C.12-2 to C.12-5) or one misspelt
-    terms: the defined terms that were meant
-    output: what the output declares instead, if anything (``gateway.dicom.repertoire``)
-    alphabet: letters beyond ASCII that the output must be able to say
+    encodings
+        names of Python codecs, the initial one first
+    exact
+        whether every declared name is understood: a defined term (PS3.3 Tables C.12-2 to C.12-5) or one misspelt
+    terms
+        the defined terms that were meant
+    output
+        what the output declares instead, if anything (``gateway.dicom.repertoire``)
+    alphabet
+        letters beyond ASCII that the output must be able to say
     """
 
     encodings: tuple[str, ...] = (_DEFAULT,)
@@ -127,9 +132,12 @@ def decode(value: bytes, vr: bytes, sets: CharacterSets) -> Decoded:
 
     Parameters
     ----------
-    value: the bytes of the whole element
-    vr: two letters; the default repertoire applies where ``sets`` does not govern this VR (PS3.5 6.1.2.3)
-    sets: what ``character_sets`` returned for the data set or the nearest enclosing item that declares one
+    value
+        the bytes of the whole element
+    vr
+        two letters; the default repertoire applies where ``sets`` does not govern this VR (PS3.5 6.1.2.3)
+    sets
+        what ``character_sets`` returned for the data set or the nearest enclosing item that declares one
     """
     if value.isascii() and b"\x1b" not in value:
         return Decoded(value.decode("ascii"), exact=True)
@@ -197,9 +205,12 @@ def reading(value: bytes, encoding: str, declared: tuple[str, ...]) -> tuple[str
 
     Parameters
     ----------
-    value: the bytes
-    encoding: the codec that should be right
-    declared: all that the data set declares
+    value
+        the bytes
+    encoding
+        the codec that should be right
+    declared
+        all that the data set declares
     """
     if value.isascii() and (b"\x1b" not in value or encoding == _DEFAULT):
         return encoding, b"\x1b" not in value

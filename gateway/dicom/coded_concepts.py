@@ -44,8 +44,10 @@ def meaning_of(scheme: str, code: str) -> str | None:
 
     Parameters
     ----------
-    scheme: Coding Scheme Designator (0008,0102)
-    code: Code Value (0008,0100), Long Code Value (0008,0119) or URN Code Value (0008,0120)
+    scheme
+        Coding Scheme Designator (0008,0102)
+    code
+        Code Value (0008,0100), Long Code Value (0008,0119) or URN Code Value (0008,0120)
     """
     return _meanings().get((scheme, code)) or spoken(scheme, code)
 

@@ -45,9 +45,12 @@ def comments(buffer: Bytes, start: int, stop: int, *, coded: bool = True) -> Ite
 
     Parameters
     ----------
-    buffer: the bytes
-    start, stop: range of the value of Pixel Data: items, of which the first is the offset table
-    coded: whether fragments are codestreams with markers; others have an offset table alone
+    buffer
+        the bytes
+    start, stop
+        range of the value of Pixel Data: items, of which the first is the offset table
+    coded
+        whether fragments are codestreams with markers; others have an offset table alone
 
     Returns
     -------

@@ -23,7 +23,8 @@ def header(tag: int, vr: bytes, length: int, *, implicit: bool) -> bytes:
 
     Raises
     ------
-    RuleFailed: the length does not fit the 16-bit length field of this VR (PS3.5 7.1.2)
+    RuleFailed
+        the length does not fit the 16-bit length field of this VR (PS3.5 7.1.2)
     """
     if implicit:
         return _IMPLICIT(tag >> 16, tag & 0xFFFF, length)

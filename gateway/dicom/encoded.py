@@ -79,13 +79,20 @@ def index(
 
     Parameters
     ----------
-    buffer: the bytes; a memory-mapped file does as well, pixel data is stepped over and not read
-    start, stop: byte range of the data set, without preamble and file meta information
-    implicit: whether it is implicit VR little endian; explicit VR otherwise
-    form: the form of explicit VR; only ``reencode`` asks for another than the regular one
-    limits: nesting depth and number of elements
-    familiar: what the caller has walked before, which changes nothing but the time
-    odd: whether text and bytes may have an odd length, taken by the letter; only ``reencode`` asks for it
+    buffer
+        the bytes; a memory-mapped file does as well, pixel data is stepped over and not read
+    start, stop
+        byte range of the data set, without preamble and file meta information
+    implicit
+        whether it is implicit VR little endian; explicit VR otherwise
+    form
+        the form of explicit VR; only ``reencode`` asks for another than the regular one
+    limits
+        nesting depth and number of elements
+    familiar
+        what the caller has walked before, which changes nothing but the time
+    odd
+        whether text and bytes may have an odd length, taken by the letter; only ``reencode`` asks for it
 
     Returns
     -------
@@ -94,10 +101,14 @@ def index(
 
     Raises
     ------
-    IrregularEncoding: an unknown VR or similar; re-encoding by ``reencode`` may help
-    MalformedDataSet: truncated, odd length, duplicate elements, broken sequence structure, a sequence under another VR
-    UnsupportedEncoding: sequences inside VR UN in big endian
-    LimitExceeded: deeper or larger than ``limits``
+    IrregularEncoding
+        an unknown VR or similar; re-encoding by ``reencode`` may help
+    MalformedDataSet
+        truncated, odd length, duplicate elements, broken sequence structure, a sequence under another VR
+    UnsupportedEncoding
+        sequences inside VR UN in big endian
+    LimitExceeded
+        deeper or larger than ``limits``
     """
     return survey(buffer, start, stop, implicit=implicit, form=form, limits=limits, familiar=familiar, odd=odd).elements
 
@@ -138,16 +149,23 @@ def index_items(
 
     Parameters
     ----------
-    buffer: the bytes
-    start, stop: byte range of the value, a sequence delimitation excluded
-    tag: the sequence, for errors
-    implicit: whether the items are implicit VR; inside VR UN of an explicit VR data set the bytes decide (PS3.5 6.2.2)
-    limits: nesting depth and number of elements
+    buffer
+        the bytes
+    start, stop
+        byte range of the value, a sequence delimitation excluded
+    tag
+        the sequence, for errors
+    implicit
+        whether the items are implicit VR; inside VR UN of an explicit VR data set the bytes decide (PS3.5 6.2.2)
+    limits
+        nesting depth and number of elements
 
     Raises
     ------
-    MalformedDataSet: the value is no list of items
-    LimitExceeded: deeper or larger than ``limits``
+    MalformedDataSet
+        the value is no list of items
+    LimitExceeded
+        deeper or larger than ``limits``
     """
     walker = _Indexer(buffer, limits or Limits(), Form.REGULAR)
     return walker.items(tag, start, stop, implicit=implicit)

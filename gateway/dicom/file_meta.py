@@ -42,11 +42,16 @@ class FileMeta:
 
     Attributes
     ----------
-    transfer_syntax: Transfer Syntax UID (0002,0010)
-    sop_class_uid: Media Storage SOP Class UID (0002,0002)
-    sop_instance_uid: Media Storage SOP Instance UID (0002,0003)
-    source_ae: Source Application Entity Title (0002,0016)
-    receiving_ae: Receiving Application Entity Title (0002,0018)
+    transfer_syntax
+        Transfer Syntax UID (0002,0010)
+    sop_class_uid
+        Media Storage SOP Class UID (0002,0002)
+    sop_instance_uid
+        Media Storage SOP Instance UID (0002,0003)
+    source_ae
+        Source Application Entity Title (0002,0016)
+    receiving_ae
+        Receiving Application Entity Title (0002,0018)
 
     Each is empty where the file does not say it.
     """
@@ -74,8 +79,10 @@ def read_file_meta(buffer: Buffer) -> tuple[FileMeta, int]:
 
     Raises
     ------
-    NotDicom: neither preamble with prefix nor an element of group 0002 at the beginning
-    MalformedDataSet: broken, longer than 1 MiB, or cut off inside
+    NotDicom
+        neither preamble with prefix nor an element of group 0002 at the beginning
+    MalformedDataSet
+        broken, longer than 1 MiB, or cut off inside
     """
     head = bytes(buffer[:_HEAD])
     known = _read_head(head) if len(head) == _HEAD else None
@@ -145,7 +152,8 @@ def write_file_meta(meta: FileMeta, *, preamble: bytes = bytes(_PREAMBLE)) -> by
 
     Raises
     ------
-    MalformedDataSet: the preamble is not 128 bytes, or a value is not ASCII or too long for its VR
+    MalformedDataSet
+        the preamble is not 128 bytes, or a value is not ASCII or too long for its VR
     """
     if len(preamble) != _PREAMBLE:
         raise MalformedDataSet(where="the preamble", offset=0, reason=f"it has {len(preamble)} bytes, not {_PREAMBLE}")

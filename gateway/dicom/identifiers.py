@@ -118,11 +118,16 @@ class Identifiers:
 
     Attributes
     ----------
-    patient_id: Patient ID (0010,0020)
-    accession_number: Accession Number (0008,0050)
-    study_uid, series_uid, instance_uid: Study, Series and SOP Instance UID
-    other_patient_ids: Other Patient IDs (0010,1000) and those of its sequence (0010,1002)
-    other_accession_numbers: those of Request Attributes (0040,0275) and Referenced Request Sequence (0040,A370)
+    patient_id
+        Patient ID (0010,0020)
+    accession_number
+        Accession Number (0008,0050)
+    study_uid, series_uid, instance_uid
+        Study, Series and SOP Instance UID
+    other_patient_ids
+        Other Patient IDs (0010,1000) and those of its sequence (0010,1002)
+    other_accession_numbers
+        those of Request Attributes (0040,0275) and Referenced Request Sequence (0040,A370)
     """
 
     patient_id: str = ""
@@ -170,16 +175,23 @@ def read_identifiers(
 
     Parameters
     ----------
-    locate: gives the file; asked, and the file opened, only if ``head`` is not enough
-    offset, length: byte range of its data set
-    syntax: the transfer syntax; None for one that is not known, which is tried as explicit VR little endian
-    instance_uid: SOP Instance UID, as the file meta information has it
-    head: the first bytes of the data set, if they are at hand: ``WINDOW`` of them are enough for nearly all
-    shape: how the instances lie that came by the same association and in the same syntax
+    locate
+        gives the file; asked, and the file opened, only if ``head`` is not enough
+    offset, length
+        byte range of its data set
+    syntax
+        the transfer syntax; None for one that is not known, which is tried as explicit VR little endian
+    instance_uid
+        SOP Instance UID, as the file meta information has it
+    head
+        the first bytes of the data set, if they are at hand: ``WINDOW`` of them are enough for nearly all
+    shape
+        how the instances lie that came by the same association and in the same syntax
 
     Raises
     ------
-    OSError: the file cannot be read
+    OSError
+        the file cannot be read
     """
     known = len(head)
     with ExitStack() as opened:

@@ -65,14 +65,22 @@ class Instance:
 
     Attributes
     ----------
-    meta: the file meta information; what the file does not say is taken from the data set
-    path: the file that ``buffer`` maps: the original, or a re-encoded file in the work directory
-    buffer: the mapped bytes; positions in ``elements`` count from its beginning
-    elements: the data set's top level as ``encoded.index`` returns it; instances share parts of it: not to be changed
-    parts, make, runs: what is familiar of it: ``outlines.Survey``
-    implicit: whether the mapped data set is implicit VR little endian, explicit VR little endian otherwise
-    transfer_syntax: UID of the encoding of the mapped bytes, which may differ from ``meta.transfer_syntax``
-    reencoded: whether ``path`` is a work file
+    meta
+        the file meta information; what the file does not say is taken from the data set
+    path
+        the file that ``buffer`` maps: the original, or a re-encoded file in the work directory
+    buffer
+        the mapped bytes; positions in ``elements`` count from its beginning
+    elements
+        the data set's top level as ``encoded.index`` returns it; instances share parts of it: not to be changed
+    parts, make, runs
+        what is familiar of it: ``outlines.Survey``
+    implicit
+        whether the mapped data set is implicit VR little endian, explicit VR little endian otherwise
+    transfer_syntax
+        UID of the encoding of the mapped bytes, which may differ from ``meta.transfer_syntax``
+    reencoded
+        whether ``path`` is a work file
     """
 
     meta: FileMeta
@@ -178,20 +186,31 @@ def open_instance(
 
     Parameters
     ----------
-    path: the file
-    work: directory for a re-encoded file
-    limits: nesting depth and number of elements
-    max_reencode_bytes: most bytes of a re-encoded file
-    transfer_syntax: UID of the encoding, if the caller knows better than the file
+    path
+        the file
+    work
+        directory for a re-encoded file
+    limits
+        nesting depth and number of elements
+    max_reencode_bytes
+        most bytes of a re-encoded file
+    transfer_syntax
+        UID of the encoding, if the caller knows better than the file
 
     Raises
     ------
-    NotDicom: empty, or no data set can be recognised
-    MalformedDataSet: the data set is broken in every admissible reading; the error is of the declared one
-    UnsupportedEncoding: an unknown or private transfer syntax, a DICOMDIR, ambiguous big-endian pixel data
-    MemoryError: there is no memory to map the file
-    LimitExceeded: too deep, too many elements, too large once re-encoded
-    SpoolUnavailable: the file cannot be read, or the work file not written
+    NotDicom
+        empty, or no data set can be recognised
+    MalformedDataSet
+        the data set is broken in every admissible reading; the error is of the declared one
+    UnsupportedEncoding
+        an unknown or private transfer syntax, a DICOMDIR, ambiguous big-endian pixel data
+    MemoryError
+        there is no memory to map the file
+    LimitExceeded
+        too deep, too many elements, too large once re-encoded
+    SpoolUnavailable
+        the file cannot be read, or the work file not written
     """
     buffer = _map(path)
     try:

@@ -115,9 +115,12 @@ def element_type(sop_class_uid: str, path: tuple[int, ...], tag: int) -> Element
 
     Parameters
     ----------
-    sop_class_uid: SOP class of the instance
-    path: tags of the sequences around the attribute, outermost first; empty at the top level
-    tag: the attribute
+    sop_class_uid
+        SOP class of the instance
+    path
+        tags of the sequences around the attribute, outermost first; empty at the top level
+    tag
+        the attribute
 
     Returns
     -------

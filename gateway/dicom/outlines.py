@@ -38,12 +38,16 @@ class Survey(NamedTuple):
 
     Attributes
     ----------
-    elements: as ``encoded.index`` returns them
-    parts: the same elements in the same order, divided where a run begins or ends
-    make: data sets of one make have the same elements, in the order of their tags without a gap, and the same of them
+    elements
+        as ``encoded.index`` returns them
+    parts
+        the same elements in the same order, divided where a run begins or ends
+    make
+        data sets of one make have the same elements, in the order of their tags without a gap, and the same of them
         are sequences; those of two makes may have so as well. None where nothing is familiar or the elements do not
         lie in the order of their tags
-    runs: the bytes of the runs: data sets of one make and with equal runs differ in values between them only
+    runs
+        the bytes of the runs: data sets of one make and with equal runs differ in values between them only
     """
 
     elements: list[Element]

@@ -16,9 +16,12 @@ class ItemChange:
 
     Attributes
     ----------
-    start: where the item begins in the received bytes
-    path: the sequences around the elements from the top level down, each with the number of the item from 0
-    elements: tag -> the whole encoded element in the item's encoding; the item has each of them, and rules keep it
+    start
+        where the item begins in the received bytes
+    path
+        the sequences around the elements from the top level down, each with the number of the item from 0
+    elements
+        tag -> the whole encoded element in the item's encoding; the item has each of them, and rules keep it
     """
 
     start: int
@@ -32,13 +35,19 @@ class PixelChange:
 
     Attributes
     ----------
-    transfer_syntax: of the output; explicit if the instance is, implicit if it is
-    elements: tag at the top level -> the whole encoded element in the output's encoding (header, value, and for
+    transfer_syntax
+        of the output; explicit if the instance is, implicit if it is
+    elements
+        tag at the top level -> the whole encoded element in the output's encoding (header, value, and for
         encapsulated Pixel Data the items with their delimiter); None for an element that goes
-    items: what changes inside sequences that stay; rules apply to everything else in them
-    cleaned: the pixels have no burned-in identity left: 113101 Clean Pixel Data Option (PS3.15 E.3.1)
-    features_cleaned: no face can be recognised: 113102 Clean Recognizable Visual Features Option (PS3.15 E.3.2)
-    graphics_unlooked: a drawing over the image stays that nobody looked at, so that 113103 Clean Graphics Option must
+    items
+        what changes inside sequences that stay; rules apply to everything else in them
+    cleaned
+        the pixels have no burned-in identity left: 113101 Clean Pixel Data Option (PS3.15 E.3.1)
+    features_cleaned
+        no face can be recognised: 113102 Clean Recognizable Visual Features Option (PS3.15 E.3.2)
+    graphics_unlooked
+        a drawing over the image stays that nobody looked at, so that 113103 Clean Graphics Option must
         not be claimed (PS3.15 E.3.3)
     """
 

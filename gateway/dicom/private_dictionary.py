@@ -14,8 +14,10 @@ def private_vr(tag: int, creator: str) -> bytes:
 
     Parameters
     ----------
-    tag: the element; its block does not matter (PS3.5 7.8.1)
-    creator: its private creator, trimmed and in capital letters
+    tag
+        the element; its block does not matter (PS3.5 7.8.1)
+    creator
+        its private creator, trimmed and in capital letters
     """
     group, offset = f"{tag >> 16:04X}", f"{tag & 0xFF:02X}"
     for elements in _elements().get(creator, ()):

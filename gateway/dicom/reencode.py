@@ -50,8 +50,10 @@ class WorkFile:
 
     Raises
     ------
-    SpoolUnavailable: it cannot be created or written
-    LimitExceeded: more than ``limit`` bytes were written
+    SpoolUnavailable
+        it cannot be created or written
+    LimitExceeded
+        more than ``limit`` bytes were written
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
@@ -98,9 +100,12 @@ def inflate(buffer: Buffer, start: int, stop: int, file: WorkFile) -> None:
 
     Raises
     ------
-    TruncatedDataSet: the deflated stream does not end
-    MalformedDataSet: it is no deflated stream, or more than padding or gzip's trailer follows it
-    LimitExceeded: it inflates to more than the file's limit
+    TruncatedDataSet
+        the deflated stream does not end
+    MalformedDataSet
+        it is no deflated stream, or more than padding or gzip's trailer follows it
+    LimitExceeded
+        it inflates to more than the file's limit
     """
     engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     pos, pending, checksum = start, b"", 0
@@ -132,15 +137,21 @@ def rewrite(buffer: Buffer, elements: list[Element], file: WorkFile, *, big_endi
 
     Parameters
     ----------
-    buffer, elements: what ``encoded.index`` was given and what it returned
-    file: where to
-    big_endian: whether ``buffer`` is explicit VR big endian
+    buffer, elements
+        what ``encoded.index`` was given and what it returned
+    file
+        where to
+    big_endian
+        whether ``buffer`` is explicit VR big endian
 
     Raises
     ------
-    MalformedDataSet: the length of a value is no multiple of its number's
-    UnsupportedEncoding: big-endian pixel data that readers understand differently
-    LimitExceeded: the file's limit
+    MalformedDataSet
+        the length of a value is no multiple of its number's
+    UnsupportedEncoding
+        big-endian pixel data that readers understand differently
+    LimitExceeded
+        the file's limit
     """
     _Rewriter(buffer, file, big_endian=big_endian).level(elements)
 

@@ -29,8 +29,10 @@ def output_sets(value: bytes, alphabet: str = "") -> CharacterSets:
 
     Parameters
     ----------
-    value: as received; empty where nothing is declared
-    alphabet: letters beyond ASCII that text of the profile has
+    value
+        as received; empty where nothing is declared
+    alphabet
+        letters beyond ASCII that text of the profile has
 
     Returns
     -------

@@ -47,9 +47,12 @@ class Head:
 
     Attributes
     ----------
-    sizes: lengths of the runs that begin so, in bytes, the latest first
-    latest: the run that was found or added last
-    misses: how often in succession none of them was found
+    sizes
+        lengths of the runs that begin so, in bytes, the latest first
+    latest
+        the run that was found or added last
+    misses
+        how often in succession none of them was found
     """
 
     __slots__ = ("latest", "misses", "sizes")
@@ -65,15 +68,21 @@ class Run:
 
     Parameters
     ----------
-    raw: their bytes
-    elements: the elements, at the place where they were walked
-    shape: a number that runs with the same tags and the same sequences share, greater than any tag
+    raw
+        their bytes
+    elements
+        the elements, at the place where they were walked
+    shape
+        a number that runs with the same tags and the same sequences share, greater than any tag
 
     Attributes
     ----------
-    first, last: the tags at the ends
-    nested: items and elements at lower levels
-    placed: where runs of these bytes began -> their elements there
+    first, last
+        the tags at the ends
+    nested
+        items and elements at lower levels
+    placed
+        where runs of these bytes began -> their elements there
     """
 
     __slots__ = ("elements", "first", "last", "nested", "placed", "raw", "shape")
@@ -106,9 +115,12 @@ class Runs:
 
     Attributes
     ----------
-    heads: first bytes of a run -> how to go on
-    volatile: tags of elements that are left between the runs
-    outlines: what whole data sets have in common
+    heads
+        first bytes of a run -> how to go on
+    volatile
+        tags of elements that are left between the runs
+    outlines
+        what whole data sets have in common
     """
 
     def __init__(self) -> None:
@@ -126,9 +138,12 @@ class Runs:
 
         Parameters
         ----------
-        head: what ``heads`` has for the bytes at ``pos``
-        buffer: the bytes
-        pos, stop: where to look, and the end of the data set
+        head
+            what ``heads`` has for the bytes at ``pos``
+        buffer
+            the bytes
+        pos, stop
+            where to look, and the end of the data set
         """
         latest = head.latest
         if buffer[pos : pos + len(latest.raw)] == latest.raw:
@@ -159,8 +174,10 @@ class Runs:
 
         Parameters
         ----------
-        buffer, elements: the elements, as they lie one behind the other
-        tags: of the elements, those of sequences negative
+        buffer, elements
+            the elements, as they lie one behind the other
+        tags
+            of the elements, those of sequences negative
 
         Returns
         -------

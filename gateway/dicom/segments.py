@@ -40,9 +40,12 @@ def too_short(path: Path, missing: int, **facts: object) -> SpoolCorrupt:
 
     Parameters
     ----------
-    path: the file
-    missing: how many bytes
-    facts: further ones of the error
+    path
+        the file
+    missing
+        how many bytes
+    facts
+        further ones of the error
     """
     return SpoolCorrupt(name=path.name, reason=f"{missing} bytes are missing at its end", **facts)
 
@@ -52,15 +55,21 @@ def read_into(descriptor: int, part: FileRange, at: int, target: memoryview) -> 
 
     Parameters
     ----------
-    descriptor: of the open file
-    part: the range
-    at: a byte of it, not its end
-    target: where to
+    descriptor
+        of the open file
+    part
+        the range
+    at
+        a byte of it, not its end
+    target
+        where to
 
     Raises
     ------
-    OSError: the file cannot be read
-    SpoolCorrupt: it ends before
+    OSError
+        the file cannot be read
+    SpoolCorrupt
+        it ends before
     """
     left = part.length - at
     count = os.preadv(descriptor, [target[:left]], part.offset + at)
@@ -74,8 +83,10 @@ def pieces(part: FileRange, buffer: memoryview) -> Iterator[memoryview]:
 
     Raises
     ------
-    OSError: the file cannot be opened or read
-    SpoolCorrupt: it ends before the range does
+    OSError
+        the file cannot be opened or read
+    SpoolCorrupt
+        it ends before the range does
     """
     descriptor = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -97,8 +108,10 @@ def copy_to(segments: Iterable[Segment], file: IO[bytes]) -> int:
 
     Raises
     ------
-    SpoolUnavailable: the file of a range cannot be opened or read
-    TruncatedDataSet: the file of a range ends before the range does
+    SpoolUnavailable
+        the file of a range cannot be opened or read
+    TruncatedDataSet
+        the file of a range ends before the range does
     """
     written = 0
     with ExitStack() as opened:

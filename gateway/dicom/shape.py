@@ -47,11 +47,16 @@ class Mark:
 
     Attributes
     ----------
-    at, start, end: where its header, its value and what follows it begin
-    step: what is done with it
-    tag: what it is, if it is wanted
-    name: bytes of its header before its length
-    hidden: whether what it has in it is encoded with implicit VR
+    at, start, end
+        where its header, its value and what follows it begin
+    step
+        what is done with it
+    tag
+        what it is, if it is wanted
+    name
+        bytes of its header before its length
+    hidden
+        whether what it has in it is encoded with implicit VR
     """
 
     at: int
@@ -85,10 +90,14 @@ class Stretch(NamedTuple):
 
     Attributes
     ----------
-    size: bytes up to the length of that one, or to its end if nothing comes behind it
-    mask, seen: which of their bits have to be as they were, and how they were
-    step, tag, hidden: of that one, as in ``Mark``
-    width: bytes of its length; 0 for the end
+    size
+        bytes up to the length of that one, or to its end if nothing comes behind it
+    mask, seen
+        which of their bits have to be as they were, and how they were
+    step, tag, hidden
+        of that one, as in ``Mark``
+    width
+        bytes of its length; 0 for the end
     """
 
     size: int

@@ -34,13 +34,17 @@ def encode_text(text: str, vr: bytes, sets: CharacterSets) -> bytes:
 
     Parameters
     ----------
-    text: all values, separated by backslashes
-    vr: a VR with a text value
-    sets: the character sets of the data set or item that will hold it
+    text
+        all values, separated by backslashes
+    vr
+        a VR with a text value
+    sets
+        the character sets of the data set or item that will hold it
 
     Raises
     ------
-    ValueError: the character sets cannot express the text; its message holds nothing of it
+    ValueError
+        the character sets cannot express the text; its message holds nothing of it
     """
     if text.isascii() and "\x1b" not in text:
         return text.encode("ascii")
@@ -61,12 +65,15 @@ def encode_part(text: str, vr: bytes, sets: CharacterSets, received: bytes) -> b
 
     Parameters
     ----------
-    text, vr, sets: as for ``encode_text``
-    received: the value that it was taken out of
+    text, vr, sets
+        as for ``encode_text``
+    received
+        the value that it was taken out of
 
     Raises
     ------
-    ValueError: as ``encode_text``
+    ValueError
+        as ``encode_text``
     """
     if text.isascii() and "\x1b" not in text:
         return text.encode("ascii")

@@ -18,11 +18,16 @@ class TransferSyntax:
 
     Attributes
     ----------
-    uid, name: as registered in PS3.6 Table A-1
-    implicit: elements carry no VR
-    big_endian: numbers have their most significant byte first
-    deflated: the whole data set is compressed (RFC 1951)
-    encapsulated: pixel data is a sequence of fragments (PS3.5 A.4)
+    uid, name
+        as registered in PS3.6 Table A-1
+    implicit
+        elements carry no VR
+    big_endian
+        numbers have their most significant byte first
+    deflated
+        the whole data set is compressed (RFC 1951)
+    encapsulated
+        pixel data is a sequence of fragments (PS3.5 A.4)
     """
 
     uid: str

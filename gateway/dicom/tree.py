@@ -31,8 +31,10 @@ class Limits:
 
     Attributes
     ----------
-    depth: sequences inside sequences, 1 to 100; the walk recurses, so that more would endanger the interpreter's stack
-    elements: data elements and items at all depths together
+    depth
+        sequences inside sequences, 1 to 100; the walk recurses, so that more would endanger the interpreter's stack
+    elements
+        data elements and items at all depths together
     """
 
     depth: int = 32

@@ -48,7 +48,8 @@ def values_by_keyword(instance: Instance, keywords: Iterable[str]) -> Mapping[st
 
     Raises
     ------
-    RuleFailed: an element has a VR without comparable values, or its value does not fit its VR
+    RuleFailed
+        an element has a VR without comparable values, or its value does not fit its VR
     """
     values: dict[str, Value] = {}
     for keyword in keywords:

@@ -16,14 +16,22 @@ class ValueRepresentation:
 
     Attributes
     ----------
-    code: two capital letters
-    header: bytes of the element header in explicit VR: 8 with a 16-bit length, 12 with a 32-bit length (PS3.5 7.1.2)
-    unit: bytes that swap together when the byte order changes; 1 for text and byte strings (PS3.5 7.3)
-    padding: the byte that makes a value even (PS3.5 6.2)
-    text: whether a value is a character string
-    longest: most characters of one value (PN: of one component group), or bytes of one number; None if unlimited
-    specific: whether Specific Character Set governs it; other text is in the default repertoire (PS3.5 6.1.2.3)
-    several: whether a backslash (text) or the length (numbers) separates several values (PS3.5 6.4)
+    code
+        two capital letters
+    header
+        bytes of the element header in explicit VR: 8 with a 16-bit length, 12 with a 32-bit length (PS3.5 7.1.2)
+    unit
+        bytes that swap together when the byte order changes; 1 for text and byte strings (PS3.5 7.3)
+    padding
+        the byte that makes a value even (PS3.5 6.2)
+    text
+        whether a value is a character string
+    longest
+        most characters of one value (PN: of one component group), or bytes of one number; None if unlimited
+    specific
+        whether Specific Character Set governs it; other text is in the default repertoire (PS3.5 6.1.2.3)
+    several
+        whether a backslash (text) or the length (numbers) separates several values (PS3.5 6.4)
     """
 
     code: str
@@ -65,7 +73,8 @@ def pad(vr: bytes, value: bytes) -> bytes:
 
     Raises
     ------
-    UnsupportedEncoding: ``vr`` is no VR of the standard, or an odd length cannot be right for it
+    UnsupportedEncoding
+        ``vr`` is no VR of the standard, or an odd length cannot be right for it
     """
     facts = VALUE_REPRESENTATIONS.get(vr)
     if facts is None:

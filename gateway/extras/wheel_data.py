@@ -20,12 +20,18 @@ class WheelData:
 
     Attributes
     ----------
-    purpose: what needs them, as the subject of a sentence
-    name: what the files are called in a sentence
-    distribution, version: of the wheel
-    files: file name -> SHA-256 of its content
-    packages: modules that are imported beside them
-    install: the command that installs everything
+    purpose
+        what needs them, as the subject of a sentence
+    name
+        what the files are called in a sentence
+    distribution, version
+        of the wheel
+    files
+        file name -> SHA-256 of its content
+    packages
+        modules that are imported beside them
+    install
+        the command that installs everything
     """
 
     purpose: str

@@ -15,11 +15,16 @@ class CrosswalkRow:
 
     Attributes
     ----------
-    project, kind: in clear
-    entry: token of the whole content: the same content is kept once
-    original, replacement: tokens of the values by which it is found
-    key_id: which key sealed it
-    sealed: nonce and sealed content
+    project, kind
+        in clear
+    entry
+        token of the whole content: the same content is kept once
+    original, replacement
+        tokens of the values by which it is found
+    key_id
+        which key sealed it
+    sealed
+        nonce and sealed content
     """
 
     project: str

@@ -98,11 +98,16 @@ class Resent:
 
     Attributes
     ----------
-    deliveries: how many will be sent, or asked for
-    created: how many of these are new: the destination was configured later
-    gone: instances whose bytes were purged: nothing can be sent of them
-    under_way: instances of which a delivery is not settled yet, and so comes by itself
-    unwanted: instances that never were for the destination and are not sent there without being told
+    deliveries
+        how many will be sent, or asked for
+    created
+        how many of these are new: the destination was configured later
+    gone
+        instances whose bytes were purged: nothing can be sent of them
+    under_way
+        instances of which a delivery is not settled yet, and so comes by itself
+    unwanted
+        instances that never were for the destination and are not sent there without being told
     """
 
     deliveries: int = 0
@@ -128,9 +133,12 @@ class Redone:
 
     Attributes
     ----------
-    instances: how many go through the workers again
-    gone: those whose bytes were purged
-    under_way: those that a worker or a deliverer has at this moment, or that wait for a worker anyway
+    instances
+        how many go through the workers again
+    gone
+        those whose bytes were purged
+    under_way
+        those that a worker or a deliverer has at this moment, or that wait for a worker anyway
     """
 
     instances: int = 0

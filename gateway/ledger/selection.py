@@ -20,12 +20,18 @@ class Selection:
 
     Attributes
     ----------
-    instance_ids: rows; None for any, an empty sequence for none
-    project, source: names of the configuration
-    study_uid, series_uid, sop_uid, patient_id: new values, as they stand in the output
-    destination: of one of their deliveries
-    since, until: when they were received, timezone-aware; ``until`` is not included
-    states: in which they are; any if empty
+    instance_ids
+        rows; None for any, an empty sequence for none
+    project, source
+        names of the configuration
+    study_uid, series_uid, sop_uid, patient_id
+        new values, as they stand in the output
+    destination
+        of one of their deliveries
+    since, until
+        when they were received, timezone-aware; ``until`` is not included
+    states
+        in which they are; any if empty
     """
 
     instance_ids: Sequence[int] | None = None

@@ -27,10 +27,14 @@ class WordSighting:
 
     Attributes
     ----------
-    project: in clear
-    word, patient: keyed tokens
-    sealed: nonce and sealed word
-    least: it is proposed when so many patients have it
+    project
+        in clear
+    word, patient
+        keyed tokens
+    sealed
+        nonce and sealed word
+    least
+        it is proposed when so many patients have it
     """
 
     project: str
@@ -46,12 +50,18 @@ class SiteWord:
 
     Attributes
     ----------
-    token: keyed token of the word
-    sealed: nonce and sealed word
-    text: the word, once it is accepted
-    state: what a person has said
-    patients: for how many patients it was seen when it was proposed
-    proposed_at: when
+    token
+        keyed token of the word
+    sealed
+        nonce and sealed word
+    text
+        the word, once it is accepted
+    state
+        what a person has said
+    patients
+        for how many patients it was seen when it was proposed
+    proposed_at
+        when
     """
 
     token: str

@@ -46,12 +46,18 @@ class Message:
 
     Attributes
     ----------
-    id: the same when it is sent again
-    event: what happened; empty for a trial
-    project: whose it is; empty for what concerns no project alone
-    text: a sentence for people
-    action: what to do
-    body: what programs read, the text among it
+    id
+        the same when it is sent again
+    event
+        what happened; empty for a trial
+    project
+        whose it is; empty for what concerns no project alone
+    text
+        a sentence for people
+    action
+        what to do
+    body
+        what programs read, the text among it
     """
 
     id: str
@@ -67,10 +73,14 @@ class Message:
 
         Parameters
         ----------
-        tally: what has happened
-        id: of the message
-        event, project: what happened, and to whom it belongs
-        more: whether there was a message of this event and project before
+        tally
+            what has happened
+        id
+            of the message
+        event, project
+            what happened, and to whom it belongs
+        more
+            whether there was a message of this event and project before
         """
         text = _text(tally, event=event, project=project, more=more)
         body = {

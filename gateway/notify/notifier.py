@@ -29,5 +29,6 @@ class Notifier(Protocol):
 
         Raises
         ------
-        NotifyFailed: it did not take the message, as far as is known; its text holds nothing of the peer's
+        NotifyFailed
+            it did not take the message, as far as is known; its text holds nothing of the peer's
         """

@@ -21,12 +21,15 @@ def build_notifier(name: str, settings: Notification) -> Notifier:
 
     Parameters
     ----------
-    name: in the configuration
-    settings: of the notification
+    name
+        in the configuration
+    settings
+        of the notification
 
     Raises
     ------
-    ConfigurationError: a secret or an authority cannot be read, or the secret is too short
+    ConfigurationError
+        a secret or an authority cannot be read, or the secret is too short
     """
     place = f"notifications.{name}"
     if isinstance(settings, SmtpNotification):

@@ -29,10 +29,14 @@ class Mailer:
 
     Parameters
     ----------
-    name: in the configuration
-    settings: of the notification
-    password: of its user; None for no login
-    context: of TLS
+    name
+        in the configuration
+    settings
+        of the notification
+    password
+        of its user; None for no login
+    context
+        of TLS
     """
 
     def __init__(self, name: str, settings: SmtpNotification, *, password: str | None, context: ssl.SSLContext) -> None:
@@ -46,7 +50,8 @@ class Mailer:
 
         Raises
         ------
-        NotifyFailed: the server did not take it
+        NotifyFailed
+            the server did not take it
         """
         mail = self._mail(message)
         with self._failing(), self._connected() as server:

@@ -32,15 +32,21 @@ class Webhook:
 
     Parameters
     ----------
-    name: in the configuration
-    settings: of the notification
-    secret: of the signature
-    context: of TLS
-    clock: seconds since 1970
+    name
+        in the configuration
+    settings
+        of the notification
+    secret
+        of the signature
+    context
+        of TLS
+    clock
+        seconds since 1970
 
     Raises
     ------
-    ConfigurationError: the URL cannot be used
+    ConfigurationError
+        the URL cannot be used
     """
 
     def __init__(
@@ -64,7 +70,8 @@ class Webhook:
 
         Raises
         ------
-        NotifyFailed: there was no such answer
+        NotifyFailed
+            there was no such answer
         """
         body = message.encoded()
         moment = f"{self._clock():.0f}"

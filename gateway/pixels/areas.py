@@ -17,8 +17,10 @@ class Area(NamedTuple):
 
     Attributes
     ----------
-    left, top: its first column and row, from 0
-    right, bottom: the column and the row behind its last ones
+    left, top
+        its first column and row, from 0
+    right, bottom
+        the column and the row behind its last ones
     """
 
     left: int
@@ -43,14 +45,19 @@ def area_of(rectangle: Rectangle, *, rows: int, columns: int, where: str, whole:
 
     Parameters
     ----------
-    rectangle: as the rule says it, perhaps counted from the right or bottom edge
-    rows, columns: the size of the image
-    where: the rule, for errors
-    whole: whether all of it has to lie in the image; otherwise it may end outside and is cut off at the edge
+    rectangle
+        as the rule says it, perhaps counted from the right or bottom edge
+    rows, columns
+        the size of the image
+    where
+        the rule, for errors
+    whole
+        whether all of it has to lie in the image; otherwise it may end outside and is cut off at the edge
 
     Raises
     ------
-    RuleFailed: it begins outside the image, or ends outside where it must not: the rule was made for other images
+    RuleFailed
+        it begins outside the image, or ends outside where it must not: the rule was made for other images
     """
     left = rectangle.x + (columns if rectangle.x < 0 else 0)
     top = rectangle.y + (rows if rectangle.y < 0 else 0)

@@ -25,7 +25,8 @@ def codestream_of(data: Buffer, start: int, stop: int) -> tuple[int, int]:
 
     Raises
     ------
-    PixelsUnreadable: there is no codestream in the boxes, or they give its samples another meaning
+    PixelsUnreadable
+        there is no codestream in the boxes, or they give its samples another meaning
     """
     if data[start : start + len(_SIGNATURE)] != _SIGNATURE:
         return start, stop

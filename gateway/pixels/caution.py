@@ -23,11 +23,16 @@ class Caution:
 
     Attributes
     ----------
-    because: the kind in words, for a SOP class without text its name
-    text: whether images of the kind often hold text
-    face: ``face``, ``volume`` or ``N``
-    look: ``whole``, ``sample`` or ``none``; empty where the row is not about pictures
-    modalities: the usual values of Modality (0008,0060) of a SOP class
+    because
+        the kind in words, for a SOP class without text its name
+    text
+        whether images of the kind often hold text
+    face
+        ``face``, ``volume`` or ``N``
+    look
+        ``whole``, ``sample`` or ``none``; empty where the row is not about pictures
+    modalities
+        the usual values of Modality (0008,0060) of a SOP class
     """
 
     because: str

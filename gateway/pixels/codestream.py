@@ -43,15 +43,24 @@ class Codestream:
 
     Attributes
     ----------
-    rows, columns: size in pixels
-    components: samples of a pixel
-    precision: bits of a sample, the greatest where components differ
-    signed: whether samples are signed; None where the format cannot say
-    process: ``baseline``, ``extended``, ``progressive`` or ``lossless`` (JPEG), ``jpeg-ls``, ``jpeg-2000`` or ``htj2k``
-    colour: what markers say the three components of a JPEG are, ``RGB`` or ``YBR_FULL``; None if none says it
-    numbered: whether the components have the names 1, 2, 3, as luminance and chroma have them in JFIF
-    lossy: whether the coding loses information; None where that cannot be told from the headers
-    start: where the codestream proper begins, behind the boxes of a JP2 file
+    rows, columns
+        size in pixels
+    components
+        samples of a pixel
+    precision
+        bits of a sample, the greatest where components differ
+    signed
+        whether samples are signed; None where the format cannot say
+    process
+        ``baseline``, ``extended``, ``progressive`` or ``lossless`` (JPEG), ``jpeg-ls``, ``jpeg-2000`` or ``htj2k``
+    colour
+        what markers say the three components of a JPEG are, ``RGB`` or ``YBR_FULL``; None if none says it
+    numbered
+        whether the components have the names 1, 2, 3, as luminance and chroma have them in JFIF
+    lossy
+        whether the coding loses information; None where that cannot be told from the headers
+    start
+        where the codestream proper begins, behind the boxes of a JP2 file
     """
 
     rows: int
@@ -71,12 +80,15 @@ def read_codestream(data: bytes, family: str) -> Codestream:
 
     Parameters
     ----------
-    data: the frame
-    family: ``jpeg``, ``jpeg-ls``, ``jpeg-2000`` or ``htj2k``
+    data
+        the frame
+    family
+        ``jpeg``, ``jpeg-ls``, ``jpeg-2000`` or ``htj2k``
 
     Raises
     ------
-    PixelsUnreadable: its headers are none of that family's, truncated, or of a kind that no codec here decodes; it does
+    PixelsUnreadable
+        its headers are none of that family's, truncated, or of a kind that no codec here decodes; it does
         not end where it should
     """
     try:
@@ -94,7 +106,8 @@ def rle_segments(data: bytes) -> int:
 
     Raises
     ------
-    PixelsUnreadable: the header is truncated, or its offsets are not in order inside the frame
+    PixelsUnreadable
+        the header is truncated, or its offsets are not in order inside the frame
     """
     if len(data) < 64:
         raise PixelsUnreadable(reason="the header of an RLE frame is truncated")
@@ -134,9 +147,12 @@ class _Colours:
 
     Attributes
     ----------
-    jfif: whether there is a JFIF marker, which only luminance and chroma may have (JFIF 1.02)
-    adobe: what an Adobe marker says (Adobe Technical Note 5116)
-    names: the identifiers of the components; encoders that leave red, green and blue as they are write these letters
+    jfif
+        whether there is a JFIF marker, which only luminance and chroma may have (JFIF 1.02)
+    adobe
+        what an Adobe marker says (Adobe Technical Note 5116)
+    names
+        the identifiers of the components; encoders that leave red, green and blue as they are write these letters
     """
 
     jfif: bool = False

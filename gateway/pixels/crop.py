@@ -58,7 +58,8 @@ def edges(crop: Crop, *, rows: int, columns: int, where: str) -> tuple[Area, ...
 
     Raises
     ------
-    RuleFailed: nothing of the image is left
+    RuleFailed
+        nothing of the image is left
     """
     left = kept([crop], rows=rows, columns=columns, where=where)
     strips = (
@@ -75,7 +76,8 @@ def kept(crops: Sequence[Crop], *, rows: int, columns: int, where: str) -> Area:
 
     Raises
     ------
-    RuleFailed: nothing
+    RuleFailed
+        nothing
     """
     area = Area(
         left=max(crop.left for crop in crops),
@@ -93,14 +95,19 @@ def adapted(instance: Instance, program: Program, area: Area, *, where: str) -> 
 
     Parameters
     ----------
-    instance: as received
-    program: specialised; what it removes needs no adapting
-    area: what stays, in pixels of the received image
-    where: the rule, for errors
+    instance
+        as received
+    program
+        specialised; what it removes needs no adapting
+    area
+        what stays, in pixels of the received image
+    where
+        the rule, for errors
 
     Raises
     ------
-    RuleFailed: something depends on the positions of pixels that cannot be adapted, or cannot be read
+    RuleFailed
+        something depends on the positions of pixels that cannot be adapted, or cannot be read
     """
     return _Cropping(instance, program, area, where).adapted()
 

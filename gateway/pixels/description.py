@@ -63,18 +63,30 @@ class PixelDescription:
 
     Attributes
     ----------
-    rows, columns: size of a frame in pixels
-    samples_per_pixel: 1 or 3
-    photometric_interpretation: as the header has it, such as ``MONOCHROME2``
-    bits_allocated: bits of a sample in native form: 1, 8, 16 or 32
-    bits_stored, high_bit: which of those bits are the sample
-    pixel_representation: 0 unsigned, 1 two's complement
-    planar_configuration: 0 colour by pixel, 1 colour by plane
-    frames: number of frames
-    transfer_syntax: UID of the encoding of the mapped bytes
-    encapsulated: whether Pixel Data is a sequence of fragments
-    padding_value: Pixel Padding Value (0028,0120), None if absent
-    palette: the look-up table of PALETTE COLOR; None for others, and where it is segmented
+    rows, columns
+        size of a frame in pixels
+    samples_per_pixel
+        1 or 3
+    photometric_interpretation
+        as the header has it, such as ``MONOCHROME2``
+    bits_allocated
+        bits of a sample in native form: 1, 8, 16 or 32
+    bits_stored, high_bit
+        which of those bits are the sample
+    pixel_representation
+        0 unsigned, 1 two's complement
+    planar_configuration
+        0 colour by pixel, 1 colour by plane
+    frames
+        number of frames
+    transfer_syntax
+        UID of the encoding of the mapped bytes
+    encapsulated
+        whether Pixel Data is a sequence of fragments
+    padding_value
+        Pixel Padding Value (0028,0120), None if absent
+    palette
+        the look-up table of PALETTE COLOR; None for others, and where it is segmented
     """
 
     rows: int
@@ -140,7 +152,8 @@ def describe(instance: Instance) -> PixelDescription | None:
 
     Raises
     ------
-    PixelsUnreadable: an attribute is missing or impossible, attributes contradict each other or the element's length,
+    PixelsUnreadable
+        an attribute is missing or impossible, attributes contradict each other or the element's length,
         or the pixels are floating-point numbers or lie elsewhere
     """
     if not has_pixels(instance):
@@ -165,7 +178,8 @@ def integer(instance: Instance, tag: int, *, default: int | None = None) -> int:
 
     Raises
     ------
-    PixelsUnreadable: it is absent without a default, or has not exactly one value
+    PixelsUnreadable
+        it is absent without a default, or has not exactly one value
     """
     element = find(instance.elements, tag)
     if element is None or element[3] == element[4]:

@@ -37,9 +37,12 @@ class Drawings:
 
     Attributes
     ----------
-    elements: tag -> the whole encoded element, None for one that goes
-    unlooked: whether a drawing stays that nobody has looked at, so that Clean Graphics must not be claimed
-    because: what was done, for receipts
+    elements
+        tag -> the whole encoded element, None for one that goes
+    unlooked
+        whether a drawing stays that nobody has looked at, so that Clean Graphics must not be claimed
+    because
+        what was done, for receipts
     """
 
     elements: Mapping[int, tuple[bytes, ...] | None] = field(default_factory=dict)
@@ -59,15 +62,21 @@ def drawings_of(
 
     Parameters
     ----------
-    program: specialised
-    instance: as received
-    finder: finds text; None if nothing can
-    words: gives what identifies in the instance's header
-    reviewed: whether a person decided about the image: the planes are no part of what that person saw
+    program
+        specialised
+    instance
+        as received
+    finder
+        finds text; None if nothing can
+    words
+        gives what identifies in the instance's header
+    reviewed
+        whether a person decided about the image: the planes are no part of what that person saw
 
     Raises
     ------
-    BurnedInTextSuspected: a plane that a rule keeps may have text that cannot be taken out
+    BurnedInTextSuspected
+        a plane that a rule keeps may have text that cannot be taken out
     """
     elements: dict[int, tuple[bytes, ...] | None] = {}
     because: list[str] = []

@@ -47,11 +47,16 @@ class Edit:
 
     Attributes
     ----------
-    areas: what is blackened, in pixels of the received image; they do not overlap
-    kept: what stays of the image where its geometry changes, None where it does not
-    clears: whether bits that are no part of a sample hold something, which goes
-    blank: the face, which goes
-    because: the rules behind it, as ``name_of`` gives them
+    areas
+        what is blackened, in pixels of the received image; they do not overlap
+    kept
+        what stays of the image where its geometry changes, None where it does not
+    clears
+        whether bits that are no part of a sample hold something, which goes
+    blank
+        the face, which goes
+    because
+        the rules behind it, as ``name_of`` gives them
     """
 
     areas: tuple[Area, ...] = ()
@@ -83,9 +88,12 @@ class EditedFrames:
 
     Parameters
     ----------
-    source: the received frames
-    description: of the received image
-    edit: what happens to them
+    source
+        the received frames
+    description
+        of the received image
+    edit
+        what happens to them
     """
 
     source: Frames
@@ -106,7 +114,8 @@ class EditedFrames:
 
         Raises
         ------
-        PixelsUnreadable: the frame cannot be decoded, or nothing says what is black
+        PixelsUnreadable
+            the frame cannot be decoded, or nothing says what is black
         """
         frame = without_unused_bits(self.source.frame(number), self.description)
         if self.edit.blank is not None:
@@ -134,7 +143,8 @@ class EditedFrames:
 
         Raises
         ------
-        PixelsUnreadable: as ``frame``
+        PixelsUnreadable
+            as ``frame``
         """
         frame, kept = self.frame(number), self.edit.kept
         return frame if kept is None else frame[kept.top : kept.bottom, kept.left : kept.right]
@@ -183,13 +193,17 @@ def edit_of(program: Program, instance: Instance, description: PixelDescription)
 
     Parameters
     ----------
-    program: specialised
-    instance: as received
-    description: of its pixels
+    program
+        specialised
+    instance
+        as received
+    description
+        of its pixels
 
     Raises
     ------
-    RuleFailed: a rectangle lies outside the image, regions are impossible, or a crop leaves nothing
+    RuleFailed
+        a rectangle lies outside the image, regions are impossible, or a crop leaves nothing
     """
     rows, columns = description.rows, description.columns
     edit = Edit()

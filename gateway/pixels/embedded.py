@@ -41,9 +41,12 @@ class Embedded:
 
     Attributes
     ----------
-    kind: ``picture``, ``document`` or ``private``
-    where: tags from the top level down to it
-    digest: SHA-256 of a document's bytes, since a profile may put another one in its place; empty for others
+    kind
+        ``picture``, ``document`` or ``private``
+    where
+        tags from the top level down to it
+    digest
+        SHA-256 of a document's bytes, since a profile may put another one in its place; empty for others
     """
 
     kind: str
@@ -59,8 +62,10 @@ def embedded_in(buffer: Buffer, elements: list[Element], path: tuple[int, ...] =
 
     Parameters
     ----------
-    buffer, elements: the data set as indexed
-    path: tags of the sequences around it
+    buffer, elements
+        the data set as indexed
+    path
+        tags of the sequences around it
     """
     for tag, vr, _start, value, end, items in elements:
         if items is None and vr not in _BYTES and tag not in _KNOWN:

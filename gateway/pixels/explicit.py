@@ -26,9 +26,12 @@ def in_explicit_vr(instance: Instance, *, work: Path, limits: Limits) -> tuple[I
 
     Parameters
     ----------
-    instance: an instance in implicit VR
-    work: directory of the work file
-    limits: nesting depth and number of elements
+    instance
+        an instance in implicit VR
+    work
+        directory of the work file
+    limits
+        nesting depth and number of elements
 
     Returns
     -------
@@ -36,7 +39,8 @@ def in_explicit_vr(instance: Instance, *, work: Path, limits: Limits) -> tuple[I
 
     Raises
     ------
-    SpoolUnavailable: the work file cannot be written
+    SpoolUnavailable
+        the work file cannot be written
     """
     file = WorkFile(work, _GROWTH * len(instance.buffer) + _ROOM)
     with file:

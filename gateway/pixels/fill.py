@@ -32,10 +32,13 @@ def fill_of(
 
     Parameters
     ----------
-    description: the image
-    photometric_interpretation: of the frames as they are handed out, which may be ``RGB`` where the header says
+    description
+        the image
+    photometric_interpretation
+        of the frames as they are handed out, which may be ``RGB`` where the header says
         ``YBR_RCT``
-    extremes: the lowest and the highest stored value of the image, where they are known: ``needs_extremes``
+    extremes
+        the lowest and the highest stored value of the image, where they are known: ``needs_extremes``
 
     Returns
     -------
@@ -43,7 +46,8 @@ def fill_of(
 
     Raises
     ------
-    PixelsUnreadable: the palette that tells which entry is dark cannot be read, or the interpretation is none
+    PixelsUnreadable
+        the palette that tells which entry is dark cannot be read, or the interpretation is none
     """
     stored = description.bits_stored
     # A cell may hold its value in higher bits than the lowest ones.
@@ -89,9 +93,12 @@ def blacken(frame: Frame, areas: Sequence[Area], fill: Sequence[int]) -> Frame:
 
     Parameters
     ----------
-    frame: rows, columns and, for colour, samples; written to if it allows that
-    areas: inside the frame
-    fill: one value per sample
+    frame
+        rows, columns and, for colour, samples; written to if it allows that
+    areas
+        inside the frame
+    fill
+        one value per sample
     """
     if areas and not frame.flags.writeable:
         frame = frame.copy()

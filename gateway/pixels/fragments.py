@@ -30,20 +30,28 @@ class Fragments:
 
     Parameters
     ----------
-    instance: an instance whose Pixel Data is encapsulated
-    frames: how many frames its header says it has
-    begins: the bytes with which a frame begins, to tell frames of several fragments apart; empty if unknown
-    lenient: whether tables may contradict the items, if the items alone tell the frames
+    instance
+        an instance whose Pixel Data is encapsulated
+    frames
+        how many frames its header says it has
+    begins
+        the bytes with which a frame begins, to tell frames of several fragments apart; empty if unknown
+    lenient
+        whether tables may contradict the items, if the items alone tell the frames
 
     Attributes
     ----------
-    tables_agree: whether the offset tables are right, or there are none
-    has_table: whether there is a Basic Offset Table that is not empty
+    tables_agree
+        whether the offset tables are right, or there are none
+    has_table
+        whether there is a Basic Offset Table that is not empty
 
     Raises
     ------
-    PixelsUnreadable: items, offset tables and number of frames contradict each other
-    LimitExceeded: more than 1,048,576 fragments
+    PixelsUnreadable
+        items, offset tables and number of frames contradict each other
+    LimitExceeded
+        more than 1,048,576 fragments
     """
 
     def __init__(self, instance: Instance, frames: int, *, begins: bytes = b"", lenient: bool = False) -> None:

@@ -47,8 +47,10 @@ class FrameReader(ABC):
 
     Attributes
     ----------
-    description: what the header says
-    photometric_interpretation: of the frames as they are given
+    description
+        what the header says
+    photometric_interpretation
+        of the frames as they are given
     """
 
     def __init__(self, description: PixelDescription, photometric_interpretation: str) -> None:
@@ -80,8 +82,10 @@ class FrameReader(ABC):
 
         Raises
         ------
-        PixelsUnreadable: the frame cannot be decoded, or is not what the header says
-        DecoderUnavailable: the decoder cannot be started
+        PixelsUnreadable
+            the frame cannot be decoded, or is not what the header says
+        DecoderUnavailable
+            the decoder cannot be started
         """
 
     @property
@@ -102,15 +106,21 @@ def open_frames(
 
     Parameters
     ----------
-    instance: the instance, which stays open as long as frames are read
-    description: what ``describe`` said of it
-    sandbox: decodes compressed frames
-    otherwise: whether another library decodes them than usual; only what ``FrameWriter`` writes
+    instance
+        the instance, which stays open as long as frames are read
+    description
+        what ``describe`` said of it
+    sandbox
+        decodes compressed frames
+    otherwise
+        whether another library decodes them than usual; only what ``FrameWriter`` writes
 
     Raises
     ------
-    PixelsUnreadable: nothing decodes this transfer syntax, or fragments, offset tables and frames contradict each other
-    LimitExceeded: a frame is larger than the configuration allows
+    PixelsUnreadable
+        nothing decodes this transfer syntax, or fragments, offset tables and frames contradict each other
+    LimitExceeded
+        a frame is larger than the configuration allows
     """
     if description.frame_bytes > sandbox.settings.frame_bytes:
         raise LimitExceeded(limit=sandbox.settings.frame_bytes, unit="bytes per frame", where="Pixel Data")
@@ -225,17 +235,25 @@ def decoded(
 
     Parameters
     ----------
-    data: the frame
-    stream: what it says of itself, compared with ``description``; None where it says nothing
-    description: what the header says
-    coding: how it is coded
-    sandbox: decodes it
-    otherwise: whether another library decodes it than usual; only what ``FrameWriter`` writes
+    data
+        the frame
+    stream
+        what it says of itself, compared with ``description``; None where it says nothing
+    description
+        what the header says
+    coding
+        how it is coded
+    sandbox
+        decodes it
+    otherwise
+        whether another library decodes it than usual; only what ``FrameWriter`` writes
 
     Raises
     ------
-    PixelsUnreadable: it cannot be decoded, or is not what the header says
-    DecoderUnavailable: the decoder cannot be started
+    PixelsUnreadable
+        it cannot be decoded, or is not what the header says
+    DecoderUnavailable
+        the decoder cannot be started
     """
     size = max(1, description.bits_allocated // 8)
     if coding.codec is None:
@@ -254,9 +272,12 @@ def arranged(content: bytes, description: PixelDescription, *, skip: int) -> Fra
 
     Parameters
     ----------
-    content: the bytes that hold the frame
-    description: what the header says
-    skip: bits of the first byte that belong to the frame before
+    content
+        the bytes that hold the frame
+    description
+        what the header says
+    skip
+        bits of the first byte that belong to the frame before
     """
     pixels = description.frame_pixels
     expected = (skip + description.native_bits + 7) // 8
@@ -324,7 +345,8 @@ def _coded_photometric(description: PixelDescription, stream: Codestream | None)
 
     Raises
     ------
-    PixelsUnreadable: some decoders would show other colours than others
+    PixelsUnreadable
+        some decoders would show other colours than others
     """
     if stream is None or description.samples_per_pixel != 3:
         return plain_photometric(description)

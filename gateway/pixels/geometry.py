@@ -35,18 +35,29 @@ class Effect(StrEnum):
 
     Attributes
     ----------
-    SIZE: it is the new number of rows or columns
-    POSITION: it moves with the first pixel
-    COLUMNS, ROWS, ROWS_AND_COLUMNS: each number is less by the columns or rows that go on the left or at the top, a
+    SIZE
+        it is the new number of rows or columns
+    POSITION
+        it moves with the first pixel
+    COLUMNS, ROWS, ROWS_AND_COLUMNS
+        each number is less by the columns or rows that go on the left or at the top, a
         row before its column
-    REGIONS: its items move, and go with their pixels
-    OVERLAY: it stays as long as its origin does
-    OVERLAY_BITS: it says that an overlay is no part of the pixels
-    NOT_PRESERVED: it says that pixels have not kept their places
-    GOES: it goes, which its Type must allow
-    GOES_TOGETHER: it goes with others, beside which alone its Type asks for it
-    UNCHANGED: it does not depend on where pixels lie
-    HELD: it depends on it and cannot be adapted
+    REGIONS
+        its items move, and go with their pixels
+    OVERLAY
+        it stays as long as its origin does
+    OVERLAY_BITS
+        it says that an overlay is no part of the pixels
+    NOT_PRESERVED
+        it says that pixels have not kept their places
+    GOES
+        it goes, which its Type must allow
+    GOES_TOGETHER
+        it goes with others, beside which alone its Type asks for it
+    UNCHANGED
+        it does not depend on where pixels lie
+    HELD
+        it depends on it and cannot be adapted
     """
 
     SIZE = "size"
@@ -74,8 +85,10 @@ def effect_of(path: tuple[int, ...], tag: int) -> Effect | None:
 
     Parameters
     ----------
-    path: tags of the sequences around it, outermost first
-    tag: the element
+    path
+        tags of the sequences around it, outermost first
+    tag
+        the element
 
     Returns
     -------

@@ -55,12 +55,15 @@ def image_of(data: Buffer, start: int, stop: int) -> list[Piece]:
 
     Parameters
     ----------
-    data: the bytes
-    start, stop: the frame in them
+    data
+        the bytes
+    start, stop
+        the frame in them
 
     Raises
     ------
-    PixelsUnreadable: the codestream breaks off, is of a kind that is not known, or a segment holds more than it may
+    PixelsUnreadable
+        the codestream breaks off, is of a kind that is not known, or a segment holds more than it may
     """
     try:
         start, stop = codestream_of(data, start, stop)

@@ -36,9 +36,12 @@ class Kind:
 
     Attributes
     ----------
-    modality: as Modality (0008,0060) has it
-    name: of the SOP class
-    fate: what becomes of images that say nothing else of themselves
+    modality
+        as Modality (0008,0060) has it
+    name
+        of the SOP class
+    fate
+        what becomes of images that say nothing else of themselves
     """
 
     modality: str

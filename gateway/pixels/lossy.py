@@ -19,8 +19,10 @@ def lossy_history(instance: Instance, frames: FrameReader) -> dict[int, bytes]:
 
     Parameters
     ----------
-    instance: as received
-    frames: its frames
+    instance
+        as received
+    frames
+        its frames
 
     Returns
     -------

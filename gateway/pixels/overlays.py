@@ -40,10 +40,14 @@ class OverlayGroup:
 
     Attributes
     ----------
-    group: its number
-    tags: of all its elements
-    data: Overlay Data; None if the plane lies in the bits of Pixel Data, or is missing
-    plane: the picture; None if there is no data, or it cannot be read
+    group
+        its number
+    tags
+        of all its elements
+    data
+        Overlay Data; None if the plane lies in the bits of Pixel Data, or is missing
+    plane
+        the picture; None if there is no data, or it cannot be read
     """
 
     group: int
@@ -58,7 +62,8 @@ class OverlayPlane:
 
     Attributes
     ----------
-    bits: of shape (frames, rows, columns)
+    bits
+        of shape (frames, rows, columns)
     """
 
     bits: NDArray[np.bool_]

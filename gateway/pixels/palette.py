@@ -24,9 +24,12 @@ class Palette:
 
     Attributes
     ----------
-    first: the stored value that has the first colour
-    bits: 8 or 16, bits of an entry
-    red, green, blue: the entries, equally many
+    first
+        the stored value that has the first colour
+    bits
+        8 or 16, bits of an entry
+    red, green, blue
+        the entries, equally many
     """
 
     first: int

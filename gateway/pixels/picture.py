@@ -47,9 +47,12 @@ def picture_of(frame: NDArray[Any], description: PixelDescription, photometric_i
 
     Parameters
     ----------
-    frame: stored values of shape (rows, columns) or (rows, columns, 3)
-    description: of the image
-    photometric_interpretation: of ``frame``
+    frame
+        stored values of shape (rows, columns) or (rows, columns, 3)
+    description
+        of the image
+    photometric_interpretation
+        of ``frame``
     """
     if photometric_interpretation.startswith("MONOCHROME"):
         grey = _grey(frame, description)
@@ -99,9 +102,12 @@ def sheet(tiles: Sequence[tuple[int, Picture | None]], *, across: int, edge: int
 
     Parameters
     ----------
-    tiles: number and picture of each
-    across: how many stand in a row
-    edge: width of the field of each, and its height at most, in pixels
+    tiles
+        number and picture of each
+    across
+        how many stand in a row
+    edge
+        width of the field of each, and its height at most, in pixels
     """
     scale = max(2, edge // 80)
     head = 7 * scale

@@ -58,19 +58,29 @@ def check_pixels(
 
     Parameters
     ----------
-    instance: as received
-    output: the whole Part 10 file
-    outcome: what was done to the pixels
-    work: directory for a copy of the output, which is deleted
-    limits: of the data set
-    sandbox: where compressed frames are decoded
+    instance
+        as received
+    output
+        the whole Part 10 file
+    outcome
+        what was done to the pixels
+    work
+        directory for a copy of the output, which is deleted
+    limits
+        of the data set
+    sandbox
+        where compressed frames are decoded
 
     Raises
     ------
-    LeakSuspected: something is left inside an area, something outside has changed, or the header is wrong
-    DecodersDisagree: two libraries decode a frame of the output differently
-    InstanceError: the output cannot be read back
-    SpoolUnavailable: the copy cannot be written
+    LeakSuspected
+        something is left inside an area, something outside has changed, or the header is wrong
+    DecodersDisagree
+        two libraries decode a frame of the output differently
+    InstanceError
+        the output cannot be read back
+    SpoolUnavailable
+        the copy cannot be written
     """
     if not outcome.edit:
         return

@@ -63,10 +63,14 @@ class Examination:
 
     Attributes
     ----------
-    areas: what rules blacken
-    boxes: where text was found
-    reasons: why a person has to look, empty if nobody has to
-    left: where the second look still sees text once ``areas`` and ``boxes`` are black: why they do not suffice
+    areas
+        what rules blacken
+    boxes
+        where text was found
+    reasons
+        why a person has to look, empty if nobody has to
+    left
+        where the second look still sees text once ``areas`` and ``boxes`` are black: why they do not suffice
     """
 
     areas: tuple[Area, ...]
@@ -81,12 +85,18 @@ class PixelOutcome:
 
     Attributes
     ----------
-    change: what the output has in other elements than the received ones; None if nothing was done
-    edit: what was blackened and cut off, for those who check the output
-    reasons: the rules and findings behind it, in words without values
-    sampled: whether it is a slice of a series that only a sample of its slices speaks for
-    series_text: whether it is a slice of such a series, and had text: all of the series has to be looked at
-    surplus: bytes of Pixel Data that are no pixels and go; None if nothing goes
+    change
+        what the output has in other elements than the received ones; None if nothing was done
+    edit
+        what was blackened and cut off, for those who check the output
+    reasons
+        the rules and findings behind it, in words without values
+    sampled
+        whether it is a slice of a series that only a sample of its slices speaks for
+    series_text
+        whether it is a slice of such a series, and had text: all of the series has to be looked at
+    surplus
+        bytes of Pixel Data that are no pixels and go; None if nothing goes
     """
 
     change: PixelChange | None
@@ -133,10 +143,14 @@ class _Search:
 
     Attributes
     ----------
-    edit: with the text that was found
-    whole: whether all of the image was looked at, or something found in it
-    sampled: whether only a sample of the series speaks for this slice
-    series_text: whether it is a slice, and had text
+    edit
+        with the text that was found
+    whole
+        whether all of the image was looked at, or something found in it
+    sampled
+        whether only a sample of the series speaks for this slice
+    series_text
+        whether it is a slice, and had text
     """
 
     edit: Edit
@@ -150,8 +164,10 @@ class PixelTreatment:
 
     Parameters
     ----------
-    sandbox: where compressed frames are decoded and encoded
-    finder: finds text; without it an instance in which a rule wants text found is held
+    sandbox
+        where compressed frames are decoded and encoded
+    finder
+        finds text; without it an instance in which a rule wants text found is held
     """
 
     def __init__(self, *, sandbox: Sandbox, finder: TextFinder | None) -> None:
@@ -177,15 +193,23 @@ class PixelTreatment:
 
         Parameters
         ----------
-        program: specialised: ``Program.specialise``
-        instance: as received; its file stays open as long as the outcome's change is used
-        work: directory for the file of written frames
-        words: gives what identifies in the instance's header, asked only where text is looked for
-        review: what a person decided who looked at the pixels
-        series_has_text: tells whether another slice of the instance's series had text; asked of slices of which
+        program
+            specialised: ``Program.specialise``
+        instance
+            as received; its file stays open as long as the outcome's change is used
+        work
+            directory for the file of written frames
+        words
+            gives what identifies in the instance's header, asked only where text is looked for
+        review
+            what a person decided who looked at the pixels
+        series_has_text
+            tells whether another slice of the instance's series had text; asked of slices of which
             otherwise a sample is looked at
-        features_settled: tells whether a person has decided that no face can be recognised in the instance's series
-        face_of: tells what was found of a face in the instance's series, None if nothing yet; without it series are
+        features_settled
+            tells whether a person has decided that no face can be recognised in the instance's series
+        face_of
+            tells what was found of a face in the instance's series, None if nothing yet; without it series are
             not looked at here, and what may show a face is held
 
         Returns
@@ -194,11 +218,16 @@ class PixelTreatment:
 
         Raises
         ------
-        PixelHold: a person has to look: text or a face is suspected, or a rule says so
-        WaitsForSeries: a rule takes faces out of the instance's series, which has not been looked at yet
-        PixelsUnreadable: the pixels contradict their description or cannot be decoded
-        PixelsUnwritable: they cannot be written as the profile wants
-        RuleFailed: a rule cannot be applied to this image
+        PixelHold
+            a person has to look: text or a face is suspected, or a rule says so
+        WaitsForSeries
+            a rule takes faces out of the instance's series, which has not been looked at yet
+        PixelsUnreadable
+            the pixels contradict their description or cannot be decoded
+        PixelsUnwritable
+            they cannot be written as the profile wants
+        RuleFailed
+            a rule cannot be applied to this image
         """
         drawings = drawings_of(program, instance, finder=self._finder, words=words, reviewed=_vouched(review))
         face = _face(program, instance, review, features_settled, face_of)
@@ -262,11 +291,13 @@ class PixelTreatment:
 
         Parameters
         ----------
-        program, instance, words: as for ``treat``
+        program, instance, words
+            as for ``treat``
 
         Raises
         ------
-        InstanceError: the pixels cannot be read, or a rule cannot be applied
+        InstanceError
+            the pixels cannot be read, or a rule cannot be applied
         """
         description = describe(instance)
         reasons = [f"{name_of(rule)}: {rule.because}" for rule in program.pixels if isinstance(rule, HoldPixels)]

@@ -50,9 +50,12 @@ class Planes:
 
     Parameters
     ----------
-    buffer, elements: the instance as received
-    area: what stays of every frame, in pixels of the received image
-    where: the rule, for errors
+    buffer, elements
+        the instance as received
+    area
+        what stays of every frame, in pixels of the received image
+    where
+        the rule, for errors
     """
 
     def __init__(self, buffer: Buffer, elements: list[Element], area: Area, *, where: str) -> None:
@@ -68,7 +71,8 @@ class Planes:
 
         Raises
         ------
-        RuleFailed: the orientation or the spacing of pixels is missing or impossible
+        RuleFailed
+            the orientation or the spacing of pixels is missing or impossible
         """
         return self._place(_PATIENT, (self._elements,) * 3)
 
@@ -77,11 +81,13 @@ class Planes:
 
         Parameters
         ----------
-        start: where the item begins in the received bytes
+        start
+            where the item begins in the received bytes
 
         Raises
         ------
-        RuleFailed: the orientation or the spacing of the frame is missing, impossible, or told twice; or frames that
+        RuleFailed
+            the orientation or the spacing of the frame is missing, impossible, or told twice; or frames that
             share a position would need different ones
         """
         if self._moved is None:

@@ -28,13 +28,17 @@ def ultrasound_regions(instance: Instance, *, rows: int, columns: int, where: st
 
     Parameters
     ----------
-    instance: the instance
-    rows, columns: the size of its frames
-    where: the rule that needs them, for errors
+    instance
+        the instance
+    rows, columns
+        the size of its frames
+    where
+        the rule that needs them, for errors
 
     Raises
     ------
-    RuleFailed: there is none, or one is empty or ends outside the image, so that none can be trusted
+    RuleFailed
+        there is none, or one is empty or ends outside the image, so that none can be trusted
     """
     sequence = find(instance.elements, ULTRASOUND_REGIONS)
     regions: list[Area] = []
@@ -58,7 +62,8 @@ def region_of(instance: Instance, elements: list[Element], *, where: str) -> Are
 
     Raises
     ------
-    RuleFailed: a corner is missing, or the region is empty
+    RuleFailed
+        a corner is missing, or the region is empty
     """
     left, top, last_column, last_row = (corner(instance, elements, tag, where=where) for tag in CORNERS)
     if not (left < last_column and top < last_row):

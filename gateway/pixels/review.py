@@ -22,16 +22,23 @@ class Review:
 
     Attributes
     ----------
-    decision: what was decided
-    boxes: with ``mask``, what is blackened on all frames, in the stead of what the finder of text finds
-    actor: who decided
-    because: why
-    text: whether text in the pixels, or a rule that asks for a person, is settled
-    features: whether recognisable faces are
+    decision
+        what was decided
+    boxes
+        with ``mask``, what is blackened on all frames, in the stead of what the finder of text finds
+    actor
+        who decided
+    because
+        why
+    text
+        whether text in the pixels, or a rule that asks for a person, is settled
+    features
+        whether recognisable faces are
 
     Raises
     ------
-    ValueError: ``mask`` without a box, or ``release`` with one
+    ValueError
+        ``mask`` without a box, or ``release`` with one
     """
 
     decision: Decision

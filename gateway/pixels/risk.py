@@ -51,8 +51,10 @@ class Risk:
 
     Attributes
     ----------
-    kind: a stable word for lists
-    reason: the same for a person; no value of the instance
+    kind
+        a stable word for lists
+    reason
+        the same for a person; no value of the instance
     """
 
     kind: str
@@ -64,8 +66,10 @@ def risk_of(instance: Instance, description: PixelDescription | None) -> Risk | 
 
     Parameters
     ----------
-    instance: as received
-    description: of its pixel data; None if it has none
+    instance
+        as received
+    description
+        of its pixel data; None if it has none
 
     Returns
     -------

@@ -25,14 +25,19 @@ def image_of(data: Buffer, start: int, stop: int, *, segments: int, length: int)
 
     Parameters
     ----------
-    data: the bytes
-    start, stop: the frame in them
-    segments: byte planes that the frame has by its description
-    length: bytes of a plane
+    data
+        the bytes
+    start, stop
+        the frame in them
+    segments
+        byte planes that the frame has by its description
+    length
+        bytes of a plane
 
     Raises
     ------
-    PixelsUnreadable: the header is broken, or a segment does not fill its plane
+    PixelsUnreadable
+        the header is broken, or a segment does not fill its plane
     """
     if stop - start < _HEADER.size:
         raise PixelsUnreadable(reason="the header of an RLE frame is truncated")

@@ -70,8 +70,10 @@ def look_of(instance: Instance, description: PixelDescription) -> Look:
 
     Parameters
     ----------
-    instance: as received
-    description: of its pixels
+    instance
+        as received
+    description
+        of its pixels
     """
     caution = CAUTIONS.get(("sop-class", sop_class_of(instance)))
     if caution is None or caution.look == "whole":

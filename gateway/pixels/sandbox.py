@@ -56,11 +56,16 @@ class FrameClaims:
 
     Attributes
     ----------
-    shape: rows, columns and, for colour, samples
-    size: bytes of a sample: 1, 2 or 4
-    signed: whether samples are two's complement
-    bits: bits of a sample that count
-    colour: whether red, green and blue may be transformed before coding (JPEG 2000, HTJ2K)
+    shape
+        rows, columns and, for colour, samples
+    size
+        bytes of a sample: 1, 2 or 4
+    signed
+        whether samples are two's complement
+    bits
+        bits of a sample that count
+    colour
+        whether red, green and blue may be transformed before coding (JPEG 2000, HTJ2K)
     """
 
     shape: tuple[int, ...]
@@ -80,9 +85,12 @@ class _Deadline:
 
     Parameters
     ----------
-    child: the process
-    seconds: of processor time from now on
-    patience: seconds on the clock for each of them
+    child
+        the process
+    seconds
+        of processor time from now on
+    patience
+        seconds on the clock for each of them
     """
 
     def __init__(self, child: subprocess.Popen[bytes], seconds: float, *, patience: float = _PATIENCE) -> None:
@@ -109,7 +117,8 @@ def check_confinement(settings: PixelSettings) -> None:
 
     Raises
     ------
-    ConfigurationError: they cannot be where they must be
+    ConfigurationError
+        they cannot be where they must be
     """
     if settings.confinement == "required" and (why := missing()) is not None:
         raise ConfigurationError(place="pixels.confinement", problem=_refusal(why))
@@ -130,7 +139,8 @@ class Sandbox:
 
     Parameters
     ----------
-    settings: size of a frame, time and memory for one
+    settings
+        size of a frame, time and memory for one
     """
 
     def __init__(self, settings: PixelSettings | None = None) -> None:
@@ -159,15 +169,21 @@ class Sandbox:
 
         Parameters
         ----------
-        codec: how it is coded
-        data: the frame, compressed
-        claims: what the codec is told
-        otherwise: whether another library decodes it than usual; only what ``encode`` writes
+        codec
+            how it is coded
+        data
+            the frame, compressed
+        claims
+            what the codec is told
+        otherwise
+            whether another library decodes it than usual; only what ``encode`` writes
 
         Raises
         ------
-        PixelsUnreadable: the codec refused it, died, took too long or too much, or the frame has another shape
-        DecoderUnavailable: the child cannot be started
+        PixelsUnreadable
+            the codec refused it, died, took too long or too much, or the frame has another shape
+        DecoderUnavailable
+            the child cannot be started
         """
         pixels = math.prod(claims.shape)
         operation = Operation.DECODE_OTHERWISE if otherwise else Operation.DECODE
@@ -182,13 +198,17 @@ class Sandbox:
 
         Parameters
         ----------
-        codec: how
-        frame: samples of the type and shape claimed
-        claims: what the codec is told
+        codec
+            how
+        frame
+            samples of the type and shape claimed
+        claims
+            what the codec is told
 
         Raises
         ------
-        PixelsUnreadable, DecoderUnavailable: as for ``decode``
+        PixelsUnreadable, DecoderUnavailable
+            as for ``decode``
         """
         data = np.ascontiguousarray(frame, f"<{'i' if claims.signed else 'u'}{claims.size}")
         # No lossless coding makes more of noise than twice its size.

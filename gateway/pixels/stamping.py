@@ -41,7 +41,8 @@ def checked(instance: Instance) -> _Elements:
 
     Parameters
     ----------
-    instance: as received
+    instance
+        as received
     """
     return {BURNED_IN_ANNOTATION: (encode.element(BURNED_IN_ANNOTATION, b"CS", b"NO", implicit=instance.implicit),)}
 
@@ -51,7 +52,8 @@ def faceless(instance: Instance) -> _Elements:
 
     Parameters
     ----------
-    instance: as received
+    instance
+        as received
     """
     value = encode.element(RECOGNIZABLE_VISUAL_FEATURES, b"CS", b"NO", implicit=instance.implicit)
     return {RECOGNIZABLE_VISUAL_FEATURES: (value,)}
@@ -79,9 +81,12 @@ def derived(instance: Instance, program: Program, edit: Edit) -> _Elements:
 
     Parameters
     ----------
-    instance: as received
-    program: specialised; an Image Type that it does not keep is left to it
-    edit: what was done
+    instance
+        as received
+    program
+        specialised; an Image Type that it does not keep is left to it
+    edit
+        what was done
 
     Returns
     -------

@@ -48,8 +48,10 @@ class Surplus:
 
     Attributes
     ----------
-    elements: the elements that change, as ``PixelChange`` takes them
-    length: how many bytes go, those of offset tables not counted
+    elements
+        the elements that change, as ``PixelChange`` takes them
+    length
+        how many bytes go, those of offset tables not counted
     """
 
     elements: dict[int, tuple[Segment, ...] | None]
@@ -65,15 +67,21 @@ def drop_surplus(
 
     Parameters
     ----------
-    program: specialised
-    instance: as received
-    outcome: what became of the pixels, which is changed
-    review: what a person decided
-    longest: as for ``surplus_of``
+    program
+        specialised
+    instance
+        as received
+    outcome
+        what became of the pixels, which is changed
+    review
+        what a person decided
+    longest
+        as for ``surplus_of``
 
     Raises
     ------
-    PixelsUnreadable, LimitExceeded: as ``surplus_of``
+    PixelsUnreadable, LimitExceeded
+        as ``surplus_of``
     """
     if outcome.edit or is_video(instance.transfer_syntax):
         return
@@ -97,14 +105,19 @@ def surplus_of(instance: Instance, description: PixelDescription, *, longest: in
 
     Parameters
     ----------
-    instance: as received; the elements returned refer to its file
-    description: of its pixels
-    longest: bytes of a frame in several fragments, which is joined in memory
+    instance
+        as received; the elements returned refer to its file
+    description
+        of its pixels
+    longest
+        bytes of a frame in several fragments, which is joined in memory
 
     Raises
     ------
-    PixelsUnreadable: what belongs to the pixels cannot be told from what does not
-    LimitExceeded: a frame is too long, or there are too many fragments or pieces
+    PixelsUnreadable
+        what belongs to the pixels cannot be told from what does not
+    LimitExceeded
+        a frame is too long, or there are too many fragments or pieces
     """
     if not description.encapsulated:
         return _native(instance, description)

@@ -29,11 +29,16 @@ class Coding:
 
     Attributes
     ----------
-    codec: which decoder; None for frames that are native in their fragments
-    family: what ``codestream`` is to expect
-    begins: the bytes with which every frame begins; empty if there are none
-    lossless: UID of the lossless transfer syntax of the same family that is written here; None without one
-    method: Lossy Image Compression Method (0028,2114) of the family (PS3.3 C.7.6.1.1.5.1); empty if it is never lossy
+    codec
+        which decoder; None for frames that are native in their fragments
+    family
+        what ``codestream`` is to expect
+    begins
+        the bytes with which every frame begins; empty if there are none
+    lossless
+        UID of the lossless transfer syntax of the same family that is written here; None without one
+    method
+        Lossy Image Compression Method (0028,2114) of the family (PS3.3 C.7.6.1.1.5.1); empty if it is never lossy
     """
 
     codec: Codec | None
@@ -111,7 +116,8 @@ def coding_of(uid: str) -> Coding:
 
     Raises
     ------
-    PixelsUnreadable: nothing here decodes them, such as video
+    PixelsUnreadable
+        nothing here decodes them, such as video
     """
     coding = CODINGS.get(uid)
     if coding is None:
@@ -125,7 +131,8 @@ def structure_of(uid: str) -> Coding:
 
     Raises
     ------
-    PixelsUnreadable: nothing here follows them
+    PixelsUnreadable
+        nothing here follows them
     """
     return _FOLLOWED.get(uid) or coding_of(uid)
 
@@ -147,7 +154,8 @@ def encoder_of(uid: str) -> Codec | None:
 
     Raises
     ------
-    PixelsUnwritable: nothing is written in this syntax
+    PixelsUnwritable
+        nothing is written in this syntax
     """
     if uid in _NATIVE:
         return None
@@ -177,12 +185,15 @@ def output_syntax(word: EncodingWord | None, description: PixelDescription) -> s
 
     Parameters
     ----------
-    word: what a profile says; ``same`` is the lossless syntax of the same family; None: nothing
-    description: of the instance as received
+    word
+        what a profile says; ``same`` is the lossless syntax of the same family; None: nothing
+    description
+        of the instance as received
 
     Raises
     ------
-    PixelsUnwritable: the syntax that ``word`` names cannot hold these frames
+    PixelsUnwritable
+        the syntax that ``word`` names cannot hold these frames
     """
     source = description.transfer_syntax
     if source == IMPLICIT_VR_LITTLE_ENDIAN:

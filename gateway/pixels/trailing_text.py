@@ -27,12 +27,15 @@ def check_end(data: Buffer, start: int, stop: int) -> None:
 
     Parameters
     ----------
-    data: the bytes
-    start, stop: where the coded data lies
+    data
+        the bytes
+    start, stop
+        where the coded data lies
 
     Raises
     ------
-    PixelsUnreadable: it ends in text
+    PixelsUnreadable
+        it ends in text
     """
     text = _TEXT.search(bytes(data[max(start, stop - _LOOKED_AT) : stop]))
     if text is not None and len(set(text.group())) >= _DIFFERENT:

@@ -41,11 +41,16 @@ def transcode(
 
     Parameters
     ----------
-    parts: the instance, a Part 10 file in pieces
-    file: path of the new Part 10 file, in a directory that is this call's own; must not exist
-    word: what the destination wants
-    limits: nesting depth and number of elements
-    sandbox: runs the codecs
+    parts
+        the instance, a Part 10 file in pieces
+    file
+        path of the new Part 10 file, in a directory that is this call's own; must not exist
+    word
+        what the destination wants
+    limits
+        nesting depth and number of elements
+    sandbox
+        runs the codecs
 
     Returns
     -------
@@ -53,11 +58,16 @@ def transcode(
 
     Raises
     ------
-    PixelsUnreadable: the pixel data cannot be decoded, such as video
-    PixelsUnwritable: it cannot be encoded, or decodes differently
-    InstanceError: the data set cannot be read
-    SpoolFull, SpoolUnavailable: the disk
-    DecoderUnavailable: the codecs cannot be started
+    PixelsUnreadable
+        the pixel data cannot be decoded, such as video
+    PixelsUnwritable
+        it cannot be encoded, or decodes differently
+    InstanceError
+        the data set cannot be read
+    SpoolFull, SpoolUnavailable
+        the disk
+    DecoderUnavailable
+        the codecs cannot be started
     """
     work = file.parent
     whole = work / "stored.dcm"

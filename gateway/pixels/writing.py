@@ -53,18 +53,27 @@ class FrameWriter:
 
     Parameters
     ----------
-    path: file that takes the frames; must not exist
-    description: of the frames to come: shape, depth, sign, number
-    transfer_syntax: UID in which they are written
-    sandbox: encodes them
-    photometric_interpretation: of the frames to come; by default what a reader gives for ``description``
-    implicit: whether the output is implicit VR, which only native frames can be
-    alone: whether nobody reads the output again: then two libraries decode each frame here
+    path
+        file that takes the frames; must not exist
+    description
+        of the frames to come: shape, depth, sign, number
+    transfer_syntax
+        UID in which they are written
+    sandbox
+        encodes them
+    photometric_interpretation
+        of the frames to come; by default what a reader gives for ``description``
+    implicit
+        whether the output is implicit VR, which only native frames can be
+    alone
+        whether nobody reads the output again: then two libraries decode each frame here
 
     Raises
     ------
-    PixelsUnwritable: the transfer syntax is not written here, or cannot hold such frames
-    SpoolFull, SpoolUnavailable: the file cannot be created
+    PixelsUnwritable
+        the transfer syntax is not written here, or cannot hold such frames
+    SpoolFull, SpoolUnavailable
+        the file cannot be created
     """
 
     def __init__(
@@ -127,15 +136,20 @@ class FrameWriter:
 
         Parameters
         ----------
-        frame: stored values of the shape and type that the description says, single bits as bytes 0 and 1
+        frame
+            stored values of the shape and type that the description says, single bits as bytes 0 and 1
 
         Raises
         ------
-        PixelsUnwritable: it is of another shape or type, one more than described, or what was encoded decodes
+        PixelsUnwritable
+            it is of another shape or type, one more than described, or what was encoded decodes
             differently
-        DecodersDisagree: one decoder gives the frame and the other does not
-        PixelsUnreadable: a codec refused it or broke down
-        SpoolFull, SpoolUnavailable: the disk
+        DecodersDisagree
+            one decoder gives the frame and the other does not
+        PixelsUnreadable
+            a codec refused it or broke down
+        SpoolFull, SpoolUnavailable
+            the disk
         """
         description = self._description
         if frame.shape != description.shape or frame.dtype != np.dtype(description.dtype):
@@ -159,8 +173,10 @@ class FrameWriter:
 
         Raises
         ------
-        PixelsUnwritable: frames are missing, or there are 4 GiB or more of native ones
-        SpoolFull, SpoolUnavailable: the disk
+        PixelsUnwritable
+            frames are missing, or there are 4 GiB or more of native ones
+        SpoolFull, SpoolUnavailable
+            the disk
         """
         if self._element is not None:
             return self._element
@@ -192,8 +208,10 @@ class FrameWriter:
 
         Parameters
         ----------
-        instance: the instance as received
-        frames: its frames
+        instance
+            the instance as received
+        frames
+            its frames
 
         Returns
         -------

@@ -27,10 +27,14 @@ class AcquisitionElement(NamedTuple):
 
     Attributes
     ----------
-    creator: as its maker writes it
-    numeric: what its values have to be
-    meaning: what it holds
-    topic: ``diffusion``, ``scaling``, ``slices`` or ``timing``
+    creator
+        as its maker writes it
+    numeric
+        what its values have to be
+    meaning
+        what it holds
+    topic
+        ``diffusion``, ``scaling``, ``slices`` or ``timing``
     """
 
     creator: str
@@ -67,12 +71,15 @@ def numeric_of(group: int, offset: int, creator: str) -> Numeric:
 
     Parameters
     ----------
-    group, offset: group and last byte of the element number
-    creator: trimmed and in capital letters
+    group, offset
+        group and last byte of the element number
+    creator
+        trimmed and in capital letters
 
     Raises
     ------
-    ValueError: nobody knows that it holds numbers
+    ValueError
+        nobody knows that it holds numbers
     """
     listed = ACQUISITION_PRIVATE.get((group, offset, creator))
     if listed is not None:

@@ -44,10 +44,14 @@ class Reading(NamedTuple):
 
     Attributes
     ----------
-    path: keys and indices from the top of the file to the element
-    name: the element as written
-    target: what it stands for
-    action: what happens to it
+    path
+        keys and indices from the top of the file to the element
+    name
+        the element as written
+    target
+        what it stands for
+    action
+        what happens to it
     """
 
     path: KeyPath
@@ -61,9 +65,12 @@ def read_actions(document: Document[ProfileFile], file: Path, problems: Problems
 
     Parameters
     ----------
-    document: the file's content
-    file: where it was found; look-up tables are beside it
-    problems: gathers what is wrong; such a rule, or such an element of one, is left out
+    document
+        the file's content
+    file
+        where it was found; look-up tables are beside it
+    problems
+        gathers what is wrong; such a rule, or such an element of one, is left out
     """
     reader = _Reader(document, file, problems)
     readings: list[Reading] = []

@@ -53,9 +53,12 @@ class Finding:
 
     Attributes
     ----------
-    text: what is the matter
-    file, line, column: where; an empty file, line 0 and column 0 where it has no place
-    excerpt: the line and a pointer to the place, for errors in a file
+    text
+        what is the matter
+    file, line, column
+        where; an empty file, line 0 and column 0 where it has no place
+    excerpt
+        the line and a pointer to the place, for errors in a file
     """
 
     text: str
@@ -77,10 +80,14 @@ class Report:
 
     Attributes
     ----------
-    errors: why the profile cannot be used; empty if it can
-    warnings: what its author should look at
-    program: the compiled profile, None if there are errors
-    as_layer: it was checked on top of the basic profile, for it is a layer of others
+    errors
+        why the profile cannot be used; empty if it can
+    warnings
+        what its author should look at
+    program
+        the compiled profile, None if there are errors
+    as_layer
+        it was checked on top of the basic profile, for it is a layer of others
     """
 
     errors: tuple[Finding, ...]
@@ -94,13 +101,16 @@ def check_profile(name_or_path: str | Path, *, search: Sequence[Path] = (), laye
 
     Parameters
     ----------
-    name_or_path, search: as for ``load_profile``
-    layer: check what leaves open what happens to elements that no rule names on top of the basic profile, as a layer
+    name_or_path, search
+        as for ``load_profile``
+    layer
+        check what leaves open what happens to elements that no rule names on top of the basic profile, as a layer
         of others. Layers of the gateway, and those that carry out an option, are always checked so.
 
     Raises
     ------
-    ConfigurationError: the installation is incomplete
+    ConfigurationError
+        the installation is incomplete
     """
     try:
         loaded = load_layers(name_or_path, search=search, beneath=_BASIC)

@@ -67,9 +67,12 @@ def takes(
 
     Parameters
     ----------
-    program: the compiled profile
-    modality, sop_class, image_type: the kind
-    values: other elements by keyword
+    program
+        the compiled profile
+    modality, sop_class, image_type
+        the kind
+    values
+        other elements by keyword
     """
     known: dict[str, object] = {
         "Modality": modality,

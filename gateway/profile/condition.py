@@ -84,9 +84,12 @@ class Condition:
 
     Attributes
     ----------
-    text: the condition as written
-    place: where it stands
-    keywords: names that it uses, of attributes and of ``EXTRA_NAMES``; ``Sequence/Attribute`` for what ``items`` lists
+    text
+        the condition as written
+    place
+        where it stands
+    keywords
+        names that it uses, of attributes and of ``EXTRA_NAMES``; ``Sequence/Attribute`` for what ``items`` lists
     """
 
     __slots__ = ("_functions", "_program", "keywords", "place", "text")
@@ -104,13 +107,17 @@ class Condition:
 
         Parameters
         ----------
-        text: the condition, at most 4096 characters
-        place: where it stands, for errors
-        error: class of the errors about the condition itself, with the facts ``place`` and ``problem``
+        text
+            the condition, at most 4096 characters
+        place
+            where it stands, for errors
+        error
+            class of the errors about the condition itself, with the facts ``place`` and ``problem``
 
         Raises
         ------
-        error: the syntax is wrong, a name is no attribute, or a function is not open to rules
+        error
+            the syntax is wrong, a name is no attribute, or a function is not open to rules
         """
         if len(text) > MAXIMUM_LENGTH:
             raise error(place=place, problem=f"the condition is longer than {MAXIMUM_LENGTH} characters")
@@ -162,12 +169,14 @@ class Condition:
 
         Parameters
         ----------
-        values: name -> text, list of texts, int or float; names that are missing or None read as empty text;
+        values
+            name -> text, list of texts, int or float; names that are missing or None read as empty text;
             ``Sequence/Attribute`` -> list of texts, which must be there if the condition lists it
 
         Raises
         ------
-        RuleFailed: the condition cannot be decided for these values, or its result is not true or false
+        RuleFailed
+            the condition cannot be decided for these values, or its result is not true or false
         """
         context: dict[str, Any] = {}
         missing: list[str] = []

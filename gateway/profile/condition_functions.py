@@ -36,9 +36,12 @@ def functions(
 
     Parameters
     ----------
-    context: the names that the condition uses, with their values
-    values: all values that were gathered
-    missing: gets what an instance does not say that a function has asked for, in words without a value
+    context
+        the names that the condition uses, with their values
+    values
+        all values that were gathered
+    missing
+        gets what an instance does not say that a function has asked for, in words without a value
     """
 
     def present(name: str) -> bool:

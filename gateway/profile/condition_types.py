@@ -68,9 +68,12 @@ class Token(NamedTuple):
 
     Attributes
     ----------
-    kind: ``text``, ``number``, ``name`` or ``sign``
-    text: as written
-    start, end: where it stands
+    kind
+        ``text``, ``number``, ``name`` or ``sign``
+    text
+        as written
+    start, end
+        where it stands
     """
 
     kind: str
@@ -117,7 +120,8 @@ def with_uids(condition: str, bound: frozenset[str]) -> str:
 
     Raises
     ------
-    ConditionWrong: a name is compared with what is neither a UID nor the keyword of one
+    ConditionWrong
+        a name is compared with what is neither a UID nor the keyword of one
     """
     words = tokens(condition)
     changed: list[tuple[Token, str]] = []
@@ -169,12 +173,15 @@ def refuse_wrong_types(condition: str, bound: frozenset[str]) -> None:
 
     Parameters
     ----------
-    condition: a condition without errors of syntax
-    bound: names that its macros bind
+    condition
+        a condition without errors of syntax
+    bound
+        names that its macros bind
 
     Raises
     ------
-    ConditionWrong: a name is of another type than what is done with it
+    ConditionWrong
+        a name is of another type than what is done with it
     """
     words = tokens(condition)
     for one in _compared(words, bound):
@@ -200,7 +207,8 @@ def doubts(condition: str, bound: frozenset[str]) -> tuple[str, ...]:
 
     Parameters
     ----------
-    condition, bound: as for ``refuse_wrong_types``
+    condition, bound
+        as for ``refuse_wrong_types``
     """
     words = tokens(condition)
     impossible = [text for one in _compared(words, bound) for text in _never(one)]

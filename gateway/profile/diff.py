@@ -48,10 +48,14 @@ class Difference:
 
     Attributes
     ----------
-    settings: identity, dates, options and the like
-    elements: elements of the standard, in tag order
-    places: patterns, paths, private elements and defaults
-    accept: the rules that decide which instances go on
+    settings
+        identity, dates, options and the like
+    elements
+        elements of the standard, in tag order
+    places
+        patterns, paths, private elements and defaults
+    accept
+        the rules that decide which instances go on
     """
 
     settings: tuple[Change, ...]

@@ -47,13 +47,20 @@ class Draft:
 
     Attributes
     ----------
-    name: of the profile, as a file can have it
-    describes: what it is for, in one line
-    modalities: which images it takes; none for all
-    options: layers besides the basic profile, of ``KEEPABLE``
-    dates: of ``DATES``
-    ids: of ``IDS``
-    prefix: what pseudonyms begin with, capital letters and digits
+    name
+        of the profile, as a file can have it
+    describes
+        what it is for, in one line
+    modalities
+        which images it takes; none for all
+    options
+        layers besides the basic profile, of ``KEEPABLE``
+    dates
+        of ``DATES``
+    ids
+        of ``IDS``
+    prefix
+        what pseudonyms begin with, capital letters and digits
     """
 
     name: str
@@ -176,7 +183,8 @@ def site_files(name: str) -> dict[str, str]:
 
     Parameters
     ----------
-    name: of the site, as a file can have it
+    name
+        of the site, as a file can have it
     """
     layer = (
         f"# What is true of all profiles of this site. Check: gateway profile check --layer {name}-site.yaml\n"

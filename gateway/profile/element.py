@@ -22,9 +22,12 @@ class ElementName:
 
     Attributes
     ----------
-    path: tags of the sequences around it, outermost first; empty at the top level
-    tag: the element; of a private one named by its creator the tag in block 10 (PS3.5 7.8.1)
-    creator: the private creator, empty for elements of the standard
+    path
+        tags of the sequences around it, outermost first; empty at the top level
+    tag
+        the element; of a private one named by its creator the tag in block 10 (PS3.5 7.8.1)
+    creator
+        the private creator, empty for elements of the standard
     """
 
     path: tuple[int, ...]
@@ -52,12 +55,14 @@ def parse_element(text: str) -> ElementName:
 
     Parameters
     ----------
-    text: ``PatientName``; ``(0010,0010)``, ``0010,0010`` or ``00100010``; ``(0019,xx10) SIEMENS MR HEADER``; or
+    text
+        ``PatientName``; ``(0010,0010)``, ``0010,0010`` or ``00100010``; ``(0019,xx10) SIEMENS MR HEADER``; or
         several of these joined by slashes, the last one inside the sequences before it
 
     Raises
     ------
-    ValueError: it names no element; the text says what is wrong and what was probably meant
+    ValueError
+        it names no element; the text says what is wrong and what was probably meant
     """
     # A creator may hold slashes: what follows "(gggg,xxee) " is all of it.
     start = re.search(r"\(?[0-9A-Fa-f]{4}, ?[xX]{2}[0-9A-Fa-f]{2}\)? ", text)

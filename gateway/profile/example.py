@@ -22,9 +22,12 @@ def read_tests(document: Document[ProfileFile], file: Path, problems: Problems) 
 
     Parameters
     ----------
-    document: the file's content
-    file: where it was found
-    problems: gathers what is wrong: a test that names what is no single element, has values of the wrong form, or can
+    document
+        the file's content
+    file
+        where it was found
+    problems
+        gathers what is wrong: a test that names what is no single element, has values of the wrong form, or can
         not fail; such a test is left out
     """
     tests = []

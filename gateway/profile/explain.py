@@ -34,14 +34,22 @@ class Reason:
 
     Attributes
     ----------
-    words: what becomes of the element, as the rest of a sentence
-    verb: the action as the profile writes it
-    when: the condition under which the rule applies, empty if it always does
-    layer: name of the profile that holds the rule
-    clause: clause of the standard that the rule follows
-    place: file and line of the rule
-    because: the rule's reason in the words of its author
-    types: for an action that depends on the attribute's Type: (Type, what it becomes then)
+    words
+        what becomes of the element, as the rest of a sentence
+    verb
+        the action as the profile writes it
+    when
+        the condition under which the rule applies, empty if it always does
+    layer
+        name of the profile that holds the rule
+    clause
+        clause of the standard that the rule follows
+    place
+        file and line of the rule
+    because
+        the rule's reason in the words of its author
+    types
+        for an action that depends on the attribute's Type: (Type, what it becomes then)
     """
 
     words: str
@@ -60,11 +68,16 @@ class Explanation:
 
     Attributes
     ----------
-    element: the element as profiles write it, with its path
-    tag: its tag as the standard writes it
-    vr, title: VR and name of the dictionary; empty where it has none
-    element_type: its Type in the IOD asked for, empty if none was
-    reasons: the rules that may apply, strongest first; the last one applies where no condition before it holds. Of
+    element
+        the element as profiles write it, with its path
+    tag
+        its tag as the standard writes it
+    vr, title
+        VR and name of the dictionary; empty where it has none
+    element_type
+        its Type in the IOD asked for, empty if none was
+    reasons
+        the rules that may apply, strongest first; the last one applies where no condition before it holds. Of
         Pixel Data the pixel rules come first, all of which count that apply
     """
 
@@ -81,13 +94,17 @@ def explain(program: Program, element: ElementName, *, sop_class_uid: str = "") 
 
     Parameters
     ----------
-    program: a program with its conditions
-    element: the element and its place
-    sop_class_uid: if given, actions that depend on the Type are decided for the IOD of this SOP class
+    program
+        a program with its conditions
+    element
+        the element and its place
+    sop_class_uid
+        if given, actions that depend on the Type are decided for the IOD of this SOP class
 
     Raises
     ------
-    ConfigurationError: nothing is known of the SOP class
+    ConfigurationError
+        nothing is known of the SOP class
     """
     if sop_class_uid and not is_known_sop_class(sop_class_uid):
         raise ConfigurationError(

@@ -49,7 +49,8 @@ class Expression:
 
     Attributes
     ----------
-    pattern: as its author wrote it
+    pattern
+        as its author wrote it
     """
 
     pattern: str
@@ -88,7 +89,8 @@ class Expression:
 
         Raises
         ------
-        ExpressionWrong: it names a group that there is not, or holds an escape that means nothing
+        ExpressionWrong
+            it names a group that there is not, or holds an escape that means nothing
         """
         return Template(tuple(self._parts(replacement)))
 
@@ -97,8 +99,10 @@ class Expression:
 
         Parameters
         ----------
-        template: made by this pattern
-        text: of any length; the time grows with it
+        template
+            made by this pattern
+        text
+            of any length; the time grows with it
         """
         # RE2 searches UTF-8: encoded once, and not for every match.
         encoded = text.encode("utf-8", "surrogatepass")

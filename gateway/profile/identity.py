@@ -15,18 +15,25 @@ class Identity:
 
     Attributes
     ----------
-    patient_format: form of the patient pseudonym, which is written to Patient ID and Patient's Name:
+    patient_format
+        form of the patient pseudonym, which is written to Patient ID and Patient's Name:
         ``gateway.profile.pseudonym``; a table needs it for patients that it lacks only
-    kind: ``keyed`` computed from the project's secret; ``table`` looked up; ``sequential`` a number from the ledger
-    table: the table of patients, for ``table``
-    missing: what happens to a patient whom the table lacks: the instance is held, or the pseudonym is computed
-    issuers: ``one``: Patient IDs are of one domain, whether or not an instance names who issued them; ``distinct``:
+    kind
+        ``keyed`` computed from the project's secret; ``table`` looked up; ``sequential`` a number from the ledger
+    table
+        the table of patients, for ``table``
+    missing
+        what happens to a patient whom the table lacks: the instance is held, or the pseudonym is computed
+    issuers
+        ``one``: Patient IDs are of one domain, whether or not an instance names who issued them; ``distinct``:
         the same ID of another issuer is another patient
-    not_ids: values of Patient ID that are nobody's, such as ``UNKNOWN``, compared without case
+    not_ids
+        values of Patient ID that are nobody's, such as ``UNKNOWN``, compared without case
 
     Raises
     ------
-    ValueError: the format is wrong; the text says what is
+    ValueError
+        the format is wrong; the text says what is
     """
 
     patient_format: str = "{base32:16}"
@@ -53,7 +60,8 @@ class Identity:
 
         Raises
         ------
-        ValueError: the digest is not 32 bytes long, or pseudonyms are numbers
+        ValueError
+            the digest is not 32 bytes long, or pseudonyms are numbers
         """
         if self.kind == "sequential":
             raise ValueError("this profile numbers its patients")
@@ -64,7 +72,8 @@ class Identity:
 
         Raises
         ------
-        ValueError: pseudonyms are no numbers, or the number is too large
+        ValueError
+            pseudonyms are no numbers, or the number is too large
         """
         if self.kind != "sequential":
             raise ValueError("this profile does not number its patients")

@@ -53,12 +53,18 @@ class Layer:
 
     Attributes
     ----------
-    document: its content with positions
-    file: where it was found
-    readings: what its rules say, in their order
-    pixels: what its rules for pixel data say, in their order
-    tests: its tests, in their order
-    accepting: the conditions of its decisions on instances
+    document
+        its content with positions
+    file
+        where it was found
+    readings
+        what its rules say, in their order
+    pixels
+        what its rules for pixel data say, in their order
+    tests
+        its tests, in their order
+    accepting
+        the conditions of its decisions on instances
     """
 
     document: Document[ProfileFile]
@@ -92,11 +98,16 @@ class Loaded:
 
     Attributes
     ----------
-    program: the compiled profile
-    layers: its layers in the order in which they apply, the profile itself last
-    resolved: the ranked rules of the layers
-    left_out: layers of ``use-if-installed`` that need what is not installed
-    incomplete: why the profile cannot be used by itself, if another one was put under it
+    program
+        the compiled profile
+    layers
+        its layers in the order in which they apply, the profile itself last
+    resolved
+        the ranked rules of the layers
+    left_out
+        layers of ``use-if-installed`` that need what is not installed
+    incomplete
+        why the profile cannot be used by itself, if another one was put under it
     """
 
     program: Program
@@ -111,7 +122,8 @@ def shipped_profiles() -> Path:
 
     Raises
     ------
-    ConfigurationError: the installation is incomplete
+    ConfigurationError
+        the installation is incomplete
     """
     package = Path(str(files("gateway")))
     for directory in (package / "_profiles", package.parent / "profiles"):
@@ -125,9 +137,11 @@ def load_profile(name_or_path: str | Path, *, search: Sequence[Path] = ()) -> Pr
 
     Parameters
     ----------
-    name_or_path: a file, if a Path or a text that ends in ``.yaml`` or holds a slash; otherwise the name of a profile,
+    name_or_path
+        a file, if a Path or a text that ends in ``.yaml`` or holds a slash; otherwise the name of a profile,
         that of its file without the suffix
-    search: directories with profiles; those of the gateway are always known
+    search
+        directories with profiles; those of the gateway are always known
 
     Returns
     -------
@@ -135,7 +149,8 @@ def load_profile(name_or_path: str | Path, *, search: Sequence[Path] = ()) -> Pr
 
     Raises
     ------
-    ProfileError: a file is missing, wrong, contradicts itself, or asks for what this version does not do
+    ProfileError
+        a file is missing, wrong, contradicts itself, or asks for what this version does not do
     """
     return load_layers(name_or_path, search=search).program
 
@@ -145,13 +160,16 @@ def load_layers(name_or_path: str | Path, *, search: Sequence[Path] = (), beneat
 
     Parameters
     ----------
-    name_or_path, search: as for ``load_profile``
-    beneath: a profile to put under one that is a layer only, that is, which leaves open what happens to elements that
+    name_or_path, search
+        as for ``load_profile``
+    beneath
+        a profile to put under one that is a layer only, that is, which leaves open what happens to elements that
         no rule names
 
     Raises
     ------
-    ProfileError: as for ``load_profile``
+    ProfileError
+        as for ``load_profile``
     """
     try:
         return _load(name_or_path, search, None)

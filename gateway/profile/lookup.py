@@ -33,9 +33,12 @@ class LookupTable:
 
     Attributes
     ----------
-    path: the file as it was found
-    digest: SHA-256 of the rows in lower-case hexadecimal; their order and layout do not change it
-    rows: (value, issuer) -> pseudonym; the issuer is empty where any is meant
+    path
+        the file as it was found
+    digest
+        SHA-256 of the rows in lower-case hexadecimal; their order and layout do not change it
+    rows
+        (value, issuer) -> pseudonym; the issuer is empty where any is meant
     """
 
     path: Path
@@ -52,8 +55,10 @@ class LookupTable:
 
         Parameters
         ----------
-        value: Patient ID or the value of the element
-        issuer: Issuer of Patient ID; a row that names this issuer counts before one that names none
+        value
+            Patient ID or the value of the element
+        issuer
+            Issuer of Patient ID; a row that names this issuer counts before one that names none
         """
         key, of = value.strip(), issuer.strip()
         pseudonym = self.rows.get((key, of))
@@ -65,12 +70,15 @@ def load_table(path: Path, columns: tuple[str, str]) -> LookupTable:
 
     Parameters
     ----------
-    path: a CSV file in UTF-8
-    columns: ``PATIENT_COLUMNS`` or ``VALUE_COLUMNS``
+    path
+        a CSV file in UTF-8
+    columns
+        ``PATIENT_COLUMNS`` or ``VALUE_COLUMNS``
 
     Raises
     ------
-    ValueError: the file cannot be read or is wrong; the text names the line and says what is wrong, without values
+    ValueError
+        the file cannot be read or is wrong; the text names the line and says what is wrong, without values
     """
     records = _records(path)
     header = [name.strip().lower() for name in records[0]] if records else []

@@ -13,10 +13,14 @@ class Origin:
 
     Attributes
     ----------
-    layer: name of the profile that holds the rule
-    clause: clause of the standard that the rule follows, empty if it follows none
-    file: the file as it was found, empty for what the standard itself fixes
-    line: line of the rule in that file, from 1; 0 without a file
+    layer
+        name of the profile that holds the rule
+    clause
+        clause of the standard that the rule follows, empty if it follows none
+    file
+        the file as it was found, empty for what the standard itself fixes
+    line
+        line of the rule in that file, from 1; 0 without a file
     """
 
     layer: str

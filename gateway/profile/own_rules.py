@@ -20,13 +20,20 @@ class Rule:
 
     Attributes
     ----------
-    target: what it is about, as the profile writes it; the condition of an accept rule
-    verb: what it does
-    when: its condition, empty if it has none
-    origin: where it stands
-    action: the action of an attribute rule, None for an accept rule and a pixel rule
-    tag: the element, None for rules about several
-    pixels: the pixel rule, None for others
+    target
+        what it is about, as the profile writes it; the condition of an accept rule
+    verb
+        what it does
+    when
+        its condition, empty if it has none
+    origin
+        where it stands
+    action
+        the action of an attribute rule, None for an accept rule and a pixel rule
+    tag
+        the element, None for rules about several
+    pixels
+        the pixel rule, None for others
     """
 
     target: str

@@ -38,8 +38,10 @@ class Rectangle:
 
     Attributes
     ----------
-    x, y: its first column and row, from 0; a negative number counts from the right or bottom edge, -1 being the last
-    width, height: its size; 0 means up to the right or bottom edge
+    x, y
+        its first column and row, from 0; a negative number counts from the right or bottom edge, -1 being the last
+    width, height
+        its size; 0 means up to the right or bottom edge
     """
 
     x: int
@@ -57,9 +59,12 @@ class _Rule:
 
     Attributes
     ----------
-    condition: the rule applies to instances for which this holds; None for all
-    because: the rule's reason in the words of its author
-    origin: where the rule stands
+    condition
+        the rule applies to instances for which this holds; None for all
+    because
+        the rule's reason in the words of its author
+    origin
+        where the rule stands
     """
 
     condition: Condition | None = None
@@ -101,8 +106,10 @@ class Crop(_Rule):
 
     Attributes
     ----------
-    top, bottom, left, right: the edges, in pixels
-    geometry: ``keep`` blackens, ``change`` makes the image smaller
+    top, bottom, left, right
+        the edges, in pixels
+    geometry
+        ``keep`` blackens, ``change`` makes the image smaller
     """
 
     top: int = 0
@@ -118,12 +125,17 @@ class FindText(_Rule):
 
     Attributes
     ----------
-    blank: which text is blackened: all, what identifies, or nothing, which holds instances with text
-    when_unsure: what happens where the finder is not sure: the instance is held, or the place blackened
-    strict: whether signs that do not read as text, such as a side marker, are blackened too
-    scan: ``every`` instance; all but original series of slices, which are ``sampled``; or only a ``risky`` one, of a
+    blank
+        which text is blackened: all, what identifies, or nothing, which holds instances with text
+    when_unsure
+        what happens where the finder is not sure: the instance is held, or the place blackened
+    strict
+        whether signs that do not read as text, such as a side marker, are blackened too
+    scan
+        ``every`` instance; all but original series of slices, which are ``sampled``; or only a ``risky`` one, of a
         kind that often has text burned in
-    thorough: words of the header are searched for in every place ``where-faint`` text was found, or ``always``
+    thorough
+        words of the header are searched for in every place ``where-faint`` text was found, or ``always``
     """
 
     blank: Literal["all", "identifying", "nothing"] = "all"

@@ -38,9 +38,12 @@ def read_pixels(document: Document[ProfileFile], file: Path, problems: Problems)
 
     Parameters
     ----------
-    document: the file's content
-    file: where it was found
-    problems: gathers what is wrong; such a rule is left out
+    document
+        the file's content
+    file
+        where it was found
+    problems
+        gathers what is wrong; such a rule is left out
     """
     reader, rules = _Reader(document, file), []
     for number, form in enumerate(document.model.pixels):
@@ -95,7 +98,8 @@ def _rule(key: str, form: PixelRuleForm, common: dict[str, Any]) -> PixelRule:
 
     Raises
     ------
-    _Wrong: its numbers make no sense
+    _Wrong
+        its numbers make no sense
     """
     match key:
         case "mask":
@@ -132,7 +136,8 @@ def read_rectangles(
 
     Raises
     ------
-    ProfileError: their numbers make no sense
+    ProfileError
+        their numbers make no sense
     """
     try:
         return tuple(_rectangles(written or ()))

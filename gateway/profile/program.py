@@ -56,13 +56,20 @@ class Action:
 
     Attributes
     ----------
-    verb: the action, perhaps compound: ``gateway.profile.verb.resolve`` decides it by the attribute's Type
-    origin: the rule that it comes from
-    value: for ``replace`` the value to write, valid for the element's VR; it may hold characters outside ASCII
-    because: the rule's reason in the words of its author
-    when: the rule applies to instances for which this holds; None for all
-    options: what the verb needs beyond that
-    rank: position among all rules of the program; of two rules that name an element, the one of higher rank counts
+    verb
+        the action, perhaps compound: ``gateway.profile.verb.resolve`` decides it by the attribute's Type
+    origin
+        the rule that it comes from
+    value
+        for ``replace`` the value to write, valid for the element's VR; it may hold characters outside ASCII
+    because
+        the rule's reason in the words of its author
+    when
+        the rule applies to instances for which this holds; None for all
+    options
+        what the verb needs beyond that
+    rank
+        position among all rules of the program; of two rules that name an element, the one of higher rank counts
     """
 
     verb: Verb
@@ -93,9 +100,12 @@ class PathRule:
 
     Attributes
     ----------
-    path: the sequences from the top level down to the element; ``()`` is the top level itself
-    tag: the element
-    action: what happens to it
+    path
+        the sequences from the top level down to the element; ``()`` is the top level itself
+    tag
+        the element
+    action
+        what happens to it
     """
 
     path: tuple[Step, ...]
@@ -126,11 +136,16 @@ class PrivateRule:
 
     Attributes
     ----------
-    group: odd group
-    offset: the last byte of the element number, 0x00 to 0xFF; None for the whole block of the creator
-    creator: the Private Creator, trimmed, in capital letters as it is compared
-    vr: VR where the rule's author or the private dictionary knows it, otherwise ``UN``
-    action: what happens to it
+    group
+        odd group
+    offset
+        the last byte of the element number, 0x00 to 0xFF; None for the whole block of the creator
+    creator
+        the Private Creator, trimmed, in capital letters as it is compared
+    vr
+        VR where the rule's author or the private dictionary knows it, otherwise ``UN``
+    action
+        what happens to it
     """
 
     group: int
@@ -157,10 +172,14 @@ class AcceptRule:
 
     Attributes
     ----------
-    decision: what happens to them
-    condition: which instances
-    because: the reason, in the words of the author
-    origin: where the rule stands
+    decision
+        what happens to them
+    condition
+        which instances
+    because
+        the reason, in the words of the author
+    origin
+        where the rule stands
     """
 
     decision: Literal["accept", "reject", "hold"]
@@ -205,19 +224,31 @@ class ProfileTest:
 
     Attributes
     ----------
-    name: as written, or ``test N``
-    given: target as written -> value; top-level elements, sequences as tuples of items
-    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as the test gives them
-    expect: target as written -> text, empty for an empty element, None for an absent one; ``{patient}`` stands for the
+    name
+        as written, or ``test N``
+    given
+        target as written -> value; top-level elements, sequences as tuples of items
+    sender
+        ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as the test gives them
+    expect
+        target as written -> text, empty for an empty element, None for an absent one; ``{patient}`` stands for the
         patient's pseudonym
-    never: texts that stand nowhere in the output
-    outcome: what becomes of the instance
-    origin: where the test stands
-    file: a DICOM file to which ``given`` is added; None for an instance of what is given alone
-    image: what its picture is like; None for a black one where the kind of the instance has pixels
-    pictured: whether it has a picture at all
-    black: rectangles that are blackened
-    same: rectangles that stay as they are
+    never
+        texts that stand nowhere in the output
+    outcome
+        what becomes of the instance
+    origin
+        where the test stands
+    file
+        a DICOM file to which ``given`` is added; None for an instance of what is given alone
+    image
+        what its picture is like; None for a black one where the kind of the instance has pixels
+    pictured
+        whether it has a picture at all
+    black
+        rectangles that are blackened
+    same
+        rectangles that stay as they are
     """
 
     name: str
@@ -280,33 +311,58 @@ class Program:
 
     Attributes
     ----------
-    profile, version: name and version of the outermost profile
-    digest: SHA-256 of the resolved content in lower-case hexadecimal; comments and layout do not change it
-    actions: exact tag -> action
-    patterns: actions for repeating groups; the first that matches counts, of those without a condition
-    private: action for private elements (odd groups)
-    unknown: action for elements of even groups that the standard does not know
-    unlisted: action for elements of the standard that no layer mentions
-    codes: profile and options that the layers implement, for (0012,0064)
-    dates: what is done with dates; ``longitudinal`` says it of the output
-    identity: form of the pseudonyms
-    conditions: every condition of a rule, each once; ``truths`` has the same order
-    rules: exact tag -> all candidates, strongest first; the last one has no condition
-    defaults: ``private``, ``unknown``, ``unlisted``, ``safe-private`` -> all candidates, strongest first
-    paths: rules for places, strongest first; in a specialised program each of them overrides the rules for its tag
-    inserts: (tag, action) for elements that are written at the top level whether received or not, by ``insert`` and
+    profile, version
+        name and version of the outermost profile
+    digest
+        SHA-256 of the resolved content in lower-case hexadecimal; comments and layout do not change it
+    actions
+        exact tag -> action
+    patterns
+        actions for repeating groups; the first that matches counts, of those without a condition
+    private
+        action for private elements (odd groups)
+    unknown
+        action for elements of even groups that the standard does not know
+    unlisted
+        action for elements of the standard that no layer mentions
+    codes
+        profile and options that the layers implement, for (0012,0064)
+    dates
+        what is done with dates; ``longitudinal`` says it of the output
+    identity
+        form of the pseudonyms
+    conditions
+        every condition of a rule, each once; ``truths`` has the same order
+    rules
+        exact tag -> all candidates, strongest first; the last one has no condition
+    defaults
+        ``private``, ``unknown``, ``unlisted``, ``safe-private`` -> all candidates, strongest first
+    paths
+        rules for places, strongest first; in a specialised program each of them overrides the rules for its tag
+    inserts
+        (tag, action) for elements that are written at the top level whether received or not, by ``insert`` and
         ``copy``, strongest first; in a specialised program each tag once, overriding all other rules for it there
-    private_elements: rules for private elements by creator, strongest first; in a specialised program each of them
+    private_elements
+        rules for private elements by creator, strongest first; in a specialised program each of them
         overrides ``safe`` and ``private`` as far as it matches
-    safe: the rule that keeps the private elements that the standard or the instance itself calls safe, or None
-    accept: which instances go on; without a match they do
-    pixels: what is done with pixel data
-    shift: range of the date shift, or None if the profile shifts none
-    times: how exact times of day stay, where no rule keeps an element by its name
-    vocabulary: words of the site that ``clean`` keeps, as written
-    when_unsure: what is done where ``clean`` or ``shift-date`` cannot tell: the value goes, or the instance is held
-    tests: the profile's own tests
-    identified: the profile says that its outputs hold direct identifiers; then nothing is claimed of them
+    safe
+        the rule that keeps the private elements that the standard or the instance itself calls safe, or None
+    accept
+        which instances go on; without a match they do
+    pixels
+        what is done with pixel data
+    shift
+        range of the date shift, or None if the profile shifts none
+    times
+        how exact times of day stay, where no rule keeps an element by its name
+    vocabulary
+        words of the site that ``clean`` keeps, as written
+    when_unsure
+        what is done where ``clean`` or ``shift-date`` cannot tell: the value goes, or the instance is held
+    tests
+        the profile's own tests
+    identified
+        the profile says that its outputs hold direct identifiers; then nothing is claimed of them
     """
 
     profile: str
@@ -358,7 +414,8 @@ class Program:
 
         Raises
         ------
-        RuleFailed: a condition cannot be decided
+        RuleFailed
+            a condition cannot be decided
         """
         return tuple(condition.evaluate(values) for condition in self.conditions)
 
@@ -371,7 +428,8 @@ class Program:
 
         Raises
         ------
-        ValueError: there are not as many truths as conditions
+        ValueError
+            there are not as many truths as conditions
         """
         if len(truths) != len(self.conditions):
             raise ValueError(f"{len(self.conditions)} conditions have not {len(truths)} outcomes")

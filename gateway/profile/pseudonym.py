@@ -40,8 +40,10 @@ def keyed(text: str, digest: bytes) -> str:
 
     Parameters
     ----------
-    text: a format that ``check_keyed`` takes
-    digest: 32 bytes, a keyed digest of what is replaced
+    text
+        a format that ``check_keyed`` takes
+    digest
+        32 bytes, a keyed digest of what is replaced
 
     Returns
     -------
@@ -49,7 +51,8 @@ def keyed(text: str, digest: bytes) -> str:
 
     Raises
     ------
-    ValueError: the digest is not 32 bytes long
+    ValueError
+        the digest is not 32 bytes long
     """
     if len(digest) != DIGEST_BYTES:
         raise ValueError(f"a digest of {DIGEST_BYTES} bytes is needed, not of {len(digest)}")
@@ -72,7 +75,8 @@ def sequential(text: str, number: int) -> str:
 
     Raises
     ------
-    ValueError: the number has more digits than the ledger counts
+    ValueError
+        the number has more digits than the ledger counts
     """
     if not 0 <= number < 10**NUMBER_DIGITS:
         raise ValueError(f"the number is negative or has more than {NUMBER_DIGITS} digits")
@@ -88,7 +92,8 @@ def check_keyed(text: str) -> int:
 
     Raises
     ------
-    ValueError: the format is wrong; the text says what is
+    ValueError
+        the format is wrong; the text says what is
     """
     fixed, placeholders = _pieces(text)
     length, bits = len(fixed), 0.0
@@ -116,7 +121,8 @@ def check_sequential(text: str) -> int:
 
     Raises
     ------
-    ValueError: the format is wrong; the text says what is
+    ValueError
+        the format is wrong; the text says what is
     """
     fixed, placeholders = _pieces(text)
     if len(placeholders) != 1 or not _NUMBER.fullmatch(placeholders[0]):

@@ -32,8 +32,10 @@ class LayerRules(NamedTuple):
 
     Attributes
     ----------
-    readings: its rules, in their order
-    option: code of the option of PS3.15 that it implements, or None
+    readings
+        its rules, in their order
+    option
+        code of the option of PS3.15 that it implements, or None
     """
 
     readings: Sequence[Reading]
@@ -54,10 +56,14 @@ class Resolved:
 
     Attributes
     ----------
-    program: a program with everything that comes from rules
-    ranked: every rule with its rank, weakest first; also those that another one overrides
-    disagreements: where options of the standard disagree
-    unlisted: whether a rule says what happens to elements that no rule names
+    program
+        a program with everything that comes from rules
+    ranked
+        every rule with its rank, weakest first; also those that another one overrides
+    disagreements
+        where options of the standard disagree
+    unlisted
+        whether a rule says what happens to elements that no rule names
     """
 
     program: Program
@@ -271,7 +277,8 @@ def _with_essentials(program: Program) -> Program:
 
     Raises
     ------
-    ValueError: the rules take away what the archive finds instances by
+    ValueError
+        the rules take away what the archive finds instances by
     """
     for tag in sorted(KEPT_OR_HASHED):
         for action in (*program.rules.get(tag, ()), program.action(tag), *_conditional(program, tag)):

@@ -49,8 +49,10 @@ def private_vr(group: int, offset: int | None, creator: str) -> str:
 
     Parameters
     ----------
-    group, offset: group and last byte of the element number; no offset means the creator's whole block
-    creator: trimmed and in capital letters
+    group, offset
+        group and last byte of the element number; no offset means the creator's whole block
+    creator
+        trimmed and in capital letters
     """
     if offset is None:
         return "UN"
@@ -65,7 +67,8 @@ def check_action(target: Target, action: Action) -> None:
 
     Raises
     ------
-    ValueError: they cannot; the text says why
+    ValueError
+        they cannot; the text says why
     """
     verb = action.verb
     several = isinstance(target, Default | Mask)

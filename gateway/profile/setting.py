@@ -36,7 +36,8 @@ def read_dates(documents: Sequence[Document[ProfileFile]]) -> tuple[Dates, Shift
 
     Raises
     ------
-    ProfileError: the value is wrong, or contradicts an option that a layer implements
+    ProfileError
+        the value is wrong, or contradicts an option that a layer implements
     """
     dates, shift = _DATES["removed"], None
     option: tuple[str, str] | None = None
@@ -59,7 +60,8 @@ def read_times(layers: Sequence[tuple[Document[ProfileFile], Path]]) -> tuple[Ti
 
     Raises
     ------
-    ProfileError: the value is wrong
+    ProfileError
+        the value is wrong
     """
     times, origin = _TIMES["keep"], Origin("standard", "", "", 0)
     for document, file in layers:
@@ -112,11 +114,13 @@ def read_identity(layers: Sequence[tuple[Document[ProfileFile], Path]]) -> Ident
 
     Parameters
     ----------
-    layers: content and file of each; tables are beside the file
+    layers
+        content and file of each; tables are beside the file
 
     Raises
     ------
-    ProfileError: a format or a table is wrong
+    ProfileError
+        a format or a table is wrong
     """
     identity = Identity()
     for document, file in layers:
@@ -164,7 +168,8 @@ def read_vocabulary(document: Document[ProfileFile], file: Path) -> frozenset[st
 
     Raises
     ------
-    ProfileError: a file cannot be read or is wrong
+    ProfileError
+        a file cannot be read or is wrong
     """
     words: set[str] = set()
     for number, name in enumerate(document.model.vocabulary):

@@ -27,13 +27,17 @@ def situation(
 
     Parameters
     ----------
-    instance: the instance as received
-    keywords: the names that the conditions use: ``Program.keywords``
-    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+    instance
+        the instance as received
+    keywords
+        the names that the conditions use: ``Program.keywords``
+    sender
+        ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
 
     Raises
     ------
-    RuleFailed: an element has a VR without comparable values, or its value does not fit its VR
+    RuleFailed
+        an element has a VR without comparable values, or its value does not fit its VR
     """
     names = frozenset(keywords)
     values: dict[str, object] = dict(values_by_keyword(instance, names))
@@ -47,13 +51,17 @@ def decided(program: Program, instance: Instance, sender: Mapping[str, str] | No
 
     Parameters
     ----------
-    program: the compiled profile
-    instance: the instance as received
-    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+    program
+        the compiled profile
+    instance
+        the instance as received
+    sender
+        ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
 
     Raises
     ------
-    RuleFailed: a condition cannot be decided
+    RuleFailed
+        a condition cannot be decided
     """
     if not program.conditions:
         return ()

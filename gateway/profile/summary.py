@@ -31,18 +31,29 @@ class Summary:
 
     Attributes
     ----------
-    profile, version, describes, digest: as the program and its author give them
-    layers: the layers in the order in which they apply, the profile itself last
-    codes: profile and options of PS3.15 that the output claims
-    patient, dates, times: in words
-    when_unsure: ``remove`` or ``hold``
-    vocabulary: number of words that ``clean`` keeps for the site
-    tests: number of tests
-    accept: (condition, what becomes of the instance, reason)
-    verbs: (action, what it does, number of elements of the standard with a rule of their own that get it at the top
+    profile, version, describes, digest
+        as the program and its author give them
+    layers
+        the layers in the order in which they apply, the profile itself last
+    codes
+        profile and options of PS3.15 that the output claims
+    patient, dates, times
+        in words
+    when_unsure
+        ``remove`` or ``hold``
+    vocabulary
+        number of words that ``clean`` keeps for the site
+    tests
+        number of tests
+    accept
+        (condition, what becomes of the instance, reason)
+    verbs
+        (action, what it does, number of elements of the standard with a rule of their own that get it at the top
         level where no condition holds)
-    pixels: (what becomes of pixel data, condition, layer, reason)
-    rules: the profile's own rules: (target, line, what becomes of it, condition, reason)
+    pixels
+        (what becomes of pixel data, condition, layer, reason)
+    rules
+        the profile's own rules: (target, line, what becomes of it, condition, reason)
     """
 
     profile: str

@@ -42,11 +42,16 @@ class Row:
 
     Attributes
     ----------
-    mask, value: the row is about every tag with ``tag & mask == value``
-    name, keyword: as in PS3.6
-    retired: whether the attribute is retired
-    in_standard_iod: whether a composite IOD of the standard uses it
-    codes: column -> action code, without the empty cells
+    mask, value
+        the row is about every tag with ``tag & mask == value``
+    name, keyword
+        as in PS3.6
+    retired
+        whether the attribute is retired
+    in_standard_iod
+        whether a composite IOD of the standard uses it
+    codes
+        column -> action code, without the empty cells
     """
 
     mask: int

@@ -91,13 +91,15 @@ def parse_target(name: str) -> Target:
 
     Parameters
     ----------
-    name: a keyword (``PatientName``), a tag (``(0010,0010)``), a pattern (``(60xx,3000)``), a VR (``VR:PN``), a private
+    name
+        a keyword (``PatientName``), a tag (``(0010,0010)``), a pattern (``(60xx,3000)``), a VR (``VR:PN``), a private
         element with its creator (``(0019,xx10) SIEMENS MR HEADER``), a path (``RequestAttributesSequence/StudyDate``,
         ``*/StudyDate``, ``**/StudyDate``, ``/StudyDate``) or a default (``private``)
 
     Raises
     ------
-    ValueError: it is none of these, or a form that rules do not have; the text says what is wrong
+    ValueError
+        it is none of these, or a form that rules do not have; the text says what is wrong
     """
     if name in tuple(Default):
         return Default(name)

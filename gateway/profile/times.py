@@ -40,8 +40,10 @@ def own_names(ranked: Iterable[tuple[Target, Action]], options: frozenset[str]) 
 
     Parameters
     ----------
-    ranked: all rules
-    options: names of the layers that carry out the profile or an option of PS3.15, whose rules are not a site's own
+    ranked
+        all rules
+    options
+        names of the layers that carry out the profile or an option of PS3.15, whose rules are not a site's own
     """
     return frozenset(
         action.rank
@@ -63,9 +65,12 @@ def coarsened(program: Program, own: frozenset[int], origin: Origin) -> Program:
 
     Parameters
     ----------
-    program: resolved
-    own: ranks of the rules that stay above it: ``own_names``
-    origin: where the profile says it
+    program
+        resolved
+    own
+        ranks of the rules that stay above it: ``own_names``
+    origin
+        where the profile says it
     """
     times = program.times
     if times == "keep":
@@ -139,9 +144,12 @@ def claimed(codes: tuple[Code, ...], modified: Code, times: Times) -> tuple[Code
 
     Parameters
     ----------
-    codes: of the layers
-    modified: the code of modified dates
-    times: what is done with times of day
+    codes
+        of the layers
+    modified
+        the code of modified dates
+    times
+        what is done with times of day
     """
     if times == "keep":
         return codes

@@ -29,9 +29,12 @@ class Group(NamedTuple):
 
     Attributes
     ----------
-    kind: what they hold
-    verb: what the layer does to them
-    because: the reason
+    kind
+        what they hold
+    verb
+        what the layer does to them
+    because
+        the reason
     """
 
     kind: Kind

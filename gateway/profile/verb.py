@@ -54,16 +54,25 @@ class Description:
 
     Attributes
     ----------
-    words: what becomes of an element, as the rest of a sentence that begins with it
-    example: a rule with the verb, as it stands in ``attributes``
-    takes: what stands behind the verb: names of ``elements``; ``values`` by element; ``lists``, a mapping of values by
+    words
+        what becomes of an element, as the rest of a sentence that begins with it
+    example
+        a rule with the verb, as it stands in ``attributes``
+    takes
+        what stands behind the verb: names of ``elements``; ``values`` by element; ``lists``, a mapping of values by
         element; or ``forms`` of its own by element (``gateway.profile.language``)
-    keys: keys of a rule that belong to the verb alone
-    any_vr: whether it says all about an element whatever its VR
-    vrs: the VRs that it works on; None if the VR does not matter or its options decide
-    works: what it does to them, as the beginning of a sentence; empty for a verb that writes a text
-    writes: whether by it a profile's author says what a value is
-    choices: of a compound verb, what it becomes for Type 3 or an attribute that the IOD does not have, for Type 2 and
+    keys
+        keys of a rule that belong to the verb alone
+    any_vr
+        whether it says all about an element whatever its VR
+    vrs
+        the VRs that it works on; None if the VR does not matter or its options decide
+    works
+        what it does to them, as the beginning of a sentence; empty for a verb that writes a text
+    writes
+        whether by it a profile's author says what a value is
+    choices
+        of a compound verb, what it becomes for Type 3 or an attribute that the IOD does not have, for Type 2 and
         for Type 1
     """
 
@@ -215,12 +224,15 @@ def resolve(verb: Verb, element_type: str | None, *, lists_references: bool = Fa
 
     Parameters
     ----------
-    verb: any verb; a simple one is returned as it is
-    element_type: ``1``, ``1C``, ``2``, ``2C`` or ``3`` as ``gateway.dicom.iod.element_type`` gives it. 1C and 2C count
+    verb
+        any verb; a simple one is returned as it is
+    element_type
+        ``1``, ``1C``, ``2``, ``2C`` or ``3`` as ``gateway.dicom.iod.element_type`` gives it. 1C and 2C count
         as 1 and 2: the rule runs because the attribute is present, so its condition was met. None means that the IOD
         is not known; then the choice that is valid for every Type is taken, which never leaves the original value.
 
-    lists_references: whether the instance has a Common Instance Reference Module, which needs the references it lists:
+    lists_references
+        whether the instance has a Common Instance Reference Module, which needs the references it lists:
         ``gateway.dicom.iod.lists_references``
 
     Returns
@@ -230,7 +242,8 @@ def resolve(verb: Verb, element_type: str | None, *, lists_references: bool = Fa
 
     Raises
     ------
-    ValueError: ``element_type`` is not a Type of the standard
+    ValueError
+        ``element_type`` is not a Type of the standard
     """
     if lists_references and verb is Verb.REMOVE_OR_EMPTY_OR_HASH_UID:
         return Verb.HASH_UID

@@ -24,7 +24,8 @@ class Truncation:
 
     Attributes
     ----------
-    to: ``year`` (20260000 is no date: the engine writes the first of January) or ``month``
+    to
+        ``year`` (20260000 is no date: the engine writes the first of January) or ``month``
     """
 
     to: Literal["year", "month"]
@@ -36,7 +37,8 @@ class TimeOfDay:
 
     Attributes
     ----------
-    to: ``hour``, or ``remove``: only the date is left
+    to
+        ``hour``, or ``remove``: only the date is left
     """
 
     to: Literal["hour", "remove"]
@@ -53,7 +55,8 @@ class RetainedUid:
 
     Attributes
     ----------
-    dates: whether a UID that holds a date stays: the profile leaves dates as they are
+    dates
+        whether a UID that holds a date stays: the profile leaves dates as they are
     """
 
     dates: bool
@@ -65,11 +68,15 @@ class Pseudonym:
 
     Attributes
     ----------
-    kind: ``keyed`` computed from the project's secret, the element and the value; ``table`` looked up; ``sequential``
+    kind
+        ``keyed`` computed from the project's secret, the element and the value; ``table`` looked up; ``sequential``
         a number that the ledger gives, the same for the same element and value
-    format: form of a keyed or sequential pseudonym: ``gateway.profile.pseudonym``; empty for a table
-    table: the look-up table, for ``table``
-    missing: what happens to a value that the table lacks
+    format
+        form of a keyed or sequential pseudonym: ``gateway.profile.pseudonym``; empty for a table
+    table
+        the look-up table, for ``table``
+    missing
+        what happens to a value that the table lacks
     """
 
     kind: Literal["keyed", "table", "sequential"]
@@ -84,8 +91,10 @@ class Mapping_:  # noqa: N801 - Mapping is the name of the abstract class
 
     Attributes
     ----------
-    pairs: (original, replacement), each original once
-    otherwise: what happens to other values
+    pairs
+        (original, replacement), each original once
+    otherwise
+        what happens to other values
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -102,8 +111,10 @@ class Bins:
 
     Attributes
     ----------
-    years: width of a bin in years, at least 1
-    top: ages of this many years and more become this age; None for no limit
+    years
+        width of a bin in years, at least 1
+    top
+        ages of this many years and more become this age; None for no limit
     """
 
     years: int
@@ -130,9 +141,12 @@ class Substitution:
 
     Attributes
     ----------
-    expression: searched for in each value
-    replacement: what takes the place of a match; ``\1`` and ``\g<name>`` stand for groups
-    otherwise: what happens to a value in which nothing matches
+    expression
+        searched for in each value
+    replacement
+        what takes the place of a match; ``\1`` and ``\g<name>`` stand for groups
+    otherwise
+        what happens to a value in which nothing matches
     """
 
     expression: Expression
@@ -155,10 +169,14 @@ class Numeric:
 
     Attributes
     ----------
-    vrs: the VRs that it may have, the one that it should have first
-    vm: how many values, as the standard writes it
-    low, high: the range of each value; None for no limit
-    form: regular expression for the whole text of what makers write as text; empty for none
+    vrs
+        the VRs that it may have, the one that it should have first
+    vm
+        how many values, as the standard writes it
+    low, high
+        the range of each value; None for no limit
+    form
+        regular expression for the whole text of what makers write as text; empty for none
     """
 
     vrs: tuple[str, ...]

@@ -25,9 +25,12 @@ class CertificateRule:
 
     Attributes
     ----------
-    subjects: distinguished names in the form of ``gateway.association.tls.normal_subject``
-    names: subject alternative names in the form of ``gateway.association.tls.normal_name``
-    fingerprints: SHA-256, 64 lower-case hexadecimal digits
+    subjects
+        distinguished names in the form of ``gateway.association.tls.normal_subject``
+    names
+        subject alternative names in the form of ``gateway.association.tls.normal_name``
+    fingerprints
+        SHA-256, 64 lower-case hexadecimal digits
     """
 
     subjects: frozenset[str] = frozenset()
@@ -50,16 +53,23 @@ class Source:
 
     Attributes
     ----------
-    name: at most 64 bytes of UTF-8
-    calling_ae: its own AE titles
-    called_ae: the titles by which it may call the gateway
-    addresses: networks that it connects from
-    certificate: what the certificate that it shows must say; None asks for none
-    max_associations: at the same time; None for no limit of its own
+    name
+        at most 64 bytes of UTF-8
+    calling_ae
+        its own AE titles
+    called_ae
+        the titles by which it may call the gateway
+    addresses
+        networks that it connects from
+    certificate
+        what the certificate that it shows must say; None asks for none
+    max_associations
+        at the same time; None for no limit of its own
 
     Raises
     ------
-    ConfigurationError: the name is empty or too long
+    ConfigurationError
+        the name is empty or too long
     """
 
     name: str
@@ -84,7 +94,8 @@ class AccessRules:
 
     Parameters
     ----------
-    sources: tried in order; if there are none, everybody is ``ANY_SOURCE``
+    sources
+        tried in order; if there are none, everybody is ``ANY_SOURCE``
     """
 
     def __init__(self, sources: Sequence[Source] = ()) -> None:
@@ -104,10 +115,14 @@ class AccessRules:
 
         Parameters
         ----------
-        calling_ae: calling AE title without its padding
-        called_ae: called AE title without its padding
-        address: IP address of the peer
-        certificate: verified certificate of the peer, if it has shown one
+        calling_ae
+            calling AE title without its padding
+        called_ae
+            called AE title without its padding
+        address
+            IP address of the peer
+        certificate
+            verified certificate of the peer, if it has shown one
         """
         peer = _parsed(address)
         if peer is None:

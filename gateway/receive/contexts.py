@@ -31,8 +31,10 @@ def is_storage(uid: str, *, accept_unknown: bool) -> bool:
 
     Parameters
     ----------
-    uid: abstract syntax or SOP class
-    accept_unknown: take private classes, and standard ones of editions later than the gateway's
+    uid
+        abstract syntax or SOP class
+    accept_unknown
+        take private classes, and standard ones of editions later than the gateway's
     """
     if uid in STORAGE_SOP_CLASSES:
         return True
@@ -52,8 +54,10 @@ def negotiate(proposed: tuple[ProposedContext, ...], *, accept_unknown: bool) ->
 
     Parameters
     ----------
-    proposed: the presentation contexts of the A-ASSOCIATE-RQ
-    accept_unknown: also take unknown and private abstract and transfer syntaxes
+    proposed
+        the presentation contexts of the A-ASSOCIATE-RQ
+    accept_unknown
+        also take unknown and private abstract and transfer syntaxes
     """
     return tuple(_answer(context, accept_unknown=accept_unknown) for context in proposed)
 

@@ -39,15 +39,21 @@ def check_head(
 
     Parameters
     ----------
-    head: the first bytes as sent
-    whole: whether that is the whole data set
-    syntax: its transfer syntax; None for one that the gateway does not know, of which nothing can be said
-    sop_class_uid: Affected SOP Class UID of the command, without padding
-    sop_instance_uid: Affected SOP Instance UID of the command, without padding
+    head
+        the first bytes as sent
+    whole
+        whether that is the whole data set
+    syntax
+        its transfer syntax; None for one that the gateway does not know, of which nothing can be said
+    sop_class_uid
+        Affected SOP Class UID of the command, without padding
+    sop_instance_uid
+        Affected SOP Instance UID of the command, without padding
 
     Raises
     ------
-    InstanceUnusable: 0xC000, the bytes are no data set in this transfer syntax; 0xA900, it is another instance
+    InstanceUnusable
+        0xC000, the bytes are no data set in this transfer syntax; 0xA900, it is another instance
     """
     if not head:
         raise _cannot_understand("the data set is empty")

@@ -35,17 +35,27 @@ class ReceiverSettings:
 
     Attributes
     ----------
-    ae_title: title that the gateway goes by; which titles it answers to is the sources' business
-    host: address to listen on
-    port: of DICOM without TLS, 0 for a free one, None for none
-    tls_port: of DICOM over TLS, 0 for a free one
-    tls: of DICOM over TLS; None for none
-    capacity: how many connections and associations there may be; what is reserved is so for sources that are
+    ae_title
+        title that the gateway goes by; which titles it answers to is the sources' business
+    host
+        address to listen on
+    port
+        of DICOM without TLS, 0 for a free one, None for none
+    tls_port
+        of DICOM over TLS, 0 for a free one
+    tls
+        of DICOM over TLS; None for none
+    capacity
+        how many connections and associations there may be; what is reserved is so for sources that are
         told by address or certificate
-    max_instance_bytes: longest data set
-    request_seconds: how long a peer may take for the TLS handshake and its whole request for an association
-    transfer: what it may take from then on
-    accept_unknown: take unknown and private SOP classes and transfer syntaxes
+    max_instance_bytes
+        longest data set
+    request_seconds
+        how long a peer may take for the TLS handshake and its whole request for an association
+    transfer
+        what it may take from then on
+    accept_unknown
+        take unknown and private SOP classes and transfer syntaxes
     """
 
     ae_title: str = "GATEWAY"
@@ -96,12 +106,18 @@ class Receiver:
 
     Parameters
     ----------
-    settings: how to listen
-    spool: where instances go
-    record: takes what is on stable storage into the ledger's care, or raises; called from many threads
-    observer: counts; nobody by default
-    sources: who may send; everybody if there are none
-    known_by: makes the tokens by which an instance is found again, see ``StoreService``; None for none
+    settings
+        how to listen
+    spool
+        where instances go
+    record
+        takes what is on stable storage into the ledger's care, or raises; called from many threads
+    observer
+        counts; nobody by default
+    sources
+        who may send; everybody if there are none
+    known_by
+        makes the tokens by which an instance is found again, see ``StoreService``; None for none
     """
 
     def __init__(
@@ -160,7 +176,8 @@ class Receiver:
 
         Raises
         ------
-        ConfigurationError: the address cannot be listened on, or the AE title is not valid
+        ConfigurationError
+            the address cannot be listened on, or the AE title is not valid
         """
         settings = self._settings
         if not _AE_TITLE.fullmatch(settings.ae_title):

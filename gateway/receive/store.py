@@ -37,12 +37,18 @@ class StoreService:
 
     Attributes
     ----------
-    spool: where instances go
-    record: takes what is on stable storage into the ledger's care, or raises
-    observer: counts
-    max_instance_bytes: longest data set
-    accept_unknown: take SOP classes that the gateway does not know
-    known_by: makes the tokens by which an instance is found again, of its record and the first bytes of its data
+    spool
+        where instances go
+    record
+        takes what is on stable storage into the ledger's care, or raises
+    observer
+        counts
+    max_instance_bytes
+        longest data set
+    accept_unknown
+        take SOP classes that the gateway does not know
+    known_by
+        makes the tokens by which an instance is found again, of its record and the first bytes of its data
         set; None for none
     """
 
@@ -59,8 +65,10 @@ class Reception:
 
     Parameters
     ----------
-    service: shared by all
-    caller: who sends
+    service
+        shared by all
+    caller
+        who sends
     """
 
     def __init__(self, service: StoreService, caller: Caller) -> None:
@@ -103,10 +111,14 @@ class Store:
 
     Parameters
     ----------
-    service: shared by all
-    caller: who sends
-    context: presentation context of the command
-    command: the C-STORE-RQ
+    service
+        shared by all
+    caller
+        who sends
+    context
+        presentation context of the command
+    command
+        the C-STORE-RQ
     """
 
     def __init__(self, service: StoreService, *, caller: Caller, context: AcceptedContext, command: Command) -> None:

@@ -24,7 +24,8 @@ def require_passing(program: Program) -> Program:
 
     Raises
     ------
-    ProfileError: a rule looks for text and the parts for it are not installed; or a test fails, of which the first is
+    ProfileError
+        a rule looks for text and the parts for it are not installed; or a test fails, of which the first is
         named; its values are not told
     """
     missing = ocr.missing() if program.pixels.needs_text_finder else None

@@ -41,9 +41,12 @@ class ChangedSample:
 
     Attributes
     ----------
-    title: what the sample is
-    before, after: what becomes of the instance: ``accepted``, ``rejected`` or ``held``, with the reason
-    elements: elements whose output differs, if both accept it
+    title
+        what the sample is
+    before, after
+        what becomes of the instance: ``accepted``, ``rejected`` or ``held``, with the reason
+    elements
+        elements whose output differs, if both accept it
     """
 
     title: str

@@ -18,9 +18,12 @@ class Table:
 
     Attributes
     ----------
-    head: heads of the columns
-    rows: cells, as many in each row as there are columns; a column that is empty in all rows is not shown
-    code: heads of the columns whose cells are written as in a profile
+    head
+        heads of the columns
+    rows
+        cells, as many in each row as there are columns; a column that is empty in all rows is not shown
+    code
+        heads of the columns whose cells are written as in a profile
     """
 
     head: tuple[str, ...]
@@ -51,9 +54,12 @@ class Document:
 
     Attributes
     ----------
-    title: heading of the whole
-    subtitle: one line below it
-    language: RFC 5646 tag of the text
+    title
+        heading of the whole
+    subtitle
+        one line below it
+    language
+        RFC 5646 tag of the text
     """
 
     title: str

@@ -43,11 +43,16 @@ class DryRunResult:
 
     Attributes
     ----------
-    state: ``accepted`` means de-identified and verified
-    reason: why it is rejected or held; never a value of the instance
-    rule: where the accept rule stands that decided, if one did
-    output: the verified output, whose segments need the instance and the dry run open; None unless accepted
-    trace: what happened to each element, as far as the engine came
+    state
+        ``accepted`` means de-identified and verified
+    reason
+        why it is rejected or held; never a value of the instance
+    rule
+        where the accept rule stands that decided, if one did
+    output
+        the verified output, whose segments need the instance and the dry run open; None unless accepted
+    trace
+        what happened to each element, as far as the engine came
     """
 
     state: Literal["accepted", "rejected", "held"]
@@ -67,8 +72,10 @@ class DryRun:
 
     Parameters
     ----------
-    program: the compiled profile
-    key: what pseudonyms are computed with
+    program
+        the compiled profile
+    key
+        what pseudonyms are computed with
     """
 
     def __init__(self, program: Program, key: ProjectKey) -> None:
@@ -88,8 +95,10 @@ class DryRun:
 
         Parameters
         ----------
-        instance: the instance as received
-        sender: ``source``, ``calling_ae``, ``called_ae``, ``route`` for conditions; those missing are empty
+        instance
+            the instance as received
+        sender
+            ``source``, ``calling_ae``, ``called_ae``, ``route`` for conditions; those missing are empty
         """
         trace, rule = Trace(), None
         try:

@@ -86,8 +86,10 @@ def write_instance(path: Path, test: ProfileTest) -> bool:
 
     Parameters
     ----------
-    path: file to write
-    test: its ``given`` has for the name of an element (keyword, tag, private element with its creator, path into
+    path
+        file to write
+    test
+        its ``given`` has for the name of an element (keyword, tag, private element with its creator, path into
         sequences) its value: text or a number; a list for several values; a list of mappings for the items of a
         sequence. An instance made of that alone is explicit VR little endian.
 
@@ -97,7 +99,8 @@ def write_instance(path: Path, test: ProfileTest) -> bool:
 
     Raises
     ------
-    ValueError: a name is no element, a value does not suit its element, or the file cannot be read; the text says which
+    ValueError
+        a name is no element, a value does not suit its element, or the file cannot be read; the text says which
     """
     dataset = _begun() if test.file is None else _read(test.file)
     _fill(dataset, test.given)

@@ -25,9 +25,12 @@ def picture_problems(test: ProfileTest, outcome: DryRunResult, path: Path) -> It
 
     Parameters
     ----------
-    test: the test
-    outcome: what became of its instance, which must still be open
-    path: the file of the instance
+    test
+        the test
+    outcome
+        what became of its instance, which must still be open
+    path
+        the file of the instance
     """
     if outcome.output is None or not (test.black or test.same):
         return

@@ -32,13 +32,20 @@ class Row:
 
     Attributes
     ----------
-    element: keyword or tag, with the sequences around it
-    tag: the tag as the standard writes it
-    before: the value received; None for an element that the gateway writes
-    after: the value of the output; None where it is removed
-    changed: whether the output differs from what was received
-    words: what was done
-    verb, layer, clause, place, when, because: the rule that did it
+    element
+        keyword or tag, with the sequences around it
+    tag
+        the tag as the standard writes it
+    before
+        the value received; None for an element that the gateway writes
+    after
+        the value of the output; None where it is removed
+    changed
+        whether the output differs from what was received
+    words
+        what was done
+    verb, layer, clause, place, when, because
+        the rule that did it
     """
 
     element: str
@@ -61,9 +68,12 @@ class Preview:
 
     Attributes
     ----------
-    state, reason: whether it would go on, and if not, why
-    rows: its elements in order, as far as the engine came
-    place: where the rule of accept stands that decided, empty if none did
+    state, reason
+        whether it would go on, and if not, why
+    rows
+        its elements in order, as far as the engine came
+    place
+        where the rule of accept stands that decided, empty if none did
     """
 
     state: Literal["accepted", "rejected", "held"]
@@ -79,15 +89,21 @@ def preview(
 
     Parameters
     ----------
-    program: the compiled profile
-    path: a DICOM file
-    key: what pseudonyms are computed with
-    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as conditions shall see them
+    program
+        the compiled profile
+    path
+        a DICOM file
+    key
+        what pseudonyms are computed with
+    sender
+        ``source``, ``calling_ae``, ``called_ae`` and ``route`` as conditions shall see them
 
     Raises
     ------
-    InstanceError: the file is no instance that can be opened
-    SpoolUnavailable: it cannot be read
+    InstanceError
+        the file is no instance that can be opened
+    SpoolUnavailable
+        it cannot be read
     """
     # A re-encoded copy is as well protected as the file beside which it stands for the moment (promise P9).
     with opening(path.parent).open(path) as instance, DryRun(program, key) as dry_run:

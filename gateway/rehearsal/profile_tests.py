@@ -30,10 +30,14 @@ class Verdict:
 
     Attributes
     ----------
-    test: the test
-    outcome: what became of its instance
-    reason: why it was held or rejected
-    problems: how that differs from what the test expects, with the values; empty if it passed
+    test
+        the test
+    outcome
+        what became of its instance
+    reason
+        why it was held or rejected
+    problems
+        how that differs from what the test expects, with the values; empty if it passed
     """
 
     test: ProfileTest
@@ -53,9 +57,12 @@ class Trial:
 
     Attributes
     ----------
-    verdicts: one per test, in order
-    rules: the rules of the profile itself, without those of its layers
-    unused: those that applied in no test
+    verdicts
+        one per test, in order
+    rules
+        the rules of the profile itself, without those of its layers
+    unused
+        those that applied in no test
     """
 
     verdicts: tuple[Verdict, ...]

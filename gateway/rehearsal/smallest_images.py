@@ -41,9 +41,12 @@ class Smallest:
 
     Attributes
     ----------
-    kind: the modality, which names the kind
-    form: ``bare`` or ``full``
-    dataset: with its file meta information
+    kind
+        the modality, which names the kind
+    form
+        ``bare`` or ``full``
+    dataset
+        with its file meta information
     """
 
     kind: str

@@ -63,11 +63,13 @@ def check_by_trial(name_or_path: str | Path, *, search: Sequence[Path] = (), lay
 
     Parameters
     ----------
-    name_or_path, search, layer: as for ``check_profile``
+    name_or_path, search, layer
+        as for ``check_profile``
 
     Raises
     ------
-    ConfigurationError: the installation is incomplete
+    ConfigurationError
+        the installation is incomplete
     """
     report = check_profile(name_or_path, search=search, layer=layer)
     if report.program is None:

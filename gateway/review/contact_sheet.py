@@ -33,13 +33,17 @@ def contact_sheets(
 
     Parameters
     ----------
-    table: of the gateway
-    held: the instances
-    edge: width and height of a field, in pixels
+    table
+        of the gateway
+    held
+        the instances
+    edge
+        width and height of a field, in pixels
 
     Raises
     ------
-    SpoolUnavailable, DecoderUnavailable: it may work later
+    SpoolUnavailable, DecoderUnavailable
+        it may work later
     """
     per_sheet = _ACROSS * _DOWN
     for start in range(0, len(held), per_sheet):

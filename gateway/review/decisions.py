@@ -46,16 +46,26 @@ class Selection:
 
     Attributes
     ----------
-    numbers: these
-    like: those of the same project, maker, model, rows and columns as this held instance
-    series: those of the series of this held instance
-    study: those of a study: the number of a held instance, or the Study Instance UID as the source has it
-    project, code: those of this project, or held with this code
-    device: those whose maker and model have this in them, whatever the case
-    size: those of this size, columns x rows, such as ``640x480``
-    sop_class: those of this SOP class, by its UID or a part of its name that no other has
-    since: those held at this moment or later
-    everything: all, if nothing else is given
+    numbers
+        these
+    like
+        those of the same project, maker, model, rows and columns as this held instance
+    series
+        those of the series of this held instance
+    study
+        those of a study: the number of a held instance, or the Study Instance UID as the source has it
+    project, code
+        those of this project, or held with this code
+    device
+        those whose maker and model have this in them, whatever the case
+    size
+        those of this size, columns x rows, such as ``640x480``
+    sop_class
+        those of this SOP class, by its UID or a part of its name that no other has
+    since
+        those held at this moment or later
+    everything
+        all, if nothing else is given
     """
 
     numbers: tuple[int, ...] = ()
@@ -81,8 +91,10 @@ class Released:
 
     Attributes
     ----------
-    text, features: released as to text, as to faces
-    retried: held for another reason than their pixels: only tried again
+    text, features
+        released as to text, as to faces
+    retried
+        held for another reason than their pixels: only tried again
     """
 
     text: tuple[int, ...]
@@ -95,8 +107,10 @@ def which(ledger: Ledger, settings: Settings, selection: Selection) -> HeldFilte
 
     Raises
     ------
-    ConfigurationError: something in it does not exist, or is not held
-    LedgerUnavailable: the ledger cannot be read
+    ConfigurationError
+        something in it does not exist, or is not held
+    LedgerUnavailable
+        the ledger cannot be read
     """
     rows = columns = maker = model = None
     project = selection.project
@@ -135,8 +149,10 @@ def choose(ledger: Ledger, settings: Settings, selection: Selection) -> list[Hel
 
     Raises
     ------
-    ConfigurationError: nothing was said, a number is not held, or nothing held is meant
-    LedgerUnavailable: the ledger cannot be read
+    ConfigurationError
+        nothing was said, a number is not held, or nothing held is meant
+    LedgerUnavailable
+        the ledger cannot be read
     """
     if not selection:
         raise ConfigurationError(place="held", problem="say which instances: numbers, a filter, or --all")
@@ -154,7 +170,8 @@ def held_one(ledger: Ledger, number: int) -> HeldInstance:
 
     Raises
     ------
-    ConfigurationError: it is not held
+    ConfigurationError
+        it is not held
     """
     held = ledger.holds.instance(number)
     if held is None:
@@ -167,8 +184,10 @@ def retry(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because: 
 
     Raises
     ------
-    IllegalTransition: one is not held any more; nothing was changed
-    LedgerUnavailable: the ledger cannot be written
+    IllegalTransition
+        one is not held any more; nothing was changed
+    LedgerUnavailable
+        the ledger cannot be written
     """
     ledger.reviews.resume([one.instance_id for one in held], by=actor, because=because)
 
@@ -181,9 +200,12 @@ def release(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because
 
     Raises
     ------
-    ConfigurationError: one was not shown to the person; nothing was changed
-    IllegalTransition: one is not held any more; nothing was changed
-    LedgerUnavailable: the ledger cannot be written
+    ConfigurationError
+        one was not shown to the person; nothing was changed
+    IllegalTransition
+        one is not held any more; nothing was changed
+    LedgerUnavailable
+        the ledger cannot be written
     """
     pixels = [one for one in held if is_about_pixels(one.code)]
     others = [one.instance_id for one in held if not is_about_pixels(one.code)]
@@ -243,12 +265,18 @@ def mask(
 
     Parameters
     ----------
-    ledger: of the gateway
-    held: instances held for their pixels
-    added: further boxes, in pixels of each image
-    image: of a single instance what a look at it found just now; of others what was found when they were held counts
-    without: numbers of boxes of ``image`` that stay
-    actor, because: who decides that, and why
+    ledger
+        of the gateway
+    held
+        instances held for their pixels
+    added
+        further boxes, in pixels of each image
+    image
+        of a single instance what a look at it found just now; of others what was found when they were held counts
+    without
+        numbers of boxes of ``image`` that stay
+    actor, because
+        who decides that, and why
 
     Returns
     -------
@@ -256,9 +284,12 @@ def mask(
 
     Raises
     ------
-    ConfigurationError: one is not held for its pixels, a box is outside, or none is left; nothing was changed
-    IllegalTransition: one is not held any more; nothing was changed
-    LedgerUnavailable: the ledger cannot be written
+    ConfigurationError
+        one is not held for its pixels, a box is outside, or none is left; nothing was changed
+    IllegalTransition
+        one is not held any more; nothing was changed
+    LedgerUnavailable
+        the ledger cannot be written
     """
     boxes: dict[int, tuple[Box, ...]] = {}
     for one in held:
@@ -307,8 +338,10 @@ def accept_blanking(ledger: Ledger, one: HeldInstance, *, actor: str, because: s
 
     Raises
     ------
-    ConfigurationError: nothing was found in it that could be blanked, or it was not shown to the person
-    LedgerUnavailable: the ledger cannot be written
+    ConfigurationError
+        nothing was found in it that could be blanked, or it was not shown to the person
+    LedgerUnavailable
+        the ledger cannot be written
     """
     series = _series_of(one)
     if one.code != FeaturesSuspected.code or series is None:
@@ -330,8 +363,10 @@ def reject(ledger: Ledger, held: Sequence[HeldInstance], *, actor: str, because:
 
     Raises
     ------
-    IllegalTransition: one is not held any more; nothing was changed
-    LedgerUnavailable: the ledger cannot be written
+    IllegalTransition
+        one is not held any more; nothing was changed
+    LedgerUnavailable
+        the ledger cannot be written
     """
     ledger.reviews.reject([one.instance_id for one in held], by=actor, because=because)
 

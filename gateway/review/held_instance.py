@@ -81,14 +81,22 @@ class HeldImage:
 
     Attributes
     ----------
-    held: as the ledger has it
-    kind: name of the SOP class
-    encoding: name of the transfer syntax
-    description: of the pixels; None if there are none, or they cannot be described
-    reasons: why a person has to look, or why not even that is possible
-    by_rule: what the profile's rules blacken anyway
-    found: where text was found; their numbers are their places, from 1
-    left: where a second look saw more; their numbers follow those of ``found``
+    held
+        as the ledger has it
+    kind
+        name of the SOP class
+    encoding
+        name of the transfer syntax
+    description
+        of the pixels; None if there are none, or they cannot be described
+    reasons
+        why a person has to look, or why not even that is possible
+    by_rule
+        what the profile's rules blacken anyway
+    found
+        where text was found; their numbers are their places, from 1
+    left
+        where a second look saw more; their numbers follow those of ``found``
     """
 
     held: HeldInstance
@@ -105,7 +113,8 @@ class HeldImage:
 
         Raises
         ------
-        ValueError: a number is none of a box, a box does not lie in the image, or none is left; the text says which
+        ValueError
+            a number is none of a box, a box does not lie in the image, or none is left; the text says which
         """
         removed, seen = set(without), (*self.found, *self.left)
         unknown = removed - set(range(1, len(seen) + 1))
@@ -134,7 +143,8 @@ class ReviewTable:
 
     Parameters
     ----------
-    settings: the configuration of the gateway
+    settings
+        the configuration of the gateway
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -156,8 +166,10 @@ class ReviewTable:
 
         Raises
         ------
-        SpoolUnavailable, DecoderUnavailable: it may work later
-        ProfileError: the profile of its project has an error
+        SpoolUnavailable, DecoderUnavailable
+            it may work later
+        ProfileError
+            the profile of its project has an error
         """
         try:
             with self._opened(held) as instance:
@@ -170,16 +182,23 @@ class ReviewTable:
 
         Parameters
         ----------
-        held: the instance
-        frame: number of the frame, from 1
-        drawn: further boxes
-        plain: whether no box is drawn at all
+        held
+            the instance
+        frame
+            number of the frame, from 1
+        drawn
+            further boxes
+        plain
+            whether no box is drawn at all
 
         Raises
         ------
-        InstanceError: the frame cannot be read
-        ValueError: there is no such frame
-        SpoolUnavailable, DecoderUnavailable: it may work later
+        InstanceError
+            the frame cannot be read
+        ValueError
+            there is no such frame
+        SpoolUnavailable, DecoderUnavailable
+            it may work later
         """
         with self._opened(held) as instance:
             description = describe(instance)
@@ -210,14 +229,19 @@ class ReviewTable:
 
         Parameters
         ----------
-        ledger: of the gateway
-        held: an instance of the series
+        ledger
+            of the gateway
+        held
+            an instance of the series
 
         Raises
         ------
-        SeriesUnfit: the series is no volume
-        InstanceError, SpoolCorrupt: an instance cannot be read
-        SpoolUnavailable, DecoderUnavailable, LedgerUnavailable: it may work later
+        SeriesUnfit
+            the series is no volume
+        InstanceError, SpoolCorrupt
+            an instance cannot be read
+        SpoolUnavailable, DecoderUnavailable, LedgerUnavailable
+            it may work later
         """
         if held.project is None or not held.about.series_key:
             raise SeriesUnfit(reason="of the instance no series is known")
@@ -240,8 +264,10 @@ class ReviewTable:
 
         Parameters
         ----------
-        held: the instance
-        longest: its longer edge at most, in pixels
+        held
+            the instance
+        longest
+            its longer edge at most, in pixels
 
         Returns
         -------
@@ -249,7 +275,8 @@ class ReviewTable:
 
         Raises
         ------
-        SpoolUnavailable, DecoderUnavailable: it may work later
+        SpoolUnavailable, DecoderUnavailable
+            it may work later
         """
         try:
             with self._opened(held) as instance:
@@ -281,8 +308,10 @@ class ReviewTable:
 
         Raises
         ------
-        InstanceError: the image cannot be read
-        SpoolUnavailable, DecoderUnavailable: it may work later
+        InstanceError
+            the image cannot be read
+        SpoolUnavailable, DecoderUnavailable
+            it may work later
         """
         with self._opened(held) as instance, holding("the pixels"):
             program = replace(self.program(held, instance), pixels=rules)
@@ -294,12 +323,15 @@ class ReviewTable:
 
         Parameters
         ----------
-        held: the instance
-        rules: what becomes of the rules that apply to the instance
+        held
+            the instance
+        rules
+            what becomes of the rules that apply to the instance
 
         Raises
         ------
-        SpoolUnavailable, DecoderUnavailable: it may work later
+        SpoolUnavailable, DecoderUnavailable
+            it may work later
         """
         try:
             with self._opened(held) as instance:
@@ -318,7 +350,8 @@ class ReviewTable:
 
         Raises
         ------
-        InstanceError: it cannot be read
+        InstanceError
+            it cannot be read
         """
         with self._opened(held) as instance:
             rules = self.program(held, instance).pixels

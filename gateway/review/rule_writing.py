@@ -37,14 +37,22 @@ class ProposedRule:
 
     Attributes
     ----------
-    profile: as the configuration names the profile of the project
-    text: the entries of ``pixels``, as a profile writes them
-    boxes: what is blackened, or with ``keeps`` what stays
-    keeps: whether the boxes stay, and all else is blackened
-    alike: row ids of the held instances that it is about
-    tried: on how many of them it was tried
-    frees: how many of these would go on as far as their pixels are concerned
-    stays: why the others stay held -> how many of them
+    profile
+        as the configuration names the profile of the project
+    text
+        the entries of ``pixels``, as a profile writes them
+    boxes
+        what is blackened, or with ``keeps`` what stays
+    keeps
+        whether the boxes stay, and all else is blackened
+    alike
+        row ids of the held instances that it is about
+    tried
+        on how many of them it was tried
+    frees
+        how many of these would go on as far as their pixels are concerned
+    stays
+        why the others stay held -> how many of them
     """
 
     profile: str
@@ -71,18 +79,27 @@ def propose(
 
     Parameters
     ----------
-    ledger, table: of the gateway
-    number: the held instance
-    boxes: what is blackened; without any, where text was found in images like it, with a margin for longer names
-    keeps: whether ``boxes`` stay and all else is blackened
-    search: whether what is left is searched for text as well, where the profile does not do so already
-    because: the reason that the rule has
+    ledger, table
+        of the gateway
+    number
+        the held instance
+    boxes
+        what is blackened; without any, where text was found in images like it, with a margin for longer names
+    keeps
+        whether ``boxes`` stay and all else is blackened
+    search
+        whether what is left is searched for text as well, where the profile does not do so already
+    because
+        the reason that the rule has
 
     Raises
     ------
-    ConfigurationError: it is not held for its pixels, its device is not known, or there is nothing to blacken
-    LedgerUnavailable, SpoolUnavailable, DecoderUnavailable: it may work later
-    ProfileError: the profile of its project has an error
+    ConfigurationError
+        it is not held for its pixels, its device is not known, or there is nothing to blacken
+    LedgerUnavailable, SpoolUnavailable, DecoderUnavailable
+        it may work later
+    ProfileError
+        the profile of its project has an error
     """
     one = held_one(ledger, number)
     about = one.about
@@ -127,7 +144,8 @@ def add_to_profile(path: Path, text: str) -> None:
 
     Raises
     ------
-    ConfigurationError: the file cannot be written, its rules are written on one line, or the result has an error
+    ConfigurationError
+        the file cannot be written, its rules are written on one line, or the result has an error
     """
     if path.resolve().parent == shipped_profiles().resolve():
         problem = "a shipped profile is not changed: write one of your own that uses it, and name that in the project"

@@ -45,7 +45,8 @@ class Archive(Protocol):
 
         Raises
         ------
-        OSError: the archive cannot be read; requests' exceptions are such.
+        OSError
+            the archive cannot be read; requests' exceptions are such.
         """
 
 
@@ -87,7 +88,8 @@ class DicomWebArchive:
 
     Parameters
     ----------
-    url: the base of its services; it may carry user name and password.
+    url
+        the base of its services; it may carry user name and password.
     """
 
     def __init__(self, url: str) -> None:

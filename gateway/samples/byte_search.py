@@ -94,9 +94,12 @@ class Haystack:
 
     Parameters
     ----------
-    content: the whole file, or a part of one
-    transfer_syntax: its transfer syntax UID, if it may be a deflated one
-    data_set: the offset of its data set, from which a deflated file is inflated
+    content
+        the whole file, or a part of one
+    transfer_syntax
+        its transfer syntax UID, if it may be a deflated one
+    data_set
+        the offset of its data set, from which a deflated file is inflated
     """
 
     def __init__(self, content: bytes, *, transfer_syntax: str = "", data_set: int = 0) -> None:

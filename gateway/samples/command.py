@@ -34,17 +34,28 @@ class Run:
 
     Parameters
     ----------
-    host: where the gateway listens.
-    port: its DICOM port; by default that of the gateway's own configuration.
-    called_ae: its application entity title; by default that of its configuration.
-    calling_ae: ours.
-    studies: how many; by default one of each kind.
-    seed: decides every value; each run has UIDs of its own all the same.
-    check: whether to look in the destination.
-    folder: the destination's folder; by default the only folder destination of the configuration.
-    dicomweb: the base URL of the destination's DICOMweb services, instead of a folder.
-    timeout_seconds: how long to wait for the instances to arrive.
-    details: whether to list every planted identity and not only those found.
+    host
+        where the gateway listens.
+    port
+        its DICOM port; by default that of the gateway's own configuration.
+    called_ae
+        its application entity title; by default that of its configuration.
+    calling_ae
+        ours.
+    studies
+        how many; by default one of each kind.
+    seed
+        decides every value; each run has UIDs of its own all the same.
+    check
+        whether to look in the destination.
+    folder
+        the destination's folder; by default the only folder destination of the configuration.
+    dicomweb
+        the base URL of the destination's DICOMweb services, instead of a folder.
+    timeout_seconds
+        how long to wait for the instances to arrive.
+    details
+        whether to list every planted identity and not only those found.
     """
 
     host: str = "127.0.0.1"
@@ -65,9 +76,12 @@ def run_samples(run: Run, *, environ: Mapping[str, str] = os.environ, console: C
 
     Parameters
     ----------
-    run: what to do.
-    environ: environment variables that stand above the configuration.
-    console: where to print.
+    run
+        what to do.
+    environ
+        environment variables that stand above the configuration.
+    console
+        where to print.
 
     Returns
     -------
@@ -75,7 +89,8 @@ def run_samples(run: Run, *, environ: Mapping[str, str] = os.environ, console: C
 
     Raises
     ------
-    ConfigurationError: the configuration is wrong, or does not tell which destination to look into.
+    ConfigurationError
+        the configuration is wrong, or does not tell which destination to look into.
     """
     bar = console or Console(file=terminal(sys.stdout))
     console = console or Console()

@@ -74,8 +74,10 @@ class Identity:
 
     Parameters
     ----------
-    random: where every choice comes from; the same state gives the same values
-    repertoire: the characters that names may have
+    random
+        where every choice comes from; the same state gives the same values
+    repertoire
+        the characters that names may have
     """
 
     random: Random

@@ -74,10 +74,14 @@ def common(study: Study, sop_class: UID, modality: str, number: int) -> Dataset:
 
     Parameters
     ----------
-    study: whom it is about
-    sop_class: its SOP class
-    modality: its modality
-    number: its Instance Number, unique over the run
+    study
+        whom it is about
+    sop_class
+        its SOP class
+    modality
+        its modality
+    number
+        its Instance Number, unique over the run
     """
     identity, dataset = study.identity, Dataset()
     dataset.update(study.shared)

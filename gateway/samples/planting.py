@@ -39,9 +39,12 @@ def locate(dataset: Dataset, issued: Mapping[str, Kind], *, prefix: str = "") ->
 
     Parameters
     ----------
-    dataset: a data set or the file meta information
-    issued: the identity's values with their kinds
-    prefix: the path of the item that ``dataset`` is, ending in ``/``; empty for the top level
+    dataset
+        a data set or the file meta information
+    issued
+        the identity's values with their kinds
+    prefix
+        the path of the item that ``dataset`` is, ending in ``/``; empty for the top level
 
     Returns
     -------

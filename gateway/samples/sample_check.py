@@ -76,12 +76,18 @@ def check(
 
     Parameters
     ----------
-    samples: those that must arrive.
-    archive: the destination.
-    run_id: the run's marker.
-    timeout_seconds: how long to wait for the last one; a destination that cannot be read is tried again until then.
-    clock: seconds that pass.
-    pause: waits so many seconds.
+    samples
+        those that must arrive.
+    archive
+        the destination.
+    run_id
+        the run's marker.
+    timeout_seconds
+        how long to wait for the last one; a destination that cannot be read is tried again until then.
+    clock
+        seconds that pass.
+    pause
+        waits so many seconds.
     """
     expected = {sample.number: sample for sample in samples}
     certain = {number for number, sample in expected.items() if not sample.may_be_held}

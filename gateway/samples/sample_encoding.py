@@ -78,10 +78,14 @@ def encode(dataset: Dataset, meta: FileMetaDataset, encoding: Encoding, *, pream
 
     Parameters
     ----------
-    dataset: explicit little endian in memory, pixel data native; it is not changed
-    meta: identifying elements of group 2 to write; the required ones are filled in
-    encoding: transfer syntax and habit
-    preamble: 128 bytes (PS3.10 7.1)
+    dataset
+        explicit little endian in memory, pixel data native; it is not changed
+    meta
+        identifying elements of group 2 to write; the required ones are filled in
+    encoding
+        transfer syntax and habit
+    preamble
+        128 bytes (PS3.10 7.1)
     """
     written = deepcopy(dataset)
     file_meta = deepcopy(meta)

@@ -60,9 +60,12 @@ def generate(seed: int, run_id: str, *, studies: int | None = None) -> Iterator[
 
     Parameters
     ----------
-    seed: decides every value
-    run_id: marks the instances, at most 40 letters, digits and hyphens; another run has other UIDs
-    studies: how many; by default one of each kind (``STUDIES``), more than that begin again with other patients
+    seed
+        decides every value
+    run_id
+        marks the instances, at most 40 letters, digits and hyphens; another run has other UIDs
+    studies
+        how many; by default one of each kind (``STUDIES``), more than that begin again with other patients
     """
     random = Random(f"{seed}/{run_id}")  # noqa: S311 - repeatable values are wanted
     numbers = count(1)

@@ -65,12 +65,18 @@ def send(
 
     Parameters
     ----------
-    samples: those of one study stand together.
-    host: name or address of the peer.
-    port: its TCP port.
-    calling_ae: our application entity title.
-    called_ae: the peer's.
-    console: where a progress bar appears, if it is a terminal.
+    samples
+        those of one study stand together.
+    host
+        name or address of the peer.
+    port
+        its TCP port.
+    calling_ae
+        our application entity title.
+    called_ae
+        the peer's.
+    console
+        where a progress bar appears, if it is a terminal.
 
     Returns
     -------

@@ -46,10 +46,14 @@ def of_type(kind: str, raw: str | None, known: list[str], *, inside_list: bool) 
 
     Parameters
     ----------
-    kind: what pydantic calls the error
-    raw: the value as written, if it is one word or text
-    known: the keys that could stand there
-    inside_list: whether the value is an entry of a list
+    kind
+        what pydantic calls the error
+    raw
+        the value as written, if it is one word or text
+    known
+        the keys that could stand there
+    inside_list
+        whether the value is an entry of a list
     """
     if kind == "list_type":
         if inside_list:
@@ -79,9 +83,12 @@ def of_syntax(problem: str, line: str, column: int) -> str:
 
     Parameters
     ----------
-    problem: what the library says
-    line: the line of the error
-    column: where it stands there, from 0
+    problem
+        what the library says
+    line
+        the line of the error
+    column
+        where it stands there, from 0
     """
     at = line[column : column + 1]
     if any(sign in line for sign in CURLY):

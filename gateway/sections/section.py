@@ -83,7 +83,8 @@ def parse_size(value: object) -> int:
 
     Raises
     ------
-    ValueError: it is no size.
+    ValueError
+        it is no size.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
@@ -105,7 +106,8 @@ def parse_duration(value: object) -> int:
 
     Raises
     ------
-    ValueError: it is no duration; a plain number other than 0 is none because its unit would be a guess.
+    ValueError
+        it is no duration; a plain number other than 0 is none because its unit would be a guess.
     """
     if value == 0 and not isinstance(value, bool):
         return 0
@@ -186,7 +188,8 @@ def expand(text: str) -> str:
 
     Raises
     ------
-    ValueError: a variable is not set or empty; its name is told, never a value.
+    ValueError
+        a variable is not set or empty; its name is told, never a value.
     """
     environ = surrounding().environ
 

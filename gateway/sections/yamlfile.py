@@ -69,8 +69,10 @@ class Document(Generic[ModelT]):
 
     Attributes
     ----------
-    model: the content
-    source: text and positions
+    model
+        the content
+    source
+        text and positions
     """
 
     model: ModelT
@@ -85,9 +87,12 @@ class Document(Generic[ModelT]):
 
         Parameters
         ----------
-        path: keys and indices from the top
-        problem: what is wrong
-        word, words: what was written and what could have been; the nearest is suggested
+        path
+            keys and indices from the top
+        problem
+            what is wrong
+        word, words
+            what was written and what could have been; the nearest is suggested
         """
         return self.source.error([_Problem(self.source.place(path), problem + suggestion(word, words))])
 
@@ -97,7 +102,8 @@ class Problems:
 
     Parameters
     ----------
-    document: the file
+    document
+        the file
     """
 
     def __init__(self, document: Document[Any]) -> None:
@@ -140,14 +146,19 @@ def load_yaml(
 
     Parameters
     ----------
-    source: a file, or the text itself
-    model: the model; keys that it does not have are errors, whatever its configuration says
-    error: class of the errors, with the facts ``place`` and ``problem``; ``excerpt`` shows the line
-    name: what errors call a text
+    source
+        a file, or the text itself
+    model
+        the model; keys that it does not have are errors, whatever its configuration says
+    error
+        class of the errors, with the facts ``place`` and ``problem``; ``excerpt`` shows the line
+    name
+        what errors call a text
 
     Raises
     ------
-    error: the file cannot be read, is no YAML, or does not fit the model. All problems are reported, the first first.
+    error
+        the file cannot be read, is no YAML, or does not fit the model. All problems are reported, the first first.
     """
     return read_yaml(source, model, error=error, name=name).model
 

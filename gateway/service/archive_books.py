@@ -14,9 +14,12 @@ class LedgerBooks:
 
     Parameters
     ----------
-    ledger: where the deliveries are
-    destination: name of the destination
-    quiet_seconds: for so long after the last instance of a study was received more may come; None if studies are whole
+    ledger
+        where the deliveries are
+    destination
+        name of the destination
+    quiet_seconds
+        for so long after the last instance of a study was received more may come; None if studies are whole
         when they are delivered
     """
 

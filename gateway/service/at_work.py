@@ -39,9 +39,12 @@ class AtWork:
 
     Attributes
     ----------
-    instance_id: its row in the ledger
-    busy_seconds: how long it has been at it
-    allowed_seconds: how long it may be
+    instance_id
+        its row in the ledger
+    busy_seconds
+        how long it has been at it
+    allowed_seconds
+        how long it may be
     """
 
     instance_id: int
@@ -54,7 +57,8 @@ class Board:
 
     Parameters
     ----------
-    context: of the processes that share it
+    context
+        of the processes that share it
     """
 
     def __init__(self, context: BaseContext) -> None:
@@ -66,8 +70,10 @@ class Board:
 
         Parameters
         ----------
-        instance_id: row of the instance
-        seconds: how long it may take
+        instance_id
+            row of the instance
+        seconds
+            how long it may take
         """
         entry = self._entry
         entry.since, entry.seconds = time.monotonic(), seconds

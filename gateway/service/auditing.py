@@ -16,7 +16,8 @@ def audit_start(ledger: Ledger, programs: Mapping[str, Program], *, node: str) -
 
     Raises
     ------
-    LedgerUnavailable: the trail cannot be written, so the gateway must not start
+    LedgerUnavailable
+        the trail cannot be written, so the gateway must not start
     """
     actor = acting_person()
     ledger.audit.write(
@@ -32,7 +33,8 @@ def audit_profiles(ledger: Ledger, programs: Mapping[str, Program], projects: It
 
     Raises
     ------
-    LedgerUnavailable: the trail cannot be written, so the profiles must not become active
+    LedgerUnavailable
+        the trail cannot be written, so the profiles must not become active
     """
     actor = acting_person()
     for project in projects:
@@ -52,7 +54,8 @@ def audit_refusal(ledger: Ledger, error: GatewayError) -> None:
 
     Raises
     ------
-    LedgerUnavailable: the trail cannot be written
+    LedgerUnavailable
+        the trail cannot be written
     """
     ledger.audit.write(
         AuditEntry(
@@ -69,7 +72,8 @@ def audit_stop(ledger: Ledger, *, node: str) -> None:
 
     Raises
     ------
-    LedgerUnavailable: the trail cannot be written
+    LedgerUnavailable
+        the trail cannot be written
     """
     ledger.audit.write(AuditEntry(actor=acting_person(), action=AuditAction.GATEWAY_STOPPED, subject=f"node {node}"))
 

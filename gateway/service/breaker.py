@@ -38,11 +38,16 @@ class Breaker:
 
     Parameters
     ----------
-    name: the destination's
-    first_seconds: wait before the first try; twice as long each time
-    metrics: where it says whether the destination is up
-    tell: is called with the name and the code when it goes down, and with an empty code when it answers
-    clock: seconds that only grow
+    name
+        the destination's
+    first_seconds
+        wait before the first try; twice as long each time
+    metrics
+        where it says whether the destination is up
+    tell
+        is called with the name and the code when it goes down, and with an empty code when it answers
+    clock
+        seconds that only grow
     """
 
     def __init__(

@@ -22,7 +22,8 @@ class Expiries:
 
     Parameters
     ----------
-    settings: the configuration
+    settings
+        the configuration
     """
 
     def __init__(self, settings: Settings) -> None:

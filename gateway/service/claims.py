@@ -42,13 +42,20 @@ class DeliveryQueue:
 
     Parameters
     ----------
-    deliveries: those of the ledger
-    owner: of the leases; unique as the ledger asks for
-    configured: the destination's settings
-    name: the destination's name
-    lease_seconds: duration of a lease
-    stopping: set when no more is to be claimed
-    breaker: of the destination
+    deliveries
+        those of the ledger
+    owner
+        of the leases; unique as the ledger asks for
+    configured
+        the destination's settings
+    name
+        the destination's name
+    lease_seconds
+        duration of a lease
+    stopping
+        set when no more is to be claimed
+    breaker
+        of the destination
     """
 
     def __init__(
@@ -101,7 +108,8 @@ class DeliveryQueue:
 
         Parameters
         ----------
-        on_nothing: is told when nothing is due and nothing is under way
+        on_nothing
+            is told when nothing is due and nothing is under way
         """
 
         def claim() -> int:
@@ -121,7 +129,8 @@ class DeliveryQueue:
 
         Raises
         ------
-        LedgerUnavailable: the ledger does not answer
+        LedgerUnavailable
+            the ledger does not answer
         """
         with self._changed:
             while (wanted := self._wanted()) <= 0 and not self._stopping.is_set():

@@ -36,7 +36,8 @@ class Conditions:
 
     Parameters
     ----------
-    ledger: where they are written
+    ledger
+        where they are written
     """
 
     def __init__(self, ledger: Ledger) -> None:

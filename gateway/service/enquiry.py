@@ -52,16 +52,23 @@ def find_original(
 
     Parameters
     ----------
-    settings: the configuration
-    ledger: its ledger
-    text: Patient ID, Accession Number, or a UID, as somebody writes it
-    by: who asks
-    kind: one of ``KINDS``, to ask for that alone
+    settings
+        the configuration
+    ledger
+        its ledger
+    text
+        Patient ID, Accession Number, or a UID, as somebody writes it
+    by
+        who asks
+    kind
+        one of ``KINDS``, to ask for that alone
 
     Raises
     ------
-    ConfigurationError: there is no text, or no such kind, or the gateway's secret cannot be read
-    LedgerUnavailable: the ledger cannot be read, or the question not audited
+    ConfigurationError
+        there is no text, or no such kind, or the gateway's secret cannot be read
+    LedgerUnavailable
+        the ledger cannot be read, or the question not audited
     """
     if kind is not None and kind not in KINDS:
         raise ConfigurationError(place="kind", problem=f"the kinds of identifiers are {', '.join(KINDS)}")
@@ -92,15 +99,21 @@ def find_new(
 
     Parameters
     ----------
-    ledger: the ledger
-    pseudonym: Patient ID in the outputs
-    uid: Study, Series or SOP Instance UID in the outputs
-    selection: what else must be true of their instances
-    association: that brought them
+    ledger
+        the ledger
+    pseudonym
+        Patient ID in the outputs
+    uid
+        Study, Series or SOP Instance UID in the outputs
+    selection
+        what else must be true of their instances
+    association
+        that brought them
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be read
+    LedgerUnavailable
+        the ledger cannot be read
     """
     base = replace(selection or Selection(), patient_id=pseudonym)
     if uid is None:

@@ -60,9 +60,12 @@ class Handed:
 
     Attributes
     ----------
-    files: where each file is, and where it stands in what was handed over, in that order; no two at one place
-    unusable: archives that cannot be unpacked, and what else cannot be read, with the reason
-    walks: whether it is more than one file: then what is no DICOM file is no error
+    files
+        where each file is, and where it stands in what was handed over, in that order; no two at one place
+    unusable
+        archives that cannot be unpacked, and what else cannot be read, with the reason
+    walks
+        whether it is more than one file: then what is no DICOM file is no error
     """
 
     files: list[tuple[Path, Path]] = field(default_factory=list)
@@ -76,8 +79,10 @@ def handed_over(source: Path, output: Path) -> Iterator[Handed]:
 
     Parameters
     ----------
-    source: a file, a directory that is walked recursively, or an archive
-    output: directory of the outputs, in which archives are unpacked for the moment
+    source
+        a file, a directory that is walked recursively, or an archive
+    output
+        directory of the outputs, in which archives are unpacked for the moment
     """
     archived = source.is_file() and _is_archive(source)
     handed = Handed(walks=archived or not source.is_file())
@@ -105,8 +110,10 @@ def is_packed(head: bytes, name: str) -> bool:
 
     Parameters
     ----------
-    head: its first bytes
-    name: what it was called
+    head
+        its first bytes
+    name
+        what it was called
     """
     packed = head.startswith(_PACKED) or head[_TAR_MAGIC] == b"ustar"
     return packed and PurePosixPath(name).suffix.lower() not in _NO_EXPORTS

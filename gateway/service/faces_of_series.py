@@ -54,9 +54,12 @@ class Found:
 
     Attributes
     ----------
-    kind, reason: as of ``Face``
-    volume: the series as a volume; None if it is none
-    mask: where its face is, of the shape of the volume's values; None if nowhere
+    kind, reason
+        as of ``Face``
+    volume
+        the series as a volume; None if it is none
+    mask
+        where its face is, of the shape of the volume's values; None if nowhere
     """
 
     kind: FaceKind
@@ -84,12 +87,18 @@ class FacesOfSeries:
 
     Parameters
     ----------
-    settings: the configuration
-    ledger, spool, opening, sandbox: of the process
-    projects: all of them
-    metrics: where series are counted
-    owner: as whom it claims
-    stopping: whether to give up
+    settings
+        the configuration
+    ledger, spool, opening, sandbox
+        of the process
+    projects
+        all of them
+    metrics
+        where series are counted
+    owner
+        as whom it claims
+    stopping
+        whether to give up
     """
 
     settings: Settings
@@ -114,11 +123,13 @@ class FacesOfSeries:
 
         Parameters
         ----------
-        busy: whether instances wait for the worker, which then come first for a while
+        busy
+            whether instances wait for the worker, which then come first for a while
 
         Raises
         ------
-        LedgerUnavailable, SpoolUnavailable, DecoderUnavailable: it may work later
+        LedgerUnavailable, SpoolUnavailable, DecoderUnavailable
+            it may work later
         """
         now = time.monotonic()
         if not self._looks or now < self._look_at + (_BUSY_SECONDS if busy else 0.0):
@@ -187,17 +198,25 @@ def look_at(
 
     Parameters
     ----------
-    keys: of its instances
-    opened: gives an instance, open; a context manager
-    settings: the configuration
-    opening: whose work directory gets the scratch directory
-    sandbox: where frames are decoded
-    stopping: whether to give up
+    keys
+        of its instances
+    opened
+        gives an instance, open; a context manager
+    settings
+        the configuration
+    opening
+        whose work directory gets the scratch directory
+    sandbox
+        where frames are decoded
+    stopping
+        whether to give up
 
     Raises
     ------
-    Stopped: ``stopping`` said so
-    SpoolUnavailable, DecoderUnavailable: it may work later
+    Stopped
+        ``stopping`` said so
+    SpoolUnavailable, DecoderUnavailable
+        it may work later
     """
     try:
         with holding("the series"):
@@ -220,15 +239,21 @@ def volume_of(
 
     Parameters
     ----------
-    keys, opened, sandbox, stopping: as for ``look_at``
-    faces: what was found of the face in each instance, which is then blanked
+    keys, opened, sandbox, stopping
+        as for ``look_at``
+    faces
+        what was found of the face in each instance, which is then blanked
 
     Raises
     ------
-    SeriesUnfit: it is none
-    InstanceError, SpoolCorrupt: an instance cannot be read
-    Stopped: ``stopping`` said so
-    DecoderUnavailable: it may work later
+    SeriesUnfit
+        it is none
+    InstanceError, SpoolCorrupt
+        an instance cannot be read
+    Stopped
+        ``stopping`` said so
+    DecoderUnavailable
+        it may work later
     """
     places: list[Slice] = []
     for key in keys:
@@ -285,7 +310,8 @@ def face_of(ledger: Ledger, instance_id: int) -> Face | None:
 
     Raises
     ------
-    LedgerUnavailable: the ledger cannot be read
+    LedgerUnavailable
+        the ledger cannot be read
     """
     record = ledger.faces.of(instance_id)
     if record is None:

@@ -73,9 +73,12 @@ def begin_counting(metrics: Metrics, settings: Settings, programs: Mapping[str, 
 
     Parameters
     ----------
-    metrics: of the supervisor; what other processes count is added to it
-    settings: the configuration
-    programs: project -> the program that is active
+    metrics
+        of the supervisor; what other processes count is added to it
+    settings
+        the configuration
+    programs
+        project -> the program that is active
     """
     _begin_doors(metrics, settings)
     for project, program in programs.items():

@@ -22,15 +22,24 @@ class Standing:
 
     Attributes
     ----------
-    ready: whether instances are accepted and processed
-    writable: whether the ledger takes writes
-    children: name of every process -> whether it is at work
-    busy_seconds: name of every process that de-identifies -> seconds at one instance
-    profiles_refused: whether a profile on disk is wrong, so that the one that was active last goes on
-    expiries: place of a certificate in the configuration -> when it expires, in seconds since 1970
-    reserve_bytes: free space below which instances are refused
-    ledger_free_bytes: free space of the ledger's disk; None where the ledger is no file
-    destinations, notifiers: names of the configuration
+    ready
+        whether instances are accepted and processed
+    writable
+        whether the ledger takes writes
+    children
+        name of every process -> whether it is at work
+    busy_seconds
+        name of every process that de-identifies -> seconds at one instance
+    profiles_refused
+        whether a profile on disk is wrong, so that the one that was active last goes on
+    expiries
+        place of a certificate in the configuration -> when it expires, in seconds since 1970
+    reserve_bytes
+        free space below which instances are refused
+    ledger_free_bytes
+        free space of the ledger's disk; None where the ledger is no file
+    destinations, notifiers
+        names of the configuration
     """
 
     ready: bool
@@ -50,13 +59,17 @@ def read_figures(books: Callable[[], Ledger], spool: Spool, standing: Standing) 
 
     Parameters
     ----------
-    books: gives the ledger of the running gateway
-    spool: of the same
-    standing: how it stands
+    books
+        gives the ledger of the running gateway
+    spool
+        of the same
+    standing
+        how it stands
 
     Raises
     ------
-    SpoolUnavailable: the disk cannot be asked
+    SpoolUnavailable
+        the disk cannot be asked
     """
     now = datetime.now(UTC)
 

@@ -24,8 +24,10 @@ class Housekeeping:
 
     Parameters
     ----------
-    spool, ledger: of the gateway
-    retention_seconds: since an instance was delivered or rejected
+    spool, ledger
+        of the gateway
+    retention_seconds
+        since an instance was delivered or rejected
     """
 
     def __init__(self, spool: Spool, ledger: Ledger, *, retention_seconds: float) -> None:
@@ -44,8 +46,10 @@ class Housekeeping:
 
         Raises
         ------
-        SpoolUnavailable: a file cannot be removed
-        LedgerUnavailable: the ledger cannot be written
+        SpoolUnavailable
+            a file cannot be removed
+        LedgerUnavailable
+            the ledger cannot be written
         """
         purged = 0
         self._remove()

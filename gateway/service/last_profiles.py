@@ -27,7 +27,8 @@ def keep_profiles(settings: Settings) -> None:
 
     Raises
     ------
-    OSError: a file cannot be read, or the copy not be written; the one before stays
+    OSError
+        a file cannot be read, or the copy not be written; the one before stays
     """
     target = _folder(settings)
     draft = target.with_name(f"{target.name}.new")
@@ -50,7 +51,8 @@ def last_profiles(settings: Settings) -> Mapping[str, Program] | None:
 
     Raises
     ------
-    ProfileError: they are wrong for this version of the gateway
+    ProfileError
+        they are wrong for this version of the gateway
     """
     target = _folder(settings)
     if not target.is_dir():

@@ -21,7 +21,8 @@ class LeaseKeeper:
 
     Parameters
     ----------
-    seconds: duration of a lease
+    seconds
+        duration of a lease
     """
 
     def __init__(self, seconds: float) -> None:

@@ -29,9 +29,12 @@ class Pulse:
 
     Parameters
     ----------
-    beat: a small write; raises when it fails
-    failed_at: when the ledger failed somebody else last, by the same clock
-    clock: seconds that only grow
+    beat
+        a small write; raises when it fails
+    failed_at
+        when the ledger failed somebody else last, by the same clock
+    clock
+        seconds that only grow
     """
 
     def __init__(

@@ -94,8 +94,10 @@ class Wishes:
 
     Parameters
     ----------
-    settings: the configuration
-    identified: projects whose outputs name the patient: of these nothing is told by name
+    settings
+        the configuration
+    identified
+        projects whose outputs name the patient: of these nothing is told by name
     """
 
     def __init__(self, settings: Settings, *, identified: list[str]) -> None:
@@ -138,11 +140,16 @@ class Teller:
 
     Parameters
     ----------
-    notifier: who is told
-    settings: its own
-    ledger: where its messages are
-    metrics: where it counts
-    child: of the process
+    notifier
+        who is told
+    settings
+        its own
+    ledger
+        where its messages are
+    metrics
+        where it counts
+    child
+        of the process
     """
 
     def __init__(
@@ -173,7 +180,8 @@ class Teller:
 
         Raises
         ------
-        LedgerUnavailable: the ledger cannot be read or written; no message is lost
+        LedgerUnavailable
+            the ledger cannot be read or written; no message is lost
         """
         name = self._notifier.name
         notice = self._ledger.notices.due(name, now=now, longest_seconds=max(self._settings.every, _LONGEST_SECONDS))

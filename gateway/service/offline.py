@@ -81,13 +81,20 @@ class OfflineTask:
 
     Attributes
     ----------
-    profile: name of a profile or path of its file
-    secret: the project's secret
-    output: directory of the outputs
-    project: name of the project, whose numbers sequential pseudonyms are; empty where there are none
-    keep_names: mirror the input's relative paths; otherwise the layout of a folder destination
-    settings: limits and directories of profiles
-    walks: the files are those of a folder or an archive: what is no DICOM file among them is ignored
+    profile
+        name of a profile or path of its file
+    secret
+        the project's secret
+    output
+        directory of the outputs
+    project
+        name of the project, whose numbers sequential pseudonyms are; empty where there are none
+    keep_names
+        mirror the input's relative paths; otherwise the layout of a folder destination
+    settings
+        limits and directories of profiles
+    walks
+        the files are those of a folder or an archive: what is no DICOM file among them is ignored
     """
 
     profile: str
@@ -124,8 +131,10 @@ def deidentify_files(task: OfflineTask, files: Sequence[tuple[Path, Path]], *, j
 
     Raises
     ------
-    ProfileError: the profile has an error, or one of its tests fails
-    ConfigurationError: the secret is too short
+    ProfileError
+        the profile has an error, or one of its tests fails
+    ConfigurationError
+        the secret is too short
     """
     # Errors of the profile or secret once, before any process starts.
     defaces = _Offline(task, task.output).defaces
@@ -166,9 +175,12 @@ class _Said:
 
     Attributes
     ----------
-    path: of the file
-    claims: of its study and its Patient ID
-    series: its Series Instance UID, if it is part of a volume; empty otherwise
+    path
+        of the file
+    claims
+        of its study and its Patient ID
+    series
+        its Series Instance UID, if it is part of a volume; empty otherwise
     """
 
     path: Path
@@ -220,9 +232,12 @@ class _Processes:
 
     Parameters
     ----------
-    task: what to do
-    folder: for files of the moment
-    jobs: how many
+    task
+        what to do
+    folder
+        for files of the moment
+    jobs
+        how many
     """
 
     def __init__(self, task: OfflineTask, folder: Path, jobs: int) -> None:

@@ -41,11 +41,16 @@ class OutcomeRecorder:
 
     Parameters
     ----------
-    deliveries: those of the ledger
-    queue: has the leases
-    owner: of the leases
-    name: the destination's name
-    metrics: what is settled is counted there
+    deliveries
+        those of the ledger
+    queue
+        has the leases
+    owner
+        of the leases
+    name
+        the destination's name
+    metrics
+        what is settled is counted there
     """
 
     def __init__(
@@ -67,7 +72,8 @@ class OutcomeRecorder:
 
         Parameters
         ----------
-        endings: may be none
+        endings
+            may be none
         """
         self._queue.done(len(endings))
         if not endings:

@@ -73,10 +73,13 @@ class Outputs:
 
         Raises
         ------
-        OutputLost: it is gone, and so is what it was made from
-        OutputOutdated: another profile is active now, and the project wants nothing sent that it did not make; or the
+        OutputLost
+            it is gone, and so is what it was made from
+        OutputOutdated
+            another profile is active now, and the project wants nothing sent that it did not make; or the
             stored output is lost
-        SpoolUnavailable: the disk cannot be read or written
+        SpoolUnavailable
+            the disk cannot be read or written
         """
         self._require_current(claim)
         try:

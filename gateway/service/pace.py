@@ -22,8 +22,10 @@ def amount(instances: int, size: int) -> int:
 
     Parameters
     ----------
-    instances: how many
-    size: their bytes together
+    instances
+        how many
+    size
+        their bytes together
     """
     return max(instances, size >> 20)
 
@@ -34,8 +36,10 @@ class Pace:
 
     Attributes
     ----------
-    few: a batch of less is a small one
-    shortest, longest: seconds to wait after a batch of nothing; twice as long each time
+    few
+        a batch of less is a small one
+    shortest, longest
+        seconds to wait after a batch of nothing; twice as long each time
     """
 
     few: int
@@ -47,9 +51,12 @@ class Pace:
 
         Parameters
         ----------
-        batch: does one batch and returns how much it was: ``amount``
-        failed: is told what a batch ended with; the next one may fare better
-        stopping: set by another thread
+        batch
+            does one batch and returns how much it was: ``amount``
+        failed
+            is told what a batch ended with; the next one may fare better
+        stopping
+            set by another thread
         """
         pause = self.shortest
         while not stopping.is_set():

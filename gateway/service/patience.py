@@ -42,11 +42,16 @@ def patiently(
 
     Parameters
     ----------
-    attempt: opens or uses the ledger
-    wait: waits so many seconds; whether nobody wants the result any more
-    told: is called with every failure, before the wait
-    always: wait for what a person has to mend, too
-    clock: seconds that only grow
+    attempt
+        opens or uses the ledger
+    wait
+        waits so many seconds; whether nobody wants the result any more
+    told
+        is called with every failure, before the wait
+    always
+        wait for what a person has to mend, too
+    clock
+        seconds that only grow
 
     Returns
     -------
@@ -54,7 +59,8 @@ def patiently(
 
     Raises
     ------
-    LedgerUnavailable: a person has to mend it, and ``always`` is not set
+    LedgerUnavailable
+        a person has to mend it, and ``always`` is not set
     """
     began = clock()
     pause = _FIRST_SECONDS

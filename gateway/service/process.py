@@ -62,15 +62,23 @@ class Child:
 
     Attributes
     ----------
-    name: role and number, such as ``deidentify-1``
-    owner: unique name under which it leases rows of the ledger
-    settings: the configuration
-    programs: project -> the program that is active
-    metrics: where it counts
-    stopping: set when the job has to come to its end
-    cautious: this process replaces one that died; the job takes one instance at a time at first, so that an instance
+    name
+        role and number, such as ``deidentify-1``
+    owner
+        unique name under which it leases rows of the ledger
+    settings
+        the configuration
+    programs
+        project -> the program that is active
+    metrics
+        where it counts
+    stopping
+        set when the job has to come to its end
+    cautious
+        this process replaces one that died; the job takes one instance at a time at first, so that an instance
         that kills its worker is found
-    board: where it says what it works on; None where nobody limits its time
+    board
+        where it says what it works on; None where nobody limits its time
     """
 
     name: str
@@ -106,11 +114,16 @@ class ChildProcess:
 
     Parameters
     ----------
-    name: role and number
-    job: a module-level callable
-    settings, programs: handed to the child
-    node: name of this gateway, the first part of the owner
-    restarts: how often a child of this name died before
+    name
+        role and number
+    job
+        a module-level callable
+    settings, programs
+        handed to the child
+    node
+        name of this gateway, the first part of the owner
+    restarts
+        how often a child of this name died before
     """
 
     def __init__(
@@ -274,9 +287,12 @@ def wait_for_orphans(data: Path, *, seconds: float, sleep: Callable[[float], Non
 
     Parameters
     ----------
-    data: the data directory
-    seconds: longest wait
-    sleep: called between attempts with seconds
+    data
+        the data directory
+    seconds
+        longest wait
+    sleep
+        called between attempts with seconds
 
     Returns
     -------

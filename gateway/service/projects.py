@@ -36,12 +36,15 @@ def activate_profiles(
 
     Parameters
     ----------
-    settings: the configuration
-    accepted: project -> words that its cleaner keeps besides those of the profile
+    settings
+        the configuration
+    accepted
+        project -> words that its cleaner keeps besides those of the profile
 
     Raises
     ------
-    ProfileError: a profile has an error, or one of its tests fails; nothing becomes active
+    ProfileError
+        a profile has an error, or one of its tests fails; nothing becomes active
     """
     search = (*settings.profiles, shipped_profiles())
     return {
@@ -62,16 +65,22 @@ def make_projects(
 
     Parameters
     ----------
-    settings: the configuration
-    programs: project -> its active program
-    established: projects that have instances already; a secret is made for others only, because with a new one the
+    settings
+        the configuration
+    programs
+        project -> its active program
+    established
+        projects that have instances already; a secret is made for others only, because with a new one the
         same patient would become another
-    numbers: project -> where its sequential pseudonyms come from; needed to treat instances, not to check a profile
-    pixels: what treats pixels in this process; needed to treat instances by other than the settings' defaults
+    numbers
+        project -> where its sequential pseudonyms come from; needed to treat instances, not to check a profile
+    pixels
+        what treats pixels in this process; needed to treat instances by other than the settings' defaults
 
     Raises
     ------
-    ConfigurationError: a secret is missing, too short or readable by others
+    ConfigurationError
+        a secret is missing, too short or readable by others
     """
     projects = {}
     for name, project in settings.projects.items():

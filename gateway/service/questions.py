@@ -55,12 +55,14 @@ class Desk:
 
     Parameters
     ----------
-    answers: question -> what gives its answer, which can be pickled; a GatewayError is handed on. What is alive, and
+    answers
+        question -> what gives its answer, which can be pickled; a GatewayError is handed on. What is alive, and
         whether there is a ledger, is told without waiting for anything
 
     Attributes
     ----------
-    end: for the process that asks
+    end
+        for the process that asks
     """
 
     def __init__(self, answers: Mapping[Question, Callable[[], object]]) -> None:
@@ -131,7 +133,8 @@ class Asking:
 
     Parameters
     ----------
-    end: of a ``Desk``
+    end
+        of a ``Desk``
     """
 
     def __init__(self, end: Connection) -> None:
@@ -146,13 +149,17 @@ class Asking:
 
         Parameters
         ----------
-        question: what is asked
-        seconds: longest wait
+        question
+            what is asked
+        seconds
+            longest wait
 
         Raises
         ------
-        SupervisorSilent: there is no answer within ``seconds``
-        GatewayError: the supervisor met one
+        SupervisorSilent
+            there is no answer within ``seconds``
+        GatewayError
+            the supervisor met one
         """
         answered: Future[Any] = Future()
         with self._lock:

@@ -59,7 +59,8 @@ def receiver_settings(settings: Settings) -> ReceiverSettings:
 
     Raises
     ------
-    ConfigurationError: a file of ``dicom.tls`` cannot be used
+    ConfigurationError
+        a file of ``dicom.tls`` cannot be used
     """
     dicom = settings.dicom
     return ReceiverSettings(

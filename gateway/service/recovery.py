@@ -42,8 +42,10 @@ def recover(spool: Spool, ledger: Ledger, originals: Originals) -> Recovered:
 
     Raises
     ------
-    SpoolUnavailable: the spool cannot be read
-    LedgerUnavailable: the ledger cannot be written
+    SpoolUnavailable
+        the spool cannot be read
+    LedgerUnavailable
+        the ledger cannot be written
     """
     sweep = spool.sweep()
     rebuilt = purged = 0
@@ -65,8 +67,10 @@ def record_newest(spool: Spool, originals: Originals) -> None:
 
     Raises
     ------
-    SpoolUnavailable: the spool cannot be read
-    LedgerUnavailable: the ledger cannot be written
+    SpoolUnavailable
+        the spool cannot be read
+    LedgerUnavailable
+        the ledger cannot be written
     """
     count = 0
     for names in _batches(islice(spool.names(newest_first=True), _NEWEST)):

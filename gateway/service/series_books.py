@@ -19,7 +19,8 @@ class SeriesBooks:
 
     Parameters
     ----------
-    ledger: where the instances are
+    ledger
+        where the instances are
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -36,10 +37,14 @@ class SeriesBooks:
 
         Parameters
         ----------
-        instance: as received, open
-        instance_id: its row id
-        project: name of its project
-        key: the project's key
+        instance
+            as received, open
+        instance_id
+            its row id
+        project
+            name of its project
+        key
+            the project's key
         """
         uid = instance.text(SERIES_INSTANCE_UID)
 

@@ -26,8 +26,10 @@ def calling(
 
     Parameters
     ----------
-    actions: signal -> what it calls; no exception may come out of it
-    afterwards: what handles the signals after it; None for what did before
+    actions
+        signal -> what it calls; no exception may come out of it
+    afterwards
+        what handles the signals after it; None for what did before
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)

@@ -118,7 +118,8 @@ class _Post:
 
     Attributes
     ----------
-    desk: answers the questions of the process that answers over HTTP
+    desk
+        answers the questions of the process that answers over HTTP
     """
 
     name: str
@@ -144,8 +145,10 @@ class Supervisor:
 
     Parameters
     ----------
-    settings: the configuration
-    serve: the job of the process that answers over HTTP, which can be pickled
+    settings
+        the configuration
+    serve
+        the job of the process that answers over HTTP, which can be pickled
     """
 
     def __init__(self, settings: Settings, serve: Serve) -> None:
@@ -190,7 +193,8 @@ class Supervisor:
 
         Raises
         ------
-        GatewayError: the gateway cannot start, or a process ended before it had taken up its work
+        GatewayError
+            the gateway cannot start, or a process ended before it had taken up its work
         """
         settings = self._settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -256,8 +260,10 @@ class Supervisor:
 
         Parameters
         ----------
-        spool: of this gateway
-        stack: gives the ledger back at its end
+        spool
+            of this gateway
+        stack
+            gives the ledger back at its end
         """
 
         def attempt() -> bool:
@@ -284,7 +290,8 @@ class Supervisor:
 
         Raises
         ------
-        ConfigurationError: the address cannot be listened on
+        ConfigurationError
+            the address cannot be listened on
         """
         if self._listening is None:
             http = self._settings.http
@@ -309,8 +316,10 @@ class Supervisor:
 
         Raises
         ------
-        LedgerUnavailable: the database is not there
-        GatewayError: the gateway cannot start
+        LedgerUnavailable
+            the database is not there
+        GatewayError
+            the gateway cannot start
         """
         settings = self._settings
         ledger = self._ledger = open_ledger(settings)
@@ -420,7 +429,8 @@ class Supervisor:
 
         Raises
         ------
-        LedgerUnavailable: it is not taken up yet
+        LedgerUnavailable
+            it is not taken up yet
         """
         if self._missing is not None:
             raise self._missing

@@ -61,10 +61,14 @@ class User:
 
     Attributes
     ----------
-    name: name in the configuration
-    role: what the user may see
-    password_hash: Argon2id hash of the password, or ""
-    token_digest: SHA-256 of the token in hexadecimal, or ""
+    name
+        name in the configuration
+    role
+        what the user may see
+    password_hash
+        Argon2id hash of the password, or ""
+    token_digest
+        SHA-256 of the token in hexadecimal, or ""
     """
 
     name: str
@@ -78,7 +82,8 @@ def hash_password(password: str) -> str:
 
     Raises
     ------
-    ValueError: the password is too short
+    ValueError
+        the password is too short
     """
     if len(password) < SHORTEST_PASSWORD:
         raise ValueError(f"a password has at least {SHORTEST_PASSWORD} characters")
@@ -95,7 +100,8 @@ def token_digest(token: str) -> str:
 
     Raises
     ------
-    ValueError: it is too short, or not printable ASCII without blanks
+    ValueError
+        it is too short, or not printable ASCII without blanks
     """
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError(
@@ -110,7 +116,8 @@ def checked_password_hash(text: str) -> str:
 
     Raises
     ------
-    ValueError: it is not
+    ValueError
+        it is not
     """
     try:
         parameters = extract_parameters(text)
@@ -131,7 +138,8 @@ def checked_token_hash(text: str) -> str:
 
     Raises
     ------
-    ValueError: it is none
+    ValueError
+        it is none
     """
     kind, _, digest = text.partition(":")
     if kind != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):

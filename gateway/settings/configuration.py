@@ -482,12 +482,15 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
     Parameters
     ----------
-    path: the file; None takes the one that ``GATEWAY_CONFIG`` names, or the embedded defaults without it.
-    environ: environment variables: those of ``OVERRIDES`` and those that the file names as ``${NAME}``.
+    path
+        the file; None takes the one that ``GATEWAY_CONFIG`` names, or the embedded defaults without it.
+    environ
+        environment variables: those of ``OVERRIDES`` and those that the file names as ``${NAME}``.
 
     Raises
     ------
-    ConfigurationError: a key or value is wrong; names file, line and column, and the nearest right word.
+    ConfigurationError
+        a key or value is wrong; names file, line and column, and the nearest right word.
     """
     _check_overrides(environ)
     if path is None and environ.get("GATEWAY_CONFIG"):

@@ -75,7 +75,8 @@ class HttpTls(Section):
 
         Raises
         ------
-        ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
+        ConfigurationError
+            a file cannot be read, does not hold what it should, or others may read the key
         """
         password = self.key_password
         return server_context(
@@ -112,7 +113,8 @@ class DicomTls(HttpTls):
 
         Raises
         ------
-        ConfigurationError: a file cannot be read, does not hold what it should, or others may read the key
+        ConfigurationError
+            a file cannot be read, does not hold what it should, or others may read the key
         """
         password = self.key_password
         return server_context(

@@ -46,8 +46,10 @@ class Disk:
 
     Parameters
     ----------
-    root: a directory of the file system
-    reserve: bytes that are to stay free
+    root
+        a directory of the file system
+    reserve
+        bytes that are to stay free
     """
 
     def __init__(self, root: Path, *, reserve: int) -> None:
@@ -60,13 +62,17 @@ class Disk:
 
         Parameters
         ----------
-        operation: what is about to be done, for the error
-        name: to what
+        operation
+            what is about to be done, for the error
+        name
+            to what
 
         Raises
         ------
-        SpoolFull: it is
-        OSError: the file system does not answer
+        SpoolFull
+            it is
+        OSError
+            the file system does not answer
         """
         now = time.monotonic()
         if now < self._ask_at:
@@ -86,9 +92,12 @@ class disk_errors:  # noqa: N801  (reads as a statement)
 
     Parameters
     ----------
-    operation, name: what is done with what
-    root: the spool's directory
-    reserve: bytes that are left free
+    operation, name
+        what is done with what
+    root
+        the spool's directory
+    reserve
+        bytes that are left free
     """
 
     __slots__ = ("_name", "_operation", "_reserve", "_root")
@@ -144,7 +153,8 @@ class DirectorySync:
 
     Raises
     ------
-    OSError: the directory cannot be opened
+    OSError
+        the directory cannot be opened
     """
 
     def __init__(self, path: Path) -> None:
@@ -167,7 +177,8 @@ class DirectorySync:
 
         Raises
         ------
-        OSError: the sync that covered the entry failed; the kernel reports that once, so it is remembered
+        OSError
+            the sync that covered the entry failed; the kernel reports that once, so it is remembered
         """
         if self._failed < entry <= self._synced:
             return

@@ -30,8 +30,10 @@ class Incoming:
 
     Attributes
     ----------
-    name: its name in the spool
-    length: bytes of the data set so far
+    name
+        its name in the spool
+    length
+        bytes of the data set so far
     """
 
     __slots__ = ("_crc32", "_descriptor", "_directory", "_disk", "_durability", "_entry", "_header", "_meta",
@@ -68,8 +70,10 @@ class Incoming:
 
         Raises
         ------
-        SpoolFull: no space, or less than the reserve would be left
-        SpoolUnavailable: the disk failed
+        SpoolFull
+            no space, or less than the reserve would be left
+        SpoolUnavailable
+            the disk failed
         """
         for span in spans:
             self._crc32 = checksum.crc32(span, self._crc32)
@@ -88,10 +92,14 @@ class Incoming:
 
         Parameters
         ----------
-        source: name of the source, at most 64 bytes of UTF-8
-        peer_address: IP address of the sender, or ""
-        received_at_ns: nanoseconds since 1970, UTC; the present if None
-        association: number of the association that brings it, 0 for none
+        source
+            name of the source, at most 64 bytes of UTF-8
+        peer_address
+            IP address of the sender, or ""
+        received_at_ns
+            nanoseconds since 1970, UTC; the present if None
+        association
+            number of the association that brings it, 0 for none
 
         Returns
         -------
@@ -99,7 +107,8 @@ class Incoming:
 
         Raises
         ------
-        SpoolFull, SpoolUnavailable: it is not durable, and has been removed
+        SpoolFull, SpoolUnavailable
+            it is not durable, and has been removed
         """
         try:
             if self._pending:

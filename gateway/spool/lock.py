@@ -17,7 +17,8 @@ class SpoolLock:
 
     Raises
     ------
-    SpoolUnavailable: another process holds it
+    SpoolUnavailable
+        another process holds it
     """
 
     def __init__(self, path: Path) -> None:

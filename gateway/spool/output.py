@@ -38,8 +38,10 @@ class Output:
 
     Attributes
     ----------
-    name: name in the spool, the same as the original's
-    ranges: absolute path, offset and length of each part, in order
+    name
+        name in the spool, the same as the original's
+    ranges
+        absolute path, offset and length of each part, in order
     """
 
     name: str
@@ -60,10 +62,14 @@ def write_parts(file: FileIO, segments: Sequence[Segment], *, stored: Path, avai
 
     Parameters
     ----------
-    file: unbuffered
-    segments: a DICOM file
-    stored: the original
-    available: bytes of the original
+    file
+        unbuffered
+    segments
+        a DICOM file
+    stored
+        the original
+    available
+        bytes of the original
 
     Returns
     -------
@@ -71,8 +77,10 @@ def write_parts(file: FileIO, segments: Sequence[Segment], *, stored: Path, avai
 
     Raises
     ------
-    SpoolCorrupt: a range ends behind its file
-    OSError: a file cannot be read or written
+    SpoolCorrupt
+        a range ends behind its file
+    OSError
+        a file cannot be read or written
     """
     parts: list[tuple[int, int, int]] = []
     at = start = _HEAD.size + _COUNTS.size + len(segments) * _PART.size
@@ -114,8 +122,10 @@ def read_parts(path: Path, *, name: str, stored: Path) -> Output:
 
     Raises
     ------
-    SpoolCorrupt: the file is torn, damaged or of another version, or the original is shorter than its ranges
-    OSError: a file cannot be read
+    SpoolCorrupt
+        the file is torn, damaged or of another version, or the original is shorter than its ranges
+    OSError
+        a file cannot be read
     """
     with FileIO(path) as file:
         size = os.fstat(file.fileno()).st_size

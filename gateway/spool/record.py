@@ -35,15 +35,24 @@ class SpoolRecord:
 
     Attributes
     ----------
-    name: name in the spool
-    offset: byte of the file at which the data set begins
-    length: bytes of the data set
-    crc32: CRC-32 of the data set
-    received_at_ns: when it was committed, nanoseconds since 1970, UTC
-    peer_address: IP address of the sender, or ""
-    source: name of the source in the configuration, at most 64 bytes of UTF-8
-    meta: file meta information: transfer syntax, SOP class and instance, calling and called AE title
-    association: number of the association that brought it; 0 if that is not known
+    name
+        name in the spool
+    offset
+        byte of the file at which the data set begins
+    length
+        bytes of the data set
+    crc32
+        CRC-32 of the data set
+    received_at_ns
+        when it was committed, nanoseconds since 1970, UTC
+    peer_address
+        IP address of the sender, or ""
+    source
+        name of the source in the configuration, at most 64 bytes of UTF-8
+    meta
+        file meta information: transfer syntax, SOP class and instance, calling and called AE title
+    association
+        number of the association that brought it; 0 if that is not known
     """
 
     name: str
@@ -66,11 +75,13 @@ class SpoolRecord:
 
         Parameters
         ----------
-        file_meta: what lies between preamble and data set; it is guarded by the record's own checksum
+        file_meta
+            what lies between preamble and data set; it is guarded by the record's own checksum
 
         Raises
         ------
-        ValueError: the source name is longer than 64 bytes, or the address is not an IP address
+        ValueError
+            the source name is longer than 64 bytes, or the address is not an IP address
         """
         source = self.source.encode()
         if len(source) > SOURCE_BYTES:
@@ -89,7 +100,8 @@ class SpoolRecord:
 
         Raises
         ------
-        SpoolCorrupt: there is none, it is damaged, or a later version wrote it
+        SpoolCorrupt
+            there is none, it is damaged, or a later version wrote it
         """
         if is_blank(head):
             raise SpoolCorrupt(name=name, reason="it was never completed")

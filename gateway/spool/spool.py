@@ -51,8 +51,10 @@ class Sweep:
 
     Attributes
     ----------
-    removed: files that were never completed
-    damaged: names of files whose record or length is wrong; they are kept in the directory ``damaged``
+    removed
+        files that were never completed
+    damaged
+        names of files whose record or length is wrong; they are kept in the directory ``damaged``
     """
 
     removed: int
@@ -74,13 +76,17 @@ class Spool:
 
     Parameters
     ----------
-    root: the directory; created, with its parents, for this account alone
-    durability: what a commit waits for
-    reserve_bytes: space that is left free, for the ledger and the outputs of what is already here
+    root
+        the directory; created, with its parents, for this account alone
+    durability
+        what a commit waits for
+    reserve_bytes
+        space that is left free, for the ledger and the outputs of what is already here
 
     Raises
     ------
-    SpoolFull, SpoolUnavailable: the directories cannot be created
+    SpoolFull, SpoolUnavailable
+        the directories cannot be created
     """
 
     def __init__(self, root: Path, *, durability: Durability = Durability.FULL, reserve_bytes: int = 0) -> None:
@@ -108,7 +114,8 @@ class Spool:
 
         Raises
         ------
-        SpoolUnavailable: another gateway has it
+        SpoolUnavailable
+            another gateway has it
         """
         return SpoolLock(self._root / "lock")
 
@@ -117,8 +124,10 @@ class Spool:
 
         Raises
         ------
-        SpoolFull: less than the reserve is free
-        SpoolUnavailable: the disk failed
+        SpoolFull
+            less than the reserve is free
+        SpoolUnavailable
+            the disk failed
         """
         with self._disk.errors("create", "a file"):
             self._disk.check("create", "a file")
@@ -154,7 +163,8 @@ class Spool:
 
         Raises
         ------
-        SpoolCorrupt: this is not a name that the spool gave
+        SpoolCorrupt
+            this is not a name that the spool gave
         """
         return _path(self._received, name)
 
@@ -163,8 +173,10 @@ class Spool:
 
         Raises
         ------
-        SpoolCorrupt: it is missing, incomplete or damaged
-        SpoolUnavailable: it cannot be read
+        SpoolCorrupt
+            it is missing, incomplete or damaged
+        SpoolUnavailable
+            it cannot be read
         """
         path = self.path(name)
         with self._disk.errors("read", name):
@@ -184,8 +196,10 @@ class Spool:
 
         Raises
         ------
-        SpoolCorrupt: it is not what was received
-        SpoolUnavailable: it cannot be read
+        SpoolCorrupt
+            it is not what was received
+        SpoolUnavailable
+            it cannot be read
         """
         record = self.read_record(name)
         crc32 = 0
@@ -205,11 +219,13 @@ class Spool:
 
         Parameters
         ----------
-        newest_first: the other way round
+        newest_first
+            the other way round
 
         Raises
         ------
-        SpoolUnavailable: a directory or file cannot be read
+        SpoolUnavailable
+            a directory or file cannot be read
         """
         for name in self._all_names(newest_first=newest_first):
             try:
@@ -223,7 +239,8 @@ class Spool:
 
         Raises
         ------
-        SpoolUnavailable: they cannot be removed
+        SpoolUnavailable
+            they cannot be removed
         """
         path = self.path(name)
         with self._disk.errors("remove", name):
@@ -235,7 +252,8 @@ class Spool:
 
         Raises
         ------
-        SpoolUnavailable: the file system does not answer
+        SpoolUnavailable
+            the file system does not answer
         """
         with self._disk.errors("measure", "the disk"):
             return free_bytes(self._root)
@@ -245,8 +263,10 @@ class Spool:
 
         Parameters
         ----------
-        name: name of the original
-        segments: the output, a whole DICOM file; ranges of the original are kept as ranges, others are copied
+        name
+            name of the original
+        segments
+            the output, a whole DICOM file; ranges of the original are kept as ranges, others are copied
 
         Returns
         -------
@@ -254,8 +274,10 @@ class Spool:
 
         Raises
         ------
-        SpoolCorrupt: the original is missing, or a range ends behind its file
-        SpoolFull, SpoolUnavailable: it cannot be written
+        SpoolCorrupt
+            the original is missing, or a range ends behind its file
+        SpoolFull, SpoolUnavailable
+            it cannot be written
         """
         stored = self.path(name)
         # Strings: what Path takes for each of thousands of names adds up.
@@ -286,8 +308,10 @@ class Spool:
 
         Raises
         ------
-        SpoolCorrupt: there is none, it is torn or damaged, or the original is missing or too short
-        SpoolUnavailable: it cannot be read
+        SpoolCorrupt
+            there is none, it is torn or damaged, or the original is missing or too short
+        SpoolUnavailable
+            it cannot be read
         """
         stored = self.path(name)
         with self._disk.errors("read the output of", name):
@@ -306,7 +330,8 @@ class Spool:
 
         Raises
         ------
-        SpoolUnavailable: a file cannot be read or removed
+        SpoolUnavailable
+            a file cannot be read or removed
         """
         removed, damaged = 0, []
         with self._disk.errors("sweep", "the spool"):

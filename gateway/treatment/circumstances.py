@@ -35,9 +35,12 @@ def about(instance: Instance, key: ProjectKey, error: InstanceError) -> HeldAbou
 
     Parameters
     ----------
-    instance: as received
-    key: of its project
-    error: why it is held; its facts ``boxes`` and ``left`` tell where text is
+    instance
+        as received
+    key
+        of its project
+    error
+        why it is held; its facts ``boxes`` and ``left`` tell where text is
     """
     people = [one.text for one in harvest(instance).findings if one.kind in _PEOPLE]
     try:

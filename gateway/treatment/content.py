@@ -35,14 +35,19 @@ class ContentReader:
 
         Parameters
         ----------
-        path, name: the file, and how errors name it
-        crc32: CRC-32 of the data set as it was received
+        path, name
+            the file, and how errors name it
+        crc32
+            CRC-32 of the data set as it was received
 
         Raises
         ------
-        SpoolCorrupt: the data set is not what was received
-        InstanceError: there is no file meta information that can be read
-        OSError: the file cannot be read
+        SpoolCorrupt
+            the data set is not what was received
+        InstanceError
+            there is no file meta information that can be read
+        OSError
+            the file cannot be read
         """
         digest, crc = blake3(), 0
         buffer = self._buffer

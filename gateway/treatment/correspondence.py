@@ -33,11 +33,16 @@ class LookUp:
 
     Attributes
     ----------
-    project: name of the project
-    value: Patient ID or UID
-    side: on which side of the crosswalk ``value`` stands
-    actor: who asks
-    because: why
+    project
+        name of the project
+    value
+        Patient ID or UID
+    side
+        on which side of the crosswalk ``value`` stands
+    actor
+        who asks
+    because
+        why
     """
 
     project: str
@@ -52,7 +57,8 @@ def crosswalk_keys(settings: Settings) -> Mapping[str, tuple[CrosswalkKey, ...]]
 
     Raises
     ------
-    ConfigurationError: a secret is missing, weak or readable by others
+    ConfigurationError
+        a secret is missing, weak or readable by others
     """
     return {
         name: tuple(CrosswalkKey(secret, name) for secret in project_secrets(settings, name))
@@ -66,9 +72,12 @@ def crosswalk_rows(key: CrosswalkKey, instance: Instance, output: Deidentified) 
 
     Parameters
     ----------
-    key: of its project
-    instance: as received, open
-    output: what became of it
+    key
+        of its project
+    instance
+        as received, open
+    output
+        what became of it
     """
     return tuple(key.seal(one) for one in _correspondences(instance, output) if one.name and one.replacement)
 
@@ -110,15 +119,21 @@ def look_up(ledger: Ledger, keys: Sequence[CrosswalkKey], wanted: LookUp) -> lis
 
     Parameters
     ----------
-    ledger: the ledger
-    keys: of the project, those of earlier secrets included
-    wanted: the question
+    ledger
+        the ledger
+    keys
+        of the project, those of earlier secrets included
+    wanted
+        the question
 
     Raises
     ------
-    CrosswalkUnreadable: a row does not open with the project's keys
-    ReasonNamesPatient: the reason holds what the crosswalk is to keep secret; it is not written down
-    LedgerUnavailable: the ledger cannot be read or written; nothing is answered
+    CrosswalkUnreadable
+        a row does not open with the project's keys
+    ReasonNamesPatient
+        the reason holds what the crosswalk is to keep secret; it is not written down
+    LedgerUnavailable
+        the ledger cannot be read or written; nothing is answered
     """
     if wanted.side == "original":
         rows = ledger.crosswalk.rows(wanted.project, original=[key.original_token(wanted.value) for key in keys])

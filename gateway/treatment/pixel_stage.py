@@ -44,7 +44,8 @@ class PixelStage:
 
     Parameters
     ----------
-    settings: what a frame may cost
+    settings
+        what a frame may cost
     """
 
     def __init__(self, settings: PixelSettings) -> None:
@@ -71,16 +72,23 @@ class PixelStage:
 
         Parameters
         ----------
-        program: specialised for the instance
-        instance: as received
-        work: directory for frames
-        review: what a person decided
-        series: what is known of the instance's series
+        program
+            specialised for the instance
+        instance
+            as received
+        work
+            directory for frames
+        review
+            what a person decided
+        series
+            what is known of the instance's series
 
         Raises
         ------
-        InstanceError: the instance has to be held
-        DecoderUnavailable, SpoolUnavailable: it may work later
+        InstanceError
+            the instance has to be held
+        DecoderUnavailable, SpoolUnavailable
+            it may work later
         """
         with _on_disk(), _models():
             outcome = self._treatment.treat(
@@ -105,13 +113,17 @@ class PixelStage:
 
         Parameters
         ----------
-        program: specialised for the instance
-        instance: as received
+        program
+            specialised for the instance
+        instance
+            as received
 
         Raises
         ------
-        InstanceError: the pixels cannot be read, or a rule cannot be applied
-        DecoderUnavailable: it may work later
+        InstanceError
+            the pixels cannot be read, or a rule cannot be applied
+        DecoderUnavailable
+            it may work later
         """
         with _models():
             return self._treatment.examine(program, instance, words=lambda: identifying_words(instance))
@@ -131,18 +143,27 @@ class PixelStage:
 
         Parameters
         ----------
-        program: specialised for the instance
-        instance: as received
-        segments: the output
-        outcome: what became of the pixels
-        work: directory for what has to be read back
-        limits: of a data set
-        review: what a person decided
+        program
+            specialised for the instance
+        instance
+            as received
+        segments
+            the output
+        outcome
+            what became of the pixels
+        work
+            directory for what has to be read back
+        limits
+            of a data set
+        review
+            what a person decided
 
         Raises
         ------
-        InstanceError: the instance has to be held
-        DecoderUnavailable, SpoolUnavailable: it may work later
+        InstanceError
+            the instance has to be held
+        DecoderUnavailable, SpoolUnavailable
+            it may work later
         """
         with _on_disk():
             check_pixels(instance, segments, outcome, work=work, limits=limits, sandbox=self.sandbox)

@@ -45,14 +45,19 @@ class OutputDigests:
 
         Parameters
         ----------
-        instance_id: row id of the instance
-        parts: byte ranges whose concatenation is the output
-        known: the digest, if the destination computed it from the bytes that it stored
+        instance_id
+            row id of the instance
+        parts
+            byte ranges whose concatenation is the output
+        known
+            the digest, if the destination computed it from the bytes that it stored
 
         Raises
         ------
-        SpoolUnavailable: a file cannot be read
-        SpoolCorrupt: a file is shorter than its range
+        SpoolUnavailable
+            a file cannot be read
+        SpoolCorrupt
+            a file is shorter than its range
         """
         key = tuple(parts)
         with self._lock:
@@ -80,12 +85,18 @@ def receipt_of(
 
     Parameters
     ----------
-    claim: the delivery, and how its output came to be
-    outcome: the destination's confirmation
-    kind: type of the destination, such as ``dicomweb``
-    output_digest: SHA-256 of what was sent: the output, or the output in the destination's transfer syntax
-    output_bytes: its length
-    confirmed_at: when the confirmation arrived
+    claim
+        the delivery, and how its output came to be
+    outcome
+        the destination's confirmation
+    kind
+        type of the destination, such as ``dicomweb``
+    output_digest
+        SHA-256 of what was sent: the output, or the output in the destination's transfer syntax
+    output_bytes
+        its length
+    confirmed_at
+        when the confirmation arrived
     """
     return {
         "form": FORM,
@@ -123,8 +134,10 @@ def verify_chains(receipts: Iterable[Receipt], ends: Iterable[ReceiptChain]) -> 
 
     Parameters
     ----------
-    receipts: all receipts of the chains, by project and number
-    ends: the ends that the ledger keeps; none for an exported copy, whose last receipts nothing vouches for
+    receipts
+        all receipts of the chains, by project and number
+    ends
+        the ends that the ledger keeps; none for an exported copy, whose last receipts nothing vouches for
     """
     expected = {end.project: end for end in ends}
     checks: dict[str, ChainCheck] = {}
@@ -153,7 +166,8 @@ def read_export(lines: Iterable[str]) -> Iterator[Receipt]:
 
     Raises
     ------
-    ValueError: a line is no receipt; its number is in the message
+    ValueError
+        a line is no receipt; its number is in the message
     """
     for number, line in enumerate(lines, 1):
         document = line.rstrip("\n")
@@ -171,8 +185,10 @@ def compare_export(export: Iterable[Receipt], present: Iterable[Receipt]) -> Ite
 
     Parameters
     ----------
-    export: receipts that were exported earlier
-    present: all receipts of the ledger
+    export
+        receipts that were exported earlier
+    present
+        all receipts of the ledger
     """
     digests = {(receipt.project, receipt.number): receipt.digest for receipt in present}
     for receipt in export:

@@ -88,12 +88,15 @@ class Router:
 
     Parameters
     ----------
-    settings: the configuration, whose routes name known projects
-    projects: project name -> whatever stands for it
+    settings
+        the configuration, whose routes name known projects
+    projects
+        project name -> whatever stands for it
 
     Raises
     ------
-    ConfigurationError: the condition of a route or a destination has an error
+    ConfigurationError
+        the condition of a route or a destination has an error
     """
 
     def __init__(self, settings: Settings, projects: Mapping[str, object]) -> None:
@@ -130,8 +133,10 @@ class Router:
 
         Raises
         ------
-        NoRoute: no route matches
-        RuleFailed: a condition cannot be evaluated for this instance
+        NoRoute
+            no route matches
+        RuleFailed
+            a condition cannot be evaluated for this instance
         """
         if self._only is not None:
             return self._only, sender
@@ -147,14 +152,19 @@ class Router:
 
         Parameters
         ----------
-        project, sender, instance: what goes, and how it came
-        identified: whether its output names the patient
+        project, sender, instance
+            what goes, and how it came
+        identified
+            whether its output names the patient
 
         Raises
         ------
-        NoDestination: every condition excludes it
-        IdentifiedRefused: a destination takes no identified instances
-        RuleFailed: a condition cannot be evaluated for this instance
+        NoDestination
+            every condition excludes it
+        IdentifiedRefused
+            a destination takes no identified instances
+        RuleFailed
+            a condition cannot be evaluated for this instance
         """
         names = tuple(name for name, condition in self._destinations[project] if _holds(condition, sender, instance))
         if not names:

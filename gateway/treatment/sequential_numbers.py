@@ -22,8 +22,10 @@ class LedgerNumbers:
 
     Parameters
     ----------
-    ledger: open
-    project: name of the project
+    ledger
+        open
+    project
+        name of the project
     """
 
     def __init__(self, ledger: Ledger, project: str) -> None:
@@ -36,7 +38,8 @@ class LedgerNumbers:
 
         Raises
         ------
-        LedgerUnavailable: the database is locked, unreachable or full; the instance waits for another try
+        LedgerUnavailable
+            the database is locked, unreachable or full; the instance waits for another try
         """
         return self._known(purpose, token)
 
@@ -52,8 +55,10 @@ class OfflineNumbers:
 
     Parameters
     ----------
-    settings: where the ledger is
-    project: name of the project
+    settings
+        where the ledger is
+    project
+        name of the project
     """
 
     def __init__(self, settings: Settings, project: str) -> None:
@@ -67,7 +72,8 @@ class OfflineNumbers:
 
         Raises
         ------
-        RuleFailed: the ledger cannot be used, so that there is no number
+        RuleFailed
+            the ledger cannot be used, so that there is no number
         """
         try:
             with self._lock:

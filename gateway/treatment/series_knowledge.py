@@ -17,9 +17,12 @@ class SeriesKnowledge:
 
     Attributes
     ----------
-    features_settled: whether a person has decided about the faces of the series
-    has_text: whether another slice of it had text
-    face: what was found of a face in it, None if nothing yet; without this nobody looks for one
+    features_settled
+        whether a person has decided about the faces of the series
+    has_text
+        whether another slice of it had text
+    face
+        what was found of a face in it, None if nothing yet; without this nobody looks for one
     """
 
     features_settled: Callable[[], bool] = bool

@@ -32,7 +32,8 @@ class Sightings:
 
     Parameters
     ----------
-    settings: the configuration; a project whose ``propose_words`` is 0 has none
+    settings
+        the configuration; a project whose ``propose_words`` is 0 has none
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,9 +50,12 @@ class Sightings:
 
         Parameters
         ----------
-        project: its project
-        words: folded words that its cleaner did not know
-        patient: its pseudonym; without one nobody is counted
+        project
+            its project
+        words
+            folded words that its cleaner did not know
+        patient
+            its pseudonym; without one nobody is counted
         """
         key = self._keys.get(project)
         if key is None or not patient:
@@ -72,8 +76,10 @@ class ProposedWord:
 
     Attributes
     ----------
-    text: the word; None if it was sealed with a secret that is gone
-    word: as the ledger has it
+    text
+        the word; None if it was sealed with a secret that is gone
+    word
+        as the ledger has it
     """
 
     text: str | None
@@ -85,8 +91,10 @@ def proposed_words(settings: Settings, ledger: Ledger, project: str) -> list[Pro
 
     Raises
     ------
-    ConfigurationError: there is no such project, or its secret cannot be read
-    LedgerUnavailable: the ledger cannot be read
+    ConfigurationError
+        there is no such project, or its secret cannot be read
+    LedgerUnavailable
+        the ledger cannot be read
     """
     keys = _keys(settings, project)
     return [ProposedWord(text=one.text or word_of(keys, one), word=one) for one in ledger.vocabulary.words(project)]
@@ -106,8 +114,10 @@ def decide(
 
     Raises
     ------
-    ConfigurationError: there is no such project, or a word was not proposed for it; nothing is decided
-    LedgerUnavailable: the ledger cannot be read or written; nothing is decided
+    ConfigurationError
+        there is no such project, or a word was not proposed for it; nothing is decided
+    LedgerUnavailable
+        the ledger cannot be read or written; nothing is decided
     """
     known: Mapping[str, SiteWord] = {
         one.text: one.word for one in proposed_words(settings, ledger, project) if one.text is not None

@@ -25,9 +25,12 @@ class Transcoder:
 
     Parameters
     ----------
-    settings: limits of data sets and of codecs
-    word: what the destination wants
-    work: the spool's directory for files that live as long as one task
+    settings
+        limits of data sets and of codecs
+    word
+        what the destination wants
+    work
+        the spool's directory for files that live as long as one task
     """
 
     def __init__(self, settings: Settings, word: TranscodingWord, work: Path) -> None:
@@ -42,9 +45,12 @@ class Transcoder:
 
         Raises
         ------
-        InstanceError: it cannot be transcoded
-        SpoolFull, SpoolUnavailable: the disk
-        DecoderUnavailable: the codecs cannot be started
+        InstanceError
+            it cannot be transcoded
+        SpoolFull, SpoolUnavailable
+            the disk
+        DecoderUnavailable
+            the codecs cannot be started
         """
         with disk_errors("create", "a work directory", root=self._work, reserve=0):
             folder = Path(tempfile.mkdtemp(prefix="transcode-", dir=self._work))

@@ -82,7 +82,8 @@ class OpeningRules:
 
         Raises
         ------
-        InstanceError: the file is no instance that can be processed
+        InstanceError
+            the file is no instance that can be processed
         """
         return open_instance(path, work=self.work, limits=self.limits, max_reencode_bytes=self.max_reencode_bytes)
 
@@ -102,9 +103,12 @@ class Admission:
 
     Attributes
     ----------
-    instance: as received, open
-    sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
-    decision: whether it goes on, and by which rule
+    instance
+        as received, open
+    sender
+        ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+    decision
+        whether it goes on, and by which rule
     """
 
     instance: Instance
@@ -116,8 +120,10 @@ class Admission:
 
         Raises
         ------
-        RejectedByRule: a rule rejects it
-        HeldByRule: a rule holds it
+        RejectedByRule
+            a rule rejects it
+        HeldByRule
+            a rule holds it
         """
         if self.decision.kind != "accepted":
             kind = RejectedByRule if self.decision.kind == "rejected" else HeldByRule
@@ -130,10 +136,14 @@ class Treatment:
 
     Parameters
     ----------
-    program: the compiled profile
-    key: the project's key
-    numbers: where sequential pseudonyms come from; without it a rule that asks for one holds the instance
-    pixels: what treats pixels, one for all projects of a process; without it one with the settings' defaults
+    program
+        the compiled profile
+    key
+        the project's key
+    numbers
+        where sequential pseudonyms come from; without it a rule that asks for one holds the instance
+    pixels
+        what treats pixels, one for all projects of a process; without it one with the settings' defaults
     """
 
     def __init__(
@@ -158,12 +168,15 @@ class Treatment:
 
         Parameters
         ----------
-        instance: as received
-        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+        instance
+            as received
+        sender
+            ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
 
         Raises
         ------
-        RuleFailed: a condition cannot be decided
+        RuleFailed
+            a condition cannot be decided
         """
         with holding("acceptance"):
             return Admission(instance, sender, decide(self.program, instance, sender))
@@ -173,14 +186,19 @@ class Treatment:
 
         Parameters
         ----------
-        instance: as received
-        sender: ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
+        instance
+            as received
+        sender
+            ``source``, ``calling_ae``, ``called_ae`` and ``route`` as far as they are known
 
         Raises
         ------
-        RejectedByRule: a rule rejects it
-        HeldByRule: a rule holds it
-        RuleFailed: a condition cannot be decided
+        RejectedByRule
+            a rule rejects it
+        HeldByRule
+            a rule holds it
+        RuleFailed
+            a condition cannot be decided
         """
         return self.decide(instance, sender).required()
 
@@ -200,17 +218,25 @@ class Treatment:
 
         Parameters
         ----------
-        admission: of the instance
-        opening: how it was opened; frames that are written lie in its work directory until the block ends
-        review: what a person decided who looked at the pixels
-        series: what is known of the instance's series
-        trace: gets one entry for every element that is met
+        admission
+            of the instance
+        opening
+            how it was opened; frames that are written lie in its work directory until the block ends
+        review
+            what a person decided who looked at the pixels
+        series
+            what is known of the instance's series
+        trace
+            gets one entry for every element that is met
 
         Raises
         ------
-        RejectedByRule: a rule of the profile rejects it
-        InstanceError: the instance has to be held
-        DecoderUnavailable, SpoolUnavailable: it may work later
+        RejectedByRule
+            a rule of the profile rejects it
+        InstanceError
+            the instance has to be held
+        DecoderUnavailable, SpoolUnavailable
+            it may work later
         """
         admission.required()
         instance = admission.instance
@@ -257,7 +283,8 @@ class holding:  # noqa: N801  (reads as a statement)
 
     Parameters
     ----------
-    step: what is being done, for the message
+    step
+        what is being done, for the message
     """
 
     def __init__(self, step: str) -> None:

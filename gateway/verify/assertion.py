@@ -105,7 +105,8 @@ class Assertion:
 
     Parameters
     ----------
-    program: what the output must honour, its conditions decided
+    program
+        what the output must honour, its conditions decided
     """
 
     def __init__(self, program: Program) -> None:
@@ -125,9 +126,12 @@ class Assertion:
 
         Parameters
         ----------
-        instance: the original
-        output: what was made of it
-        pixels: what was done to the pixels; its elements stand above the rules for them at the top level
+        instance
+            the original
+        output
+            what was made of it
+        pixels
+            what was done to the pixels; its elements stand above the rules for them at the top level
 
         Returns
         -------
@@ -135,7 +139,8 @@ class Assertion:
 
         Raises
         ------
-        LeakSuspected: names the first element that is not as the program wants it
+        LeakSuspected
+            names the first element that is not as the program wants it
         """
         self._check_meta(output)
         self._check_stamps(output, pixels)

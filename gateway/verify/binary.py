@@ -49,12 +49,15 @@ def opened(raw: bytes, *, whole: bool = True) -> Iterator[bytes]:
 
     Parameters
     ----------
-    raw: the value, or a piece of it
-    whole: whether nothing follows ``raw`` in the value
+    raw
+        the value, or a piece of it
+    whole
+        whether nothing follows ``raw`` in the value
 
     Raises
     ------
-    LimitExceeded: it cannot be searched as a whole
+    LimitExceeded
+        it cannot be searched as a whole
     """
     budget, behind = _MOST_OPENED, 0
     for tried, match in enumerate(_COMPRESSED.finditer(raw)):

@@ -22,13 +22,17 @@ def check_birth_date(limit: int, instance: Instance, output: Output) -> None:
 
     Parameters
     ----------
-    limit: the age, by ``gateway.profile.elders.age_limit``
-    instance: the original, whose Patient's Age and Study Date tell how old the patient is
-    output: what was made of it
+    limit
+        the age, by ``gateway.profile.elders.age_limit``
+    instance
+        the original, whose Patient's Age and Study Date tell how old the patient is
+    output
+        what was made of it
 
     Raises
     ------
-    LeakSuspected: a date of birth is left
+    LeakSuspected
+        a date of birth is left
     """
     element = find(output.elements, _BIRTH_DATE)
     if element is None or not bytes(output.buffer[element[3] : element[4]]).strip(b"\0 "):

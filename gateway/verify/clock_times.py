@@ -70,9 +70,12 @@ def is_coarse(times: str, vr: bytes, raw: bytes) -> bool:
 
     Parameters
     ----------
-    times: ``hour`` or ``remove``
-    vr: ``TM`` or ``DT``
-    raw: the encoded value
+    times
+        ``hour`` or ``remove``
+    vr
+        ``TM`` or ``DT``
+    raw
+        the encoded value
     """
     pattern = _COARSE[times, vr]
     return all(pattern.fullmatch(one) for one in raw.split(b"\\"))
@@ -83,7 +86,8 @@ class Clocks:
 
     Parameters
     ----------
-    program: its times are not ``keep``
+    program
+        its times are not ``keep``
     """
 
     def __init__(self, program: Program) -> None:

@@ -116,14 +116,19 @@ def coded_kinds(
 
     Parameters
     ----------
-    instance: the original
-    output: what was made of it
-    pixels: the change of pixels, None if there was none
-    needles: what must not be found
+    instance
+        the original
+    output
+        what was made of it
+    pixels
+        the change of pixels, None if there was none
+    needles
+        what must not be found
 
     Raises
     ------
-    LimitExceeded: so much text in it that the search would take minutes
+    LimitExceeded
+        so much text in it that the search would take minutes
     """
     syntax = transfer_syntax(output.meta.transfer_syntax)
     if syntax is None or not syntax.encapsulated or not needles:

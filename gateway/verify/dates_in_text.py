@@ -64,8 +64,10 @@ def dates_in(text: str, squashed: str | None = None) -> Dates:
 
     Parameters
     ----------
-    text: as written
-    squashed: the same, squashed, if it is at hand
+    text
+        as written
+    squashed
+        the same, squashed, if it is at hand
     """
     if squashed is None:
         squashed = squash(text)

@@ -40,9 +40,12 @@ class Place:
 
     Attributes
     ----------
-    tag, vr: of the element
-    own: words of the gateway's own texts there
-    coded: whether the item is a code of a standard scheme
+    tag, vr
+        of the element
+    own
+        words of the gateway's own texts there
+    coded
+        whether the item is a code of a standard scheme
     """
 
     tag: int

@@ -72,11 +72,16 @@ class Harvest:
 
     Attributes
     ----------
-    findings: every distinct value other than UIDs that no rule keeps where it stands
-    uids: UID -> the attributes that hold it; well-known UIDs and those of classes are not among them
-    kept: the values other than UIDs that a rule keeps somewhere
-    kept_uids: the UIDs that a rule keeps somewhere
-    device_type: manufacturer, model and software version of the device, as decoded
+    findings
+        every distinct value other than UIDs that no rule keeps where it stands
+    uids
+        UID -> the attributes that hold it; well-known UIDs and those of classes are not among them
+    kept
+        the values other than UIDs that a rule keeps somewhere
+    kept_uids
+        the UIDs that a rule keeps somewhere
+    device_type
+        manufacturer, model and software version of the device, as decoded
     """
 
     findings: frozenset[Finding]
@@ -91,12 +96,15 @@ def harvest(instance: Instance, rules: Rules | None = None) -> Harvest:
 
     Parameters
     ----------
-    instance: the original
-    rules: what tells which values are kept; without them none is
+    instance
+        the original
+    rules
+        what tells which values are kept; without them none is
 
     Raises
     ------
-    LimitExceeded: there are more distinct values than any real instance has
+    LimitExceeded
+        there are more distinct values than any real instance has
     """
     return Harvester(rules).harvest(instance)
 
@@ -117,7 +125,8 @@ class Harvester:
 
     Parameters
     ----------
-    rules: as for ``harvest``
+    rules
+        as for ``harvest``
     """
 
     def __init__(self, rules: Rules | None) -> None:

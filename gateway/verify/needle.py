@@ -68,11 +68,16 @@ class Needle:
 
     Attributes
     ----------
-    kind: kind of the value that it was made of
-    form: squashed text, never empty; of a date its eight digits
-    mode: when an occurrence counts
-    encoded: byte sequences, ASCII letters in lower case, that betray it inside binary values
-    raw: byte sequences that betray it anywhere, whatever the character set says; only for text outside ASCII
+    kind
+        kind of the value that it was made of
+    form
+        squashed text, never empty; of a date its eight digits
+    mode
+        when an occurrence counts
+    encoded
+        byte sequences, ASCII letters in lower case, that betray it inside binary values
+    raw
+        byte sequences that betray it anywhere, whatever the character set says; only for text outside ASCII
     """
 
     kind: Kind
@@ -165,8 +170,10 @@ def make(kind: Kind, form: str, mode: Mode, spelling: str = "") -> Needle:
 
     Parameters
     ----------
-    kind, form, mode: as its attributes
-    spelling: what the form was made of, for binary values and other character sets
+    kind, form, mode
+        as its attributes
+    spelling
+        what the form was made of, for binary values and other character sets
     """
     return Needle(kind, form, mode, _encoded(form, spelling), _raw(spelling))
 

@@ -38,8 +38,10 @@ def needles(kind: Kind, text: str) -> tuple[Needle, ...]:
 
     Parameters
     ----------
-    kind: what the value is
-    text: the decoded value
+    kind
+        what the value is
+    text
+        the decoded value
 
     Returns
     -------

@@ -35,8 +35,10 @@ def digits_of(vr: bytes, raw: bytes) -> bytes:
 
     Parameters
     ----------
-    vr: the VR of the value; of ``UN`` it is read as whatever it may be
-    raw: the value
+    vr
+        the VR of the value; of ``UN`` it is read as whatever it may be
+    raw
+        the value
     """
     digits: list[bytes] = []
     for one in _ANY if vr == b"UN" else (vr,):
@@ -71,7 +73,8 @@ class Numbers:
 
     Parameters
     ----------
-    program: its conditions decided
+    program
+        its conditions decided
     """
 
     def __init__(self, program: Program) -> None:
@@ -84,12 +87,15 @@ class Numbers:
 
         Parameters
         ----------
-        buffer, elements: the data set or item
-        where: its place, for the message
+        buffer, elements
+            the data set or item
+        where
+            its place, for the message
 
         Raises
         ------
-        LeakSuspected: one is not what the profile lets stay
+        LeakSuspected
+            one is not what the profile lets stay
         """
         if not self._rules:
             return

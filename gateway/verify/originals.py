@@ -22,8 +22,10 @@ class Originals:
 
         Parameters
         ----------
-        instance: the original
-        tags: the attributes
+        instance
+            the original
+        tags
+            the attributes
         """
         values: dict[int, set[bytes]] = {}
         buffer = instance.buffer
@@ -47,7 +49,8 @@ class _Part:
 
     Attributes
     ----------
-    tags: of its elements at every depth, other than sequences
+    tags
+        of its elements at every depth, other than sequences
     """
 
     __slots__ = ("_values", "tags")

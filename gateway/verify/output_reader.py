@@ -39,14 +39,22 @@ class Output:
 
     Attributes
     ----------
-    buffer: preamble, file meta information and data set, without the holes
-    meta: the file meta information as read back
-    meta_elements: its elements
-    elements: the elements of the data set, positions in ``buffer``; a value in a hole is empty here
-    parts: the same, divided by what is familiar: ``encoded.Survey``
-    implicit: whether the data set is implicit VR
-    holes: long values of the received file: tag, VR and the byte range of the value there
-    replaced: elements of a change of pixels whose values lie in files of their own, found as they were written
+    buffer
+        preamble, file meta information and data set, without the holes
+    meta
+        the file meta information as read back
+    meta_elements
+        its elements
+    elements
+        the elements of the data set, positions in ``buffer``; a value in a hole is empty here
+    parts
+        the same, divided by what is familiar: ``encoded.Survey``
+    implicit
+        whether the data set is implicit VR
+    holes
+        long values of the received file: tag, VR and the byte range of the value there
+    replaced
+        elements of a change of pixels whose values lie in files of their own, found as they were written
     """
 
     buffer: bytes
@@ -64,14 +72,19 @@ def read_output(instance: Instance, segments: Sequence[Segment], pixels: PixelCh
 
     Parameters
     ----------
-    instance: the original
-    segments: the whole output
-    pixels: what was done to the pixels; values of it that lie in files are not loaded
+    instance
+        the original
+    segments
+        the whole output
+    pixels
+        what was done to the pixels; values of it that lie in files are not loaded
 
     Raises
     ------
-    InstanceError: the output is not a readable Part 10 file: it must not leave
-    SpoolCorrupt: a segment's file is shorter than the segment
+    InstanceError
+        the output is not a readable Part 10 file: it must not leave
+    SpoolCorrupt
+        a segment's file is shorter than the segment
     """
     reader = _Reader(instance, pixels)
     for segment in segments:

@@ -34,8 +34,10 @@ def methods(codes: frozenset[str], pixels: PixelChange | None) -> frozenset[str]
 
     Parameters
     ----------
-    codes: what the program claims
-    pixels: what was done to the pixels
+    codes
+        what the program claims
+    pixels
+        what was done to the pixels
     """
     untrue = {_CLEAN_PIXELS, _CLEAN_FEATURES}
     if pixels is not None and pixels.graphics_unlooked:
@@ -48,13 +50,17 @@ def check_change(instance: Instance, output: Output, pixels: PixelChange | None)
 
     Parameters
     ----------
-    instance: the original
-    output: what was made of it
-    pixels: the change, None if there was none
+    instance
+        the original
+    output
+        what was made of it
+    pixels
+        the change, None if there was none
 
     Raises
     ------
-    LeakSuspected: the output is not as the change says, or claims more than was done
+    LeakSuspected
+        the output is not as the change says, or claims more than was done
     """
     syntax = instance.transfer_syntax if pixels is None else pixels.transfer_syntax
     if output.meta.transfer_syntax != syntax:

@@ -38,7 +38,8 @@ class Rules:
 
     Parameters
     ----------
-    program: specialised: ``Program.specialise``
+    program
+        specialised: ``Program.specialise``
     """
 
     def __init__(self, program: Program) -> None:
@@ -143,8 +144,10 @@ class Rules:
 
         Parameters
         ----------
-        buffer, elements: the data set or item
-        said: what the original says of its private elements: ``said_by``
+        buffer, elements
+            the data set or item
+        said
+            what the original says of its private elements: ``said_by``
         """
         if not self.has_private:
             return {}

@@ -21,7 +21,8 @@ class Recollection(Generic[T]):
 
     Parameters
     ----------
-    most: facts of usual size to remember
+    most
+        facts of usual size to remember
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -40,9 +41,12 @@ class Recollection(Generic[T]):
 
         Parameters
         ----------
-        context, key: what it is filed under
-        fact: the fact
-        weight: as how many facts of usual size it counts, at least one
+        context, key
+            what it is filed under
+        fact
+            the fact
+        weight
+            as how many facts of usual size it counts, at least one
         """
         facts = self._facts.get(context)
         if facts is None or key not in facts:

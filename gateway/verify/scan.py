@@ -114,7 +114,8 @@ class Scanner:
 
     Parameters
     ----------
-    program: its stamps are known words
+    program
+        its stamps are known words
     """
 
     def __init__(self, program: Program) -> None:
@@ -142,10 +143,14 @@ class Scanner:
 
         Parameters
         ----------
-        output: the output as read back
-        source: the bytes of the received file, where the output's holes are
-        needles, uids: what must not be found
-        kept: UIDs that a rule keeps, even if they continue another
+        output
+            the output as read back
+        source
+            the bytes of the received file, where the output's holes are
+        needles, uids
+            what must not be found
+        kept
+            UIDs that a rule keeps, even if they continue another
 
         Returns
         -------
@@ -153,7 +158,8 @@ class Scanner:
 
         Raises
         ------
-        LimitExceeded: so many needles and so much text that the search would take minutes
+        LimitExceeded
+            so many needles and so much text that the search would take minutes
         """
         sought = needles if isinstance(needles, frozenset) else frozenset(needles)
         suspects = self._suspects(output, sought, uids)
@@ -216,11 +222,16 @@ class _Part:
 
     Attributes
     ----------
-    uids: the UIDs in it
-    dates: the dates in its texts
-    names: these and those that one of them may continue; None where there are too many
-    behind: the character sets that hold behind it
-    clean_of: numbers of the sets of needles none of which occurs in it
+    uids
+        the UIDs in it
+    dates
+        the dates in its texts
+    names
+        these and those that one of them may continue; None where there are too many
+    behind
+        the character sets that hold behind it
+    clean_of
+        numbers of the sets of needles none of which occurs in it
     """
 
     __slots__ = ("behind", "clean_of", "dates", "names", "uids")

@@ -40,9 +40,12 @@ def check_shift(
 
     Parameters
     ----------
-    shift: the range of the profile
-    outputs: (place, tag, encoded value) of every shifted element of the output
-    originals: tag -> encoded values that the original has at any depth
+    shift
+        the range of the profile
+    outputs
+        (place, tag, encoded value) of every shifted element of the output
+    originals
+        tag -> encoded values that the original has at any depth
 
     Returns
     -------
@@ -50,7 +53,8 @@ def check_shift(
 
     Raises
     ------
-    LeakSuspected: no shift explains the dates
+    LeakSuspected
+        no shift explains the dates
     """
     before = {tag: {day.toordinal() for raw in raws for day in dates_of(raw)} for tag, raws in originals.items()}
     candidates: set[int] | None = None

@@ -38,13 +38,17 @@ def check_surplus(instance: Instance, output: Output, pixels: PixelChange | None
 
     Parameters
     ----------
-    instance: the original
-    output: what was made of it
-    pixels: the change of pixels, None if there was none
+    instance
+        the original
+    output
+        what was made of it
+    pixels
+        the change of pixels, None if there was none
 
     Raises
     ------
-    LeakSuspected: something is there, or native Pixel Data is longer than the output says that it is
+    LeakSuspected
+        something is there, or native Pixel Data is longer than the output says that it is
     """
     element = find(output.elements, PIXEL_DATA)
     syntax = transfer_syntax(output.meta.transfer_syntax)

@@ -51,7 +51,8 @@ class Verifier:
 
     Parameters
     ----------
-    program: what the outputs must honour. Values that one of its rules keeps are not searched for, and neither are
+    program
+        what the outputs must honour. Values that one of its rules keeps are not searched for, and neither are
         equal values elsewhere: they are known to stay. The same holds for what the program itself writes.
     """
 
@@ -73,17 +74,24 @@ class Verifier:
 
         Parameters
         ----------
-        instance: the original
-        output: what is to leave
-        truths: how the conditions of the program came out, as the engine had them
-        pixels: what was done to the pixels, as the engine had it; what is in them, others check
+        instance
+            the original
+        output
+            what is to leave
+        truths
+            how the conditions of the program came out, as the engine had them
+        pixels
+            what was done to the pixels, as the engine had it; what is in them, others check
 
         Raises
         ------
-        LeakSuspected: an identifying value of the original is found anywhere outside pixel data, or the program was
+        LeakSuspected
+            an identifying value of the original is found anywhere outside pixel data, or the program was
             not carried out; the facts name elements and kinds of values, never values
-        InstanceError: the output cannot be read back
-        SpoolCorrupt: a file is shorter than a segment of it
+        InstanceError
+            the output cannot be read back
+        SpoolCorrupt
+            a file is shorter than a segment of it
         """
         self._ready(truths).check(instance, read_output(instance, output, pixels), pixels)
 
@@ -99,7 +107,8 @@ class Checks:
 
     Parameters
     ----------
-    program: specialised
+    program
+        specialised
     """
 
     def __init__(self, program: Program) -> None:
@@ -116,7 +125,8 @@ class Checks:
 
         Raises
         ------
-        LeakSuspected: as ``Verifier.check``
+        LeakSuspected
+            as ``Verifier.check``
         """
         check_change(instance, output, pixels)
         dates = self._assertion.check(instance, output, pixels)
@@ -143,9 +153,12 @@ class Checks:
 
         Parameters
         ----------
-        harvested: the original's identifying values
-        output: what a rule looked at and let stay there is known
-        dates: dates that the program wrote
+        harvested
+            the original's identifying values
+        output
+            what a rule looked at and let stay there is known
+        dates
+            dates that the program wrote
         """
         stayed = frozenset(self._stayed(harvested, output))
         context = harvested.device_type, dates, stayed

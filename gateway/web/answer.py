@@ -26,12 +26,18 @@ class Answer:
 
     Attributes
     ----------
-    status: HTTP status code
-    retry_after: value of the Retry-After field, or empty
-    body: its first bytes, up to the limit
-    whole: whether that is all of it; False if it was longer than the limit, cut off or unreadable
-    excessive: whether it was longer than the limit
-    early: whether it came before the whole request was sent
+    status
+        HTTP status code
+    retry_after
+        value of the Retry-After field, or empty
+    body
+        its first bytes, up to the limit
+    whole
+        whether that is all of it; False if it was longer than the limit, cut off or unreadable
+    excessive
+        whether it was longer than the limit
+    early
+        whether it came before the whole request was sent
     """
 
     status: int
@@ -47,9 +53,12 @@ class AnswerStream(io.RawIOBase):
 
     Parameters
     ----------
-    sock: the socket
-    early: what was read of the answer already
-    deadline: in monotonic seconds, for all of the answer
+    sock
+        the socket
+    early
+        what was read of the answer already
+    deadline
+        in monotonic seconds, for all of the answer
     """
 
     def __init__(self, sock: socket.socket, *, early: bytes = b"", deadline: float) -> None:
@@ -98,8 +107,10 @@ def failure_of(error: Exception, *, sending: bool = False) -> ConnectionFailed:
 
     Parameters
     ----------
-    error: what the socket, or who reads from it, has raised
-    sending: whether the request was still being sent
+    error
+        what the socket, or who reads from it, has raised
+    sending
+        whether the request was still being sent
     """
     if isinstance(error, TimeoutError):
         reason = "it stopped taking bytes" if sending else "it does not answer in time"

@@ -129,11 +129,16 @@ class Calls:
 
     Parameters
     ----------
-    endpoint: where to
-    destination: name that errors carry
-    timeout: seconds that the peer may take to connect, to take the request, and to answer all of it
-    context: for TLS; None for plain HTTP
-    answer_limit: bytes of an answer that are read at most; with 0 only its head is
+    endpoint
+        where to
+    destination
+        name that errors carry
+    timeout
+        seconds that the peer may take to connect, to take the request, and to answer all of it
+    context
+        for TLS; None for plain HTTP
+    answer_limit
+        bytes of an answer that are read at most; with 0 only its head is
     """
 
     def __init__(
@@ -159,16 +164,22 @@ class Calls:
 
         Parameters
         ----------
-        method: of HTTP, such as ``GET``
-        target: request target
-        fields: header fields besides Host and Content-Length
-        content: the body
-        again: whether it may be sent once more when a kept connection breaks off without an answer; not so where the
+        method
+            of HTTP, such as ``GET``
+        target
+            request target
+        fields
+            header fields besides Host and Content-Length
+        content
+            the body
+        again
+            whether it may be sent once more when a kept connection breaks off without an answer; not so where the
             server may still be at work on what it has got
 
         Raises
         ------
-        DeliveryFailed: no answer; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``, ``connection-lost`` or
+        DeliveryFailed
+            no answer; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``, ``connection-lost`` or
             ``answer-unreadable``
         """
         prepared = requests.PreparedRequest()

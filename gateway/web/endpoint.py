@@ -18,10 +18,14 @@ class Endpoint:
 
     Attributes
     ----------
-    secure: whether it is reached by TLS
-    host, port: address; an IPv6 address without brackets
-    path: of the service, without a slash at its end
-    query: what is appended to every request's path, without the question mark
+    secure
+        whether it is reached by TLS
+    host, port
+        address; an IPv6 address without brackets
+    path
+        of the service, without a slash at its end
+    query
+        what is appended to every request's path, without the question mark
     """
 
     secure: bool
@@ -36,12 +40,15 @@ class Endpoint:
 
         Parameters
         ----------
-        url: the URL; it may have a query (``?strategy=DirectArchive``)
-        place: what an error names as its place
+        url
+            the URL; it may have a query (``?strategy=DirectArchive``)
+        place
+            what an error names as its place
 
         Raises
         ------
-        ConfigurationError: not an http or https URL, or one that carries credentials, a fragment or blanks
+        ConfigurationError
+            not an http or https URL, or one that carries credentials, a fragment or blanks
         """
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ConfigurationError(place=place, problem="the URL may hold printable ASCII characters only")
@@ -87,7 +94,8 @@ class Authorization:
 
         Raises
         ------
-        ConfigurationError: the user name holds a colon, or either a control character
+        ConfigurationError
+            the user name holds a colon, or either a control character
         """
         if ":" in user or not (user + password).isprintable():
             problem = "the user name may not hold a colon, nor user name or password a control character"
@@ -100,7 +108,8 @@ class Authorization:
 
         Raises
         ------
-        ConfigurationError: the token is empty or holds blanks, control or non-ASCII characters
+        ConfigurationError
+            the token is empty or holds blanks, control or non-ASCII characters
         """
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ConfigurationError(place=place, problem="a bearer token is printable ASCII without blanks")

@@ -15,8 +15,10 @@ def retry_after(value: str, *, now: datetime) -> float | None:
 
     Parameters
     ----------
-    value: of the field; empty if there is none
-    now: the present time
+    value
+        of the field; empty if there is none
+    now
+        the present time
     """
     value = value.strip()
     if value.isdecimal() and value.isascii() and len(value) <= 9:

@@ -46,11 +46,16 @@ class Connection:
 
     Parameters
     ----------
-    endpoint: where to
-    destination: name that errors carry
-    timeout: seconds that the peer may take to connect, to take more bytes, and to answer once it has them all
-    context: for TLS; None for plain HTTP
-    answer_limit: bytes of an answer that are read at most
+    endpoint
+        where to
+    destination
+        name that errors carry
+    timeout
+        seconds that the peer may take to connect, to take more bytes, and to answer once it has them all
+    context
+        for TLS; None for plain HTTP
+    answer_limit
+        bytes of an answer that are read at most
     """
 
     def __init__(
@@ -87,20 +92,29 @@ class Connection:
 
         Parameters
         ----------
-        method: of HTTP, such as ``GET``
-        target: request target
-        fields: header fields besides Host and Content-Length
-        segments: the body
-        length: bytes of the body
-        again: whether it may be sent once more when a kept connection breaks off without an answer; not so where the
+        method
+            of HTTP, such as ``GET``
+        target
+            request target
+        fields
+            header fields besides Host and Content-Length
+        segments
+            the body
+        length
+            bytes of the body
+        again
+            whether it may be sent once more when a kept connection breaks off without an answer; not so where the
             server may still be at work on what it has got
 
         Raises
         ------
-        DeliveryFailed: no answer; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``, ``connection-lost`` or
+        DeliveryFailed
+            no answer; its fact ``code`` is ``unreachable``, ``tls``, ``timeout``, ``connection-lost`` or
             ``answer-unreadable``
-        SpoolUnavailable: a file of the body cannot be read; its fact ``segment`` is the segment's position
-        SpoolCorrupt: a file is shorter than its range; with the fact ``segment``
+        SpoolUnavailable
+            a file of the body cannot be read; its fact ``segment`` is the segment's position
+        SpoolCorrupt
+            a file is shorter than its range; with the fact ``segment``
         """
         head = "".join(
             (

@@ -67,9 +67,12 @@ class Verdict:
 
     Attributes
     ----------
-    state: ``unasked``, ``waiting`` for the report, ``committed`` or ``failed``
-    waited_seconds: since it was first asked for
-    reason: Failure Reason of the report, or None
+    state
+        ``unasked``, ``waiting`` for the report, ``committed`` or ``failed``
+    waited_seconds
+        since it was first asked for
+    reason
+        Failure Reason of the report, or None
     """
 
     state: Literal["unasked", "waiting", "committed", "failed"]
@@ -98,7 +101,8 @@ class Commitments:
 
     Parameters
     ----------
-    clock: monotonic seconds
+    clock
+        monotonic seconds
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -154,9 +158,12 @@ class Commitments:
 
         Parameters
         ----------
-        event_type: Event Type ID (0000,1002)
-        data_set: the report
-        implicit: whether that is in implicit VR little endian, otherwise in explicit VR little endian
+        event_type
+            Event Type ID (0000,1002)
+        data_set
+            the report
+        implicit
+            whether that is in implicit VR little endian, otherwise in explicit VR little endian
         """
         if event_type not in _EVENTS:
             return EventStatus.NO_SUCH_EVENT_TYPE

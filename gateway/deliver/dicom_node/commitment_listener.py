@@ -49,16 +49,23 @@ class CommitmentListener:
 
     Parameters
     ----------
-    node: who reports, and by which title the gateway asked
-    host: address to listen on; None for the one from which this machine reaches the node
-    port: port to listen on; 0 takes a free one
-    networks: where reports may come from; none for the addresses of the node's host
-    report: takes the reports
-    context: TLS, or None
+    node
+        who reports, and by which title the gateway asked
+    host
+        address to listen on; None for the one from which this machine reaches the node
+    port
+        port to listen on; 0 takes a free one
+    networks
+        where reports may come from; none for the addresses of the node's host
+    report
+        takes the reports
+    context
+        TLS, or None
 
     Raises
     ------
-    DeliveryFailed: the address cannot be listened on
+    DeliveryFailed
+        the address cannot be listened on
     """
 
     def __init__(
@@ -178,7 +185,8 @@ class Reports:
 
     Parameters
     ----------
-    report: takes them
+    report
+        takes them
     """
 
     def __init__(self, report: Report) -> None:
@@ -240,7 +248,8 @@ def _own_address(node: Node) -> str:
 
     Raises
     ------
-    DeliveryFailed: it does not reach it
+    DeliveryFailed
+        it does not reach it
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_DGRAM)[0]

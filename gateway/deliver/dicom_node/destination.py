@@ -73,13 +73,17 @@ class DicomNodeDestination:
 
     Parameters
     ----------
-    name: the destination's name
-    settings: the node, and how instances are sent
-    books: not needed
+    name
+        the destination's name
+    settings
+        the node, and how instances are sent
+    books
+        not needed
 
     Raises
     ------
-    ConfigurationError: a certificate cannot be used
+    ConfigurationError
+        a certificate cannot be used
     """
 
     def __init__(self, name: str, settings: DicomNodeSettings, *, books: Books | None = None) -> None:  # noqa: ARG002
@@ -396,7 +400,8 @@ class _Session:
 
         Raises
         ------
-        DeliveryFailed: none can be opened
+        DeliveryFailed
+            none can be opened
         """
         if self.current is not None:
             self.current.poll()

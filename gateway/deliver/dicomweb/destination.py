@@ -85,15 +85,21 @@ class StowDestination:
 
     Parameters
     ----------
-    name: the destination's name
-    settings: the service, and how it is delivered to
-    books: not needed
-    answer_limit: bytes of an answer that are read at most
-    clock: the present time, for a Retry-After that names one
+    name
+        the destination's name
+    settings
+        the service, and how it is delivered to
+    books
+        not needed
+    answer_limit
+        bytes of an answer that are read at most
+    clock
+        the present time, for a Retry-After that names one
 
     Raises
     ------
-    ConfigurationError: the URL, a certificate or the credentials cannot be used
+    ConfigurationError
+        the URL, a certificate or the credentials cannot be used
     """
 
     def __init__(

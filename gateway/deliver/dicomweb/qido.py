@@ -41,10 +41,14 @@ class QidoConfirmation:
 
     Parameters
     ----------
-    endpoint: base URL of the service
-    fields: header fields of every request, credentials among them
-    seconds: how long an instance may stay unfound before it is stored again
-    clock: monotonic seconds
+    endpoint
+        base URL of the service
+    fields
+        header fields of every request, credentials among them
+    seconds
+        how long an instance may stay unfound before it is stored again
+    clock
+        monotonic seconds
     """
 
     def __init__(

@@ -33,9 +33,12 @@ class StoreResponse:
 
     Attributes
     ----------
-    stored: SOP Instance UID -> Warning Reason (0008,1196) or None, of each item of Referenced SOP Sequence (0008,1199)
-    failed: SOP Instance UID -> Failure Reason (0008,1197) or None, of each item of Failed SOP Sequence (0008,1198)
-    other: Failure Reason or None of each item of Other Failures Sequence (0008,119A), which names no instance
+    stored
+        SOP Instance UID -> Warning Reason (0008,1196) or None, of each item of Referenced SOP Sequence (0008,1199)
+    failed
+        SOP Instance UID -> Failure Reason (0008,1197) or None, of each item of Failed SOP Sequence (0008,1198)
+    other
+        Failure Reason or None of each item of Other Failures Sequence (0008,119A), which names no instance
     """
 
     stored: dict[str, int | None] = field(default_factory=dict)
@@ -81,7 +84,8 @@ def read_store_response(body: bytes) -> StoreResponse | None:
 
     Parameters
     ----------
-    body: the whole answer; whoever reads it from the network bounds its size
+    body
+        the whole answer; whoever reads it from the network bounds its size
 
     Returns
     -------

@@ -52,9 +52,12 @@ class FolderDestination:
 
     Parameters
     ----------
-    name: the destination's name
-    settings: the folder; created when the first instance is delivered
-    books: not needed
+    name
+        the destination's name
+    settings
+        the folder; created when the first instance is delivered
+    books
+        not needed
     """
 
     def __init__(self, name: str, settings: FolderSettings, *, books: Books | None = None) -> None:  # noqa: ARG002

@@ -45,12 +45,18 @@ class XnatClient:
 
     Parameters
     ----------
-    endpoint: base URL of the server
-    destination: name that errors carry
-    authorization: user name and password, or alias and secret of a token
-    context: for TLS; None for plain HTTP
-    timeout: see ``Calls`` and ``Connection``
-    answer_limit: bytes of an answer that are read at most
+    endpoint
+        base URL of the server
+    destination
+        name that errors carry
+    authorization
+        user name and password, or alias and secret of a token
+    context
+        for TLS; None for plain HTTP
+    timeout
+        see ``Calls`` and ``Connection``
+    answer_limit
+        bytes of an answer that are read at most
     """
 
     def __init__(
@@ -79,7 +85,8 @@ class XnatClient:
 
         Raises
         ------
-        DeliveryFailed: no answer, or not a session; its fact ``code`` is ``credentials`` or as in ``refusal``
+        DeliveryFailed
+            no answer, or not a session; its fact ``code`` is ``credentials`` or as in ``refusal``
         """
         self._session = ""
         answer = self._calls.call(
@@ -110,15 +117,21 @@ class XnatClient:
 
         Parameters
         ----------
-        method: of HTTP
-        path: below the base URL, as ``path_of`` makes it
-        query: parameters of the URL
-        content: of the request
-        content_type: its media type
+        method
+            of HTTP
+        path
+            below the base URL, as ``path_of`` makes it
+        query
+            parameters of the URL
+        content
+            of the request
+        content_type
+            its media type
 
         Raises
         ------
-        DeliveryFailed: no answer, or the credentials are refused; with the fact ``code``
+        DeliveryFailed
+            no answer, or the credentials are refused; with the fact ``code``
         """
         target = self._target(path, query)
         answer = self._in_session(
@@ -132,17 +145,25 @@ class XnatClient:
 
         Parameters
         ----------
-        path: below the base URL
-        query: parameters of the URL
-        body: content
-        length: bytes of the content
-        content_type: its media type
+        path
+            below the base URL
+        query
+            parameters of the URL
+        body
+            content
+        length
+            bytes of the content
+        content_type
+            its media type
 
         Raises
         ------
-        DeliveryFailed: no answer, or the credentials are refused; with the fact ``code``
-        SpoolUnavailable: a file of the body cannot be read; with the fact ``segment``
-        SpoolCorrupt: a file of the body is shorter than its range; with the fact ``segment``
+        DeliveryFailed
+            no answer, or the credentials are refused; with the fact ``code``
+        SpoolUnavailable
+            a file of the body cannot be read; with the fact ``segment``
+        SpoolCorrupt
+            a file of the body is shorter than its range; with the fact ``segment``
         """
         target = self._target(path, query)
         # What was sent into a session that XNAT is at work on may be lost: it is looked at before it is sent again.
@@ -184,7 +205,8 @@ class XnatClient:
 
         Raises
         ------
-        DeliveryFailed: no answer, or no such answer; with the fact ``code``
+        DeliveryFailed
+            no answer, or no such answer; with the fact ``code``
         """
         asked = {**(query or {}), "format": "json"}
         had = bool(self._session)

@@ -27,14 +27,19 @@ class XnatDestination:
 
     Parameters
     ----------
-    name: the destination's name
-    settings: the server, the project, and the way there
-    books: what else of a study is on its way, and who has which label; without, only what the process itself knows
-    answer_limit: bytes of an answer that are read at most
+    name
+        the destination's name
+    settings
+        the server, the project, and the way there
+    books
+        what else of a study is on its way, and who has which label; without, only what the process itself knows
+    answer_limit
+        bytes of an answer that are read at most
 
     Raises
     ------
-    ConfigurationError: the URL, a certificate or the credentials cannot be used
+    ConfigurationError
+        the URL, a certificate or the credentials cannot be used
     """
 
     def __init__(

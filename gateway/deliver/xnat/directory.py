@@ -49,8 +49,10 @@ class Directory:
 
     Parameters
     ----------
-    project: ID of the project
-    books: who has which label, as the gateway has given them
+    project
+        ID of the project
+    books
+        who has which label, as the gateway has given them
     """
 
     def __init__(self, project: str, books: Books) -> None:
@@ -68,15 +70,21 @@ class Directory:
 
         Parameters
         ----------
-        client: to ask with
-        labels: of the subject and of the session
-        patient_id, study_uid: what they stand for
-        rows: what waits in the project's prearchive
+        client
+            to ask with
+        labels
+            of the subject and of the session
+        patient_id, study_uid
+            what they stand for
+        rows
+            what waits in the project's prearchive
 
         Raises
         ------
-        DeliveryFailed: XNAT does not tell
-        TransientError: the books do not
+        DeliveryFailed
+            XNAT does not tell
+        TransientError
+            the books do not
         """
         with self._lock:
             if not self._is_known("subject", labels.subject):

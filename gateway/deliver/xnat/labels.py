@@ -34,8 +34,10 @@ class LabelTemplates:
 
     Attributes
     ----------
-    subject: text with ``{patient}``
-    session: text with ``{study}`` and, if wanted, ``{patient}``; with the study in it, no two studies share a session
+    subject
+        text with ``{patient}``
+    session
+        text with ``{study}`` and, if wanted, ``{patient}``; with the study in it, no two studies share a session
     """
 
     subject: str = "{patient}"
@@ -46,8 +48,10 @@ class LabelTemplates:
 
         Parameters
         ----------
-        patient_id: the pseudonym, not empty
-        study_uid: the new Study Instance UID
+        patient_id
+            the pseudonym, not empty
+        study_uid
+            the new Study Instance UID
         """
         return Labels(
             subject=xnat_label(self.subject.replace("{patient}", patient_id)),
@@ -70,9 +74,12 @@ def session_beside(template: str, session: str, modality: str) -> str:
 
     Parameters
     ----------
-    template: text with ``{session}`` and, if wanted, ``{modality}``
-    session: label of the study's session
-    modality: as in ``SR``
+    template
+        text with ``{session}`` and, if wanted, ``{modality}``
+    session
+        label of the study's session
+    modality
+        as in ``SR``
     """
     return xnat_label(template.replace("{session}", session).replace("{modality}", modality))
 

@@ -39,12 +39,18 @@ class PrearchiveRow:
 
     Attributes
     ----------
-    project: ID, or ``Unassigned``
-    timestamp, folder: where it is
-    label: what the session is to be called
-    status: as XNAT names it, such as ``READY``; a leading ``_`` means that somebody is at work on it
-    subject: label of the subject that it is to be filed under, as far as XNAT knows it yet
-    changed: when it was last changed, in words of XNAT's own
+    project
+        ID, or ``Unassigned``
+    timestamp, folder
+        where it is
+    label
+        what the session is to be called
+    status
+        as XNAT names it, such as ``READY``; a leading ``_`` means that somebody is at work on it
+    subject
+        label of the subject that it is to be filed under, as far as XNAT knows it yet
+    changed
+        when it was last changed, in words of XNAT's own
     """
 
     project: str
@@ -96,7 +102,8 @@ def editable_projects(client: XnatClient) -> set[str]:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     query = {"permissions": "edit", "dataType": "xnat:subjectData"}
     rows = _rows(client, path_of("data", "projects"), query)
@@ -108,7 +115,8 @@ def project_id(client: XnatClient, project: str) -> str | None:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     fields = _fields(client, path_of("data", "projects", project))
     return None if fields is None else _text(fields, "ID")
@@ -119,7 +127,8 @@ def owned_projects(client: XnatClient) -> set[str]:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     rows = _rows(client, path_of("data", "projects"), {"owner": "true"})
     return {_text(row, "ID") or _text(row, "id") for row in rows}
@@ -130,7 +139,8 @@ def prearchive_code(client: XnatClient, project: str) -> str:
 
     Raises
     ------
-    DeliveryFailed: no answer
+    DeliveryFailed
+        no answer
     """
     answer = client.request("GET", path_of("data", "projects", project, "prearchive_code"))
     return answer.body[:8].decode("ascii", "replace").strip() if answer.status == 200 else ""
@@ -141,7 +151,8 @@ def subjects(client: XnatClient, project: str) -> list[str]:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     rows = _whole(client, path_of("data", "projects", project, "subjects"), {"columns": "ID,label"})
     return [_text(row, "label") for row in rows]
@@ -152,7 +163,8 @@ def sessions(client: XnatClient, project: str) -> list[SessionEntry]:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     query = {"columns": "ID,label,subject_label"}
     rows = _whole(client, path_of("data", "projects", project, "experiments"), query)
@@ -169,7 +181,8 @@ def session(client: XnatClient, path: str) -> Session | None:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     item = _item(client, path)
     if item is None:
@@ -183,7 +196,8 @@ def notes(client: XnatClient, path: str) -> set[str]:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     return set(_names(client, f"{path}/resources/{_NOTES}/files", "Name"))
 
@@ -193,7 +207,8 @@ def leave_note(client: XnatClient, path: str, name: str) -> bool:
 
     Raises
     ------
-    DeliveryFailed: no answer
+    DeliveryFailed
+        no answer
     """
     text = b"This session holds the study for which the gateway made its label; do not remove this note.\n"
     answer = client.request(
@@ -208,7 +223,8 @@ def log_of(client: XnatClient, row: PrearchiveRow) -> str:
 
     Raises
     ------
-    DeliveryFailed: no answer
+    DeliveryFailed
+        no answer
     """
     answer = client.request("GET", f"{row.path}/logs", query={"format": "json"})
     return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
@@ -219,7 +235,8 @@ def archived(client: XnatClient, path: str, parcels: Sequence[Parcel]) -> Holdin
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     holdings = Holdings()
     for scan in _names(client, f"{path}/scans", "ID"):
@@ -235,7 +252,8 @@ def waiting(client: XnatClient, row: PrearchiveRow) -> Holdings:
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     holdings = Holdings()
     for scan in _names(client, f"{row.path}/scans", "ID"):
@@ -253,7 +271,8 @@ def prearchive(client: XnatClient, *, project: str | None = None) -> list[tuple[
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     path = path_of("data", "prearchive", *(("projects", project) if project is not None else ()))
     return [

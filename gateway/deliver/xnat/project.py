@@ -26,7 +26,8 @@ class ProjectCheck:
 
     Parameters
     ----------
-    options: of the destination
+    options
+        of the destination
     """
 
     def __init__(self, options: XnatSettings) -> None:
@@ -38,7 +39,8 @@ class ProjectCheck:
 
         Raises
         ------
-        DeliveryFailed: XNAT does not tell
+        DeliveryFailed
+            XNAT does not tell
         """
         project = self._options.project
         # Each time: a server that admits guests hides the project from a session that has ended, and refuses nothing.
@@ -63,7 +65,8 @@ class ProjectCheck:
 
         Raises
         ------
-        DeliveryFailed: no answer
+        DeliveryFailed
+            no answer
         """
         if self._options.into != "prearchive" or self._options.allow_auto_archive:
             return False

@@ -30,9 +30,12 @@ class Proof:
 
     Parameters
     ----------
-    holdings: the files
-    parcels: those that are asked for
-    compare: what is compared
+    holdings
+        the files
+    parcels
+        those that are asked for
+    compare
+        what is compared
     """
 
     def __init__(self, holdings: Holdings, parcels: Sequence[Parcel], *, compare: Compare) -> None:

@@ -25,14 +25,19 @@ class UploadQueue:
 
     Parameters
     ----------
-    parcels: of one study
-    options: the limits of a batch
+    parcels
+        of one study
+    options
+        the limits of a batch
 
     Attributes
     ----------
-    suspects: instances that XNAT says it cannot read, and after which it took no other one yet
-    witness: the largest instance that it took; None if there is none
-    stopped: why nothing more is sent, if that is so
+    suspects
+        instances that XNAT says it cannot read, and after which it took no other one yet
+    witness
+        the largest instance that it took; None if there is none
+    stopped
+        why nothing more is sent, if that is so
     """
 
     def __init__(self, parcels: Sequence[Parcel], options: XnatSettings) -> None:

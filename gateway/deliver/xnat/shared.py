@@ -18,12 +18,18 @@ class Shared:
 
     Attributes
     ----------
-    options: how the project is delivered to
-    books: what else is on its way, and who has which label
-    project: what was found of the project
-    directory: the project's labels
-    memory: what this process has sent
-    newcomers: the files that XNAT did not have before
+    options
+        how the project is delivered to
+    books
+        what else is on its way, and who has which label
+    project
+        what was found of the project
+    directory
+        the project's labels
+    memory
+        what this process has sent
+    newcomers
+        the files that XNAT did not have before
     """
 
     options: XnatSettings

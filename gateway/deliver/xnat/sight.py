@@ -29,10 +29,14 @@ class Sight:
 
     Attributes
     ----------
-    archived, waiting: files in the archive and in the project's prearchive
-    rows: of the study in the project's prearchive
-    archived_proof, waiting_proof: which of the parcels that were asked for these files are
-    hidden: whether the archive does not show the session
+    archived, waiting
+        files in the archive and in the project's prearchive
+    rows
+        of the study in the project's prearchive
+    archived_proof, waiting_proof
+        which of the parcels that were asked for these files are
+    hidden
+        whether the archive does not show the session
     """
 
     archived: Holdings
@@ -84,15 +88,21 @@ def look(
 
     Parameters
     ----------
-    client: to ask with
-    path: of the session in the archive
-    rows: of the study in the prearchive
-    parcels: that are looked for
-    compare: see ``Proof``
+    client
+        to ask with
+    path
+        of the session in the archive
+    rows
+        of the study in the prearchive
+    parcels
+        that are looked for
+    compare
+        see ``Proof``
 
     Raises
     ------
-    DeliveryFailed: XNAT does not tell
+    DeliveryFailed
+        XNAT does not tell
     """
     waiting = Holdings()
     for row in rows:
@@ -120,7 +130,8 @@ def reason_of(client: XnatClient, path: str, row: PrearchiveRow, parcels: Sequen
 
     Raises
     ------
-    DeliveryFailed: no answer
+    DeliveryFailed
+        no answer
     """
     log = listing.log_of(client, row)
     noted = max(((log.rfind(words), reason) for words, reason in _REASONS), key=lambda one: one[0])

@@ -39,7 +39,8 @@ def findings(client: XnatClient, options: XnatSettings) -> Findings:
 
     Raises
     ------
-    DeliveryFailed: no answer
+    DeliveryFailed
+        no answer
     """
     report = Findings()
     _prearchive(client, options, report)

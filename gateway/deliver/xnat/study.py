@@ -39,11 +39,16 @@ class StudyDelivery:
 
     Parameters
     ----------
-    client: connection with a session
-    shared: of the destination
-    labels: of the study's subject and session
-    patient_id, study_uid: what the labels stand for
-    beside: whether the session is one beside that of the study, for instances of another type
+    client
+        connection with a session
+    shared
+        of the destination
+    labels
+        of the study's subject and session
+    patient_id, study_uid
+        what the labels stand for
+    beside
+        whether the session is one beside that of the study, for instances of another type
     """
 
     def __init__(
@@ -332,9 +337,12 @@ class StudyDelivery:
 
         Parameters
         ----------
-        uploads: what was sent
-        asking: whether that was in a call before this one
-        gathered: takes up what is in the prearchive and is to be archived later; None if it is to be archived now
+        uploads
+            what was sent
+        asking
+            whether that was in a call before this one
+        gathered
+            takes up what is in the prearchive and is to be archived later; None if it is to be archived now
         """
         sent = [parcel for one in uploads for parcel in one.parcels]
         if not sent:

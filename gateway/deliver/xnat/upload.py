@@ -49,15 +49,24 @@ class Upload:
 
     Attributes
     ----------
-    parcels: those that were sent
-    accepted: whether XNAT said that it took them
-    missing: the verdict of an instance that is not to be found afterwards
-    divisible: whether one of them may have spoiled it for the others, so that parts of the batch are worth a try
-    setback: whether it may as well have been the server's own fault
-    stop: whether there is no use in sending more
-    sent: whether they were sent at all
-    unclear: whether XNAT may still be at work on them: there was no answer, or one of a proxy's
-    unread: whether XNAT says that it cannot read one of them, which it says of a full disk as well
+    parcels
+        those that were sent
+    accepted
+        whether XNAT said that it took them
+    missing
+        the verdict of an instance that is not to be found afterwards
+    divisible
+        whether one of them may have spoiled it for the others, so that parts of the batch are worth a try
+    setback
+        whether it may as well have been the server's own fault
+    stop
+        whether there is no use in sending more
+    sent
+        whether they were sent at all
+    unclear
+        whether XNAT may still be at work on them: there was no answer, or one of a proxy's
+    unread
+        whether XNAT says that it cannot read one of them, which it says of a full disk as well
     """
 
     parcels: tuple[Parcel, ...]

@@ -203,9 +203,12 @@ def collision(kind: str, label: str, other: str) -> Verdict:
 
     Parameters
     ----------
-    kind: ``subject`` or ``session``
-    label: the one that cannot be used
-    other: the one that is in its way, or the pseudonym that has it
+    kind
+        ``subject`` or ``session``
+    label
+        the one that cannot be used
+    other
+        the one that is in its way, or the pseudonym that has it
     """
     return Verdict(
         "dead", "label-collision", f"XNAT takes the {kind} {label} for {other}, which differs from it by case only; "

@@ -41,9 +41,12 @@ class ZipBody:
 
     Attributes
     ----------
-    segments: the body
-    owners: for each segment the position of the parcel that it belongs to
-    length: bytes of the body
+    segments
+        the body
+    owners
+        for each segment the position of the parcel that it belongs to
+    length
+        bytes of the body
     """
 
     segments: tuple[Segment, ...]
@@ -56,12 +59,15 @@ def zip_body(parcels: Sequence[Parcel]) -> ZipBody:
 
     Parameters
     ----------
-    parcels: at least one, with valid and distinct SOP Instance UIDs
+    parcels
+        at least one, with valid and distinct SOP Instance UIDs
 
     Raises
     ------
-    SpoolUnavailable: stored bytes cannot be read; its fact ``parcel`` is the parcel's position
-    SpoolCorrupt: a file is shorter than its range; with the fact ``parcel``
+    SpoolUnavailable
+        stored bytes cannot be read; its fact ``parcel`` is the parcel's position
+    SpoolCorrupt
+        a file is shorter than its range; with the fact ``parcel``
     """
     segments: list[Segment] = []
     owners: list[int] = []

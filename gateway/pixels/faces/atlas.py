@@ -84,9 +84,12 @@ class _Head:
 
     Attributes
     ----------
-    body: patient, and not air; of shape (z, y, x)
-    origin: centre of the first cell
-    distance: from the skin in millimetres, inside negative
+    body
+        patient, and not air; of shape (z, y, x)
+    origin
+        centre of the first cell
+    distance
+        from the skin in millimetres, inside negative
     """
 
     body: Flags
@@ -129,14 +132,19 @@ def find_face(volume: Cells, modality: str, report: dict[str, float]) -> Flags:
 
     Parameters
     ----------
-    volume: Hounsfield units of CT, brightness of MR
-    modality: CT or MR
-    report: gets what says how well the heads lie on each other
+    volume
+        Hounsfield units of CT, brightness of MR
+    modality
+        CT or MR
+    report
+        gets what says how well the heads lie on each other
 
     Raises
     ------
-    NoHead: nothing is of the size of a head
-    Unsure: the heads do not lie on each other
+    NoHead
+        nothing is of the size of a head
+    Unsure
+        the heads do not lie on each other
     """
     head = _head(volume, modality)
     average = _head(_atlas(HEAD), "MR")
@@ -167,7 +175,8 @@ def _head(volume: Cells, modality: str) -> _Head:
 
     Raises
     ------
-    NoHead: no part is of the size of a head
+    NoHead
+        no part is of the size of a head
     """
     values, origin = _upright(volume)
     body = _patient(values, modality)
@@ -228,7 +237,8 @@ def _top(body: Flags) -> int:
 
     Raises
     ------
-    NoHead: no part is of the size of a head
+    NoHead
+        no part is of the size of a head
     """
     areas = body.sum(axis=(1, 2)) * _EDGE**2
     levels = np.flatnonzero(areas >= _TOP_AREA)

@@ -31,10 +31,13 @@ class Face:
 
     Attributes
     ----------
-    kind: ``blank``: there is one, and ``mask`` takes it away; ``none``: the series shows no head; ``unsure``: that
+    kind
+        ``blank``: there is one, and ``mask`` takes it away; ``none``: the series shows no head; ``unsure``: that
         could not be told; ``doubt``: there is a head, and it is not certain that ``mask`` takes the face away
-    reason: in words for a person
-    mask: as ``packed`` made it; None if nothing of this instance is blanked
+    reason
+        in words for a person
+    mask
+        as ``packed`` made it; None if nothing of this instance is blanked
     """
 
     kind: FaceKind
@@ -48,9 +51,12 @@ class Blank:
 
     Attributes
     ----------
-    bits: of each frame, eight pixels a byte, of shape (frames, bytes)
-    shape: of a frame: rows and columns
-    values: the stored value that stands there in each frame; None for what is black
+    bits
+        of each frame, eight pixels a byte, of shape (frames, bytes)
+    shape
+        of a frame: rows and columns
+    values
+        the stored value that stands there in each frame; None for what is black
     """
 
     bits: NDArray[np.uint8]
@@ -87,13 +93,17 @@ def blank_of(face: Face, instance: Instance, description: PixelDescription) -> B
 
     Parameters
     ----------
-    face: of its series
-    instance: as received
-    description: of its pixels
+    face
+        of its series
+    instance
+        as received
+    description
+        of its pixels
 
     Raises
     ------
-    PixelsUnreadable: the mask is of another image
+    PixelsUnreadable
+        the mask is of another image
     """
     if face.mask is None:
         return None

@@ -71,8 +71,10 @@ def doubt_about(volume: SeriesVolume, mask: NDArray[np.bool_]) -> str | None:
 
     Parameters
     ----------
-    volume: of the series, as received
-    mask: what is blanked, of its shape
+    volume
+        of the series, as received
+    mask
+        what is blanked, of its shape
     """
     values = volume.upright(volume.values, edge=_EDGE, outside=volume.background)
     patient = values > skin_threshold(volume)

@@ -67,9 +67,12 @@ class Finding:
 
     Attributes
     ----------
-    kind: ``face``: there is one, ``mask`` tells where; ``none``: there is no head; ``unsure``: it does not know
-    mask: of the shape of the volume, with ``face``
-    reason: in words for a person
+    kind
+        ``face``: there is one, ``mask`` tells where; ``none``: there is no head; ``unsure``: it does not know
+    mask
+        of the shape of the volume, with ``face``
+    reason
+        in words for a person
     """
 
     kind: Literal["face", "none", "unsure"]
@@ -89,15 +92,21 @@ def find_face(
 
     Parameters
     ----------
-    volume: of the series
-    settings: the command and its limits
-    work: directory for the scratch directory, which only this account can enter
-    stopping: whether to give up
+    volume
+        of the series
+    settings
+        the command and its limits
+    work
+        directory for the scratch directory, which only this account can enter
+    stopping
+        whether to give up
 
     Raises
     ------
-    Stopped: ``stopping`` said so
-    SpoolUnavailable: the scratch directory cannot be written
+    Stopped
+        ``stopping`` said so
+    SpoolUnavailable
+        the scratch directory cannot be written
     """
     lacks = missing(settings)
     if lacks is not None:

@@ -41,7 +41,8 @@ def write_volume(path: Path, volume: SeriesVolume) -> None:
 
     Raises
     ------
-    OSError: it cannot be written
+    OSError
+        it cannot be written
     """
     planes, rows, columns = volume.values.shape
     steps, origin = _affine(volume)
@@ -70,10 +71,14 @@ class Cells:
 
     Attributes
     ----------
-    values: of shape (planes, rows, columns)
-    steps: what one step of the index of columns, rows and planes is along the patient's axes, as columns of a matrix
-    origin: centre of the first cell along the patient's axes
-    placed: whether the file says where it lies; if not, ``steps`` and ``origin`` mean nothing
+    values
+        of shape (planes, rows, columns)
+    steps
+        what one step of the index of columns, rows and planes is along the patient's axes, as columns of a matrix
+    origin
+        centre of the first cell along the patient's axes
+    placed
+        whether the file says where it lies; if not, ``steps`` and ``origin`` mean nothing
     """
 
     values: NDArray[Any]
@@ -87,13 +92,17 @@ def read(path: Path, *, most: int) -> Cells:
 
     Parameters
     ----------
-    path: ``.nii``, or ``.nii.gz`` compressed
-    most: cells that it may have
+    path
+        ``.nii``, or ``.nii.gz`` compressed
+    most
+        cells that it may have
 
     Raises
     ------
-    NiftiError: it is no NIfTI-1 file of one volume, or larger
-    OSError: it cannot be read
+    NiftiError
+        it is no NIfTI-1 file of one volume, or larger
+    OSError
+        it cannot be read
     """
     longest = _DATA + (1 << 20) + 8 * most
     try:
@@ -133,13 +142,17 @@ def read_cells(path: Path, volume: SeriesVolume) -> NDArray[Any]:
 
     Parameters
     ----------
-    path: ``.nii``, or ``.nii.gz`` compressed
-    volume: what was given to the program that wrote the file
+    path
+        ``.nii``, or ``.nii.gz`` compressed
+    volume
+        what was given to the program that wrote the file
 
     Raises
     ------
-    NiftiError: it is no NIfTI-1 file, or has another size or other axes
-    OSError: it cannot be read
+    NiftiError
+        it is no NIfTI-1 file, or has another size or other axes
+    OSError
+        it cannot be read
     """
     cells = read(path, most=volume.values.size)
     if cells.values.shape != volume.values.shape:

@@ -55,14 +55,22 @@ class Slice:
 
     Attributes
     ----------
-    key: by which the caller knows its instance
-    rows, columns: of its pixels
-    spacing: between rows and between columns, in millimetres
-    origin: centre of the first pixel along the patient's axes, in millimetres
-    row, column: directions of a row and of a column, of length 1
-    slope, intercept: of the modality's units
-    modality: CT or MR
-    frame: its number in the instance, from 0
+    key
+        by which the caller knows its instance
+    rows, columns
+        of its pixels
+    spacing
+        between rows and between columns, in millimetres
+    origin
+        centre of the first pixel along the patient's axes, in millimetres
+    row, column
+        directions of a row and of a column, of length 1
+    slope, intercept
+        of the modality's units
+    modality
+        CT or MR
+    frame
+        its number in the instance, from 0
     """
 
     key: int
@@ -95,13 +103,17 @@ def places_of(instance: Instance, key: int) -> tuple[tuple[Slice, ...], PixelDes
 
     Parameters
     ----------
-    instance: as received
-    key: by which the caller knows it
+    instance
+        as received
+    key
+        by which the caller knows it
 
     Raises
     ------
-    SeriesUnfit: a frame is no slice with a known place
-    PixelsUnreadable: its pixels contradict their description
+    SeriesUnfit
+        a frame is no slice with a known place
+    PixelsUnreadable
+        its pixels contradict their description
     """
     of_class = _class_of(instance)
     modality = _SINGLE.get(of_class) or _ENHANCED.get(of_class)
@@ -131,12 +143,15 @@ def rescaling_of(instance: Instance, frames: int) -> list[tuple[float | None, fl
 
     Parameters
     ----------
-    instance: as received
-    frames: how many it has
+    instance
+        as received
+    frames
+        how many it has
 
     Raises
     ------
-    SeriesUnfit: it does not say of each frame where it lies, though its class demands it
+    SeriesUnfit
+        it does not say of each frame where it lies, though its class demands it
     """
     if _class_of(instance) not in _ENHANCED:
         return [_rescaling(instance, None)] * frames

@@ -33,8 +33,10 @@ def preview(volume: SeriesVolume, after: SeriesVolume | None = None) -> Picture:
 
     Parameters
     ----------
-    volume: of a series
-    after: the same series without its face
+    volume
+        of a series
+    after
+        the same series without its face
     """
     values = volume.upright(volume.values, edge=_EDGE, outside=volume.background)
     level = skin_threshold(volume)

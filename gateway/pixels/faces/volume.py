@@ -43,13 +43,20 @@ class SeriesVolume:
 
     Attributes
     ----------
-    values: of shape (planes, rows, columns): Hounsfield units of CT, brightness of MR
-    spacing: between planes, rows and columns, in millimetres
-    origin: centre of the first cell along the patient's axes, in millimetres
-    axes: directions of the columns' index, of the rows' and of the planes', as columns of a matrix
-    modality: CT or MR
-    background: the value of what lies outside the patient
-    places: key -> the slices of an instance, in the order of its frames
+    values
+        of shape (planes, rows, columns): Hounsfield units of CT, brightness of MR
+    spacing
+        between planes, rows and columns, in millimetres
+    origin
+        centre of the first cell along the patient's axes, in millimetres
+    axes
+        directions of the columns' index, of the rows' and of the planes', as columns of a matrix
+    modality
+        CT or MR
+    background
+        the value of what lies outside the patient
+    places
+        key -> the slices of an instance, in the order of its frames
     """
 
     values: NDArray[np.float32]
@@ -75,8 +82,10 @@ class SeriesVolume:
 
         Parameters
         ----------
-        mask: of the shape of ``values``
-        slice_: one of ``places``
+        mask
+            of the shape of ``values``
+        slice_
+            one of ``places``
         """
         plane, down, across = self.cells_of(slice_)
         return np.ascontiguousarray(mask[plane][np.ix_(down, across)])
@@ -86,9 +95,12 @@ class SeriesVolume:
 
         Parameters
         ----------
-        cells: ``values`` or a mask of their shape
-        edge: of a cell of the grid, in millimetres
-        outside: what stands where there are no cells
+        cells
+            ``values`` or a mask of their shape
+        edge
+            of a cell of the grid, in millimetres
+        outside
+            what stands where there are no cells
         """
         counts = np.array(self.values.shape[::-1])
         steps = self.axes * np.array(self.spacing[::-1])
@@ -115,12 +127,15 @@ def build(slices: Iterable[Slice], frame_of: Callable[[Slice], NDArray[Any]]) ->
 
     Parameters
     ----------
-    slices: all of them, in any order
-    frame_of: gives the stored values of a slice, of shape (rows, columns); asked once, for those that are needed
+    slices
+        all of them, in any order
+    frame_of
+        gives the stored values of a slice, of shape (rows, columns); asked once, for those that are needed
 
     Raises
     ------
-    SeriesUnfit: they make no volume
+    SeriesUnfit
+        they make no volume
     """
     members = list(slices)
     first = _alike(members)

@@ -32,11 +32,16 @@ class TextBox:
 
     Attributes
     ----------
-    x, y: column and row of its upper left pixel, from 0
-    width, height: in pixels
-    confidence: how sure the reader is that this is text, 0 to 1
-    identifying: whether what was read matches the instance's identity, or looks like a date, a name or a number
-    faint: whether all of it differs so little from what is under it that other text like it is easily overlooked
+    x, y
+        column and row of its upper left pixel, from 0
+    width, height
+        in pixels
+    confidence
+        how sure the reader is that this is text, 0 to 1
+    identifying
+        whether what was read matches the instance's identity, or looks like a date, a name or a number
+    faint
+        whether all of it differs so little from what is under it that other text like it is easily overlooked
     """
 
     x: int
@@ -83,11 +88,15 @@ class Findings:
 
     Attributes
     ----------
-    boxes: the rectangles that the rule blanks on all frames, doubtful ones among them; under ``blank: nothing`` what
+    boxes
+        the rectangles that the rule blanks on all frames, doubtful ones among them; under ``blank: nothing`` what
         was found, to be shown
-    unsure: why the search cannot be relied on; the rule's ``when-unsure`` settles it. None if it can
-    hold: why only a person can decide, whatever the rule says; None if there is no such reason
-    faint: whether some of the text is so faint that other text may have been overlooked
+    unsure
+        why the search cannot be relied on; the rule's ``when-unsure`` settles it. None if it can
+    hold
+        why only a person can decide, whatever the rule says; None if there is no such reason
+    faint
+        whether some of the text is so faint that other text may have been overlooked
     """
 
     boxes: tuple[TextBox, ...] = ()
@@ -102,8 +111,10 @@ class Remains:
 
     Attributes
     ----------
-    boxes: where something is left; at least one
-    reason: what it is, for a person
+    boxes
+        where something is left; at least one
+    reason
+        what it is, for a person
     """
 
     boxes: tuple[TextBox, ...]

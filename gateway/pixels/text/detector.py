@@ -55,10 +55,14 @@ class Detected:
 
     Attributes
     ----------
-    level: boxes of lines along the rows or the columns
-    slanted: boxes of other lines
-    outsized: boxes of what is too large for a line of text, where the network is sure
-    traces: boxes of all places where there may be something
+    level
+        boxes of lines along the rows or the columns
+    slanted
+        boxes of other lines
+    outsized
+        boxes of what is too large for a line of text, where the network is sure
+    traces
+        boxes of all places where there may be something
     """
 
     level: list[TextBox] = field(default_factory=list)
@@ -79,11 +83,13 @@ class Detector:
 
     Parameters
     ----------
-    settings: what runs the network
+    settings
+        what runs the network
 
     Raises
     ------
-    ConfigurationError: the model is missing or is not the known one, or nothing runs it
+    ConfigurationError
+        the model is missing or is not the known one, or nothing runs it
     """
 
     def __init__(self, settings: PixelSettings) -> None:
@@ -96,10 +102,14 @@ class Detector:
 
         Parameters
         ----------
-        view: 8 bits
-        scale: the factor by which the image is enlarged before
-        sensitive: lower limits, for images in which a trace of text matters
-        within: the part that is looked at; None for all of it
+        view
+            8 bits
+        scale
+            the factor by which the image is enlarged before
+        sensitive
+            lower limits, for images in which a trace of text matters
+        within
+            the part that is looked at; None for all of it
         """
         whole = view.shape[:2]
         part = within or TextBox(x=0, y=0, width=whole[1], height=whole[0], confidence=0)

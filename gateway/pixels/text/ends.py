@@ -35,9 +35,12 @@ def to_its_ends(line: TextBox, view: NDArray[np.uint8], reader: Reader) -> TextB
 
     Parameters
     ----------
-    line: what a detector drew
-    view: 8 bits, of shape (rows, columns) or (rows, columns, 3)
-    reader: finds the characters
+    line
+        what a detector drew
+    view
+        8 bits, of shape (rows, columns) or (rows, columns, 3)
+    reader
+        finds the characters
     """
     if line.height > line.width:
         for turns in (1, 3):

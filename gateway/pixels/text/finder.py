@@ -31,11 +31,13 @@ class TextFinder:
 
     Parameters
     ----------
-    settings: what runs the networks; None for one thread of the processor
+    settings
+        what runs the networks; None for one thread of the processor
 
     Raises
     ------
-    ConfigurationError: what shall run the networks is not installed
+    ConfigurationError
+        what shall run the networks is not installed
     """
 
     def __init__(self, settings: PixelSettings | None = None) -> None:
@@ -65,16 +67,23 @@ class TextFinder:
 
         Parameters
         ----------
-        frames: the decoded frames; one block of them is projected at a time
-        description: of the image
-        options: which text is blanked, whether signs that do not read as text are
-        words: what identifies in the instance's header
-        claimed: whether the instance says that text is burned in (BurnedInAnnotation is YES)
+        frames
+            the decoded frames; one block of them is projected at a time
+        description
+            of the image
+        options
+            which text is blanked, whether signs that do not read as text are
+        words
+            what identifies in the instance's header
+        claimed
+            whether the instance says that text is burned in (BurnedInAnnotation is YES)
 
         Raises
         ------
-        ConfigurationError: a part is not installed, or a model is not the known one
-        PixelsUnreadable: a frame cannot be decoded
+        ConfigurationError
+            a part is not installed, or a model is not the known one
+        PixelsUnreadable
+            a frame cannot be decoded
         """
         detector, reader = self.networks()
         from gateway.pixels.text.search import Search

@@ -38,7 +38,8 @@ class IdentifyingWords:
 
     Parameters
     ----------
-    words: values or words of the header, in any spelling; those of fewer than three characters are left out
+    words
+        values or words of the header, in any spelling; those of fewer than three characters are left out
     """
 
     def __init__(self, words: Iterable[str]) -> None:

@@ -40,9 +40,12 @@ def is_text(place: TextBox, reading: Reading, *, strict: bool = False) -> bool |
 
     Parameters
     ----------
-    place: with the confidence of the detector
-    reading: what was read there
-    strict: whether signs that do not read as text count
+    place
+        with the confidence of the detector
+    reading
+        what was read there
+    strict
+        whether signs that do not read as text count
     """
     if strict:
         return True

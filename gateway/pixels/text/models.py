@@ -30,12 +30,15 @@ class Network:
 
     Parameters
     ----------
-    name: its file's name in ``ocr.MODELS``
-    settings: how many threads it has, and what runs it
+    name
+        its file's name in ``ocr.MODELS``
+    settings
+        how many threads it has, and what runs it
 
     Raises
     ------
-    ConfigurationError: the file is missing or is not the one that is known, or what shall run it is not installed
+    ConfigurationError
+        the file is missing or is not the one that is known, or what shall run it is not installed
     """
 
     def __init__(self, name: str, settings: PixelSettings) -> None:
@@ -71,7 +74,8 @@ def provider_name(provider: TextProvider) -> str:
 
     Raises
     ------
-    ConfigurationError: the installed onnxruntime does not have it
+    ConfigurationError
+        the installed onnxruntime does not have it
     """
     name, package = _PROVIDERS[provider]
     if name not in onnxruntime.get_available_providers():

@@ -53,11 +53,16 @@ def look(detector: Detector, view: Views, scales: Scales, *, sensitive: bool = F
 
     Parameters
     ----------
-    detector: the network
-    view: of an image
-    scales: the coarsest first
-    sensitive: lower limits
-    wholly: in how many scales, from the coarsest, all of the image is looked at
+    detector
+        the network
+    view
+        of an image
+    scales
+        the coarsest first
+    sensitive
+        lower limits
+    wholly
+        in how many scales, from the coarsest, all of the image is looked at
     """
     coarsest, *finer = scales
     picture = _coloured(view)

@@ -33,8 +33,10 @@ class Reading:
 
     Attributes
     ----------
-    text: the characters; for comparison only, never stored or reported
-    confidence: mean probability of the characters, 0 to 1
+    text
+        the characters; for comparison only, never stored or reported
+    confidence
+        mean probability of the characters, 0 to 1
     """
 
     text: str
@@ -52,9 +54,12 @@ class Character:
 
     Attributes
     ----------
-    sign: for comparison only, never stored or reported
-    column: of the image, of the middle of the step in which it was read
-    confidence: its probability, 0 to 1
+    sign
+        for comparison only, never stored or reported
+    column
+        of the image, of the middle of the step in which it was read
+    confidence
+        its probability, 0 to 1
     """
 
     sign: str
@@ -70,11 +75,13 @@ class Reader:
 
     Parameters
     ----------
-    settings: what runs the network
+    settings
+        what runs the network
 
     Raises
     ------
-    ConfigurationError: the model is missing or is not the known one, or nothing runs it
+    ConfigurationError
+        the model is missing or is not the known one, or nothing runs it
     """
 
     def __init__(self, settings: PixelSettings) -> None:

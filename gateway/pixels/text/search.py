@@ -45,10 +45,14 @@ class Search:
 
     Attributes
     ----------
-    detector, reader: the networks
-    words: what identifies
-    strict: whether signs that do not read as text count
-    wholly: in how many scales all of an image is looked at
+    detector, reader
+        the networks
+    words
+        what identifies
+    strict
+        whether signs that do not read as text count
+    wholly
+        in how many scales all of an image is looked at
     """
 
     detector: Detector

@@ -40,10 +40,14 @@ class SecondLook:
 
     Attributes
     ----------
-    detector, reader: the networks
-    words: what identifies
-    spotter: knows the words of the header
-    identifying: whether only such text counts as identifies
+    detector, reader
+        the networks
+    words
+        what identifies
+    spotter
+        knows the words of the header
+    identifying
+        whether only such text counts as identifies
     """
 
     detector: Detector

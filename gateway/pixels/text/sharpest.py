@@ -40,9 +40,11 @@ class Sharpest:
 
     Attributes
     ----------
-    picture: the differences less their mean around, of the shape of a frame, from 0 to 510: 255 is none, and 255 above
+    picture
+        the differences less their mean around, of the shape of a frame, from 0 to 510: 255 is none, and 255 above
         or below it the range of the median, at least many times what frames deviate by grain, and all beyond
-    chosen: of which frame they are, by blocks of pixels
+    chosen
+        of which frame they are, by blocks of pixels
     """
 
     picture: NDArray[np.int16]
@@ -60,7 +62,8 @@ def sharpest(frames: Sequence[NDArray[Any]]) -> Sharpest | None:
 
     Parameters
     ----------
-    frames: stored values of shape (rows, columns)
+    frames
+        stored values of shape (rows, columns)
 
     Returns
     -------

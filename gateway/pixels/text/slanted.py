@@ -36,10 +36,14 @@ class SlantedBox:
 
     Attributes
     ----------
-    x, y: its centre
-    width, height: along the line and across it, in pixels
-    angle: of the line, -180 to 180; which of both directions it is read in is known only once it was read
-    confidence, identifying, faint: as of ``TextBox``
+    x, y
+        its centre
+    width, height
+        along the line and across it, in pixels
+    angle
+        of the line, -180 to 180; which of both directions it is read in is known only once it was read
+    confidence, identifying, faint
+        as of ``TextBox``
     """
 
     x: float
@@ -231,8 +235,10 @@ def level_view(
 
     Parameters
     ----------
-    view: of shape (rows, columns) or (rows, columns, 3)
-    beside, above: how much of the image is shown before and after it, above and below it, in pixels; not what would
+    view
+        of shape (rows, columns) or (rows, columns, 3)
+    beside, above
+        how much of the image is shown before and after it, above and below it, in pixels; not what would
         lie outside of the image
     """
     rows, columns = view.shape[:2]

@@ -33,8 +33,10 @@ class WordSpotter:
 
     Parameters
     ----------
-    signs: the classes of the reader, blank first
-    words: capital letters and digits; those that the reader cannot write, and the shortest, are left out
+    signs
+        the classes of the reader, blank first
+    words
+        capital letters and digits; those that the reader cannot write, and the shortest, are left out
     """
 
     def __init__(self, signs: Sequence[str], words: Iterable[str]) -> None:

@@ -61,12 +61,16 @@ class Views:
 
     Attributes
     ----------
-    shown: as it is usually displayed, of shape (rows, columns) or, in colour, (rows, columns, 3); None of a mean, or if
+    shown
+        as it is usually displayed, of shape (rows, columns) or, in colour, (rows, columns, 3); None of a mean, or if
         all but a few pixels are the same
-    contrast: each pixel against its neighbourhood, of shape (rows, columns)
-    closely: whether a second look takes it in one scale more, and a thorough one goes over all of it: what stays over
+    contrast
+        each pixel against its neighbourhood, of shape (rows, columns)
+    closely
+        whether a second look takes it in one scale more, and a thorough one goes over all of it: what stays over
         the frames, and what is in one of them alone
-    alone: of the projection of what single frames have, these
+    alone
+        of the projection of what single frames have, these
     """
 
     shown: NDArray[np.uint8] | None
@@ -114,8 +118,10 @@ def views(frames: Frames, description: PixelDescription) -> Iterator[Views]:
 
     Parameters
     ----------
-    frames: the decoded frames
-    description: their number, bits and palette
+    frames
+        the decoded frames
+    description
+        their number, bits and palette
 
     Returns
     -------

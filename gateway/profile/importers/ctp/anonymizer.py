@@ -30,10 +30,14 @@ class ElementRule:
 
     Attributes
     ----------
-    line: where it stands, from 1
-    element: the element, or None if its name is none
-    name: the element as the script writes it
-    script: what becomes of it
+    line
+        where it stands, from 1
+    element
+        the element, or None if its name is none
+    name
+        the element as the script writes it
+    script
+        what becomes of it
     """
 
     line: int
@@ -48,13 +52,20 @@ class AnonymizerFile:
 
     Attributes
     ----------
-    file: its name, for messages
-    parameters: name -> value
-    elements: the rules in the order of the file
-    keep_groups: line and group number of every group to keep
-    keep_safe: line of the switch that keeps safe private elements, or 0
-    removals: kind of ``REMOVALS`` -> line of its switch
-    dialect: whether it is a script of RSNA Anonymizer, whose rules are given as CTP writes them
+    file
+        its name, for messages
+    parameters
+        name -> value
+    elements
+        the rules in the order of the file
+    keep_groups
+        line and group number of every group to keep
+    keep_safe
+        line of the switch that keeps safe private elements, or 0
+    removals
+        kind of ``REMOVALS`` -> line of its switch
+    dialect
+        whether it is a script of RSNA Anonymizer, whose rules are given as CTP writes them
     """
 
     file: str
@@ -106,12 +117,15 @@ def read_anonymizer(text: str, *, file: str) -> AnonymizerFile:
 
     Parameters
     ----------
-    text: its content
-    file: its name, for errors
+    text
+        its content
+    file
+        its name, for errors
 
     Raises
     ------
-    ProfileError: it is no such script; the error names file and line
+    ProfileError
+        it is no such script; the error names file and line
     """
     script = _read_xml(text, file) if _XML.match(text) else _read_properties(text, file)
     if not script.elements and not script.removals:

@@ -58,7 +58,8 @@ def branches(script: Script, scope: Scope, outcomes: Outcomes) -> list[Branch]:
 
     Raises
     ------
-    NotTranslatable: a condition cannot be said in CEL, or there are too many ways
+    NotTranslatable
+        a condition cannot be said in CEL, or there are too many ways
     """
     combined = [Branch((), ())]
     for part in script:

@@ -58,14 +58,19 @@ def condition(reference: Reference, test: Test, text: str = "", *, ignore_case: 
 
     Parameters
     ----------
-    reference: the element
-    test: what is compared
-    text: what it is compared with
-    ignore_case: whether upper and lower case are the same; for equals, contains, starts and ends
+    reference
+        the element
+    test
+        what is compared
+    text
+        what it is compared with
+    ignore_case
+        whether upper and lower case are the same; for equals, contains, starts and ends
 
     Raises
     ------
-    Inexpressible: CEL cannot say it
+    Inexpressible
+        CEL cannot say it
     """
     if _is_unknown(reference):
         return _of_nothing(test, text, ignore_case=ignore_case)

@@ -18,8 +18,10 @@ def read_lookup(text: str, *, file: str) -> dict[str, dict[str, str]]:
 
     Parameters
     ----------
-    text: its content; a properties file, or comma-separated if ``file`` ends in ``.csv``
-    file: its name, for errors, which never show what the table holds
+    text
+        its content; a properties file, or comma-separated if ``file`` ends in ``.csv``
+    file
+        its name, for errors, which never show what the table holds
 
     Returns
     -------
@@ -27,7 +29,8 @@ def read_lookup(text: str, *, file: str) -> dict[str, dict[str, str]]:
 
     Raises
     ------
-    ProfileError: a line is no entry, two entries contradict each other, or a reference leads nowhere or in a circle
+    ProfileError
+        a line is no entry, two entries contradict each other, or a reference leads nowhere or in a circle
     """
     entries: dict[str, str] = {}
     lines: dict[str, int] = {}

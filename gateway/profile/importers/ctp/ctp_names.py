@@ -36,9 +36,12 @@ class PrivateName:
 
     Attributes
     ----------
-    group: odd
-    creator: as written
-    offset: the last byte of the element number; None for the private creator element itself
+    group
+        odd
+    creator
+        as written
+    offset
+        the last byte of the element number; None for the private creator element itself
     """
 
     group: int
@@ -56,8 +59,10 @@ class Reference:
 
     Attributes
     ----------
-    path: tags of the sequences around it, outermost first
-    element: its tag, or a private name
+    path
+        tags of the sequences around it, outermost first
+    element
+        its tag, or a private name
     """
 
     path: tuple[int, ...]
@@ -82,7 +87,8 @@ def parse_name(name: str) -> int | PrivateName:
 
     Raises
     ------
-    UnknownElement: none
+    UnknownElement
+        none
     """
     text = name.strip()
     if text[:1] + text[-1:] in ("[]", "()"):
@@ -107,12 +113,15 @@ def parse_reference(name: str, *, this: int | PrivateName | None = None) -> Refe
 
     Parameters
     ----------
-    name: the argument; ``this`` or nothing is the element whose script it stands in
-    this: that element; None in a filter
+    name
+        the argument; ``this`` or nothing is the element whose script it stands in
+    this
+        that element; None in a filter
 
     Raises
     ------
-    UnknownElement: it names none
+    UnknownElement
+        it names none
     """
     text = name.strip()
     if this is not None and text in ("", "this"):

@@ -57,11 +57,16 @@ class Outcomes:
 
     Parameters
     ----------
-    tag: the element, one of the standard's
-    parameters: the script file's parameters
-    lookups: type of key -> key -> value
-    draft: takes tables and the date shift
-    stays: tells whether the resulting profile keeps an element as received
+    tag
+        the element, one of the standard's
+    parameters
+        the script file's parameters
+    lookups
+        type of key -> key -> value
+    draft
+        takes tables and the date shift
+    stays
+        tells whether the resulting profile keeps an element as received
     """
 
     def __init__(
@@ -87,7 +92,8 @@ class Outcomes:
 
         Raises
         ------
-        NotTranslatable: the profile language has no such action, or the script is wrong
+        NotTranslatable
+            the profile language has no such action, or the script is wrong
         """
         always = any(isinstance(part, Call) and part.name == "always" for part in branch)
         parts = self._parts(branch)
@@ -116,7 +122,8 @@ class Outcomes:
 
         Raises
         ------
-        NotTranslatable: it names none
+        NotTranslatable
+            it names none
         """
         try:
             return parse_reference(name, this=self._tag)
@@ -132,7 +139,8 @@ class Outcomes:
 
         Raises
         ------
-        NotTranslatable: the script has no such parameter; CTP would write "null"
+        NotTranslatable
+            the script has no such parameter; CTP would write "null"
         """
         if not argument.startswith(("@", "$")):
             return argument
@@ -146,7 +154,8 @@ class Outcomes:
 
         Raises
         ------
-        NotTranslatable: the text around the pseudonym holds what formats do not
+        NotTranslatable
+            the text around the pseudonym holds what formats do not
         """
         for text in (affix.before, affix.after):
             if not _FIXED_TEXT.fullmatch(text):
@@ -158,7 +167,8 @@ class Outcomes:
 
         Raises
         ------
-        NotTranslatable: the element's VR cannot hold one
+        NotTranslatable
+            the element's VR cannot hold one
         """
         limit = TEXT_LENGTHS.get(self._vr)
         if limit is None:
@@ -178,7 +188,8 @@ class Outcomes:
 
         Raises
         ------
-        NotTranslatable: there is no such table
+        NotTranslatable
+            there is no such table
         """
         kind = call.argument(1).strip()
         rows = self._lookups.get(kind)

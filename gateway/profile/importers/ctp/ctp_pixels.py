@@ -37,9 +37,12 @@ def import_pixels(text: str, *, file: str, draft: Draft) -> None:
 
     Parameters
     ----------
-    text: the script
-    file: its name, for comments and reasons
-    draft: gets the rules, and what is not carried over as it was
+    text
+        the script
+    file
+        its name, for comments and reasons
+    draft
+        gets the rules, and what is not carried over as it was
     """
     for signature in _SIGNATURE.finditer(text):
         if not signature["areas"].strip():

@@ -34,7 +34,8 @@ class FilterError(ValueError):
 
     Attributes
     ----------
-    line: where, from 1
+    line
+        where, from 1
     """
 
     def __init__(self, problem: str, line: int) -> None:
@@ -47,8 +48,10 @@ class FilterCondition(NamedTuple):
 
     Attributes
     ----------
-    text: the condition that holds for the instances that the filter lets pass
-    remarks: line and what CTP does otherwise there, each once
+    text
+        the condition that holds for the instances that the filter lets pass
+    remarks
+        line and what CTP does otherwise there, each once
     """
 
     text: str
@@ -60,7 +63,8 @@ def filter_condition(text: str) -> FilterCondition:
 
     Raises
     ------
-    FilterError: CTP would take the filter as false, or conditions cannot say it; line and reason
+    FilterError
+        CTP would take the filter as false, or conditions cannot say it; line and reason
     """
     parser = _Parser(text)
     return FilterCondition(parser.parse(), tuple(parser.remarks))
@@ -73,7 +77,8 @@ def widest_condition(text: str) -> FilterCondition:
 
     Raises
     ------
-    FilterError: the filter cannot be read; CTP takes it as false
+    FilterError
+        the filter cannot be read; CTP takes it as false
     """
     parser = _Parser(text, widens=True)
     return FilterCondition(parser.parse(), tuple(parser.remarks))
@@ -84,7 +89,8 @@ def narrowest_condition(text: str) -> FilterCondition:
 
     Raises
     ------
-    FilterError: the filter cannot be read; CTP takes it as false
+    FilterError
+        the filter cannot be read; CTP takes it as false
     """
     parser = _Parser(text, widens=True, positive=False)
     return FilterCondition(parser.parse(), tuple(parser.remarks))

@@ -34,9 +34,12 @@ class Imported:
 
     Attributes
     ----------
-    profile_text: the profile, a YAML file; its tables are expected beside it
-    tables: file name -> content of the look-up tables, which hold identity
-    not_carried: what the profile does not do, or does more strictly, in the order of the files
+    profile_text
+        the profile, a YAML file; its tables are expected beside it
+    tables
+        file name -> content of the look-up tables, which hold identity
+    not_carried
+        what the profile does not do, or does more strictly, in the order of the files
     """
 
     profile_text: str
@@ -56,11 +59,16 @@ def import_ctp(
 
     Parameters
     ----------
-    anonymizer: a script of the DicomAnonymizer, XML or properties
-    filter: a script of the DicomFilter; or one of the DicomPixelAnonymizer
-    lookup: a look-up table, properties or CSV
-    name: the name of the profile, that of its file without ``.yaml``
-    pixels: a script of the DicomPixelAnonymizer
+    anonymizer
+        a script of the DicomAnonymizer, XML or properties
+    filter
+        a script of the DicomFilter; or one of the DicomPixelAnonymizer
+    lookup
+        a look-up table, properties or CSV
+    name
+        the name of the profile, that of its file without ``.yaml``
+    pixels
+        a script of the DicomPixelAnonymizer
 
     Returns
     -------
@@ -68,7 +76,8 @@ def import_ctp(
 
     Raises
     ------
-    ProfileError: a file cannot be read or is no such script; the error names file and line
+    ProfileError
+        a file cannot be read or is no such script; the error names file and line
     """
     if not _NAME.fullmatch(name):
         raise ProfileError(place=name, problem="the name of a profile has lower-case letters, digits and hyphens")

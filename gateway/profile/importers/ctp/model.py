@@ -13,7 +13,8 @@ class NotTranslatable(ValueError):
 
     Attributes
     ----------
-    what_instead: what a profile offers for the purpose, empty if nothing
+    what_instead
+        what a profile offers for the purpose, empty if nothing
     """
 
     def __init__(self, why: str, what_instead: str = "") -> None:
@@ -27,10 +28,14 @@ class NotCarried:
 
     Attributes
     ----------
-    place: file and line of the script
-    script: what stands there
-    why: why the profile does not do the same
-    what_instead: what the profile does, and what a rule of one's own could do
+    place
+        file and line of the script
+    script
+        what stands there
+    why
+        why the profile does not do the same
+    what_instead
+        what the profile does, and what a rule of one's own could do
     """
 
     place: str
@@ -49,11 +54,16 @@ class Outcome:
 
     Attributes
     ----------
-    action: key of the rule, such as ``remove`` or ``pseudonymise``; ``hold`` holds the instance
-    value: what the rule writes beside its target, for actions that have a value per target
-    extra: further keys of the rule, such as ``to: year``
-    when: a condition beyond those of the script's branches, empty for none
-    top_only: whether the action exists at the top level only
+    action
+        key of the rule, such as ``remove`` or ``pseudonymise``; ``hold`` holds the instance
+    value
+        what the rule writes beside its target, for actions that have a value per target
+    extra
+        further keys of the rule, such as ``to: year``
+    when
+        a condition beyond those of the script's branches, empty for none
+    top_only
+        whether the action exists at the top level only
     """
 
     action: str

@@ -17,9 +17,12 @@ class Property:
 
     Attributes
     ----------
-    line: its first line in the file, from 1
-    key, value: unescaped; the key without the blanks around it
-    text: as written, continuation lines joined
+    line
+        its first line in the file, from 1
+    key, value
+        unescaped; the key without the blanks around it
+    text
+        as written, continuation lines joined
     """
 
     line: int
@@ -36,12 +39,15 @@ def read_properties(text: str, *, file: str) -> Iterator[Property]:
 
     Parameters
     ----------
-    text: the content of the file
-    file: its name, for errors
+    text
+        the content of the file
+    file
+        its name, for errors
 
     Raises
     ------
-    ProfileError: a line is no entry; the error names file and line, not what stands there
+    ProfileError
+        a line is no entry; the error names file and line, not what stands there
     """
     for number, line in _logical_lines(text):
         key, equals, value = _split(line)

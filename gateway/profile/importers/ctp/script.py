@@ -33,9 +33,12 @@ class Call:
 
     Attributes
     ----------
-    name: without the ``@``
-    arguments: as written, trimmed, with their quotation marks
-    blocks: the scripts in braces; those that are left out are empty
+    name
+        without the ``@``
+    arguments
+        as written, trimmed, with their quotation marks
+    blocks
+        the scripts in braces; those that are left out are empty
     """
 
     name: str
@@ -68,7 +71,8 @@ def parse_script(text: str, *, depth: int = 0) -> Script:
 
     Raises
     ------
-    ScriptError: a parenthesis, brace or quotation mark is not closed, or a call has no arguments
+    ScriptError
+        a parenthesis, brace or quotation mark is not closed, or a call has no arguments
     """
     if depth > _MAXIMUM_DEPTH:
         raise ScriptError("blocks are nested too deeply")

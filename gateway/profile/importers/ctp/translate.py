@@ -70,10 +70,14 @@ class Translation:
 
     Parameters
     ----------
-    file: the script file
-    lookups: type of key -> key -> value
-    basic: the basic profile
-    draft: takes what comes of it
+    file
+        the script file
+    lookups
+        type of key -> key -> value
+    basic
+        the basic profile
+    draft
+        takes what comes of it
     """
 
     def __init__(
