@@ -217,6 +217,8 @@ class Supervisor:
             metrics.clear(counted)
             self._metrics = metrics.Metrics.shared(counted)
             stack.callback(self._stop_answering)
+            # From here on processes are started, which have to be told of an end.
+            stack.enter_context(self._signals())
             if not self._await_ledger(spool, stack):
                 return
             ledger = self._the_ledger
@@ -227,7 +229,6 @@ class Supervisor:
                 stack.callback(self._conditions.stop)
             self._missing = None
             self._answer()
-            stack.enter_context(self._signals())
             for warning in (*settings.warnings(), *confinement_notes(), *self._orphaned):
                 log.warning("configuration", detail=warning)
             for name, program in self._programs.items():
@@ -274,9 +275,8 @@ class Supervisor:
 
         def wait(seconds: float) -> bool:
             until = time.monotonic() + seconds
-            with self._signals():
-                while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, 0.2)):
-                    self._look_after(self._answering, time.monotonic())
+            while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, 0.2)):
+                self._look_after(self._answering, time.monotonic())
             return self._stopping.is_set()
 
         def told(error: LedgerUnavailable) -> None:

@@ -19,6 +19,8 @@ __all__ = ["Numbers", "digits_of", "whole_numbers"]
 _CODES: Final = {
     b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d",
 }  # fmt: skip
+#: How an item of a sequence begins (PS3.5 7.5).
+_ITEM: Final = b"\xfe\xff\x00\xe0"
 #: Of what VR the bytes of a value without one may be.
 _ANY: Final = (b"UL", b"FL", b"FD")
 #: A whole number of a DS that is written with a point, with an exponent or both: 4471823.00, 4.471823E6.
@@ -112,8 +114,8 @@ class Numbers:
             if demand is None or value == end:
                 continue
             if demand.vrs == ("SQ",):
-                # What is in its items is checked there, and there is nothing else.
-                met = items is not None
+                # What is in its items is checked there, and there is nothing else; VR UN does not tell of them.
+                met = items is not None or (vr == b"UN" and buffer[value : value + 4] == _ITEM)
             else:
                 met = items is None and _is_met(demand, vr, bytes(buffer[value:end]))
             if not met:
