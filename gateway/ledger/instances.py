@@ -58,6 +58,8 @@ _RECORDED: Final = sa.select(instances.c.id, instances.c.spool_name).where(
 _EXPIRED: Final = (
     sa.select(instances.c.id)
     .where(LEASED, instances.c.lease_until <= sa.bindparam("now"))
+    # As they are claimed: of many that have expired, these are given back.
+    .order_by(instances.c.received_at, instances.c.id)
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True)
 )

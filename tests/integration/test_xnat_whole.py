@@ -53,12 +53,14 @@ def test_three_troubles_at_once(tmp_path: Path) -> None:
             wait_until(lambda: bool(double.made("POST", "/data/services/import")), what="the first import")
             double.store.disk_full = True
             full = threading.Timer(DISK_FULL_SECONDS, lambda: setattr(double.store, "disk_full", False))
-            full.start()
             for _, pt in studies:
                 assert storescu(gateway.dicom_port, [pt], options=["+sd", "+r"]).status == 0
             ledger = open_ledger(load_settings(tmp_path / "gateway" / "gateway.yaml", gateway.environ | ENVIRON))
             total = STUDIES * (CT + PT)
             try:
+                # What comes after a session is archived waits for a person: the disk is full until all is treated.
+                wait_until(lambda: len(ledger.deliveries.entries(limit=1000)) == total, what="all is treated")
+                full.start()
                 wait_until(
                     lambda: ledger.figures.status().delivery_count(DeliveryState.CONFIRMED) == total,
                     what="everything is confirmed",
@@ -66,7 +68,8 @@ def test_three_troubles_at_once(tmp_path: Path) -> None:
                 )
                 found = ledger.deliveries.entries(limit=1000)
             finally:
-                full.join()
+                if full.ident is not None:
+                    full.join()
                 ledger.close()
             assert {(one.state, one.code) for one in found} == {(DeliveryState.CONFIRMED, "archived")}
             configured = ENVIRON | {"GATEWAY_CONFIG": str(tmp_path / "gateway" / "gateway.yaml")}

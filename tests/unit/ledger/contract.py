@@ -101,6 +101,14 @@ class LedgerContract:
         names = [claimed.spool_name for _ in range(3) for claimed in claim(ledger, limit=2)]
         assert names == [received(number).spool_name for number in (1, 3, 5, 9)]
 
+    def test_of_many_expired_leases_the_oldest_instances_are_claimed(self, ledger: Ledger) -> None:
+        ledger.instances.record([received(number) for number in range(8)], now=at(0))
+        # The later owner comes first by name, and has its lease for longer.
+        ledger.instances.claim("worker-2", limit=3, lease_seconds=60, now=at(0))
+        ledger.instances.claim("worker-1", limit=4, lease_seconds=50, now=at(0))
+        claimed = ledger.instances.claim("worker-3", limit=3, lease_seconds=60, now=at(61))
+        assert [one.instance_id for one in claimed] == [1, 2, 3]
+
     def test_an_expired_lease_is_claimed_again_before_younger_ones(self, ledger: Ledger) -> None:
         ledger.instances.record([received(1)])
         (first,) = claim(ledger, owner="dead", seconds=0)

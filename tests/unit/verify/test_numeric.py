@@ -78,7 +78,7 @@ def test_whole_numbers(raw: bytes, numbers: set[str]) -> None:
         (0x0019, GE, 0xBB, "UN", b"4471823 ", False),
         (0x0019, GE, 0xBB, "DS", ["0.5", "0.5"], False),
         (0x0019, SIEMENS, 0x0E, "FD", [0.0, 0.6], False),
-        (0x0019, SIEMENS, 0x0E, "FD", [0.0, 0.6, 7.0], False),
+        (0x0019, SIEMENS, 0x0E, "FD", [0.0, 0.6, 4471823.0], False),
         (0x0051, SIEMENS, 0x0B, "SH", "GARCIA", False),
         (0x0019, SIEMENS, 0x0A, "UN", b"GARCIA", False),
         # instead of a sequence
