@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from gateway.association import acceptor
+from gateway.association.transfer import DataTransfer
 from gateway.receive import Receiver, ReceiverSettings, Source
 from gateway.spool import Spool
+from tests.fixtures.ports import wait_until
 from tests.integration.raw_peer import (
     A_ABORT,
     A_ASSOCIATE_RJ,
@@ -218,6 +220,11 @@ def test_p7_nobody_takes_more_than_a_share(
         assert receiver.associations == accepted
 
 
+def transfers(receiver: Receiver) -> list[DataTransfer]:
+    peers = receiver._acceptor._peers.values()
+    return [peer.transfer for peer in peers if peer.transfer is not None]
+
+
 @pytest.mark.parametrize(
     ("limits", "echoes"),
     [
@@ -233,14 +240,16 @@ def test_p7_associations_of_no_use_give_way(
     echo = command({0x0002: b"1.2.840.10008.1.1\0", 0x0100: us(0x30), 0x0110: us(1), 0x0800: us(0x0101)})
     with receiving(tmp_path, **limits) as (receiver, _, witness), ExitStack() as stack:
         busy, first, second, new = (stack.enter_context(RawPeer(receiver.port)) for _ in range(4))
-        for peer in (busy, first, second):
+        for number, peer in enumerate((busy, first, second), 1):
             peer.associate([(CT, [EXPLICIT]), (VERIFICATION, [EXPLICIT])])
+            # The answer is there before the association counts: one after the other.
+            wait_until(lambda number=number: len(transfers(receiver)) == number, what="it counts")  # type: ignore[misc]
         for _ in range(echoes):
             first.send(message(echo, context=3))
             assert first.status() == 0
         busy.send(message(STORE) + pdu(P_DATA, pdv(data_set()[:100], DATA)))
-        while len(list((tmp_path / "received").rglob("*.dcm"))) < 1:
-            pass
+        # The file is there a moment before the association counts as one at work.
+        wait_until(lambda: any(one.idle_seconds == 0.0 for one in transfers(receiver)), what="the instance has begun")
         new.associate()
         assert first.read()[0] == A_ABORT  # the one that has been idle for longest
         busy.send(pdu(P_DATA, pdv(data_set()[100:], DATA | LAST)))
