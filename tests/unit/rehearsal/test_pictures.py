@@ -119,6 +119,5 @@ def test_an_empty_picture_loads_no_networks(tmp_path: Path, monkeypatch: pytest.
         tmp_path,
         "profile: mine\nuse: [basic, clean-pixel-data]\ntests:\n- {given: {Modality: US}, outcome: accepted}\n",
     )
-    if check_profile(path).errors:
-        pytest.skip("the extra ocr is not installed")
+    assert check_profile(path).errors == ()
     assert run_tests(load_profile(path)).passed
